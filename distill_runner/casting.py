@@ -1,0 +1,177 @@
+"""Who takes part in a stage: the learner at its start, and its teachers as signals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from distill_runner import evaluation, loop
+from distill_runner.hub import locate_model, model_fingerprint
+from distill_runner.machine import Machine
+from distill_runner.models import loading, signals
+from distill_runner.models.build import build
+from distill_runner.models.learner import Learner
+from distill_runner.models.teachers import CachedTeachers, LiveTeachers, NoTeachers, TeacherSource
+from distill_runner.plan import ModelSpec, Plan, Stage
+from distill_runner.reading import Reading
+from distill_runner.schema import Config, NoiseSeenBy, Start
+from distill_runner.store import Artifact, Store, key_of, plain
+
+if TYPE_CHECKING:
+    from distill_runner.data.prepared import Prepared
+
+
+class Casting:
+    """Finds, builds and loads the learners of a plan.
+
+    Args:
+        artifacts: of the stages done so far, by name; the run adds to it.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        plan: Plan,
+        data: Prepared,
+        *,
+        reading: Reading,
+        store: Store,
+        machine: Machine,
+        artifacts: Mapping[str, Artifact],
+    ) -> None:
+        self._config = config
+        self._plan = plan
+        self._data = data
+        self._reading = reading
+        self._store = store
+        self._machine = machine
+        self._artifacts = artifacts
+        self._folders: dict[str, Path] = {}
+
+    def learner(self, stage: Stage) -> Learner:
+        """The learner as the stage finds it, on the device."""
+        key = "teacher.models" if stage.name in self._plan.teachers else "student.model"
+        common: dict[str, Any] = {
+            "name": stage.name.removeprefix("teacher/"),
+            "classes": self._data.label_names,
+            "max_tokens": self._config.dataset.max_tokens,
+            "key": key,
+        }
+        spec = stage.learner
+        if stage.start is not None:
+            learner = loading.load_trained(self._artifacts[stage.start].model, **common)
+        elif spec.taken:
+            learner = loading.load_trained(self.folder(spec, key), labels=spec.labels, **common)
+        else:
+            origin = self._artifacts[stage.layers_from].model if stage.layers_from else None
+            learner = loading.new_classifier(
+                self.folder(spec, key),
+                seed=stage.seed,
+                random=spec.start is Start.random,
+                layers=spec.layers,
+                teacher=origin,
+                **common,
+            )
+        return self._ready(learner)
+
+    def trained(self, name: str) -> Learner:
+        """The learner that the finished stage `name` left, on the device."""
+        learner = loading.load_trained(
+            self._artifacts[name].model,
+            name=name.removeprefix("teacher/"),
+            classes=self._data.label_names,
+            max_tokens=self._config.dataset.max_tokens,
+            key="store.dir",
+            labels=self._plan.stage(name).learner.labels,
+        )
+        return self._ready(learner)
+
+    def teachers(self, stage: Stage) -> TeacherSource:
+        """The stage's teachers: cached where one pass over the clean rows serves it."""
+        if not stage.teachers:
+            return NoTeachers()
+        weights = torch.tensor(stage.weights, device=self._machine.device)
+        if self._cacheable(stage):
+            names = [name.removeprefix("teacher/") for name in stage.teachers]
+            cached = [
+                signals.merge([self.signals(name, split) for split in stage.rows])
+                for name in stage.teachers
+            ]
+            return CachedTeachers(names, cached, stage.combine, weights)
+        learners = [self.trained(name) for name in stage.teachers]
+        trained = stage.algorithm.trained_teachers(len(learners))
+        return LiveTeachers(learners, stage.combine, weights, trained=trained)
+
+    def _cacheable(self, stage: Stage) -> bool:
+        if stage.algorithm.needs.teachers != "frozen":
+            return False
+        if stage.noise is not None and stage.noise.seen_by is NoiseSeenBy.both:
+            return False
+        rows = sum(self._data.counts[split] for split in stage.rows)
+        # A stage cut short would pay for rows that it never visits.
+        return loop.steps_of(stage.training, rows) * stage.training.batch_size >= rows
+
+    def signals(self, name: str, split: str) -> signals.Signals:
+        """The finished stage's logits on a split, from the store or computed now."""
+        folder = self._signals_folder(self._artifacts[name], split)
+        found = signals.load(folder)
+        if found is None:
+            logits = self.predict(self.trained(name), split)
+            found = self.keep_signals(self._artifacts[name], split, logits)
+        return found
+
+    def keep_signals(self, artifact: Artifact, split: str, logits: np.ndarray) -> signals.Signals:
+        """Store the logits of a finished stage's learner on a split."""
+        folder = self._signals_folder(artifact, split)
+        return signals.save(folder, self._reading.ids(split), logits)
+
+    def predict(self, learner: Learner, split: str) -> np.ndarray:
+        """[rows, classes] on a whole split, in its order."""
+        view = self._reading.split(split, learner)
+        return evaluation.predict(
+            learner, view, device=self._machine.device, bf16=self._machine.bf16
+        )
+
+    def _signals_folder(self, artifact: Artifact, split: str) -> Path:
+        return self._store.signals(artifact.key, self._data.fingerprints[split])
+
+    def model_key(self, stage: Stage) -> dict[str, Any]:
+        """What decides the learner's start: the settings and the content of its folder."""
+        spec = stage.learner
+        settings: dict[str, Any] = plain(spec)
+        if spec.built is None:
+            key = "teacher.models" if stage.name in self._plan.teachers else "student.model"
+            del settings["id"]
+            settings["content"] = model_fingerprint(self.folder(spec, key))
+        return settings
+
+    def folder(self, spec: ModelSpec, key: str) -> Path:
+        """The local folder of a model: found, fetched, or built here."""
+        if spec.id not in self._folders:
+            directory = self._config.paths.models
+            self._folders[spec.id] = (
+                locate_model(spec.id, models_dir=Path(directory) if directory else None, key=key)
+                if spec.built is None
+                else self._build(spec)
+            )
+        return self._folders[spec.id]
+
+    def _build(self, spec: ModelSpec) -> Path:
+        assert spec.built is not None
+        limit = self._config.dataset.max_tokens
+        key = key_of([plain(spec.built), self._data.fingerprints["train"], limit])
+        folder = self._store.folder / "built" / key
+        with self._store.claim(f"built-{key}", waiting=lambda: None):
+            if not folder.exists():
+                build(spec.built, self._data.splits["train"]["text"], folder, max_tokens=limit)
+        return folder
+
+    def _ready(self, learner: Learner) -> Learner:
+        learner.module.to(self._machine.device)
+        if self._config.runtime.compile:
+            learner.compile()
+        return learner

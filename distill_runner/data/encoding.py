@@ -1,0 +1,170 @@
+"""Texts as token ids: once per tokenizer, memory-mapped, padded batch by batch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import torch
+from filelock import FileLock
+from torch import Tensor
+
+from distill_runner.data.noise import noisy
+from distill_runner.schema import Noise
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+Inputs = dict[str, Tensor]  # input_ids, attention_mask, … each [batch, tokens]
+
+
+class Encoder:
+    """One tokenizer with one length limit."""
+
+    def __init__(self, tokenizer: Any, max_tokens: int) -> None:
+        self.tokenizer = tokenizer
+        self.max_tokens = max_tokens
+        # The backend's own JSON decides the ids; paths and names in the config do not.
+        state = tokenizer.backend_tokenizer.to_str() + repr(sorted(tokenizer.model_input_names))
+        self.key = hashlib.sha256(f"{max_tokens}|{state}".encode()).hexdigest()[:16]
+
+    def columns(self, pairs: bool) -> tuple[str, ...]:
+        """What the model reads beside the attention mask; one text needs no segment ids."""
+        segments = pairs and "token_type_ids" in self.tokenizer.model_input_names
+        return ("input_ids", "token_type_ids") if segments else ("input_ids",)
+
+    def tokenize(
+        self, texts: Sequence[str], pairs: Sequence[str] | None = None
+    ) -> dict[str, list[list[int]]]:
+        """Token ids of each text (or pair), special tokens included, cut to the limit."""
+        encoded = self.tokenizer(
+            list(texts),
+            None if pairs is None else list(pairs),
+            truncation=True,
+            max_length=self.max_tokens,
+            return_attention_mask=False,
+        )
+        return {name: encoded[name] for name in self.columns(pairs is not None)}
+
+    def pad(self, columns: dict[str, list[np.ndarray]]) -> Inputs:
+        """Rows of ids as tensors, padded to the longest row of this batch."""
+        rows = columns["input_ids"]
+        width = max(len(row) for row in rows)
+        mask = np.zeros((len(rows), width), dtype=np.int64)
+        inputs = {}
+        for name, values in columns.items():
+            fill = self.tokenizer.pad_token_id if name == "input_ids" else 0
+            padded = np.full((len(rows), width), fill, dtype=np.int64)
+            for at, row in enumerate(values):
+                padded[at, : len(row)] = row
+                mask[at, : len(row)] = 1
+            inputs[name] = torch.from_numpy(padded)
+        inputs["attention_mask"] = torch.from_numpy(mask)
+        return inputs
+
+
+class View(Protocol):
+    """What one learner reads of a table of rows."""
+
+    lengths: np.ndarray  # tokens of each clean row
+
+    def inputs(self, rows: np.ndarray, epoch: int) -> Inputs:
+        """The padded inputs of `rows` as read in `epoch`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """The clean view: every row tokenised once."""
+
+    encoder: Encoder
+    tokens: Dataset  # Arrow, memory-mapped; one list column per model input
+    lengths: np.ndarray
+
+    def inputs(self, rows: np.ndarray, epoch: int = 0) -> Inputs:  # noqa: ARG002
+        table = self.tokens.with_format("arrow")[rows.tolist()]
+        columns = {}
+        for name in table.column_names:
+            column = table.column(name).combine_chunks()
+            bounds = column.offsets.to_numpy()
+            flat = column.values.to_numpy()
+            columns[name] = [flat[a:b] for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+        return self.encoder.pad(columns)
+
+
+@dataclass(frozen=True)
+class NoisyView:
+    """The noisy view: the noise of a row is drawn anew every epoch, then tokenised."""
+
+    clean: Encoding
+    table: Dataset
+    noise: Noise
+    seed: int
+
+    @property
+    def lengths(self) -> np.ndarray:
+        return self.clean.lengths
+
+    def inputs(self, rows: np.ndarray, epoch: int) -> Inputs:
+        batch = self.table[rows.tolist()]
+        encoder = self.clean.encoder
+
+        def with_noise(column: str) -> list[str]:
+            return noisy(
+                batch[column],
+                row_ids=[f"{column}/{row}" for row in batch["id"]],
+                epoch=epoch,
+                seed=self.seed,
+                noise=self.noise,
+                mask_token=encoder.tokenizer.mask_token or encoder.tokenizer.unk_token,
+            )
+
+        pairs = with_noise("text_pair") if "text_pair" in batch else None
+        columns = encoder.tokenize(with_noise("text"), pairs)
+        return encoder.pad({k: [np.asarray(row) for row in v] for k, v in columns.items()})
+
+
+def encode(table: Dataset, encoder: Encoder, *, fingerprint: str, store: Path) -> Encoding:
+    """Tokenise every row of `table`, or find it done in the store.
+
+    Args:
+        table: columns id, text, optionally text_pair.
+        encoder: the tokenizer and its limit.
+        fingerprint: of the table's rows.
+        store: the store's folder.
+    """
+    from datasets import Dataset
+
+    folder = store / "encodings"
+    folder.mkdir(parents=True, exist_ok=True)
+    address = json.dumps([fingerprint, encoder.key])
+    target = folder / f"{hashlib.sha256(address.encode()).hexdigest()[:24]}.arrow"
+    pairs = "text_pair" in table.column_names
+
+    def tokenize(batch: dict[str, list[str]]) -> dict[str, list[list[int]]]:
+        return encoder.tokenize(batch["text"], batch.get("text_pair"))
+
+    with FileLock(f"{target}.lock"):
+        if not target.exists():
+            # `map` writes beside the target and renames, so a killed run leaves no half file.
+            table.map(
+                tokenize,
+                batched=True,
+                remove_columns=table.column_names,
+                cache_file_name=str(target),
+                new_fingerprint=hashlib.sha256(address.encode()).hexdigest()[:16],
+            )
+    tokens = Dataset.from_file(str(target)).select_columns(list(encoder.columns(pairs)))
+    return Encoding(encoder, tokens, _lengths(tokens))
+
+
+def _lengths(tokens: Dataset) -> np.ndarray:
+    import pyarrow.compute as pc
+
+    column = tokens.data.column("input_ids")
+    return pc.list_value_length(column).to_numpy().astype(np.int32)

@@ -1,0 +1,213 @@
+"""A data set read, cut and stored: the same settings and files are cut only once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from distill_runner import schema
+from distill_runner.data import sources, splits
+from distill_runner.data.sources import Rows, Source
+from distill_runner.errors import DistillError, Refused
+
+if TYPE_CHECKING:
+    import datasets
+
+FORMAT = 1  # of what is stored; raise it when reading or cutting changes
+_SUMMARY = "prepared.json"
+_SYNTHETIC_NAMES = ("negative", "positive")
+_BLOCK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Labelled texts, ready to be encoded.
+
+    Attributes:
+        splits: "train", "quiz", "validation", "test", and "rest" for labelled rows
+            left over; a split without rows is absent. Columns: id, text, text_pair
+            (pairs only), label (int64, the class's index).
+        label_names: of class 0, 1, ….
+        fingerprints: per split of `splits`, the sha256 over ids, texts and labels, in order.
+        counts: rows of each of the five splits, absent ones too, and how many were
+            dropped: "dropped_both_labels", "dropped_duplicates", "dropped_touching"
+            (scheme grouped), "dropped_hidden_labels" (files whose labels are kept back).
+    """
+
+    splits: dict[str, datasets.Dataset]
+    label_names: tuple[str, ...]
+    fingerprints: dict[str, str]
+    counts: dict[str, int]
+
+
+def prepare(settings: schema.Dataset, *, source: Path | None, store_dir: Path) -> Prepared:
+    """Reads and cuts the data, or opens what an earlier call stored.
+
+    Args:
+        source: the file, or the folder, that holds the data; None for the synthetic corpus.
+        store_dir: the store; this writes below its "data".
+
+    Raises:
+        Refused: the settings do not fit the files, or ask for more rows than there are.
+    """
+    from filelock import FileLock
+
+    sources.text_columns(settings)
+    corpus, files = None, {}
+    if settings.generate > 0:
+        corpus = _synthetic(settings)
+        content = _rows_hash(corpus.files["train"])
+    else:
+        files = sources.locate(settings, _required(source))
+        content = _files_hash(files)
+    key = _key(settings, content)
+    root = _folder(store_dir / "data")
+    with FileLock(root / f"{key}.lock"):
+        if not (root / key).exists():
+            _build(settings, files, corpus, target=root / key)
+    return _open(root / key)
+
+
+def _required(source: Path | None) -> Path:
+    if source is None:
+        raise Refused(
+            "No data are named.",
+            key="dataset.path",
+            value=None,
+            rule="a file or a folder, unless dataset.hub or dataset.generate is set",
+            way_out="dataset.path=reviews.csv, or dataset=synthetic",
+        )
+    return source
+
+
+def _synthetic(settings: schema.Dataset) -> Source:
+    from distill_runner.data.synthetic import generate
+
+    rows = generate(settings.generate, settings.split_seed)
+    train = Rows(
+        ids=[f"synthetic-{n}" for n in range(len(rows))],
+        texts=[text for text, _ in rows],
+        pairs=None,
+        labels=[label for _, label in rows],
+    )
+    return Source(files={"train": train}, label_names=_SYNTHETIC_NAMES, hidden=0)
+
+
+def _files_hash(files: Mapping[str, Iterable[Path]]) -> str:
+    digest = hashlib.sha256()
+    for split, paths in sorted(files.items()):
+        for path in paths:
+            digest.update(f"{split}{path.suffix.lower()} {path.stat().st_size}\n".encode())
+            with path.open("rb") as content:
+                while block := content.read(_BLOCK_BYTES):
+                    digest.update(block)
+    return digest.hexdigest()
+
+
+def _rows_hash(rows: Rows) -> str:
+    digest = hashlib.sha256()
+    pairs: Iterable[str | None] = rows.pairs or [None] * len(rows)
+    for row in zip(rows.ids, rows.texts, pairs, rows.labels, strict=True):
+        digest.update(json.dumps(row).encode() + b"\n")
+    return digest.hexdigest()
+
+
+def _key(settings: schema.Dataset, content: str) -> str:
+    split = settings.split
+    deciding = {
+        "format": FORMAT,
+        "content": content,
+        "text": sources.text_columns(settings),
+        "label": settings.label,
+        "label_names": list(settings.label_names) if settings.label_names is not None else None,
+        "scheme": schema.SplitScheme(split.scheme).value,
+        "sizes": [split.train, split.quiz, split.validation, split.test],
+        "split_seed": settings.split_seed,
+    }
+    return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
+
+
+def _folder(path: Path) -> Path:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Refused(
+            f"The store cannot be written: {error}.",
+            key="store.dir",
+            value=str(path.parent),
+            rule="a folder that can be written to",
+            way_out="store.dir=outputs/store",
+        ) from error
+    return path
+
+
+def _build(
+    settings: schema.Dataset,
+    files: dict[str, tuple[Path, ...]],
+    corpus: Source | None,
+    *,
+    target: Path,
+) -> None:
+    """Writes beside the target and renames, so that a half-written folder never counts."""
+    scratch = Path(tempfile.mkdtemp(prefix=f"{target.name[:16]}-", dir=target.parent))
+    try:
+        found = corpus or sources.read(settings, files, cache=scratch / "cache")
+        cut = splits.cut(found.files, settings.split, seed=settings.split_seed)
+        filled = {name: rows for name, rows in cut.splits.items() if len(rows)}
+        counts = {name: len(rows) for name, rows in cut.splits.items()}
+        for name, rows in filled.items():
+            _save(rows, scratch / "built" / name)
+        summary = {
+            "label_names": found.label_names,
+            "fingerprints": {name: _rows_hash(rows) for name, rows in filled.items()},
+            "counts": counts | cut.dropped | {"dropped_hidden_labels": found.hidden},
+        }
+        (scratch / "built" / _SUMMARY).write_text(json.dumps(summary, indent=1), encoding="utf-8")
+        os.replace(scratch / "built", target)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _save(rows: Rows, folder: Path) -> None:
+    import datasets
+
+    columns: dict[str, list[str] | list[int]] = {"id": rows.ids, "text": rows.texts}
+    types = {"id": datasets.Value("string"), "text": datasets.Value("string")}
+    if rows.pairs is not None:
+        columns["text_pair"], types["text_pair"] = rows.pairs, datasets.Value("string")
+    columns["label"], types["label"] = rows.labels, datasets.Value("int64")
+    table = datasets.Dataset.from_dict(columns, features=datasets.Features(types))
+    with sources.quiet():
+        table.save_to_disk(str(folder))
+
+
+def _open(folder: Path) -> Prepared:
+    import datasets
+
+    try:
+        summary = json.loads((folder / _SUMMARY).read_text(encoding="utf-8"))
+        tables = {
+            name: datasets.load_from_disk(str(folder / name)) for name in summary["fingerprints"]
+        }
+        whole = all(len(table) == summary["counts"][name] for name, table in tables.items())
+    except (OSError, ValueError, KeyError) as error:
+        raise _damaged(folder) from error
+    if not whole:
+        raise _damaged(folder)
+    return Prepared(
+        splits=tables,
+        label_names=tuple(summary["label_names"]),
+        fingerprints=summary["fingerprints"],
+        counts=summary["counts"],
+    )
+
+
+def _damaged(folder: Path) -> DistillError:
+    return DistillError(f"The stored data set '{folder}' is damaged; delete that folder and rerun.")

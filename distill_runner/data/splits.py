@@ -1,0 +1,327 @@
+"""How labelled rows are cut into train, quiz, validation and test.
+
+Pure functions of the rows, the wishes and `split_seed`. Every split draws from a
+generator of its own and the test rows are drawn first, so asking for more
+training rows changes no test row.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from distill_runner import schema
+from distill_runner.data.sources import Rows
+from distill_runner.errors import Refused
+
+if TYPE_CHECKING:
+    from numpy.random import Generator
+    from numpy.typing import NDArray
+
+DRAWN = ("test", "validation", "quiz", "train")  # in this order
+DEFAULT_SHARE = 0.1  # of the pool, for a held-out split that has no file of its own
+_WORD = re.compile(r"[\w']+")
+SHARED_WORDS = 3  # from so many words on, a text inside another is the same material
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Rows per split ("rest": left over), and how many were dropped for which reason."""
+
+    splits: dict[str, Rows]
+    dropped: dict[str, int]
+
+
+def normalised(rows: Rows) -> list[str]:
+    """Each row's text as it is compared: its words, case folded; punctuation does not count."""
+    firsts = [_words(text) for text in rows.texts]
+    if rows.pairs is None:
+        return firsts
+    seconds = [_words(text) for text in rows.pairs]
+    return [f"{first}\t{second}" for first, second in zip(firsts, seconds, strict=True)]
+
+
+def _words(text: str) -> str:
+    folded = text.casefold()
+    # A text of punctuation alone is compared as it is.
+    return " ".join(_WORD.findall(folded)) or " ".join(folded.split())
+
+
+def cut(files: dict[str, Rows], split: schema.Split, *, seed: int) -> Cut:
+    """Cuts the files' rows.
+
+    Validation and test files are taken whole unless a number asks for rows cut
+    from the training file. Texts that carry two labels are dropped, repeated ones
+    kept once, and what equals a held-out file's row leaves the pool. The scheme
+    "grouped" also keeps apart what shares a phrase: texts of which one lies inside
+    the other as `SHARED_WORDS` or more consecutive words.
+
+    Raises:
+        Refused: a number is no share or count, or more than there is.
+    """
+    _check_seed(seed)
+    official: dict[str, Rows] = {
+        name: files[name]
+        for name in ("validation", "test")
+        if name in files and getattr(split, name) is None
+    }
+    train = files["train"]
+    texts = normalised(train)
+    pool, dropped = _pool(texts, train.labels, held_out=official.values())
+    sizes = _sizes(split, len(pool), official)
+    pool.sort(key=texts.__getitem__)  # the draw depends on the set of rows, not on their order
+    drawn: dict[str, list[int]] = {}
+    if schema.SplitScheme(split.scheme) is schema.SplitScheme.grouped:
+        before = len(pool)
+        drawn, pool = _draw_grouped(texts, pool, official, sizes, split, seed)
+        dropped["dropped_touching"] = before - len(pool) - sum(map(len, drawn.values()))
+    for turn, name in enumerate(DRAWN):
+        if name not in official and name not in drawn:
+            count = _available(split, name, sizes[name], len(pool))
+            chosen = _stratified(pool, train.labels, count, np.random.default_rng([seed, turn]))
+            pool = _without(pool, chosen)
+            drawn[name] = chosen
+    if not drawn["train"]:
+        raise _short(split, "train", "No rows are left to train on.")
+    rows = {name: train.take(sorted(chosen)) for name, chosen in drawn.items()}
+    return Cut(splits=rows | official | {"rest": train.take(sorted(pool))}, dropped=dropped)
+
+
+def _pool(
+    texts: list[str], labels: list[int], *, held_out: Iterable[Rows]
+) -> tuple[list[int], dict[str, int]]:
+    """Positions of the rows that may be drawn, and what was dropped."""
+    kept: dict[str, int] = {}
+    ambiguous: set[str] = set()
+    for position, text in enumerate(texts):
+        first = kept.setdefault(text, position)
+        if labels[first] != labels[position]:
+            ambiguous.add(text)
+    both_labels = sum(text in ambiguous for text in texts)
+    taken = {text for rows in held_out for text in normalised(rows)}
+    pool = [kept[text] for text in kept if text not in ambiguous and text not in taken]
+    return pool, {
+        "dropped_both_labels": both_labels,
+        "dropped_duplicates": len(texts) - both_labels - len(pool),
+        "dropped_touching": 0,
+    }
+
+
+def _sizes(split: schema.Split, pool: int, official: Iterable[str]) -> dict[str, int | None]:
+    """Rows asked of the pool per split; None: all that is left."""
+    sizes: dict[str, int | None] = {}
+    shares = 0.0
+    for name in DRAWN:
+        wish: float | None = getattr(split, name)
+        if name in official:
+            sizes[name] = 0
+        elif wish is None:
+            sizes[name] = None if name == "train" else max(1, round(DEFAULT_SHARE * pool))
+        elif not math.isfinite(wish) or wish < 0 or (wish >= 1 and wish != int(wish)):
+            raise _short(split, name, f"'{wish}' is neither a share nor a count of rows.")
+        elif 0 < wish < 1:
+            shares += wish
+            sizes[name] = max(1, round(wish * pool))
+        else:
+            sizes[name] = int(wish)
+    if shares > 1 + 1e-9:
+        raise _short(split, "train", f"The shares add up to {shares:g}, more than all rows.")
+    return sizes
+
+
+def _available(split: schema.Split, name: str, size: int | None, left: int) -> int:
+    """The size as far as it can be had: a count is exact, a share gives way to what is left."""
+    wish: float | None = getattr(split, name)
+    if size is not None and size > left and wish is not None and wish >= 1:
+        raise _short(split, name, f"{size} {name} rows are asked for, and only {left} are there.")
+    return left if size is None else min(size, left)
+
+
+def _stratified(
+    pool: list[int], labels: Sequence[int], count: int, generator: Generator
+) -> list[int]:
+    """`count` rows, each class in proportion (largest remainders first)."""
+    if not count:
+        return []
+    order = generator.permutation(len(pool))
+    by_class: dict[int, list[int]] = {}
+    for n in order:
+        by_class.setdefault(labels[pool[n]], []).append(pool[n])
+    classes = sorted(by_class)
+    exact = {c: divmod(count * len(by_class[c]), len(pool)) for c in classes}
+    missing = count - sum(whole for whole, _ in exact.values())
+    rounded_up = sorted(classes, key=lambda c: -exact[c][1])[:missing]
+    return [row for c in classes for row in by_class[c][: exact[c][0] + (c in rounded_up)]]
+
+
+def _draw_grouped(
+    texts: list[str],
+    pool: list[int],
+    official: dict[str, Rows],
+    sizes: dict[str, int | None],
+    split: schema.Split,
+    seed: int,
+) -> tuple[dict[str, list[int]], list[int]]:
+    """Test and validation rows whose phrases occur nowhere in the pool that stays."""
+    outside = [text for rows in official.values() for text in normalised(rows)]
+    phrases = Phrases([texts[n] for n in pool] + outside)
+    # From here on rows go by their place in `phrases`; the pool's come first, in its order.
+    alive = _without(range(len(pool)), phrases.touching(range(len(pool), len(phrases))))
+    drawn: dict[str, list[int]] = {}
+    for turn, name in enumerate(DRAWN[:2]):
+        if name in official:
+            continue
+        size = _available(split, name, sizes[name], len(alive))
+        chosen = _whole_phrases(phrases, alive, size, np.random.default_rng([seed, turn]))
+        if len(chosen) < size:
+            what = f"{size} {name} rows are asked for, and whole phrases give {len(chosen)}."
+            raise _short(split, name, what)
+        drawn[name] = [pool[n] for n in chosen]
+        alive = _without(alive, phrases.touching(chosen) | set(chosen))
+    return drawn, [pool[n] for n in alive]
+
+
+def _whole_phrases(
+    phrases: Phrases, alive: list[int], size: int, generator: Generator
+) -> list[int]:
+    """Maximal phrases with what lies inside them, in random order, until there are `size` rows."""
+    candidates = set(alive)
+    maximal = [n for n in alive if phrases.is_maximal(n, among=candidates)]
+    order = [maximal[n] for n in generator.permutation(len(maximal))]
+    chosen: set[int] = set()
+    passed_over = []
+    for outer in order:
+        group = (({outer} | phrases.inside[outer]) & candidates) - chosen
+        if len(chosen) + len(group) <= size:
+            chosen |= group
+        else:
+            passed_over.append(outer)
+    # Should no whole group fit the gap, part of one does: the rest of it leaves the pool.
+    for outer in passed_over:
+        group = (phrases.inside[outer] & candidates) - chosen
+        chosen.update([outer, *sorted(group)][: size - len(chosen)])
+    return sorted(chosen)
+
+
+class Phrases:
+    """Which texts lie inside which others, as consecutive words.
+
+    A text is looked for only where its rarest run of `SHARED_WORDS` words occurs,
+    so the work grows with the words, not with the square of a text's length.
+
+    Attributes:
+        inside: per text, the texts of `SHARED_WORDS` words or more that lie inside it.
+        around: the same relation, seen from the inner text.
+    """
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        vocabulary: dict[str, int] = {}
+        words = [[vocabulary.setdefault(w, len(vocabulary)) for w in t.split(" ")] for t in texts]
+        self._sizes = [len(text) for text in words]
+        self._starts = np.cumsum([0, *self._sizes])
+        self._words = np.fromiter(chain.from_iterable(words), dtype=np.int64)
+        self.inside: list[set[int]] = [set() for _ in texts]
+        self.around: list[set[int]] = [set() for _ in texts]
+        # Shorter texts are no shared material, but being inside another they are not maximal.
+        self._around_short: dict[int, set[int]] = {}
+        runs = self._words
+        self._search(1, runs)
+        for length in range(2, SHARED_WORDS + 1):
+            # Numbers for the runs one word longer: equal numbers, equal words.
+            longer = runs[:-1] * len(vocabulary) + self._words[length - 1 :]
+            runs = np.unique(longer, return_inverse=True)[1]
+            self._search(length, runs)
+
+    def __len__(self) -> int:
+        return len(self._sizes)
+
+    def touching(self, rows: Iterable[int]) -> set[int]:
+        """The texts that contain one of `rows` or lie inside one."""
+        return {other for row in rows for other in self.inside[row] | self.around[row]}
+
+    def is_maximal(self, row: int, *, among: set[int]) -> bool:
+        """Whether the text lies inside no other text of `among`, however short it is."""
+        around = self._around_short.get(row, self.around[row])
+        return among.isdisjoint(around)
+
+    def _search(self, length: int, runs: NDArray[np.int64]) -> None:
+        """Finds the texts of `length` words (from `SHARED_WORDS` on: or more) in the others.
+
+        Args:
+            runs: for each word, the number of the run of `length` words that begins there.
+        """
+        within_text = self._within_text(length)
+        anchors = self._anchors(length, runs, np.bincount(runs[within_text], minlength=1))
+        anchored = np.isin(runs, list(anchors)) & within_text
+        places = np.flatnonzero(anchored)
+        outers = np.searchsorted(self._starts, places, side="right") - 1
+        found = zip(places.tolist(), outers.tolist(), runs[places].tolist(), strict=True)
+        for place, outer, run in found:
+            for inner, offset in anchors[run]:
+                if inner != outer and self._is_at(inner, outer, place - offset):
+                    self._note(inner, outer)
+
+    def _within_text(self, length: int) -> NDArray[np.bool_]:
+        """For each run, whether it ends before its text does."""
+        ends = np.repeat(self._starts[1:], self._sizes)
+        last = np.arange(len(ends)) + length
+        within: NDArray[np.bool_] = (last <= ends)[: max(0, len(ends) - length + 1)]
+        return within
+
+    def _anchors(
+        self, length: int, runs: NDArray[np.int64], frequency: NDArray[np.int64]
+    ) -> dict[int, list[tuple[int, int]]]:
+        """Per run, the texts whose rarest it is, and at which of their words it begins."""
+        anchors: dict[int, list[tuple[int, int]]] = {}
+        for row, size in enumerate(self._sizes):
+            if size == length or size > length == SHARED_WORDS:
+                start = int(self._starts[row])
+                own = runs[start : start + size - length + 1]
+                offset = int(frequency[own].argmin())
+                anchors.setdefault(int(own[offset]), []).append((row, offset))
+        return anchors
+
+    def _is_at(self, inner: int, outer: int, place: int) -> bool:
+        start, size = self._starts[inner], self._sizes[inner]
+        if place < self._starts[outer] or place + size > self._starts[outer + 1]:
+            return False
+        return bool((self._words[place : place + size] == self._words[start : start + size]).all())
+
+    def _note(self, inner: int, outer: int) -> None:
+        if self._sizes[inner] < SHARED_WORDS:
+            self._around_short.setdefault(inner, set()).add(outer)
+        else:
+            self.inside[outer].add(inner)
+            self.around[inner].add(outer)
+
+
+def _without(pool: Iterable[int], rows: Iterable[int]) -> list[int]:
+    gone = set(rows)
+    return [row for row in pool if row not in gone]
+
+
+def _check_seed(seed: int) -> None:
+    if seed < 0:
+        raise Refused(
+            "The split's seed is negative.",
+            key="dataset.split_seed",
+            value=seed,
+            rule="a whole number, 0 or more",
+            way_out="dataset.split_seed=1",
+        )
+
+
+def _short(split: schema.Split, name: str, what: str) -> Refused:
+    return Refused(
+        what,
+        key=f"dataset.split.{name}",
+        value=getattr(split, name),
+        rule="below 1 a share of the rows, else a count of rows that are there after dropping",
+        way_out=f"dataset.split.{name} smaller, or ask fewer rows of the other splits",
+    )

@@ -1,0 +1,50 @@
+"""What can go wrong, as two kinds.
+
+    DistillError        the work failed            exit status 1
+    └── Refused         the request cannot be met  exit status 2
+
+A `Refused` names the key, the value, the rule and the way out. It is raised as
+early as the fact can be known, and is printed as one message without a traceback.
+"""
+
+from __future__ import annotations
+
+
+class DistillError(Exception):
+    """The work failed for a reason that the message explains."""
+
+    exit_status = 1
+
+
+class Refused(DistillError):
+    """Bad input: the request names something that cannot be done.
+
+    Args:
+        what: one sentence that says what is wrong.
+        key: the configuration key to blame, such as `method.temperature`.
+        value: what that key held.
+        rule: what it must hold.
+        way_out: what to type instead.
+    """
+
+    exit_status = 2
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        key: str | None = None,
+        value: object = None,
+        rule: str | None = None,
+        way_out: str | None = None,
+    ) -> None:
+        self.what = what
+        self.key = key
+        lines = [what]
+        if key is not None:
+            lines.append(f"  {key} = {value!r}")
+        if rule is not None:
+            lines.append(f"  rule: {rule}")
+        if way_out is not None:
+            lines.append(f"  try:  {way_out}")
+        super().__init__("\n".join(lines))

@@ -1,0 +1,219 @@
+"""One job: from a composed configuration to a run folder, whatever happens on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from distill_runner.config import raw_method, typed
+from distill_runner.errors import DistillError, Refused
+from distill_runner.hub import locate_dataset, locate_model, read_config
+from distill_runner.plan import Plan, make_plan
+from distill_runner.report.planned import plan_rows
+from distill_runner.report.tables import gain_line, plan_table, result_table
+from distill_runner.schema import Config, Select
+from distill_runner.screen import Screen
+
+
+def run_job(
+    config: DictConfig,
+    *,
+    choices: Mapping[str, str],
+    overrides: Sequence[str],
+    folder: str,
+    sweeping: bool,
+) -> None:
+    """Run one job and leave its `result.json`, also where it fails.
+
+    Args:
+        config: as Hydra composed it.
+        choices: the option chosen in each group.
+        overrides: what was typed.
+        folder: of this job.
+        sweeping: one of several jobs: its failure must not stop the others.
+
+    Raises:
+        DistillError: the job failed, and it is the only one.
+    """
+    from distill_runner.results import write_json
+
+    where = Path(folder)
+    screen = Screen(where)
+    try:
+        if sweeping:
+            screen.print(f"\n── {where.name}: {' '.join(overrides)}")
+        _Job(config, choices=choices, overrides=overrides, folder=where, screen=screen).run()
+    except DistillError as error:
+        status = "refused" if isinstance(error, Refused) else "failed"
+        facts = {"status": status, "error": str(error), "overrides": list(overrides)}
+        write_json(where / "result.json", facts)
+        if not sweeping:
+            raise
+        screen.print(f"{status}: {error}")
+    finally:
+        screen.close()
+
+
+class _Job:
+    def __init__(
+        self,
+        config: DictConfig,
+        *,
+        choices: Mapping[str, str],
+        overrides: Sequence[str],
+        folder: Path,
+        screen: Screen,
+    ) -> None:
+        self._composed = config
+        self._choices = choices
+        self._overrides = list(overrides)
+        self._folder = folder
+        self._screen = screen
+
+    def run(self) -> None:
+        config = typed(self._composed)
+        plan = make_plan(
+            config,
+            method=self._choices["method"],
+            raw_method=raw_method(self._composed),
+            is_classifier=lambda model, key: _is_classifier(model, key, config),
+        )
+        (self._folder / "config.yaml").write_text(
+            OmegaConf.to_yaml(self._composed, resolve=True), encoding="utf-8"
+        )
+        if config.dry_run:
+            self._show(plan, config, None)
+            return
+        self._run(config, plan)
+
+    def _run(self, config: Config, plan: Plan) -> None:
+        from distill_runner.machine import resolve_machine
+        from distill_runner.results import Results
+        from distill_runner.run import Runner
+
+        machine = resolve_machine(config.runtime)
+        _quiet()
+        data = self._data(config)
+        self._show(plan, config, data.counts)
+        tracker = self._tracker(config, plan)
+        failed = True
+        summary: dict[str, Any] = {}
+        try:
+            outcome = Runner(
+                config, plan, data, machine=machine, screen=self._screen, tracker=tracker
+            ).run()
+            results = Results(config, plan, data, outcome, machine=machine, folder=self._folder)
+            result = results.write(overrides=self._overrides)
+            summary = _summary(result)
+            failed = False
+        finally:
+            tracker.finish(summary, failed=failed)
+        self._report(result, tracker.note)
+
+    def _data(self, config: Config) -> Any:
+        from distill_runner.data.prepared import prepare
+
+        settings = config.dataset
+        source = None
+        if settings.path is not None:
+            source = Path(settings.path).expanduser()
+        elif settings.hub is not None:
+            directory = config.paths.datasets
+            source = locate_dataset(
+                settings.hub,
+                subset=settings.subset,
+                datasets_dir=Path(directory) if directory else None,
+                key="dataset.hub",
+            )
+        return prepare(settings, source=source, store_dir=Path(config.store.dir))
+
+    def _show(self, plan: Plan, config: Config, counts: Mapping[str, int] | None) -> None:
+        self._screen.print(plan_table(plan_rows(plan, config, counts)))
+        self._screen.print(
+            "k passes: thousands of rows through a model, a backward counting two; "
+            "s = learner, t = each teacher"
+        )
+        if counts is not None:
+            self._screen.print("rows: " + ", ".join(f"{k} {v:,}" for k, v in counts.items() if v))
+        if config.training.select is Select.best_validation:
+            self._screen.print(
+                "kept: the epoch that is best on validation, which is then no longer a result"
+            )
+        self._screen.print(f"loss: {plan.stage(plan.deployed).algorithm.formula()}")
+
+    def _tracker(self, config: Config, plan: Plan) -> Any:
+        from distill_runner.tracking import RunCard, open_tracker
+
+        resolved = OmegaConf.to_container(self._composed, resolve=True, enum_to_str=True)
+        asked = " ".join(self._overrides) or plan.method
+        card = RunCard(
+            name=asked[:120],
+            group=config.tracker.group or f"{plan.method}-{config.dataset.name}",
+            job_type=plan.method,
+            tags=(*config.tracker.tags, config.profile, config.dataset.name),
+            config={**dict(resolved), "choices": dict(self._choices)},  # type: ignore[arg-type]
+        )
+        tracker = open_tracker(config.tracker, folder=self._folder, card=card)
+        return tracker
+
+    def _report(self, result: Mapping[str, Any], note: str | None) -> None:
+        self._screen.print(result_table(result))
+        line = gain_line(result)
+        if line:
+            self._screen.print(line)
+        published = result["published"]
+        if published:
+            self._screen.print(
+                f"Published: {published['accuracy']:g} on {published['rows']} test rows "
+                f"({published['source']}); other rows and other training than ours."
+            )
+        self._screen.print(f"Run folder: {self._folder}")
+        self._screen.print(
+            "Load it:    AutoModelForSequenceClassification.from_pretrained("
+            f'"{self._folder}/student")'
+        )
+        if note:
+            self._screen.print(note)
+
+
+def _is_classifier(model: str, key: str, config: Config) -> bool:
+    """Whether a model's config says that it is a trained text classifier."""
+    directory = config.paths.models
+    try:
+        folder = locate_model(model, models_dir=Path(directory) if directory else None, key=key)
+    except Refused:
+        # A plan may be looked at without a network; the run itself will refuse.
+        if config.dry_run:
+            return False
+        raise
+    architectures = read_config(folder).get("architectures") or []
+    assert isinstance(architectures, list)
+    return any(str(name).endswith("ForSequenceClassification") for name in architectures)
+
+
+def _summary(result: Mapping[str, Any]) -> dict[str, float | str]:
+    summary: dict[str, float | str] = {"status": result["status"]}
+    for split, found in result["metrics"].items():
+        if found:
+            summary[f"{split}/accuracy"] = found["accuracy"]
+    baseline = result["baseline"]
+    if baseline:
+        for split, gain in baseline["gain"].items():
+            summary[f"baseline/{split}/accuracy"] = baseline["metrics"][split]["accuracy"]
+            summary[f"gain/{split}/accuracy"] = gain["accuracy"]
+    summary["student/parameters"] = result["student"]["parameters"]
+    summary["training/examples_per_second"] = result["training"]["examples_per_second"]
+    return summary
+
+
+def _quiet() -> None:
+    """Keep the libraries' own bars and notices off the screen; errors still show."""
+    import datasets
+    import transformers
+
+    datasets.disable_progress_bars()
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()

@@ -1,0 +1,329 @@
+"""The only training loop.
+
+It asks an algorithm for updates and does everything else, once, for every algorithm:
+scaling, clipping, stepping, counting, logging, checkpointing, progress.
+"""
+
+from __future__ import annotations
+
+import math
+import resource
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from distill_runner import checkpoint, optim
+from distill_runner.curves import Curves
+from distill_runner.data.batches import Order, quiz_rows
+from distill_runner.data.encoding import Inputs, View
+from distill_runner.errors import DistillError
+from distill_runner.methods.base import Algorithm, Update
+from distill_runner.models.learner import Learner
+from distill_runner.models.scene import Address, Quiz, Scene
+from distill_runner.models.teachers import TeacherSource
+from distill_runner.progress import Bar
+from distill_runner.schema import Select, Training
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The training rows and the quiz, as each learner reads them."""
+
+    ids: Sequence[str]
+    labels: np.ndarray
+    student: View
+    teachers: Sequence[View]  # of live teachers, in their order
+    quiz: View | None
+    quiz_labels: np.ndarray
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything that a stage's training needs."""
+
+    algorithm: Algorithm
+    student: Learner
+    teachers: TeacherSource
+    roles: Mapping[str, Sequence[Learner]]  # whom each role's updates change
+    rows: Rows
+    training: Training
+    seed: int
+    first_epoch: int
+    device: torch.device
+    bf16: bool
+    folder: Path  # of the unfinished stage: checkpoint, best weights, curves
+    checkpoint_seconds: float
+    log_every: int
+    validate: Callable[[int], dict[str, float]]  # scores after an epoch, "accuracy" among them
+    on_point: Callable[[int, Mapping[str, float]], None]
+
+
+@dataclass
+class Progress:
+    """How far the stage is; part of every checkpoint."""
+
+    step: int = 0
+    seconds: float = 0.0
+    tokens: int = 0
+    examples: int = 0
+    best_accuracy: float = -1.0
+    best_epoch: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What the training was."""
+
+    epochs: int
+    steps: int
+    seconds: float
+    examples_per_second: float
+    real_tokens_per_second: float
+    peak_memory_bytes: int
+    kept_epoch: int
+    history: list[dict[str, float]]
+
+
+def steps_of(training: Training, rows: int) -> int:
+    """Optimiser steps of a stage over that many rows."""
+    total = training.epochs * -(-rows // training.batch_size)
+    return total if training.max_steps is None else min(total, training.max_steps)
+
+
+class Loop:
+    """Trains one stage, from its beginning or from its checkpoint."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.order = Order(
+            job.rows.student.lengths, job.training.batch_size, job.seed, job.training.batching
+        )
+        self.total = steps_of(job.training, len(job.rows.ids))
+        self.progress = Progress()
+        self.optimizers = {role: self._optimizer(role) for role in job.algorithm.roles}
+        self.curves = Curves(job.folder / "metrics.jsonl", job.on_point)
+        self._resume()
+
+    def run(self, bar: Bar) -> Finished:
+        """Train to the last step.
+
+        Raises:
+            DistillError: the loss stopped being a number.
+        """
+        saved = time.monotonic()
+        for learners in self.job.roles.values():
+            for learner in learners:
+                learner.module.train(learner is self.job.student)
+        for epoch, at, rows in self._remaining():
+            began = time.perf_counter()
+            self._step(epoch, at, rows)
+            self.progress.seconds += time.perf_counter() - began
+            epoch_done = at + 1 == self.order.batches_per_epoch
+            if self._log_due() or epoch_done:
+                self._log(bar)
+            if epoch_done or self.progress.step == self.total:
+                self._end_epoch(epoch)
+            if self._log_due() and time.monotonic() - saved > self.job.checkpoint_seconds:
+                self.save()
+                saved = time.monotonic()
+        self._keep_best()
+        return self._finished()
+
+    # --- one step ------------------------------------------------------------------------
+
+    def _remaining(self) -> Iterator[tuple[int, int, np.ndarray]]:
+        """(epoch, step within it, rows) of every step not yet made."""
+        per_epoch = self.order.batches_per_epoch
+        while self.progress.step < self.total:
+            epoch, offset = divmod(self.progress.step, per_epoch)
+            batches = self.order.epoch(self.job.first_epoch + epoch)
+            for at in range(offset, min(per_epoch, offset + self.total - self.progress.step)):
+                yield epoch, at, batches[at]
+
+    def _step(self, epoch: int, at: int, rows: np.ndarray) -> None:
+        micro_batches = np.array_split(rows, min(self.job.training.accumulate, len(rows)))
+        running = [
+            self.job.algorithm.updates(self._scene(epoch, at, index, micro))
+            for index, micro in enumerate(micro_batches)
+        ]
+        for role in self.job.algorithm.roles:
+            self.optimizers[role].zero_grad(set_to_none=True)
+            for micro, updates in zip(micro_batches, running, strict=True):
+                self._backward(role, updates, share=len(micro) / len(rows))
+            self._apply(role)
+        self.progress.step += 1
+        self.progress.examples += len(rows)
+        self.progress.tokens += int(self.job.rows.student.lengths[rows].sum())
+
+    def _backward(self, role: str, updates: Iterator[Update], *, share: float) -> None:
+        with torch.autocast(self.job.device.type, torch.bfloat16, enabled=self.job.bf16):
+            update = next(updates)
+        if update.role != role:
+            raise RuntimeError(
+                f"expected an update of {role!r}, the algorithm gave {update.role!r}"
+            )
+        weights = [w for learner in self.job.roles[role] for _, w in learner.trainable()]
+        # Weighted by size, so a short last micro-batch counts what it should; `inputs` keeps
+        # the gradient from leaking into other roles.
+        (share * update.loss).backward(inputs=weights)
+        self.curves.add(role, "loss", update.loss.detach(), share)
+        for name, term in update.terms.items():
+            self.curves.add(role, name, term, share)
+
+    def _apply(self, role: str) -> None:
+        learners, optimizer = self.job.roles[role], self.optimizers[role]
+        norms = optim.clip(learners, self.job.training.clip_norm)
+        rate = optim.rate_at(
+            self.progress.step,
+            total=self.total,
+            warmup_fraction=self.job.training.warmup_fraction,
+            schedule=self.job.training.schedule,
+        )
+        for group in optimizer.param_groups:
+            group["lr"] = group["peak"] * rate
+        optimizer.step()
+        norm = torch.linalg.vector_norm(torch.stack(norms))
+        weights = sum(w.numel() for learner in learners for _, w in learner.trainable())
+        self.curves.add(role, "grad_norm", norm, 1.0)
+        # Where this nears 1, AdamW's eps damps the typical weight and part of it stops learning.
+        eps = optim.eps_of(optimizer)
+        self.curves.add(role, "grad_rms_over_eps", norm / math.sqrt(weights) / eps, 1.0)
+        self.curves.set(role, "learning_rate", optimizer.param_groups[0]["lr"])
+
+    def _scene(self, epoch: int, at: int, micro: int, rows: np.ndarray) -> Scene:
+        job, data = self.job, self.job.rows
+        counted = job.first_epoch + epoch
+        return Scene(
+            student=job.student,
+            student_inputs=self._on_device(data.student.inputs(rows, counted)),
+            labels=torch.from_numpy(data.labels[rows]).to(job.device),
+            teachers=job.teachers,
+            ids=[data.ids[row] for row in rows.tolist()],
+            teacher_inputs=lambda: [
+                self._on_device(view.inputs(rows, counted)) for view in data.teachers
+            ],
+            draw_quiz=lambda size: self._quiz(size, counted, at),
+            address=Address(job.seed, counted, at, micro),
+        )
+
+    def _quiz(self, size: int | None, epoch: int, at: int) -> Quiz:
+        data = self.job.rows
+        assert data.quiz is not None
+        rows = quiz_rows(len(data.quiz_labels), size, seed=self.job.seed, epoch=epoch, step=at)
+        labels = torch.from_numpy(data.quiz_labels[rows]).to(self.job.device)
+        return Quiz(self._on_device(data.quiz.inputs(rows, 0)), labels)
+
+    def _on_device(self, inputs: Inputs) -> Inputs:
+        return {name: tensor.to(self.job.device) for name, tensor in inputs.items()}
+
+    # --- curves and epochs ---------------------------------------------------------------
+
+    def _log_due(self) -> bool:
+        return self.progress.step % self.job.log_every == 0
+
+    def _log(self, bar: Bar) -> None:
+        values = self.curves.write(self.progress.step)
+        rate = self.progress.examples / max(self.progress.seconds, 1e-9)
+        bar.show(self.progress.step, {"loss": values.get("student/loss", 0.0), "rate": rate})
+
+    def _end_epoch(self, epoch: int) -> None:
+        self._log_if_pending()
+        scores = self.job.validate(epoch)
+        for name, share in self.job.teachers.take_score().items():
+            scores[f"teacher_on_training_rows/{name}"] = share
+        self.curves.point(self.progress.step, {"epoch": epoch + 1.0, **scores})
+        self.progress.history.append({"epoch": epoch + 1.0, **scores})
+        if scores.get("accuracy", -1.0) > self.progress.best_accuracy:
+            self.progress.best_accuracy = scores["accuracy"]
+            self.progress.best_epoch = epoch + 1
+            if self.job.training.select is Select.best_validation:
+                checkpoint.save(self._best_path, dict(self.job.student.module.state_dict()))
+
+    def _log_if_pending(self) -> None:
+        if self.curves.pending:
+            self.curves.write(self.progress.step)
+
+    @property
+    def _best_path(self) -> Path:
+        return self.job.folder / "best.pt"
+
+    def _keep_best(self) -> None:
+        if self.job.training.select is Select.best_validation:
+            state = checkpoint.load(self._best_path, self.job.device)
+            if state is not None:
+                self.job.student.module.load_state_dict(state)
+
+    def _finished(self) -> Finished:
+        done, seconds = self.progress, max(self.progress.seconds, 1e-9)
+        epochs = -(-done.step // self.order.batches_per_epoch)
+        selected = self.job.training.select is Select.best_validation
+        return Finished(
+            epochs=epochs,
+            steps=done.step,
+            seconds=done.seconds,
+            examples_per_second=done.examples / seconds,
+            real_tokens_per_second=done.tokens / seconds,
+            peak_memory_bytes=_peak_memory(self.job.device),
+            kept_epoch=done.best_epoch if selected else epochs,
+            history=done.history,
+        )
+
+    # --- checkpoints ---------------------------------------------------------------------
+
+    def _optimizer(self, role: str) -> torch.optim.Optimizer:
+        settings = self.job.algorithm.settings_of(role)
+        rate = settings.learning_rate
+        optimizer = optim.adamw(
+            self.job.roles[role],
+            learning_rate=self.job.training.learning_rate if rate is None else rate,
+            weight_decay=self.job.training.weight_decay,
+            eps_factor=settings.eps_factor,
+        )
+        for group in optimizer.param_groups:
+            group["peak"] = group["lr"]
+        return optimizer
+
+    def save(self) -> None:
+        """Write a checkpoint. Only ever called where the curves have just been written."""
+        state: dict[str, Any] = {
+            "progress": vars(self.progress),
+            "teacher_score": self.job.teachers.score_state(),
+            "optimizers": {r: optimizer.state_dict() for r, optimizer in self.optimizers.items()},
+            "weights": {
+                role: [learner.module.state_dict() for learner in learners]
+                for role, learners in self.job.roles.items()
+            },
+        }
+        checkpoint.save(self.job.folder / "checkpoint.pt", state)
+
+    def _resume(self) -> None:
+        state = checkpoint.load(self.job.folder / "checkpoint.pt", self.job.device)
+        if state is None:
+            self.curves.cut(0)
+            return
+        try:
+            self.progress = Progress(**state["progress"])
+            self.job.teachers.load_score_state(state["teacher_score"])
+            for role, learners in self.job.roles.items():
+                self.optimizers[role].load_state_dict(state["optimizers"][role])
+                for learner, weights in zip(learners, state["weights"][role], strict=True):
+                    learner.module.load_state_dict(weights)
+        except (KeyError, TypeError, RuntimeError, ValueError) as error:
+            raise DistillError(
+                f"The checkpoint in {self.job.folder} does not fit this stage ({error}).\n"
+                f"  try:  delete that folder; the stage then starts again"
+            ) from error
+        self.curves.cut(self.progress.step)
+
+
+def _peak_memory(device: torch.device) -> int:
+    """Largest memory so far, bytes: of the card on a GPU, of the whole process on a CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -1,0 +1,62 @@
+"""The machine as the settings and the hardware leave it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from dataclasses import dataclass
+
+import torch
+
+from distill_runner.errors import Refused
+from distill_runner.schema import Device, Precision, Runtime
+
+_VERSIONS = ("torch", "transformers", "datasets", "evaluate", "hydra-core", "numpy")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where the work is done."""
+
+    device: torch.device
+    bf16: bool
+
+    @property
+    def precision(self) -> str:
+        return "bfloat16" if self.bf16 else "float32"
+
+    @property
+    def name(self) -> str:
+        if self.device.type == "cuda":
+            return torch.cuda.get_device_name(self.device)
+        return platform.processor() or platform.machine()
+
+
+def resolve_machine(runtime: Runtime) -> Machine:
+    """Choose device and precision, and set torch's threads.
+
+    Automatic precision is bfloat16 on a GPU and float32 on a CPU.
+
+    Raises:
+        Refused: a GPU is asked for and there is none.
+    """
+    if runtime.threads > 0:
+        torch.set_num_threads(runtime.threads)
+    gpu = torch.cuda.is_available()
+    if runtime.device is Device.cuda and not gpu:
+        raise Refused(
+            "No GPU is to be seen from here.",
+            key="runtime.device",
+            value="cuda",
+            rule="a CUDA device and a torch built for it",
+            way_out="runtime.device=auto",
+        )
+    device = torch.device("cuda" if gpu and runtime.device is not Device.cpu else "cpu")
+    automatic = runtime.precision is Precision.auto and device.type == "cuda"
+    return Machine(device, bf16=automatic or runtime.precision is Precision.bfloat16)
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of the packages that a figure may depend on."""
+    found = {name: importlib.metadata.version(name) for name in _VERSIONS}
+    return {"python": platform.python_version(), **found}

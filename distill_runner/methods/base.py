@@ -1,0 +1,91 @@
+"""What an algorithm is: settings, what it needs, and the updates of one step.
+
+An algorithm says *what* to minimise for *whom*, in order; the loop scales, clips,
+steps, counts, logs and checkpoints. Nothing outside asks for its name: what the
+rest of the program must know is declared on the class.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+from torch import Tensor
+
+from distill_runner.errors import Refused
+from distill_runner.models.scene import Scene
+
+TeacherUse = Literal["none", "frozen", "trained"]
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What must be there before the first step."""
+
+    teachers: TeacherUse = "none"
+    quiz: bool = False  # held-out labelled rows that no learner trains on
+
+
+@dataclass(frozen=True)
+class Passes:
+    """Cost of one training row, in forward passes (a backward counts two)."""
+
+    student: float = 3.0
+    teacher: float = 0.0  # every epoch; a frozen teacher's single pass is counted apart
+
+
+@dataclass(frozen=True)
+class Update:
+    """Minimise `loss` for the learners of `role`; `terms` are its parts, for the curves."""
+
+    role: str
+    loss: Tensor  # scalar, averaged over the micro-batch
+    terms: Mapping[str, Tensor] = field(default_factory=dict)  # detached scalars
+
+
+@dataclass(frozen=True)
+class RoleSettings:
+    """How a role's optimiser differs from the stage's; None keeps the stage's."""
+
+    learning_rate: float | None = None
+    eps_factor: float = 1.0  # AdamW's eps is multiplied by this
+
+
+@dataclass(frozen=True, kw_only=True)
+class Algorithm(ABC):
+    """One algorithm box of a paper. Its fields are its YAML's keys."""
+
+    needs: ClassVar[Needs]
+    roles: ClassVar[tuple[str, ...]] = ("student",)  # in the order in which they are updated
+    accumulates: ClassVar[bool] = True  # k micro-batches mean the same as one batch
+    passes: ClassVar[Passes] = Passes()
+
+    @abstractmethod
+    def updates(self, scene: Scene) -> Iterator[Update]:
+        """Yield one `Update` for each of `roles`, in that order, for one micro-batch.
+
+        The loop steps a role's optimiser before it asks for the next update.
+        """
+
+    @abstractmethod
+    def formula(self) -> str:
+        """The loss with its settings filled in, printed in every run."""
+
+    def settings_of(self, role: str) -> RoleSettings:  # noqa: ARG002
+        """How the optimiser of `role` is set."""
+        return RoleSettings()
+
+    def trained_teachers(self, count: int) -> tuple[int, ...]:
+        """Which of `count` teachers this algorithm trains, by position."""
+        return tuple(range(count)) if self.needs.teachers == "trained" else ()
+
+    def check_combination(self, combine: str) -> None:  # noqa: B027
+        """Refuse a way of joining several teachers that this algorithm cannot use."""
+
+
+def require(holds: bool, *, key: str, value: object, rule: str) -> None:
+    """Refuse a setting that breaks its rule."""
+    if not holds:
+        raise Refused(f"{key} is out of range.", key=f"method.{key}", value=value, rule=rule)

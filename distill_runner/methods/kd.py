@@ -1,0 +1,92 @@
+"""Knowledge distillation under frozen teachers (Hinton, Vinyals & Dean 2015, section 2).
+
+    distill-run method=kd teacher=bert method.temperature=2 method.alpha=0.5
+
+Hinton tried T in 1, 2, 5, 10 for speech and kept 2; with a student far smaller than
+its teacher, intermediate temperatures did best. Expect a gain of about a point where
+the teacher is clearly ahead of the fine-tuned student, and none where it is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from distill_runner.errors import Refused
+from distill_runner.methods.base import Algorithm, Needs, Passes, Update, require
+from distill_runner.models.scene import Scene
+from distill_runner.objectives.logits import distillation_formula, hard_label_loss, soft_loss
+
+
+@dataclass(frozen=True, kw_only=True)
+class SoftTargets(Algorithm):
+    """The settings and the loss that every method with soft targets shares.
+
+        L = (1 − α)·CE(y, s) + α·soft(s, t, T)
+
+    Args:
+        temperature: T > 0; 1 leaves the distributions as they are.
+        alpha: weight of the *soft* term, 0..1; 0 = labels only, 1 = teacher only.
+        soft_loss: a name of `objectives.logits.SOFT_LOSSES`.
+
+    Raises:
+        Refused: a setting is out of range.
+    """
+
+    temperature: float = 2.0
+    alpha: float = 0.5
+    soft_loss: str = "kl"
+
+    def __post_init__(self) -> None:
+        require(
+            0 < self.temperature < float("inf"),
+            key="temperature",
+            value=self.temperature,
+            rule="a number above 0",
+        )
+        require(0 <= self.alpha <= 1, key="alpha", value=self.alpha, rule="0..1")
+        soft_loss(self.soft_loss)
+
+    def formula(self) -> str:
+        return distillation_formula(self.soft_loss, alpha=self.alpha, temperature=self.temperature)
+
+    def check_combination(self, combine: str) -> None:
+        if combine == "prob_mean" and self.soft_loss == "mse_logits":
+            raise Refused(
+                "A mean of probabilities has no raw logits to regress on.",
+                key="teacher.combine",
+                value=combine,
+                rule="method.soft_loss=mse_logits needs logit_mean",
+                way_out="teacher.combine=logit_mean",
+            )
+
+    def distillation_loss(
+        self, student_logits: Tensor, teacher_logits: Tensor, labels: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The mixed loss and its two parts, unweighted and detached.
+
+        Args:
+            student_logits: [batch, classes].
+            teacher_logits: [batch, classes], already joined over the teachers.
+            labels: [batch].
+        """
+        hard = hard_label_loss(student_logits, labels)
+        soft = soft_loss(self.soft_loss)(student_logits, teacher_logits, self.temperature)
+        loss = (1 - self.alpha) * hard + self.alpha * soft
+        return loss, {"hard": hard.detach(), "soft": soft.detach()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class KD(SoftTargets):
+    """The student learns from hard labels and from frozen teachers' soft targets."""
+
+    needs: ClassVar[Needs] = Needs(teachers="frozen")
+    passes: ClassVar[Passes] = Passes(student=3)
+
+    def updates(self, scene: Scene) -> Iterator[Update]:
+        teacher_logits = scene.teacher_logits(self.temperature)
+        loss, terms = self.distillation_loss(scene.student_logits(), teacher_logits, scene.labels)
+        yield Update("student", loss, terms)

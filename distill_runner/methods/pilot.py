@@ -1,0 +1,148 @@
+"""MetaDistil's teacher gradient without a second-order graph.
+
+    pilot   θ' = θ_S − η ∇_{θ_S} L(x; θ_S, z_T)
+    quiz    L_q = CE(q; θ'),   v = ∇_{θ'} L_q
+    wanted  ∇_{θ_T} L_q = −η ∇_{θ_T} ⟨ c(z_S, z_T), J_S v ⟩,   c = ∂L/∂z_S
+
+The teachers enter L only through their logits z_T and θ' is linear in ∇L, so one
+directional derivative J_S v of the student's logits replaces the graph of a graph:
+`teacher_surrogate` is a scalar whose ordinary gradient in θ_T is the one wanted.
+J_S v needs the pilot's own dropout mask: same address, same kernel, same shapes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from distill_runner.models.learner import Learner
+from distill_runner.models.scene import Quiz, Scene
+
+DERIVATIVES = ("jvp", "finite_difference")
+Loss = Callable[[Tensor, Tensor], Tensor]  # (student logits, teacher signals) -> scalar
+
+
+@dataclass(frozen=True)
+class Pilot:
+    """The assumed student θ' and what its making leaves behind."""
+
+    weights: dict[str, Tensor]  # θ', each a leaf
+    student_logits: Tensor  # z_S at θ_S; its graph is kept only where the real step reuses it
+    teacher_signals: Tensor  # [teachers, batch, classes], with their graph
+    loss: Loss
+    learning_rate: float
+
+    @classmethod
+    def take(
+        cls,
+        student: Learner,
+        *,
+        student_logits: Tensor,
+        teacher_signals: Tensor,
+        loss: Loss,
+        learning_rate: float,
+        keep_graph: bool,
+    ) -> Pilot:
+        """One plain SGD step of step size η, into a dict: the student itself stays as it is."""
+        names, weights = zip(*student.trainable(), strict=True)
+        gradients = torch.autograd.grad(
+            loss(student_logits, teacher_signals.detach()), weights, retain_graph=keep_graph
+        )
+        with torch.no_grad():
+            moved = {
+                name: (weight - learning_rate * gradient).requires_grad_()
+                for name, weight, gradient in zip(names, weights, gradients, strict=True)
+            }
+        logits = student_logits if keep_graph else student_logits.detach()
+        return cls(moved, logits, teacher_signals, loss, learning_rate)
+
+    def logits_of(self, student: Learner, quiz: Quiz) -> Tensor:
+        """The assumed student's logits on the quiz, dropout off. [quiz rows, classes]."""
+        with student.evaluating(), student.with_weights(self.weights):
+            return student.logits(quiz.inputs)
+
+    def gradient(self, quiz_loss: Tensor) -> dict[str, Tensor]:
+        """v = ∇_{θ'} L_q, a constant from here on."""
+        gradients = torch.autograd.grad(quiz_loss, list(self.weights.values()))
+        return dict(zip(self.weights, gradients, strict=True))
+
+
+def pilot_forward(scene: Scene) -> Tensor:
+    """The student's logits under the pilot's dropout mask. [batch, classes].
+
+    Always in the math kernel: fused attention has no forward-mode derivative, and each
+    kernel draws its dropout mask in its own way.
+    """
+    with sdpa_kernel(SDPBackend.MATH):
+        return scene.student_logits("pilot")
+
+
+def jvp(forward: Callable[[], Tensor], student: Learner, direction: dict[str, Tensor]) -> Tensor:
+    """J_S v: how the student's logits change along `direction`, exactly.
+
+    Args:
+        forward: gives the logits [batch, classes] under the pilot's dropout mask.
+        student: the learner that `forward` runs.
+        direction: v, one tensor for each trainable weight.
+
+    Returns:
+        [batch, classes], without a graph.
+    """
+    with torch.no_grad(), forward_ad.dual_level():
+        duals = {
+            name: forward_ad.make_dual(weight.detach(), direction[name])
+            for name, weight in student.trainable()
+        }
+        with student.with_weights(duals):
+            tangent = forward_ad.unpack_dual(forward()).tangent
+    assert tangent is not None
+    return tangent.detach()
+
+
+def finite_difference(
+    forward: Callable[[], Tensor],
+    student: Learner,
+    direction: dict[str, Tensor],
+    *,
+    length: float,
+) -> Tensor:
+    """J_S v by a central difference: ( z(θ + εv) − z(θ − εv) ) / 2ε with ε = length / ‖v‖.
+
+    Two plain forwards in any kernel; see `jvp` for the arguments.
+    """
+    norm = torch.sqrt(sum((part.double() ** 2).sum() for part in direction.values()))  # type: ignore[arg-type]
+    if norm == 0:
+        return torch.zeros_like(forward())
+    step = float(length / norm)
+
+    def moved(sign: float) -> Tensor:
+        weights = {
+            name: weight.detach() + sign * step * direction[name]
+            for name, weight in student.trainable()
+        }
+        with student.with_weights(weights):
+            return forward()
+
+    with torch.no_grad():
+        return (moved(+1) - moved(-1)) / (2 * step)
+
+
+def teacher_surrogate(pilot: Pilot, change: Tensor) -> Tensor:
+    """−η · Σ c(z_S, z_T) · J_S v: a scalar whose gradient in θ_T is ∇_{θ_T} L_q.
+
+    c is taken by differentiating the loss in the logits alone, so the only graph of a
+    graph is over [batch, classes] numbers, and every soft loss has its own exact c.
+
+    Args:
+        pilot: the assumed step.
+        change: J_S v, [batch, classes].
+    """
+    logits = pilot.student_logits.detach().requires_grad_()
+    loss = pilot.loss(logits, pilot.teacher_signals)
+    (slope,) = torch.autograd.grad(loss, logits, create_graph=True)
+    return -pilot.learning_rate * (slope * change).sum()

@@ -1,0 +1,44 @@
+"""Labels are mapped by name: a teacher's output 0 need not be the data set's class 0."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from distill_runner.errors import Refused
+
+
+def columns_for(classes: Sequence[str], own: Sequence[str], *, name: str) -> tuple[int, ...] | None:
+    """Which output of a classifier is class 0, 1, … of the data set.
+
+    Args:
+        classes: the data set's classes, in order.
+        own: the classifier's names of its outputs, in order.
+        name: of the classifier, as printed.
+
+    Returns:
+        One index for each class; None where they agree already.
+
+    Raises:
+        Refused: its names say nothing (LABEL_0), or it does not know one of the classes.
+    """
+    if all(re.fullmatch(r"LABEL_\d+", label) for label in own) and len(own) > 0:
+        raise Refused(
+            f"{name} does not say which of its outputs is which class.",
+            key="teacher.labels",
+            value=None,
+            rule=f"the names of its {len(own)} outputs in order, from {', '.join(classes)}",
+            way_out=f"teacher.labels=[{','.join(classes)}]  if that is their order",
+        )
+    at = {label.casefold(): index for index, label in enumerate(own)}
+    missing = [label for label in classes if label.casefold() not in at]
+    if missing:
+        raise Refused(
+            f"{name} does not know the label {missing[0]!r} of the data set.",
+            key="dataset.label_names",
+            value=list(classes),
+            rule=f"labels that the teacher knows: {', '.join(own)}",
+            way_out="dataset.label_names=[…], teacher.labels=[…] or teacher.finetune=always",
+        )
+    columns = tuple(at[label.casefold()] for label in classes)
+    return None if columns == tuple(range(len(own))) else columns

@@ -1,0 +1,88 @@
+"""A model with its own tokenizer and its own order of labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from distill_runner.data.encoding import Encoder, Inputs
+
+
+class Learner:
+    """A text classifier that answers in the data set's classes, in the data set's order.
+
+    Args:
+        name: as printed.
+        module: a transformers sequence classifier.
+        encoder: its tokenizer.
+        columns: which output of the module is class 0, 1, … of the data set; None where
+            they agree already.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        module: Any,
+        encoder: Encoder,
+        *,
+        columns: tuple[int, ...] | None = None,
+    ) -> None:
+        self.name = name
+        self.module: nn.Module = module
+        self.encoder = encoder
+        self._columns = None if columns is None else list(columns)
+        self._weights: Mapping[str, Tensor] | None = None
+        self._forward: Callable[..., Any] = self.module
+
+    def compile(self) -> None:
+        """Run the plain forward through torch.compile from now on."""
+        self._forward = torch.compile(self.module, dynamic=True)
+
+    @property
+    def parameters(self) -> int:
+        """How many parameters there are, embeddings included."""
+        return sum(weight.numel() for weight in self.module.parameters())
+
+    @property
+    def in_data_order(self) -> bool:
+        """Whether the module's own outputs are the data set's classes, in order."""
+        return self._columns is None
+
+    def trainable(self) -> list[tuple[str, Tensor]]:
+        """Name and weight of everything that training may change."""
+        return [(n, w) for n, w in self.module.named_parameters() if w.requires_grad]
+
+    def logits(self, inputs: Inputs) -> Tensor:
+        """[batch, classes], in float32 at least, whatever precision the module ran in."""
+        if self._weights is None:
+            output = self._forward(**inputs)
+        else:
+            output = functional_call(self.module, dict(self._weights), (), dict(inputs))
+        logits: Tensor = output.logits
+        if self._columns is not None:
+            logits = logits[:, self._columns]
+        return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+    @contextmanager
+    def with_weights(self, weights: Mapping[str, Tensor]) -> Iterator[None]:
+        """Run on these weights in place of the module's own, which stay untouched."""
+        before, self._weights = self._weights, weights
+        try:
+            yield
+        finally:
+            self._weights = before
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Dropout off, and back as it was."""
+        training = self.module.training
+        self.module.eval()
+        try:
+            yield
+        finally:
+            self.module.train(training)

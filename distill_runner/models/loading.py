@@ -1,0 +1,168 @@
+"""A learner from a folder: weights, tokenizer, label order; and the students' starts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from distill_runner.address import seed_at
+from distill_runner.data.encoding import Encoder
+from distill_runner.errors import Refused
+from distill_runner.models.labels import columns_for
+from distill_runner.models.layers import copy_layers, keep_layers
+from distill_runner.models.learner import Learner
+
+
+def load_trained(
+    folder: Path,
+    *,
+    name: str,
+    classes: Sequence[str],
+    max_tokens: int,
+    key: str,
+    labels: Sequence[str] | None = None,
+) -> Learner:
+    """A trained classifier, its outputs put into the data set's order of classes.
+
+    Args:
+        folder: a model folder in Hugging Face format.
+        name: as printed.
+        classes: the data set's classes, in order.
+        max_tokens: length limit of its encoder.
+        key: the configuration key to blame.
+        labels: names of its outputs, where its config does not tell.
+
+    Raises:
+        Refused: the folder cannot be read, or it does not know one of the classes.
+    """
+    module = _load(folder, key=key)
+    own = (
+        list(labels)
+        if labels
+        else [module.config.id2label[at] for at in range(module.config.num_labels)]
+    )
+    columns = columns_for(classes, own, name=name)
+    return Learner(name, module, load_encoder(folder, max_tokens, key=key), columns=columns)
+
+
+def new_classifier(
+    folder: Path,
+    *,
+    name: str,
+    classes: Sequence[str],
+    max_tokens: int,
+    seed: int,
+    key: str,
+    random: bool,
+    layers: Sequence[int] | None,
+    teacher: Path | None = None,
+) -> Learner:
+    """A classifier for these classes with a fresh head.
+
+    Args:
+        folder: architecture, tokenizer and (unless `random`) pre-trained weights.
+        name: as printed.
+        classes: the data set's classes.
+        max_tokens: length limit of its encoder.
+        seed: of the head, and of all weights where `random`.
+        key: the configuration key to blame.
+        random: start from random weights.
+        layers: which layers to keep, 0-based; of the teacher where there is one.
+        teacher: a model folder whose layers the body is copied from.
+
+    Raises:
+        Refused: the folder cannot be read, or a layer does not exist.
+    """
+    torch.manual_seed(seed_at(seed, "initialisation"))
+    if teacher is not None:
+        module = _from_config(folder, classes, key=key)
+        copy_layers(_load(teacher, key=key), module, layers)
+    else:
+        module = (
+            _from_config(folder, classes, key=key)
+            if random
+            else _load(folder, key=key, classes=classes)
+        )
+        if layers is not None:
+            keep_layers(module, layers)
+    return Learner(name, module, load_encoder(folder, max_tokens, key=key))
+
+
+def load_encoder(folder: Path, max_tokens: int, *, key: str) -> Encoder:
+    """The tokenizer of a model folder.
+
+    Raises:
+        Refused: there is none that can be read.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Refused(
+            f"The tokenizer of this model cannot be read: {_first_line(error)}",
+            key=key,
+            value=str(folder),
+            rule="a folder with tokenizer.json",
+        ) from None
+    return Encoder(tokenizer, max_tokens)
+
+
+def save(learner: Learner, folder: Path, *, classes: Sequence[str]) -> None:
+    """Write the learner in Hugging Face format, with the names of its classes."""
+    config: Any = learner.module.config
+    if learner.in_data_order:
+        config.id2label = dict(enumerate(classes))
+        config.label2id = {name: at for at, name in enumerate(classes)}
+    learner.module.save_pretrained(folder)  # type: ignore[operator]
+    learner.encoder.tokenizer.save_pretrained(folder)
+
+
+def _load(folder: Path, *, key: str, classes: Sequence[str] | None = None) -> Any:
+    from safetensors import SafetensorError
+    from transformers import AutoModelForSequenceClassification
+
+    # A head of another size is a fresh head's business, not an error.
+    fresh = {} if classes is None else {**_label_maps(classes), "ignore_mismatched_sizes": True}
+    try:
+        return AutoModelForSequenceClassification.from_pretrained(
+            folder, dtype=torch.float32, **fresh
+        )
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise Refused(
+            f"The weights of this model cannot be read: {_first_line(error)}",
+            key=key,
+            value=str(folder),
+            rule="config.json and whole weights in safetensors",
+        ) from None
+
+
+def _from_config(folder: Path, classes: Sequence[str], *, key: str) -> nn.Module:
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+
+    try:
+        config = AutoConfig.from_pretrained(folder, **_label_maps(classes))
+        return AutoModelForSequenceClassification.from_config(config, dtype=torch.float32)
+    except (OSError, ValueError, KeyError) as error:
+        raise Refused(
+            f"The architecture of this model cannot be read: {_first_line(error)}",
+            key=key,
+            value=str(folder),
+            rule="a config.json of a text classifier",
+        ) from None
+
+
+def _label_maps(classes: Sequence[str]) -> dict[str, Any]:
+    return {
+        "num_labels": len(classes),
+        "id2label": dict(enumerate(classes)),
+        "label2id": {name: at for at, name in enumerate(classes)},
+    }
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).strip().splitlines()[0]

@@ -1,0 +1,74 @@
+"""What an algorithm sees of one micro-batch: the learners, the labels, the quiz.
+
+Only this: no optimiser, no counter, no file. Every forward pass with dropout names its
+mask, and the mask is drawn at that address, so two passes of one name share it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from distill_runner.address import seed_at
+from distill_runner.data.encoding import Inputs
+from distill_runner.models.learner import Learner
+from distill_runner.models.teachers import TeacherSource
+
+
+@dataclass(frozen=True)
+class Quiz:
+    """Held-out labelled rows, as the student reads them."""
+
+    inputs: Inputs
+    labels: Tensor  # [quiz rows]
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where in the run a draw is made."""
+
+    seed: int
+    epoch: int
+    step: int  # within the epoch
+    micro: int = 0
+
+
+@dataclass
+class Scene:
+    """One micro-batch as its algorithm sees it."""
+
+    student: Learner
+    student_inputs: Inputs
+    labels: Tensor  # [batch]
+    teachers: TeacherSource
+    ids: list[str]  # of the rows, in the batch's order
+    teacher_inputs: Callable[[], list[Inputs]]  # one for each live teacher
+    draw_quiz: Callable[[int | None], Quiz]
+    address: Address
+
+    def student_logits(self, mask: str = "student") -> Tensor:
+        """The student's logits with the dropout mask of that name. [batch, classes]."""
+        at = self.address
+        torch.manual_seed(seed_at(at.seed, "dropout", at.epoch, at.step, at.micro, mask))
+        return self.student.logits(self.student_inputs)
+
+    def teacher_signals(self) -> Tensor:
+        """[teachers, batch, classes]; with a graph where the algorithm trains teachers."""
+        signals = self.teachers.signals(self.ids, self.teacher_inputs)
+        self.teachers.count(signals.detach(), self.labels)
+        return signals
+
+    def join(self, signals: Tensor, temperature: float) -> Tensor:
+        """The teachers' signals as one set of logits. [batch, classes]."""
+        return self.teachers.join(signals, temperature)
+
+    def teacher_logits(self, temperature: float) -> Tensor:
+        """The joined teachers' logits, as they are now. [batch, classes]."""
+        return self.join(self.teacher_signals(), temperature)
+
+    def quiz(self, size: int | None) -> Quiz:
+        """Quiz rows of this step: `size` at random, or all for None."""
+        return self.draw_quiz(size)

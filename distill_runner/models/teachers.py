@@ -1,0 +1,120 @@
+"""Teachers as a source of signals, live or from the store; a method cannot tell which."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from distill_runner.data.encoding import Inputs
+from distill_runner.models.learner import Learner
+from distill_runner.models.signals import Signals
+from distill_runner.objectives import ensemble
+from distill_runner.schema import Combine
+
+InputsOf = Callable[[], list[Inputs]]  # one for each teacher, in its own tokens
+
+
+class TeacherSource(ABC):
+    """A set of teachers, and how their signals become one.
+
+    It also keeps each teacher's score on the rows that the loop shows it: a teacher that
+    reads the wrong tokens raises no error, but it cannot hide here.
+    """
+
+    def __init__(self, names: Sequence[str], combine: Combine, weights: Tensor) -> None:
+        self.names = tuple(names)
+        self._combine = combine
+        self._weights = weights
+        self._right = torch.zeros(len(names), dtype=torch.float64, device=weights.device)
+        self._rows = 0
+
+    @abstractmethod
+    def signals(self, ids: Sequence[str], inputs: InputsOf) -> Tensor:
+        """The logits of every teacher for these rows. [teachers, batch, classes]."""
+
+    def join(self, signals: Tensor, temperature: float) -> Tensor:
+        """[teachers, batch, classes] → [batch, classes]."""
+        weights = self._weights.to(signals.dtype)
+        if self._combine is Combine.prob_mean:
+            return ensemble.prob_mean(signals, weights, temperature)
+        return ensemble.logit_mean(signals, weights)
+
+    def count(self, signals: Tensor, labels: Tensor) -> None:
+        """Add one batch to each teacher's score inside the loop."""
+        self._right += (signals.argmax(dim=-1) == labels).sum(dim=-1)
+        self._rows += len(labels)
+
+    def take_score(self) -> dict[str, float]:
+        """Each teacher's accuracy on the rows counted since the last call, 0..1."""
+        if self._rows == 0:
+            return {}
+        shares = (self._right / self._rows).tolist()
+        self._right.zero_()
+        self._rows = 0
+        return dict(zip(self.names, shares, strict=True))
+
+    def score_state(self) -> dict[str, Any]:
+        """The score counted so far, for a checkpoint."""
+        return {"right": self._right, "rows": self._rows}
+
+    def load_score_state(self, state: Mapping[str, Any]) -> None:
+        """Go on counting from `score_state`."""
+        self._right.copy_(state["right"])
+        self._rows = int(state["rows"])
+
+
+class NoTeachers(TeacherSource):
+    """For algorithms whose needs name no teacher."""
+
+    def __init__(self) -> None:
+        super().__init__((), Combine.logit_mean, torch.zeros(0))
+
+    def signals(self, ids: Sequence[str], inputs: InputsOf) -> Tensor:  # noqa: ARG002
+        raise RuntimeError("an algorithm that declares no teachers asked for their signals")
+
+
+class LiveTeachers(TeacherSource):
+    """Teachers that read each batch anew: they are trained, or the text changes every epoch."""
+
+    def __init__(
+        self,
+        learners: Sequence[Learner],
+        combine: Combine,
+        weights: Tensor,
+        *,
+        trained: Sequence[int] = (),
+    ) -> None:
+        super().__init__([learner.name for learner in learners], combine, weights)
+        self.learners = tuple(learners)
+        self._trained = frozenset(trained)
+        for at, learner in enumerate(self.learners):
+            # The authors' code never has teacher dropout on; a soft target should not be noisy.
+            learner.module.eval()
+            learner.module.requires_grad_(at in self._trained)
+
+    def signals(self, ids: Sequence[str], inputs: InputsOf) -> Tensor:  # noqa: ARG002
+        graph = torch.is_grad_enabled()
+        logits = []
+        for at, (learner, own) in enumerate(zip(self.learners, inputs(), strict=True)):
+            with torch.set_grad_enabled(graph and at in self._trained):
+                logits.append(learner.logits(own))
+        return torch.stack(logits)
+
+
+class CachedTeachers(TeacherSource):
+    """Frozen teachers whose signals on the clean rows were computed once and are looked up by id."""
+
+    def __init__(
+        self, names: Sequence[str], cached: Sequence[Signals], combine: Combine, weights: Tensor
+    ) -> None:
+        super().__init__(names, combine, weights)
+        self._cached = tuple(cached)
+
+    def signals(self, ids: Sequence[str], inputs: InputsOf) -> Tensor:  # noqa: ARG002
+        stacked = np.stack([signals.of(ids) for signals in self._cached])
+        return torch.from_numpy(stacked).to(self._weights.device)

@@ -1,0 +1,182 @@
+"""Losses on logits. Pure functions; the equation is in the docstring.
+
+Notation: B batch, C classes, z_s and z_t logits, p(z, T) = softmax(z / T), y labels.
+`batchmean` sums over classes and averages over the batch; `elementwise mean` also
+divides by C, so a copied alpha means something else there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from distill_runner.errors import Refused
+
+SoftLoss = Callable[[Tensor, Tensor, float], Tensor]
+
+
+def _check_shapes(student_logits: Tensor, teacher_logits: Tensor) -> None:
+    if student_logits.shape != teacher_logits.shape:
+        raise ValueError(
+            "student and teacher logits must agree in shape, got "
+            f"{tuple(student_logits.shape)} and {tuple(teacher_logits.shape)}"
+        )
+
+
+def hard_label_loss(student_logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy with the true label at T = 1.
+
+        L = mean_b −log p(z_s,b, 1)[y_b]
+
+    Args:
+        student_logits: [batch, classes].
+        labels: [batch], class indices.
+
+    Returns:
+        Scalar, in nats.
+    """
+    return F.cross_entropy(student_logits, labels)
+
+
+def kl(student_logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:
+    """Divergence of the student from the teacher's softened distribution; our canonical soft loss.
+
+        L = T² · mean_b KL( p(z_t,b, T) ‖ p(z_s,b, T) )
+
+    T² keeps the gradient's scale as T grows (Hinton et al. 2015, section 2).
+
+    Args:
+        student_logits: [batch, classes].
+        teacher_logits: [batch, classes]; not detached here, bi-level methods need its gradient.
+        temperature: T > 0; 1 leaves the distributions as they are.
+
+    Returns:
+        Scalar, in nats; 0 where the two distributions agree.
+
+    Raises:
+        ValueError: the two shapes differ.
+    """
+    _check_shapes(student_logits, teacher_logits)
+    student_log_probs = F.log_softmax(student_logits / temperature, dim=-1)
+    teacher_log_probs = F.log_softmax(teacher_logits / temperature, dim=-1)
+    # batchmean: the default "mean" would also divide by the number of classes.
+    return temperature**2 * F.kl_div(
+        student_log_probs, teacher_log_probs, reduction="batchmean", log_target=True
+    )
+
+
+def kl_elementwise(student_logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:
+    """`kl` averaged over classes too: PKD's and TAKD's code.
+
+    L = T² / C · mean_b KL( p(z_t,b, T) ‖ p(z_s,b, T) )
+    """
+    return kl(student_logits, teacher_logits, temperature) / student_logits.shape[-1]
+
+
+def soft_cross_entropy(
+    student_logits: Tensor, teacher_logits: Tensor, temperature: float
+) -> Tensor:
+    """Hinton's objective (a): cross-entropy with the soft targets, times T².
+
+        L = T² · mean_b −Σ_c p(z_t,b, T)[c] · log p(z_s,b, T)[c]
+
+    Its gradient in z_s is `kl`'s; the value is larger by the teacher's entropy.
+    """
+    return temperature**2 * cross_entropy_without_t2(student_logits, teacher_logits, temperature)
+
+
+def cross_entropy_without_t2(
+    student_logits: Tensor, teacher_logits: Tensor, temperature: float
+) -> Tensor:
+    """TextBrewer's kd_ce_loss: the soft cross-entropy with no T².
+
+    L = mean_b −Σ_c p(z_t,b, T)[c] · log p(z_s,b, T)[c]
+    """
+    _check_shapes(student_logits, teacher_logits)
+    teacher_probs = F.softmax(teacher_logits / temperature, dim=-1)
+    student_log_probs = F.log_softmax(student_logits / temperature, dim=-1)
+    return -(teacher_probs * student_log_probs).sum(dim=-1).mean()
+
+
+def cross_entropy_elementwise(
+    student_logits: Tensor, teacher_logits: Tensor, temperature: float
+) -> Tensor:
+    """TinyBERT's prediction loss: no T², and averaged over classes too.
+
+    L = 1 / C · mean_b −Σ_c p(z_t,b, T)[c] · log p(z_s,b, T)[c]
+    """
+    classes = student_logits.shape[-1]
+    return cross_entropy_without_t2(student_logits, teacher_logits, temperature) / classes
+
+
+def mse_probabilities(student_logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:
+    """MetaDistil's code: squared distance of the softened probabilities.
+
+    L = T² · mean_{b,c} ( p(z_s,b, T)[c] − p(z_t,b, T)[c] )²
+    """
+    _check_shapes(student_logits, teacher_logits)
+    student_probs = F.softmax(student_logits / temperature, dim=-1)
+    teacher_probs = F.softmax(teacher_logits / temperature, dim=-1)
+    return temperature**2 * F.mse_loss(student_probs, teacher_probs)
+
+
+def mse_logits(student_logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:  # noqa: ARG001
+    """Squared distance of the raw logits (TMKD eq. 4; MetaDistil's --logits_mse). T is not used.
+
+    L = mean_{b,c} ( z_s,b[c] − z_t,b[c] )²
+    """
+    _check_shapes(student_logits, teacher_logits)
+    return F.mse_loss(student_logits, teacher_logits)
+
+
+# Named by what they compute; the comment says who computes it so.
+SOFT_LOSSES: dict[str, SoftLoss] = {
+    "kl": kl,  # HF DistilBERT, torchdistill
+    "kl_elementwise": kl_elementwise,  # PKD, TAKD
+    "soft_ce": soft_cross_entropy,  # Hinton 2015
+    "soft_ce_without_t2": cross_entropy_without_t2,  # TextBrewer
+    "soft_ce_elementwise": cross_entropy_elementwise,  # TinyBERT
+    "mse_prob": mse_probabilities,  # MetaDistil's code
+    "mse_logits": mse_logits,  # TMKD
+}
+
+FORMULAS: dict[str, str] = {
+    "kl": "T²·KL(t‖s)",
+    "kl_elementwise": "T²/C·KL(t‖s)",
+    "soft_ce": "T²·CE(t, s)",
+    "soft_ce_without_t2": "CE(t, s)",
+    "soft_ce_elementwise": "1/C·CE(t, s)",
+    "mse_prob": "T²/C·‖p(s,T) − p(t,T)‖²",
+    "mse_logits": "1/C·‖s − t‖²",
+}
+
+
+def soft_loss(name: str) -> SoftLoss:
+    """The soft loss of that name.
+
+    Raises:
+        Refused: there is none.
+    """
+    if name not in SOFT_LOSSES:
+        raise Refused(
+            "There is no such soft loss.",
+            key="method.soft_loss",
+            value=name,
+            rule="one of " + ", ".join(SOFT_LOSSES),
+        )
+    return SOFT_LOSSES[name]
+
+
+def distillation_formula(name: str, *, alpha: float, temperature: float) -> str:
+    """The resolved loss as a line of text, for the log of a run."""
+    soft = FORMULAS[name].replace("T²", f"{temperature:g}²")
+    at = f", T={temperature:g}" if name != "mse_logits" else ""
+    return f"L = {1 - alpha:g}·CE(y, s) + {alpha:g}·{soft}{at}"
+
+
+def accuracy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Share of rows whose largest logit is the label's. Scalar in 0..1."""
+    return (logits.argmax(dim=-1) == labels).to(torch.float32).mean()

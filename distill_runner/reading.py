@@ -1,0 +1,80 @@
+"""The data as each learner reads it: its own tokens, clean or noisy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from distill_runner import loop
+from distill_runner.data.encoding import Encoding, NoisyView, View, encode
+from distill_runner.models.learner import Learner
+from distill_runner.models.teachers import LiveTeachers, TeacherSource
+from distill_runner.plan import Stage
+from distill_runner.schema import NoiseSeenBy
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from distill_runner.data.prepared import Prepared
+
+
+class Reading:
+    """Gives every learner its view of a split.
+
+    Args:
+        data: the prepared splits.
+        store: folder in which encodings are kept.
+    """
+
+    def __init__(self, data: Prepared, store: Path) -> None:
+        self.data = data
+        self._store = store
+
+    def has(self, split: str) -> bool:
+        return split in self.data.splits
+
+    def labels(self, split: str) -> np.ndarray:
+        """[rows], class indices."""
+        return _labels(self.data.splits[split])
+
+    def ids(self, split: str) -> list[str]:
+        return list(self.data.splits[split]["id"])
+
+    def split(self, split: str, learner: Learner) -> Encoding:
+        """A whole split in the learner's tokens."""
+        return self._encode([split], learner)[1]
+
+    def training_rows(self, stage: Stage, student: Learner, teachers: TeacherSource) -> loop.Rows:
+        """What the loop needs of the data for this stage."""
+        live = teachers.learners if isinstance(teachers, LiveTeachers) else ()
+        both = stage.noise is not None and stage.noise.seen_by is NoiseSeenBy.both
+        table, _ = self._encode(stage.rows, student)
+        quiz = "quiz" if stage.algorithm.needs.quiz else None
+        return loop.Rows(
+            ids=list(table["id"]),
+            labels=_labels(table),
+            student=self._view(stage, student, noisy=True),
+            teachers=[self._view(stage, teacher, noisy=both) for teacher in live],
+            quiz=self.split(quiz, student) if quiz else None,
+            quiz_labels=self.labels(quiz) if quiz else np.zeros(0, dtype=np.int64),
+        )
+
+    def _view(self, stage: Stage, learner: Learner, *, noisy: bool) -> View:
+        table, clean = self._encode(stage.rows, learner)
+        if not noisy or stage.noise is None:
+            return clean
+        return NoisyView(clean, table, stage.noise, stage.seed)
+
+    def _encode(self, splits: Sequence[str], learner: Learner) -> tuple[Dataset, Encoding]:
+        from datasets import concatenate_datasets
+
+        table = concatenate_datasets([self.data.splits[name] for name in splits])
+        fingerprint = "+".join(self.data.fingerprints[name] for name in splits)
+        return table, encode(table, learner.encoder, fingerprint=fingerprint, store=self._store)
+
+
+def _labels(table: Dataset) -> np.ndarray:
+    return np.asarray(table.with_format("numpy")["label"][:], dtype=np.int64)

@@ -1,0 +1,65 @@
+"""A plan in words and numbers, before anything is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from distill_runner.loop import steps_of
+from distill_runner.plan import Plan, Stage
+from distill_runner.schema import Config
+
+
+def plan_rows(plan: Plan, config: Config, counts: Mapping[str, int] | None) -> list[dict[str, str]]:
+    """One row a stage: who learns what from whom, in how many steps and at what cost.
+
+    Args:
+        plan: the stages.
+        config: for the sizes of the splits, as far as it states them.
+        counts: rows of each split where the data is known; None before.
+
+    Returns:
+        Cost is in thousands of forward passes of a model over one row (a backward counts
+        two), `s` for the learner and `t` for each teacher.
+    """
+    return [_row(plan, stage, _rows_of(stage, config, counts)) for stage in plan.stages]
+
+
+def _rows_of(stage: Stage, config: Config, counts: Mapping[str, int] | None) -> int | None:
+    if counts is not None:
+        return sum(counts[split] for split in stage.rows)
+    sizes = [getattr(config.dataset.split, split) for split in stage.rows]
+    if any(size is None or 0 < size < 1 for size in sizes):
+        return None
+    return int(sum(sizes))
+
+
+def _row(plan: Plan, stage: Stage, rows: int | None) -> dict[str, str]:
+    learner = stage.learner.id.rstrip("/").rsplit("/", 1)[-1]
+    if stage.learner.layers:
+        learner += f" [{','.join(str(at) for at in stage.learner.layers)}]"
+    training = stage.training
+    return {
+        "stage": stage.name,
+        "learner": f"{learner}, as it is" if stage.learner.taken else learner,
+        "teachers": ", ".join(name.removeprefix("teacher/") for name in stage.teachers) or "–",
+        "epochs": str(training.epochs),
+        "steps": "?" if rows is None else f"{steps_of(training, rows):,}",
+        "rate": f"{training.learning_rate:g}",
+        "seed": str(stage.seed),
+        "k passes": _cost(stage, rows),
+    }
+
+
+def _cost(stage: Stage, rows: int | None) -> str:
+    if rows is None:
+        return "?"
+    visits = min(
+        steps_of(stage.training, rows) * stage.training.batch_size, stage.training.epochs * rows
+    )
+    passes = stage.algorithm.passes
+    cost = f"{passes.student * visits / 1000:,.0f}s"
+    if not stage.teachers:
+        return cost
+    frozen = stage.algorithm.needs.teachers == "frozen"
+    teacher = min(rows, visits) if frozen else passes.teacher * visits
+    return f"{cost} + {teacher / 1000:,.0f}t"

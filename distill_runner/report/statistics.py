@@ -1,0 +1,48 @@
+"""How sure a figure is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A 95% interval, both ends in the figure's own unit."""
+
+    low: float
+    high: float
+
+
+def proportion_interval(right: int, rows: int) -> Interval:
+    """Wilson's interval of a share, 0..1: `right` of `rows` independent rows."""
+    from scipy.stats import binomtest
+
+    found = binomtest(right, rows).proportion_ci(confidence_level=0.95, method="wilson")
+    return Interval(float(found.low), float(found.high))
+
+
+def paired_rows_interval(ours: np.ndarray, theirs: np.ndarray) -> Interval:
+    """Of the difference in accuracy of two models on the same rows, one run each.
+
+    It speaks of the rows drawn, not of the seeds: another seed moves it too.
+
+    Args:
+        ours, theirs: [rows], whether each answer was right.
+    """
+    difference = ours.astype(float) - theirs.astype(float)
+    centre, error = difference.mean(), difference.std(ddof=1) / np.sqrt(len(difference))
+    return Interval(float(centre - 1.96 * error), float(centre + 1.96 * error))
+
+
+def mean_interval(values: Sequence[float]) -> Interval | None:
+    """Student's interval of a mean over seeds; None below two values."""
+    from scipy.stats import t
+
+    if len(values) < 2:
+        return None
+    centre, error = np.mean(values), np.std(values, ddof=1) / np.sqrt(len(values))
+    reach = float(t.ppf(0.975, len(values) - 1)) * float(error)
+    return Interval(float(centre) - reach, float(centre) + reach)

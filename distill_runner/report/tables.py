@@ -1,0 +1,97 @@
+"""Tables for the terminal: the plan, the result of a run, the jobs of a sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        header_style="bold",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1),
+    )
+    for column in columns:
+        numeric = column not in ("model", "stage", "learner", "teachers", "job")
+        table.add_column(column, justify="right" if numeric else "left", no_wrap=numeric)
+    return table
+
+
+def _percent(found: Mapping[str, Any] | None) -> str:
+    return f"{100 * found['accuracy']:.2f}" if found else "–"
+
+
+def _with_interval(found: Mapping[str, Any] | None) -> str:
+    if not found:
+        return "–"
+    return f"{_percent(found)} [{100 * found['low']:.1f}, {100 * found['high']:.1f}]"
+
+
+def result_table(result: Mapping[str, Any]) -> Table:
+    """Teachers, baseline, student, gain: what distillation bought."""
+    rows, student = result["data"]["rows"], result["student"]
+    sizes = f"{rows.get('validation', 0):,} validation and {rows.get('test', 0):,} test rows"
+    table = _table(
+        f"{result['method']} on {result['dataset']}: accuracy in % on {sizes}",
+        "model",
+        "validation",
+        "test [95%]",
+        "parameters",
+        "times smaller",
+    )
+
+    def row(name: str, metrics: Mapping[str, Any], size: int, smaller: str, style: str) -> None:
+        scores = _percent(metrics.get("validation")), _with_interval(metrics.get("test"))
+        table.add_row(Text(name), *scores, f"{size:,}", smaller, style=style)
+
+    for teacher in result["teachers"]:
+        seen = " (may have seen the test rows)" if teacher["may_have_seen_test_rows"] else ""
+        row(f"teacher {teacher['name']}{seen}", teacher["metrics"], teacher["parameters"], "1", "")
+    smaller = " / ".join(f"{times:.2f}" for times in student["times_smaller"].values()) or "–"
+    size, name = student["parameters"], student["name"]
+    if result["baseline"]:
+        row(f"{name}, no teacher", result["baseline"]["metrics"], size, smaller, "")
+    row(f"{name}, {result['method']}", result["metrics"], size, smaller, "bold")
+    return table
+
+
+def gain_line(result: Mapping[str, Any]) -> str | None:
+    """The difference that the teachers made on the test rows, with its interval."""
+    baseline = result["baseline"]
+    if not baseline or "test" not in baseline["gain"]:
+        return None
+    gain = baseline["gain"]["test"]
+    points = f"{100 * gain['accuracy']:+.2f} points"
+    interval = f"[{100 * gain['low']:+.2f}, {100 * gain['high']:+.2f}]"
+    clear = gain["low"] > 0 or gain["high"] < 0
+    verdict = "" if clear else "; not told apart from zero"
+    return (
+        f"Gain on test: {points} {interval} over the same student without a teacher "
+        f"(95%, paired over rows, one seed{verdict})."
+    )
+
+
+def plan_table(stages: Sequence[Mapping[str, str]]) -> Table:
+    """What is going to happen; one row a stage."""
+    columns = list(stages[0])
+    table = _table("Plan", *columns)
+    for stage in stages:
+        table.add_row(*(Text(stage[column]) for column in columns))
+    return table
+
+
+def sweep_table(jobs: Sequence[Mapping[str, str]]) -> Table:
+    """The jobs of a sweep; one row a job."""
+    columns = list(jobs[0])
+    table = _table("Sweep: test accuracy in %", *columns)
+    for job in jobs:
+        table.add_row(*(Text(job[column]) for column in columns))
+    return table

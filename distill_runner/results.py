@@ -1,0 +1,272 @@
+"""The run folder: what a run leaves behind, and the honest `result.json`."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from distill_runner.machine import Machine, versions
+from distill_runner.models.signals import Signals
+from distill_runner.objectives import ensemble
+from distill_runner.plan import Plan, Stage
+from distill_runner.report.card import model_card
+from distill_runner.report.statistics import paired_rows_interval
+from distill_runner.run import SCORED, Outcome
+from distill_runner.schema import Combine, Config, Select
+from distill_runner.store import key_of, plain
+
+if TYPE_CHECKING:
+    from distill_runner.data.prepared import Prepared
+
+Result = dict[str, Any]  # what result.json holds
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write `value`; the file is the old one or the new one, never half of it."""
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(plain(value), indent=2) + "\n", encoding="utf-8")
+    os.replace(partial, path)
+
+
+class Results:
+    """Turns the artifacts of a finished plan into the run folder."""
+
+    def __init__(
+        self,
+        config: Config,
+        plan: Plan,
+        data: Prepared,
+        outcome: Outcome,
+        *,
+        machine: Machine,
+        folder: Path,
+    ) -> None:
+        self._config = config
+        self._plan = plan
+        self._data = data
+        self._outcome = outcome
+        self._machine = machine
+        self._folder = folder
+        self._facts = {name: found.facts() for name, found in outcome.artifacts.items()}
+        self._labels = {
+            split: np.asarray(table.with_format("numpy")["label"][:])
+            for split, table in data.splits.items()
+        }
+
+    def write(self, *, overrides: Sequence[str]) -> Result:
+        """Write everything, `result.json` last, and return what that says."""
+        deployed = self._outcome.artifacts[self._plan.deployed]
+        student = self._folder / "student"
+        shutil.rmtree(student, ignore_errors=True)
+        shutil.copytree(deployed.model, student)
+        self._write_curves()
+        self._write_predictions()
+        result = {**self._result(), "overrides": list(overrides)}
+        (student / "README.md").write_text(model_card(result), encoding="utf-8")
+        write_json(self._folder / "result.json", result)
+        return result
+
+    # --- what result.json says -----------------------------------------------------------
+
+    def _result(self) -> Result:
+        config, plan = self._config, self._plan
+        facts = self._facts[plan.deployed]
+        metrics = dict(facts["metrics"])
+        if config.training.select is Select.best_validation:
+            # The split that chose the epoch is no longer a result.
+            metrics["selection_on_validation"] = metrics.pop("validation", None)
+        return {
+            "status": "finished",
+            "key": key_of([found.key for found in self._outcome.artifacts.values()]),
+            "method": plan.method,
+            "seed": config.seed,
+            "experiment": config.experiment,
+            "profile": config.profile,
+            "dataset": config.dataset.name,
+            "formula": facts["formula"],
+            "teachers": [self._teacher(name) for name in plan.teachers],
+            "student": self._student(facts),
+            "metrics": metrics,
+            "selection": config.training.select.value,
+            "baseline": self._baseline(),
+            "agreement": self._agreement(),
+            "training": facts["training"],
+            "teachers_on_training_rows": self._teachers_in_the_loop(),
+            "data": {
+                "split": plain(config.dataset.split),
+                "split_seed": config.dataset.split_seed,
+                "rows": self._data.counts,
+                "fingerprints": self._data.fingerprints,
+                "classes": list(self._data.label_names),
+            },
+            "published": plain(config.published) if config.published else None,
+            "stages": {
+                name: {"key": found.key, "trained_now": name in self._outcome.trained}
+                for name, found in self._outcome.artifacts.items()
+            },
+            "machine": self._machine.name,
+            "versions": versions(),
+        }
+
+    def _teacher(self, name: str) -> dict[str, Any]:
+        facts = self._facts[name]
+        return {
+            "name": name.removeprefix("teacher/"),
+            "model": facts["model"],
+            "parameters": facts["parameters"],
+            "seed": self._plan.stage(name).seed,
+            "may_have_seen_test_rows": facts["taken"],
+            "metrics": facts["metrics"],
+        }
+
+    def _student(self, facts: Mapping[str, Any]) -> dict[str, Any]:
+        parameters = facts["parameters"]
+        return {
+            "name": facts["model"].rstrip("/").rsplit("/", 1)[-1],
+            "model": facts["model"],
+            "layers": self._config.student.layers,
+            "parameters": parameters,
+            "times_smaller": {
+                name.removeprefix("teacher/"): self._facts[name]["parameters"] / parameters
+                for name in self._plan.teachers
+            },
+        }
+
+    def _baseline(self) -> dict[str, Any] | None:
+        name = self._plan.baseline
+        if name is None:
+            return None
+        ours, theirs = self._right(self._plan.deployed), self._right(name)
+        gain = {}
+        for split in SCORED:
+            if split in self._data.splits:
+                interval = paired_rows_interval(ours[split], theirs[split])
+                gain[split] = {
+                    "accuracy": float(ours[split].mean() - theirs[split].mean()),
+                    "low": interval.low,
+                    "high": interval.high,
+                }
+        return {
+            "method": "finetune",
+            "metrics": self._facts[name]["metrics"],
+            "training": self._facts[name]["training"],
+            "gain": gain,
+            "gain_interval": "95%, paired over test rows; one seed",
+        }
+
+    def _right(self, stage: str) -> dict[str, np.ndarray]:
+        return {
+            split: self._logits(stage, split).argmax(axis=-1) == self._labels[split]
+            for split in SCORED
+            if split in self._data.splits
+        }
+
+    def _logits(self, stage: str, split: str) -> np.ndarray:
+        return self._signals(stage, split).of(list(self._data.splits[split]["id"]))
+
+    def _signals(self, stage: str, split: str) -> Signals:
+        return self._outcome.casting.signals(stage, split)
+
+    def _agreement(self) -> dict[str, dict[str, float]]:
+        """Share of rows on which student and joined teachers answer alike, by split."""
+        if not self._plan.teachers:
+            return {}
+        stage = self._plan.stage(self._plan.deployed)
+        found = {}
+        for split in SCORED:
+            if split not in self._data.splits:
+                continue
+            ours = self._logits(self._plan.deployed, split).argmax(axis=-1)
+            theirs = self._joined(stage, split).argmax(axis=-1)
+            labels = self._labels[split]
+            found[split] = {
+                "with_teachers": float((ours == theirs).mean()),
+                "teachers_accuracy": float((theirs == labels).mean()),
+            }
+        return found
+
+    def _joined(self, stage: Stage, split: str) -> np.ndarray:
+        import torch
+
+        signals = torch.from_numpy(
+            np.stack([self._logits(name, split) for name in self._plan.teachers])
+        )
+        count = len(self._plan.teachers)
+        weights = torch.tensor(
+            stage.weights if len(stage.weights) == count else [1 / count] * count
+        )
+        if stage.combine is Combine.prob_mean:
+            return np.asarray(ensemble.prob_mean(signals, weights, 1.0).numpy())
+        return np.asarray(ensemble.logit_mean(signals, weights).numpy())
+
+    def _teachers_in_the_loop(self) -> dict[str, dict[str, float]]:
+        """Each teacher's accuracy on the training rows: as the loop saw it, and alone."""
+        history = self._facts[self._plan.deployed]["history"]
+        found = {}
+        for name in self._plan.teachers:
+            short = name.removeprefix("teacher/")
+            seen = history[0].get(f"teacher_on_training_rows/{short}") if history else None
+            if seen is not None:
+                found[short] = {"in_the_loop_first_epoch": seen, **self._alone(name)}
+        return found
+
+    def _alone(self, name: str) -> dict[str, float]:
+        rows = self._plan.stage(self._plan.deployed).rows
+        if not self._whole_epoch():
+            return {}
+        right = [self._logits(name, split).argmax(axis=-1) == self._labels[split] for split in rows]
+        return {"alone": float(np.concatenate(right).mean())}
+
+    def _whole_epoch(self) -> bool:
+        """Whether the deployed stage saw every training row; a smoke run does not."""
+        training = self._facts[self._plan.deployed]["training"]
+        stage = self._plan.stage(self._plan.deployed)
+        rows = sum(self._data.counts[split] for split in stage.rows)
+        return bool(training["steps"] * stage.training.batch_size >= rows)
+
+    # --- files ---------------------------------------------------------------------------
+
+    def _write_curves(self) -> None:
+        """The curves of every stage of this run that is not a teacher's, stage by stage."""
+        with (self._folder / "metrics.jsonl").open("w", encoding="utf-8") as file:
+            for name, artifact in self._outcome.artifacts.items():
+                for line in artifact.curves.read_text(encoding="utf-8").splitlines():
+                    file.write(json.dumps({"stage": name, **json.loads(line)}) + "\n")
+
+    def _write_predictions(self) -> None:
+        folder = self._folder / "predictions"
+        folder.mkdir(exist_ok=True)
+        splits = [*SCORED, "quiz", *(["train"] if self._whole_epoch() else [])]
+        for split in splits:
+            if split in self._data.splits:
+                logits = self._logits(self._plan.deployed, split)
+                _write_table(
+                    folder / f"{split}.csv",
+                    list(self._data.splits[split]["id"]),
+                    self._labels[split],
+                    logits,
+                    self._data.label_names,
+                )
+
+
+def _write_table(
+    path: Path,
+    ids: list[str],
+    labels: np.ndarray,
+    logits: np.ndarray,
+    classes: tuple[str, ...],
+) -> None:
+    """Predictions by row id: never the text."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "label", "predicted", *(f"logit_{name}" for name in classes)])
+        predicted = logits.argmax(axis=-1)
+        for row, label, answer, values in zip(ids, labels, predicted, logits, strict=True):
+            writer.writerow([row, classes[label], classes[answer], *(f"{v:.7g}" for v in values)])

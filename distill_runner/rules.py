@@ -1,0 +1,141 @@
+"""The range of every setting, whatever the method; rules between fields are in `plan.py`."""
+
+from __future__ import annotations
+
+from distill_runner.errors import Refused
+from distill_runner.schema import Config, NoiseKind, Split, Training
+
+
+def _rule(holds: bool, *, key: str, value: object, rule: str, way_out: str | None = None) -> None:
+    if not holds:
+        raise Refused(f"{key} is out of range.", key=key, value=value, rule=rule, way_out=way_out)
+
+
+def check_settings(config: Config) -> None:
+    """Refuse every value that is out of its range, whatever the method.
+
+    Raises:
+        Refused: at the first one.
+    """
+    _check_training(config.training, "training")
+    own = config.teacher.training
+    _rule(own.epochs >= 0, key="teacher.training.epochs", value=own.epochs, rule="0 or more")
+    _rule(
+        own.batch_size > 0,
+        key="teacher.training.batch_size",
+        value=own.batch_size,
+        rule="1 or more",
+    )
+    _check_rate(own.learning_rate, "teacher.training.learning_rate")
+    _rule(0 <= config.noise.p <= 1, key="noise.p", value=config.noise.p, rule="0..1")
+    noisy = config.noise.kind is not NoiseKind.none
+    _rule(
+        noisy or config.noise.p == 0,
+        key="noise.p",
+        value=config.noise.p,
+        rule="0 without a kind of noise",
+        way_out="noise=replace_word noise.p=0.2",
+    )
+    _rule(
+        config.dataset.max_tokens >= 8,
+        key="dataset.max_tokens",
+        value=config.dataset.max_tokens,
+        rule="8 or more",
+    )
+    _rule(
+        config.tracker.every > 0,
+        key="tracker.every",
+        value=config.tracker.every,
+        rule="1 or more steps",
+    )
+    _rule(
+        config.runtime.threads >= 0,
+        key="runtime.threads",
+        value=config.runtime.threads,
+        rule="0 (torch's choice) or more",
+    )
+    _rule(
+        config.runtime.checkpoint_seconds > 0,
+        key="runtime.checkpoint_seconds",
+        value=config.runtime.checkpoint_seconds,
+        rule="above 0",
+    )
+    _check_split(config.dataset.split)
+    _check_teachers(config)
+
+
+def _check_rate(rate: float, key: str) -> None:
+    # `nan` fails both comparisons, as it should.
+    _rule(0 < rate < 1, key=key, value=rate, rule="above 0 and below 1, such as 2e-5")
+
+
+def _check_training(training: Training, at: str) -> None:
+    _rule(training.epochs > 0, key=f"{at}.epochs", value=training.epochs, rule="1 or more")
+    _rule(
+        training.batch_size > 0,
+        key=f"{at}.batch_size",
+        value=training.batch_size,
+        rule="1 or more rows",
+    )
+    _check_rate(training.learning_rate, f"{at}.learning_rate")
+    _rule(
+        0 <= training.weight_decay < 1,
+        key=f"{at}.weight_decay",
+        value=training.weight_decay,
+        rule="0..1",
+    )
+    _rule(
+        0 <= training.warmup_fraction <= 1,
+        key=f"{at}.warmup_fraction",
+        value=training.warmup_fraction,
+        rule="0..1",
+    )
+    _rule(
+        0 <= training.clip_norm < float("inf"),
+        key=f"{at}.clip_norm",
+        value=training.clip_norm,
+        rule="0 (no clipping) or more",
+    )
+    steps = training.max_steps
+    _rule(steps is None or steps > 0, key=f"{at}.max_steps", value=steps, rule="1 or more, or null")
+    _rule(
+        0 < training.accumulate <= training.batch_size,
+        key=f"{at}.accumulate",
+        value=training.accumulate,
+        rule="1..batch_size micro-batches",
+    )
+
+
+def _check_split(split: Split) -> None:
+    for field in ("train", "quiz", "validation", "test"):
+        value = getattr(split, field)
+        whole = value is None or (value >= 0 and (value < 1 or value == int(value)))
+        _rule(
+            whole,
+            key=f"dataset.split.{field}",
+            value=value,
+            rule="a whole number of rows, or a share below 1",
+        )
+
+
+def _check_teachers(config: Config) -> None:
+    teacher, count = config.teacher, len(config.teacher.models)
+    _rule(
+        teacher.seeds is None or len(teacher.seeds) == count,
+        key="teacher.seeds",
+        value=teacher.seeds,
+        rule=f"one for each of the {count} teachers",
+    )
+    weights = teacher.weights
+    _rule(
+        weights is None or len(weights) == count,
+        key="teacher.weights",
+        value=weights,
+        rule=f"one for each of the {count} teachers",
+    )
+    _rule(
+        weights is None or (all(w > 0 for w in weights) and sum(weights) < float("inf")),
+        key="teacher.weights",
+        value=weights,
+        rule="each above 0; they are scaled to sum 1",
+    )

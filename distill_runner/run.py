@@ -1,0 +1,263 @@
+"""The recipe: for each stage of the plan, find its artifact or train it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from distill_runner import evaluation, loop
+from distill_runner.casting import Casting
+from distill_runner.errors import Refused
+from distill_runner.machine import Machine, versions
+from distill_runner.models import loading
+from distill_runner.models.learner import Learner
+from distill_runner.models.teachers import LiveTeachers, TeacherSource
+from distill_runner.plan import Plan, Stage
+from distill_runner.reading import Reading
+from distill_runner.schema import Config, NearChance
+from distill_runner.screen import Screen
+from distill_runner.store import Artifact, Store, key_of, plain
+from distill_runner.tracking import Tracker
+
+if TYPE_CHECKING:
+    from distill_runner.data.prepared import Prepared
+
+# Raise it when a change of the code changes what a stage's settings lead to.
+_RECIPE = 1
+# Splits on which every finished stage is scored.
+SCORED = ("validation", "test")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The artifacts of a plan's stages, by the stage's name, and which were trained just now."""
+
+    artifacts: Mapping[str, Artifact]
+    trained: tuple[str, ...]
+    casting: Casting
+
+
+class Runner:
+    """Runs the stages of one plan over one set of data."""
+
+    def __init__(
+        self,
+        config: Config,
+        plan: Plan,
+        data: Prepared,
+        *,
+        machine: Machine,
+        screen: Screen,
+        tracker: Tracker,
+    ) -> None:
+        self._config = config
+        self._plan = plan
+        self._data = data
+        self._machine = machine
+        self._screen = screen
+        self._tracker = tracker
+        self._store = Store(Path(config.store.dir))
+        self._reading = Reading(data, self._store.folder)
+        self._artifacts: dict[str, Artifact] = {}
+        self._keys: dict[str, str] = {}
+        self._steps_before = 0
+        self._casting = Casting(
+            config,
+            plan,
+            data,
+            reading=self._reading,
+            store=self._store,
+            machine=machine,
+            artifacts=self._artifacts,
+        )
+
+    def run(self) -> Outcome:
+        """Make every artifact that is missing, in order.
+
+        Raises:
+            DistillError: a stage failed; the finished ones are kept.
+        """
+        trained = []
+        for stage in self._plan.stages:
+            key = self.key_of(stage)
+            if self._store.has(key) and not self._forced(stage):
+                self._screen.print(f"✓ {stage.name}: found in the store ({key})")
+                self._artifacts[stage.name] = self._store.artifact(key)
+            else:
+                self._artifacts[stage.name] = self._train(stage, key)
+                trained.append(stage.name)
+            if stage.name in self._plan.teachers:
+                self._show_teacher(stage)
+        return Outcome(self._artifacts, tuple(trained), self._casting)
+
+    def key_of(self, stage: Stage) -> str:
+        """The hash of everything that decides the stage's weights and scores."""
+        if stage.name not in self._keys:
+            decided = plain(stage)
+            # Names do not decide: a method's baseline is another's fine-tuning.
+            for name in ("name", "start", "layers_from", "teachers", "learner"):
+                del decided[name]
+            algorithm = type(stage.algorithm)
+            self._keys[stage.name] = key_of(
+                {
+                    "recipe": _RECIPE,
+                    "stage": decided,
+                    "algorithm": f"{algorithm.__module__}.{algorithm.__qualname__}",
+                    "model": self._casting.model_key(stage),
+                    "data": self._data.fingerprints,
+                    "classes": self._data.label_names,
+                    "max_tokens": self._config.dataset.max_tokens,
+                    "upstream": [self._keys[name] for name in stage.needs_stages],
+                    "device": self._machine.device.type,
+                    "precision": self._machine.precision,
+                }
+            )
+        return self._keys[stage.name]
+
+    def _forced(self, stage: Stage) -> bool:
+        # Teachers are shared with other runs; a run repeats what is its own.
+        return self._config.force and stage.name not in self._plan.teachers
+
+    # --- one stage -----------------------------------------------------------------------
+
+    def _train(self, stage: Stage, key: str) -> Artifact:
+        def waiting() -> None:
+            self._screen.print(f"  {stage.name}: another process trains it; waiting for it")
+
+        with self._store.claim(key, waiting=waiting) as unfinished:
+            if self._store.has(key) and not self._forced(stage):
+                return self._store.artifact(key)
+            unfinished.mkdir(parents=True, exist_ok=True)
+            learner = self._casting.learner(stage)
+            teachers = self._casting.teachers(stage)
+            finished = self._loop(stage, learner, teachers, unfinished)
+            loading.save(learner, unfinished / "model", classes=self._data.label_names)
+            logits = {
+                split: self._casting.predict(learner, split)
+                for split in SCORED
+                if self._reading.has(split)
+            }
+            scores = {
+                split: evaluation.score(found, self._reading.labels(split))
+                for split, found in logits.items()
+            }
+            facts = self._facts(stage, key, learner, finished, scores)
+            artifact = self._store.finish(key, unfinished, facts)
+            for split, found in logits.items():
+                self._casting.keep_signals(artifact, split, found)
+            return artifact
+
+    def _loop(
+        self, stage: Stage, learner: Learner, teachers: TeacherSource, unfinished: Path
+    ) -> loop.Finished:
+        trained = _trained_teachers(stage, teachers)
+        roles = {"student": [learner], **({"teacher": trained} if trained else {})}
+        offset = self._steps_before
+
+        def on_point(step: int, values: Mapping[str, float]) -> None:
+            named = {f"{stage.name}/{name}": value for name, value in values.items()}
+            self._tracker.log(named, step=offset + step)
+
+        job = loop.Job(
+            algorithm=stage.algorithm,
+            student=learner,
+            teachers=teachers,
+            roles=roles,
+            rows=self._reading.training_rows(stage, learner, teachers),
+            training=stage.training,
+            seed=stage.seed,
+            first_epoch=stage.first_epoch,
+            device=self._machine.device,
+            bf16=self._machine.bf16,
+            folder=unfinished,
+            checkpoint_seconds=self._config.runtime.checkpoint_seconds,
+            log_every=self._config.tracker.every,
+            validate=lambda _: self._validate(learner, trained),
+            on_point=on_point,
+        )
+        training = loop.Loop(job)
+        done = training.progress.step
+        if done:
+            self._screen.print(f"  {stage.name}: goes on after step {done}")
+        with self._screen.bar(stage.name, total=training.total, start=done) as bar:
+            finished = training.run(bar)
+        self._steps_before += finished.steps
+        return finished
+
+    def _validate(self, learner: Learner, teachers: list[Learner]) -> dict[str, float]:
+        if not self._reading.has("validation"):
+            return {}
+        labels = self._reading.labels("validation")
+
+        def accuracy(model: Learner) -> float:
+            logits = self._casting.predict(model, "validation")
+            return evaluation.score(logits, labels).accuracy
+
+        of_teachers = {f"teacher_accuracy/{model.name}": accuracy(model) for model in teachers}
+        return {"accuracy": accuracy(learner), **of_teachers}
+
+    def _facts(
+        self,
+        stage: Stage,
+        key: str,
+        learner: Learner,
+        finished: loop.Finished,
+        scores: Mapping[str, evaluation.Score],
+    ) -> dict[str, Any]:
+        return {
+            "key": key,
+            "stage": plain(stage),
+            "formula": stage.algorithm.formula(),
+            "model": stage.learner.id,
+            "taken": stage.learner.taken,
+            "parameters": learner.parameters,
+            "training": {
+                **{k: v for k, v in asdict(finished).items() if k != "history"},
+                "device": self._machine.device.type,
+                "precision": self._machine.precision,
+            },
+            "history": finished.history,
+            "metrics": {split: score.as_dict() for split, score in scores.items()},
+            "data": dict(self._data.fingerprints),
+            "versions": versions(),
+        }
+
+    # --- teachers ------------------------------------------------------------------------
+
+    def _show_teacher(self, stage: Stage) -> None:
+        """Print the teacher's score before a student step is taken.
+
+        Raises:
+            Refused: it is no better than chance, and that was not allowed.
+        """
+        name = stage.name.removeprefix("teacher/")
+        found = self._artifacts[stage.name].facts()["metrics"].get("validation")
+        if found is None:
+            self._screen.print(f"  {name}: no validation rows to score it on")
+            return
+        labels = self._reading.labels("validation")
+        chance = max((labels == at).mean() for at in set(labels.tolist()))
+        seen = "; taken as it is, may have seen the test rows" if stage.learner.taken else ""
+        self._screen.print(
+            f"  {name}: validation accuracy {100 * found['accuracy']:.1f} "
+            f"(largest class {100 * chance:.1f}){seen}"
+        )
+        if found["low"] <= chance and self._plan.near_chance is NearChance.refuse:
+            raise Refused(
+                f"The teacher {name} is not better than chance: its 95% interval starts at "
+                f"{100 * found['low']:.1f}, the largest class has {100 * chance:.1f}.",
+                key="teacher.near_chance",
+                value="refuse",
+                rule="a teacher must know more than the largest class",
+                way_out="more teacher.training.epochs, another teacher, "
+                "or teacher.near_chance=allow",
+            )
+
+
+def _trained_teachers(stage: Stage, teachers: TeacherSource) -> list[Learner]:
+    if not isinstance(teachers, LiveTeachers):
+        return []
+    trained = stage.algorithm.trained_teachers(len(teachers.learners))
+    return [teachers.learners[at] for at in trained]

@@ -1,0 +1,272 @@
+"""The configuration's shape: what may be set, of which type, in which unit.
+
+Hydra composes `conf/` onto these dataclasses, so an unknown key or a wrong type
+fails before anything heavy is imported. Ranges and cross-field rules are checked
+in `plan.py`. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Optional
+
+from omegaconf import MISSING
+
+
+class SplitScheme(Enum):
+    random = "random"
+    grouped = "grouped"
+
+
+class Select(Enum):
+    last = "last"
+    best_validation = "best_validation"
+
+
+class Schedule(Enum):
+    linear = "linear"
+    cosine = "cosine"
+    constant = "constant"
+
+
+class Batching(Enum):
+    by_length = "by_length"
+    random = "random"
+
+
+class Start(Enum):
+    pretrained = "pretrained"
+    teacher = "teacher"
+    random = "random"
+
+
+class Combine(Enum):
+    logit_mean = "logit_mean"
+    prob_mean = "prob_mean"
+
+
+class When(Enum):
+    auto = "auto"
+    never = "never"
+
+
+class Finetune(Enum):
+    auto = "auto"
+    always = "always"
+    never = "never"
+
+
+class NearChance(Enum):
+    refuse = "refuse"
+    allow = "allow"
+
+
+class NoiseKind(Enum):
+    none = "none"
+    replace_word = "replace_word"
+    mask = "mask"
+    delete = "delete"
+    swap = "swap"
+
+
+class NoiseSeenBy(Enum):
+    student = "student"
+    both = "both"
+
+
+class TrackerKind(Enum):
+    wandb = "wandb"
+    jsonl = "jsonl"
+    none = "none"
+
+
+class Device(Enum):
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+class Precision(Enum):
+    auto = "auto"
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+
+
+@dataclass
+class Training:
+    """How one learner is trained."""
+
+    epochs: int = 15  # passes over the training rows
+    batch_size: int = 32  # rows per optimiser step
+    learning_rate: float = 2.0e-5  # AdamW, at the end of warm-up
+    weight_decay: float = 0.01  # AdamW; biases and LayerNorm are left out
+    warmup_fraction: float = 0.06  # share of all steps, 0..1
+    schedule: Schedule = Schedule.linear  # after warm-up: down to zero, or held
+    clip_norm: float = 1.0  # largest gradient norm of a learner; 0 disables
+    max_steps: Optional[int] = None  # stop every stage after so many optimiser steps
+    select: Select = Select.last  # which epoch's weights are kept
+    batching: Batching = Batching.by_length  # sentences of like length share a batch
+    accumulate: int = 1  # micro-batches per optimiser step
+
+
+@dataclass
+class TeacherTraining:
+    """How a teacher is fine-tuned before it teaches; the rest is as in `Training`."""
+
+    epochs: int = 3
+    batch_size: int = 32
+    learning_rate: float = 2.0e-5
+
+
+@dataclass
+class Teacher:
+    """A set of teachers and how their signals become one."""
+
+    models: list[str] = field(default_factory=list)  # hub ids or folders
+    seeds: Optional[list[int]] = None  # fine-tuning seed of each; null: 1, 1, …
+    combine: Combine = Combine.logit_mean
+    weights: Optional[list[float]] = None  # of each teacher in the mean; null: equal
+    finetune: Finetune = Finetune.auto  # auto: unless it is a classifier already
+    labels: Optional[list[str]] = None  # names of a taken classifier's outputs
+    near_chance: NearChance = NearChance.refuse
+    training: TeacherTraining = field(default_factory=TeacherTraining)
+
+
+@dataclass
+class Student:
+    """The model that is trained and deployed."""
+
+    model: str = MISSING  # hub id or folder: architecture, tokenizer, weights
+    start: Start = Start.pretrained  # own weights, layers of a teacher, or random
+    layers: Optional[list[int]] = None  # which layers of the start to keep, 0-based
+
+
+@dataclass
+class Split:
+    """How many rows go where; below 1 is a share of the rows, else a count."""
+
+    scheme: SplitScheme = SplitScheme.grouped
+    train: Optional[float] = None  # null: all that is left
+    quiz: float = 0
+    validation: Optional[float] = None  # null: the data's own file, whole
+    test: Optional[float] = None  # null: the data's own file, whole
+
+
+@dataclass
+class Dataset:
+    """Labelled texts and how they are cut."""
+
+    name: str = MISSING
+    path: Optional[str] = None  # file, or folder with train.*, validation.*, test.*
+    hub: Optional[str] = None  # hub id, used when path is null
+    subset: Optional[str] = None  # the hub data set's configuration
+    generate: int = 0  # rows of the synthetic corpus; 0: not synthetic
+    text: Any = "text"  # column, or a list of two columns
+    label: str = "label"  # column
+    label_names: Optional[list[str]] = None  # of classes 0, 1, …; null: as found
+    split: Split = field(default_factory=Split)
+    split_seed: int = 1
+    max_tokens: int = 128  # longer texts are cut, special tokens included
+
+
+@dataclass
+class Noise:
+    """What happens to a training sentence before a learner reads it."""
+
+    kind: NoiseKind = NoiseKind.none
+    p: float = 0.0  # chance of each word, 0..1
+    seen_by: NoiseSeenBy = NoiseSeenBy.both
+    word: str = "noise_word"  # what replace_word puts in
+
+
+@dataclass
+class Tracker:
+    """Where curves go."""
+
+    kind: TrackerKind = TrackerKind.wandb
+    project: str = "distill-run"
+    group: Optional[str] = None
+    tags: list[str] = field(default_factory=list)
+    every: int = 10  # optimiser steps between two points of a curve
+
+
+@dataclass
+class Runtime:
+    """The machine, as far as it is ours to set."""
+
+    device: Device = Device.auto
+    precision: Precision = Precision.auto
+    threads: int = 0  # of the CPU; 0: as many as torch takes
+    compile: bool = False  # torch.compile
+    checkpoint_seconds: float = 300.0  # between two checkpoints inside a stage
+
+
+@dataclass
+class BuiltModel:
+    """A small model built here, from random, in place of one that would be fetched."""
+
+    family: str = MISSING  # bert | roberta | distilbert
+    layers: int = 2
+    width: int = 64
+    heads: int = 4
+    feedforward: int = 128
+    vocabulary: int = 1000  # entries of the tokenizer, trained on the training texts
+
+
+@dataclass
+class Paths:
+    """Where hub ids are looked for before the hub is asked."""
+
+    models: Optional[str] = None
+    datasets: Optional[str] = None
+
+
+@dataclass
+class Store:
+    dir: str = "outputs/store"
+
+
+@dataclass
+class StageConfig:
+    """One stage of a method: which algorithm trains the student, from where, on what."""
+
+    algorithm: Any = MISSING  # _target_ and its constructor's arguments
+    start: str = "student"  # "student", or the name of an earlier stage
+    teachers: list[str] = field(default_factory=list)  # "teachers" or earlier stages
+    epochs: Optional[int] = None  # null: training.epochs; 0: the stage is left out
+    with_quiz_rows: bool = False  # train on the quiz rows too
+    noisy: bool = True  # whether `noise` applies
+    when: When = When.auto  # never: the stage is left out
+    learning_rate: Optional[float] = None  # null: training.learning_rate
+
+
+@dataclass
+class Published:
+    """A figure from elsewhere, shown beside ours with its source."""
+
+    accuracy: float = MISSING  # percent
+    rows: int = MISSING  # test rows behind it
+    source: str = MISSING
+
+
+@dataclass
+class Config:
+    seed: int = 1
+    training: Training = field(default_factory=Training)
+    method: Any = MISSING  # its YAML is its schema; see config.check_method
+    teacher: Teacher = field(default_factory=Teacher)
+    student: Student = field(default_factory=Student)
+    dataset: Dataset = field(default_factory=Dataset)
+    noise: Noise = field(default_factory=Noise)
+    tracker: Tracker = field(default_factory=Tracker)
+    runtime: Runtime = field(default_factory=Runtime)
+    models: dict[str, BuiltModel] = field(default_factory=dict)
+    paths: Paths = field(default_factory=Paths)
+    store: Store = field(default_factory=Store)
+    published: Optional[Published] = None
+    profile: str = "full"
+    experiment: Optional[str] = None
+    output_dir: str = MISSING
+    dry_run: bool = False
+    force: bool = False

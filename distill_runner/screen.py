@@ -1,0 +1,48 @@
+"""What a person reads: the terminal, and the same lines in the run's log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TextIO
+
+from rich.console import Console, RenderableType
+
+from distill_runner.progress import Bar, open_bar
+
+_LOG_WIDTH = 110
+
+
+class Screen:
+    """Prints to the terminal and into `log.txt`.
+
+    Args:
+        folder: of the run; None while there is none.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        terminal = Console(highlight=False)
+        piped = Console(highlight=False, width=_LOG_WIDTH)
+        self.console = terminal if terminal.is_terminal else piped
+        self._file: TextIO | None = None
+        self._log: Console | None = None
+        if folder is not None:
+            self._file = (folder / "log.txt").open("a", encoding="utf-8")
+            self._log = Console(file=self._file, width=_LOG_WIDTH, highlight=False)
+
+    def print(self, *parts: RenderableType) -> None:
+        """Print to both; square brackets are text, not markup."""
+        for console in (self.console, self._log):
+            if console is not None:
+                console.print(*parts, markup=False)
+        if self._file is not None:
+            self._file.flush()
+
+    def bar(self, name: str, *, total: int, start: int) -> Bar:
+        """A progress bar for the terminal, or plain lines for it and for the log."""
+        line: Callable[[str], None] = self.print
+        return open_bar(self.console, line, name=name, total=total, start=start)
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()

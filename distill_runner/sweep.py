@@ -1,0 +1,70 @@
+"""The end of a multirun: one table of all its jobs, beside `multirun.yaml`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+from distill_runner.errors import DistillError, Refused
+
+
+class SweepTable(Callback):  # type: ignore[misc]
+    """Hydra tells it when a multirun begins and ends."""
+
+    # Hydra swallows what a callback raises, so the verdict is kept for `cli.main` to raise.
+    verdict: DistillError | None = None
+
+    def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
+        """Print and write the table of the jobs."""
+        folder = Path(config.hydra.sweep.dir)
+        paths = sorted(folder.glob("*/result.json"), key=_job_number)
+        if not paths:
+            given = [str(item) for item in config.hydra.overrides.task]
+            SweepTable.verdict = Refused(
+                "No job was launched.",
+                key="-m",
+                value=" ".join(given),
+                rule="a glob must match at least one option",
+                way_out="distill-run --help lists the options of every group",
+            )
+            return
+        results = [(path.parent.name, json.loads(path.read_text())) for path in paths]
+        _show(folder, results)
+        SweepTable.verdict = _verdict(results)
+
+
+def _job_number(path: Path) -> tuple[int, str]:
+    name = path.parent.name
+    return (int(name), name) if name.isdigit() else (1 << 30, name)
+
+
+def _verdict(results: list[tuple[str, dict[str, Any]]]) -> DistillError | None:
+    bad = [(name, found) for name, found in results if found["status"] != "finished"]
+    if not bad:
+        return None
+    kind = Refused if all(found["status"] == "refused" for _, found in bad) else DistillError
+    names = ", ".join(name for name, _ in bad)
+    return kind(f"{len(bad)} of {len(results)} jobs did not finish: {names}. The others are kept.")
+
+
+def _show(folder: Path, results: list[tuple[str, dict[str, Any]]]) -> None:
+    from rich.console import Console
+
+    from distill_runner.report.sweeps import job_rows, seed_rows
+    from distill_runner.report.tables import sweep_table
+
+    rows = job_rows(results)
+    tables = [sweep_table(rows)]
+    grouped = seed_rows(results)
+    if grouped:
+        tables.append(sweep_table(grouped))
+    with (folder / "sweep.txt").open("w", encoding="utf-8") as file:
+        for console in (Console(highlight=False), Console(file=file, width=160)):
+            for table in tables:
+                console.print(table)
+    (folder / "sweep.json").write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+    Console(highlight=False).print(f"Written to {folder}/sweep.txt and sweep.json", markup=False)
