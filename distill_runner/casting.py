@@ -12,7 +12,8 @@ import torch
 from distill_runner import evaluation, loop
 from distill_runner.hub import locate_model, model_fingerprint
 from distill_runner.machine import Machine
-from distill_runner.models import loading, signals
+from distill_runner.models import loading
+from distill_runner.models import signals as kept
 from distill_runner.models.build import build
 from distill_runner.models.learner import Learner
 from distill_runner.models.teachers import CachedTeachers, LiveTeachers, NoTeachers, TeacherSource
@@ -98,7 +99,7 @@ class Casting:
         if self._cacheable(stage):
             names = [name.removeprefix("teacher/") for name in stage.teachers]
             cached = [
-                signals.merge([self.signals(name, split) for split in stage.rows])
+                kept.merge([self.signals(name, split) for split in stage.rows])
                 for name in stage.teachers
             ]
             return CachedTeachers(names, cached, stage.combine, weights)
@@ -115,19 +116,19 @@ class Casting:
         # A stage cut short would pay for rows that it never visits.
         return loop.steps_of(stage.training, rows) * stage.training.batch_size >= rows
 
-    def signals(self, name: str, split: str) -> signals.Signals:
+    def signals(self, name: str, split: str) -> kept.Signals:
         """The finished stage's logits on a split, from the store or computed now."""
         folder = self._signals_folder(self._artifacts[name], split)
-        found = signals.load(folder)
+        found = kept.load(folder)
         if found is None:
             logits = self.predict(self.trained(name), split)
             found = self.keep_signals(self._artifacts[name], split, logits)
         return found
 
-    def keep_signals(self, artifact: Artifact, split: str, logits: np.ndarray) -> signals.Signals:
+    def keep_signals(self, artifact: Artifact, split: str, logits: np.ndarray) -> kept.Signals:
         """Store the logits of a finished stage's learner on a split."""
         folder = self._signals_folder(artifact, split)
-        return signals.save(folder, self._reading.ids(split), logits)
+        return kept.save(folder, self._reading.ids(split), logits)
 
     def predict(self, learner: Learner, split: str) -> np.ndarray:
         """[rows, classes] on a whole split, in its order."""

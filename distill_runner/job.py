@@ -156,8 +156,7 @@ class _Job:
             tags=(*config.tracker.tags, config.profile, config.dataset.name),
             config={**dict(resolved), "choices": dict(self._choices)},  # type: ignore[arg-type]
         )
-        tracker = open_tracker(config.tracker, folder=self._folder, card=card)
-        return tracker
+        return open_tracker(config.tracker, folder=self._folder, card=card)
 
     def _report(self, result: Mapping[str, Any], note: str | None) -> None:
         self._screen.print(result_table(result))

@@ -171,7 +171,7 @@ class Loop:
         weights = [w for learner in self.job.roles[role] for _, w in learner.trainable()]
         # Weighted by size, so a short last micro-batch counts what it should; `inputs` keeps
         # the gradient from leaking into other roles.
-        (share * update.loss).backward(inputs=weights)
+        (share * update.loss).backward(inputs=weights)  # type: ignore[no-untyped-call]
         self.curves.add(role, "loss", update.loss.detach(), share)
         for name, term in update.terms.items():
             self.curves.add(role, name, term, share)

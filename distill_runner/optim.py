@@ -25,7 +25,8 @@ def adamw(
 
     AdamW works element by element, so one over several learners is one for each.
     """
-    decayed, plain = [], []
+    decayed: list[Tensor] = []
+    plain: list[Tensor] = []
     for learner in learners:
         for name, weight in learner.trainable():
             spared = name.endswith(".bias") or "norm" in name.lower()

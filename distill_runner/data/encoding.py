@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -71,7 +72,10 @@ class Encoder:
 class View(Protocol):
     """What one learner reads of a table of rows."""
 
-    lengths: np.ndarray  # tokens of each clean row
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each clean row."""
+        ...
 
     def inputs(self, rows: np.ndarray, epoch: int) -> Inputs:
         """The padded inputs of `rows` as read in `epoch`."""
@@ -93,7 +97,7 @@ class Encoding:
             column = table.column(name).combine_chunks()
             bounds = column.offsets.to_numpy()
             flat = column.values.to_numpy()
-            columns[name] = [flat[a:b] for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+            columns[name] = [flat[a:b] for a, b in pairwise(bounds)]
         return self.encoder.pad(columns)
 
 
@@ -167,4 +171,4 @@ def _lengths(tokens: Dataset) -> np.ndarray:
     import pyarrow.compute as pc
 
     column = tokens.data.column("input_ids")
-    return pc.list_value_length(column).to_numpy().astype(np.int32)
+    return np.asarray(pc.list_value_length(column).to_numpy(), dtype=np.int32)

@@ -95,12 +95,11 @@ def jvp(forward: Callable[[], Tensor], student: Learner, direction: dict[str, Te
     """
     with torch.no_grad(), forward_ad.dual_level():
         duals = {
-            name: forward_ad.make_dual(weight.detach(), direction[name])
+            name: forward_ad.make_dual(weight.detach(), direction[name])  # type: ignore[no-untyped-call]
             for name, weight in student.trainable()
         }
         with student.with_weights(duals):
-            tangent = forward_ad.unpack_dual(forward()).tangent
-    assert tangent is not None
+            tangent: Tensor = forward_ad.unpack_dual(forward()).tangent  # type: ignore[no-untyped-call]
     return tangent.detach()
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from distill_runner.address import seed_at
 from distill_runner.data.encoding import Encoder
@@ -141,7 +140,7 @@ def _load(folder: Path, *, key: str, classes: Sequence[str] | None = None) -> An
         ) from None
 
 
-def _from_config(folder: Path, classes: Sequence[str], *, key: str) -> nn.Module:
+def _from_config(folder: Path, classes: Sequence[str], *, key: str) -> Any:
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
     try:

@@ -107,7 +107,7 @@ class LiveTeachers(TeacherSource):
 
 
 class CachedTeachers(TeacherSource):
-    """Frozen teachers whose signals on the clean rows were computed once and are looked up by id."""
+    """Frozen teachers whose signals were computed once, on clean rows; looked up by id."""
 
     def __init__(
         self, names: Sequence[str], cached: Sequence[Signals], combine: Combine, weights: Tensor

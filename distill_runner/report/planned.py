@@ -21,7 +21,7 @@ def plan_rows(plan: Plan, config: Config, counts: Mapping[str, int] | None) -> l
         Cost is in thousands of forward passes of a model over one row (a backward counts
         two), `s` for the learner and `t` for each teacher.
     """
-    return [_row(plan, stage, _rows_of(stage, config, counts)) for stage in plan.stages]
+    return [_row(stage, _rows_of(stage, config, counts)) for stage in plan.stages]
 
 
 def _rows_of(stage: Stage, config: Config, counts: Mapping[str, int] | None) -> int | None:
@@ -33,7 +33,7 @@ def _rows_of(stage: Stage, config: Config, counts: Mapping[str, int] | None) -> 
     return int(sum(sizes))
 
 
-def _row(plan: Plan, stage: Stage, rows: int | None) -> dict[str, str]:
+def _row(stage: Stage, rows: int | None) -> dict[str, str]:
     learner = stage.learner.id.rstrip("/").rsplit("/", 1)[-1]
     if stage.learner.layers:
         learner += f" [{','.join(str(at) for at in stage.learner.layers)}]"
