@@ -10,11 +10,12 @@ import numpy as np
 import torch
 
 from distill_runner import evaluation, loop
-from distill_runner.hub import locate_model, model_fingerprint
+from distill_runner.hub import locate_model, model_fingerprint, read_config
 from distill_runner.machine import Machine
 from distill_runner.models import loading
 from distill_runner.models import signals as kept
 from distill_runner.models.build import build
+from distill_runner.models.layers import check_layers
 from distill_runner.models.learner import Learner
 from distill_runner.models.teachers import CachedTeachers, LiveTeachers, NoTeachers, TeacherSource
 from distill_runner.plan import ModelSpec, Plan, Stage
@@ -148,7 +149,22 @@ class Casting:
             key = "teacher.models" if stage.name in self._plan.teachers else "student.model"
             del settings["id"]
             settings["content"] = model_fingerprint(self.folder(spec, key))
+        self._check_layers(stage)
         return settings
+
+    def _check_layers(self, stage: Stage) -> None:
+        """Refuse layers that do not exist, before anything is trained."""
+        spec = stage.learner
+        if spec.layers is None:
+            return
+        if stage.layers_from is None:
+            config = read_config(self.folder(spec, "student.model"))
+        else:
+            teacher = self._plan.stage(stage.layers_from).learner
+            config = read_config(self.folder(teacher, "teacher.models"))
+        depth = config.get("num_hidden_layers", config.get("n_layers"))
+        if isinstance(depth, int):
+            check_layers(spec.layers, depth)
 
     def folder(self, spec: ModelSpec, key: str) -> Path:
         """The local folder of a model: found, fetched, or built here."""

@@ -19,10 +19,17 @@ State = dict[str, Any]  # tensors, numbers, strings, and dicts and lists of them
 def save(path: Path, state: State) -> None:
     """Write `state`; a kill at any moment leaves the old file or the new one, whole."""
     partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
-        torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with partial.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+    except RuntimeError as error:  # torch's writer turns a full disk into one
+        partial.unlink(missing_ok=True)
+        raise DistillError(
+            f"The checkpoint {path} cannot be written; is the disk full?\n"
+            "  finished stages are kept, and the last checkpoint; the same command goes on"
+        ) from error
     os.replace(partial, path)
 
 

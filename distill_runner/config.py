@@ -32,12 +32,22 @@ def register_schema() -> None:
 
 
 def check_overrides(overrides: Sequence[str]) -> None:
-    """Refuse what Hydra would take without a word: keys that are added or removed.
+    """Refuse what Hydra takes without a word, keys added or removed, or stumbles over, no option.
 
     Raises:
         Refused: at the first of them.
     """
     for override in overrides:
+        group, _, option = override.partition("=")
+        options = sorted(path.stem for path in Path(config_path(), group).glob("*.yaml"))
+        # An experiment is the one group that may be empty.
+        if options and group.isidentifier() and option in ("null", "") and group != "experiment":
+            raise Refused(
+                f"The group {group} needs an option.",
+                key=group,
+                value=option,
+                rule="one of " + ", ".join(options),
+            )
         if override.startswith(("+", "~")) and not override.startswith("+hydra"):
             key, _, value = override.lstrip("+~").partition("=")
             raise Refused(
@@ -53,8 +63,13 @@ def typed(config: DictConfig) -> Config:
     """The configuration as dataclasses, every interpolation resolved.
 
     Raises:
-        OmegaConfBaseException: a mandatory value is missing, or one has the wrong type.
+        Refused: a mandatory value is missing.
+        OmegaConfBaseException: a value has the wrong type.
     """
+    for key in sorted(OmegaConf.missing_keys(config)):
+        raise Refused(
+            f"{key} must be given.", key=key, value="???", rule="a value", way_out=f"{key}=VALUE"
+        )
     return cast(Config, OmegaConf.to_object(config))
 
 

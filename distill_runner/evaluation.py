@@ -50,7 +50,7 @@ def predict(learner: Learner, view: View, *, device: torch.device, bf16: bool) -
 
 def score(logits: np.ndarray, labels: np.ndarray) -> Score:
     """Accuracy and macro F1 of the largest logit. logits: [rows, classes]; labels: [rows]."""
-    from distill_runner.report.statistics import proportion_interval
+    from distill_runner.intervals import proportion_interval
 
     predictions = logits.argmax(axis=-1)
     right = int((predictions == labels).sum())

@@ -7,15 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from distill_runner.config import raw_method, typed
-from distill_runner.errors import DistillError, Refused
+from distill_runner.errors import DistillError, Refused, of_the_system
+from distill_runner.explain import explain
 from distill_runner.hub import locate_dataset, locate_model, read_config
-from distill_runner.plan import Plan, make_plan
+from distill_runner.methods.construct import make_algorithm
+from distill_runner.plan import Plan
+from distill_runner.planning import make_plan
+from distill_runner.report.card import model_card
 from distill_runner.report.planned import plan_rows
 from distill_runner.report.tables import gain_line, plan_table, result_table
 from distill_runner.schema import Config, Select
 from distill_runner.screen import Screen
+from distill_runner.store import write_json
 
 
 def run_job(
@@ -38,23 +44,45 @@ def run_job(
     Raises:
         DistillError: the job failed, and it is the only one.
     """
-    from distill_runner.results import write_json
-
     where = Path(folder)
     screen = Screen(where)
     try:
         if sweeping:
             screen.print(f"\n── {where.name}: {' '.join(overrides)}")
         _Job(config, choices=choices, overrides=overrides, folder=where, screen=screen).run()
-    except DistillError as error:
-        status = "refused" if isinstance(error, Refused) else "failed"
-        facts = {"status": status, "error": str(error), "overrides": list(overrides)}
-        write_json(where / "result.json", facts)
-        if not sweeping:
-            raise
-        screen.print(f"{status}: {error}")
+    except OmegaConfBaseException as raised:
+        _leave(where, screen, explain(raised, overrides), overrides, sweeping=sweeping)
+    except (DistillError, RuntimeError, OSError) as raised:
+        _leave(where, screen, _explained(raised), overrides, sweeping=sweeping)
     finally:
         screen.close()
+
+
+def _leave(
+    folder: Path, screen: Screen, error: DistillError, overrides: Sequence[str], *, sweeping: bool
+) -> None:
+    """Leave a `result.json` that says what went wrong, and go on with the sweep if there is one."""
+    status = "refused" if isinstance(error, Refused) else "failed"
+    facts = {"status": status, "error": str(error), "overrides": list(overrides)}
+    write_json(folder / "result.json", facts)
+    if not sweeping:
+        raise error
+    screen.print(f"{status}: {error}")
+
+
+def _explained(raised: Exception) -> DistillError:
+    """The failure as one that says what to do; anything else is raised as it is."""
+    if isinstance(raised, DistillError):
+        return raised
+    if type(raised).__name__ == "OutOfMemoryError":
+        return DistillError(
+            "The GPU's memory is full.\n"
+            "  try:  a smaller training.batch_size, or training.accumulate=2 where the method "
+            "allows it"
+        )
+    if isinstance(raised, OSError):
+        return of_the_system(raised)
+    raise raised
 
 
 class _Job:
@@ -79,6 +107,7 @@ class _Job:
             config,
             method=self._choices["method"],
             raw_method=raw_method(self._composed),
+            make_algorithm=make_algorithm,
             is_classifier=lambda model, key: _is_classifier(model, key, config),
         )
         (self._folder / "config.yaml").write_text(
@@ -107,6 +136,8 @@ class _Job:
             ).run()
             results = Results(config, plan, data, outcome, machine=machine, folder=self._folder)
             result = results.write(overrides=self._overrides)
+            card = model_card(result)
+            (self._folder / "student" / "README.md").write_text(card, encoding="utf-8")
             summary = _summary(result)
             failed = False
         finally:

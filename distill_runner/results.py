@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,27 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from distill_runner.intervals import paired_rows_interval
 from distill_runner.machine import Machine, versions
 from distill_runner.models.signals import Signals
 from distill_runner.objectives import ensemble
 from distill_runner.plan import Plan, Stage
-from distill_runner.report.card import model_card
-from distill_runner.report.statistics import paired_rows_interval
 from distill_runner.run import SCORED, Outcome
 from distill_runner.schema import Combine, Config, Select
-from distill_runner.store import key_of, plain
+from distill_runner.store import key_of, plain, write_json
 
 if TYPE_CHECKING:
     from distill_runner.data.prepared import Prepared
 
 Result = dict[str, Any]  # what result.json holds
-
-
-def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write `value`; the file is the old one or the new one, never half of it."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(plain(value), indent=2) + "\n", encoding="utf-8")
-    os.replace(partial, path)
 
 
 class Results:
@@ -69,7 +60,6 @@ class Results:
         self._write_curves()
         self._write_predictions()
         result = {**self._result(), "overrides": list(overrides)}
-        (student / "README.md").write_text(model_card(result), encoding="utf-8")
         write_json(self._folder / "result.json", result)
         return result
 

@@ -1,9 +1,14 @@
-"""The range of every setting, whatever the method; rules between fields are in `plan.py`."""
+"""What a setting may be: the range of each, and what an algorithm asks of the others."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from distill_runner.errors import Refused
-from distill_runner.schema import Config, NoiseKind, Split, Training
+from distill_runner.schema import Config, NoiseKind, Select, Split, StageConfig, Training
+
+if TYPE_CHECKING:
+    from distill_runner.methods.base import Algorithm
 
 
 def _rule(holds: bool, *, key: str, value: object, rule: str, way_out: str | None = None) -> None:
@@ -139,3 +144,55 @@ def _check_teachers(config: Config) -> None:
         value=weights,
         rule="each above 0; they are scaled to sum 1",
     )
+
+
+def check_algorithm(
+    config: Config, name: str, algorithm: Algorithm, entry: StageConfig, teaching: tuple[str, ...]
+) -> None:
+    """Refuse settings that the stage's algorithm cannot work with.
+
+    Raises:
+        Refused: at the first one.
+    """
+    needs = algorithm.needs
+    if (needs.teachers == "none") != (not teaching):
+        raise Refused(
+            f"The stage {name!r} and its algorithm disagree about teachers.",
+            key=f"method.stages.{name}.teachers",
+            value=entry.teachers,
+            rule="none" if needs.teachers == "none" else "one at least",
+        )
+    algorithm.check_combination(config.teacher.combine.value)
+    if config.training.accumulate > 1 and not algorithm.accumulates:
+        raise Refused(
+            "Accumulation would give every micro-batch a pilot step of its own, "
+            "which is another algorithm.",
+            key="training.accumulate",
+            value=config.training.accumulate,
+            rule=f"1 for the stage {name!r}",
+            way_out="training.accumulate=1, and a smaller training.batch_size if memory is short",
+        )
+    quiz = config.dataset.split.quiz
+    if needs.quiz and not quiz:
+        raise Refused(
+            "This method needs a quiz set.",
+            key="dataset.split.quiz",
+            value=quiz,
+            rule="rows held out of training, above 0",
+            way_out="dataset.split.quiz=100",
+        )
+    if entry.with_quiz_rows and (needs.quiz or not quiz):
+        raise Refused(
+            "There are no quiz rows that this stage may train on.",
+            key="method.with_quiz_rows",
+            value=True,
+            rule="needs dataset.split.quiz above 0, and an algorithm that holds no quiz",
+        )
+    if config.training.select is Select.best_validation and config.dataset.split.validation == 0:
+        raise Refused(
+            "Nothing can be selected on an empty validation split.",
+            key="training.select",
+            value="best_validation",
+            rule="needs dataset.split.validation",
+            way_out="training.select=last",
+        )

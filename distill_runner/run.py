@@ -80,8 +80,9 @@ class Runner:
             DistillError: a stage failed; the finished ones are kept.
         """
         trained = []
-        for stage in self._plan.stages:
-            key = self.key_of(stage)
+        # All models are found before the first is trained: a mistyped student is known at once.
+        keys = [self.key_of(stage) for stage in self._plan.stages]
+        for stage, key in zip(self._plan.stages, keys, strict=True):
             if self._store.has(key) and not self._forced(stage):
                 self._screen.print(f"✓ {stage.name}: found in the store ({key})")
                 self._artifacts[stage.name] = self._store.artifact(key)

@@ -43,6 +43,13 @@ def key_of(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write `value`; the file is the old one or the new one, never half of it."""
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(plain(value), indent=2) + "\n", encoding="utf-8")
+    os.replace(partial, path)
+
+
 @dataclass(frozen=True)
 class Artifact:
     """A finished stage: a model folder and what is known of it."""

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from hub_server import Hub, black_hole, closed_port, serve_hub
 
-from distill_runner import hub
+from distill_runner import hub, hub_fetch, hub_files
 from distill_runner.errors import Refused
 
 MODEL = "google-bert/tiny"
@@ -81,7 +81,7 @@ def served(hub_root: Path, point_at: Callable[[str], None]) -> Iterator[Hub]:
 def no_network(point_at: Callable[[str], None], monkeypatch: pytest.MonkeyPatch) -> None:
     """The hub must not even be probed."""
     point_at(closed_port())
-    monkeypatch.setattr(hub, "_unreachable", lambda _: pytest.fail("the hub was asked"))
+    monkeypatch.setattr(hub, "unreachable", lambda _: pytest.fail("the hub was asked"))
 
 
 def find_model(model: str, models_dir: Path | None = None) -> Path:
@@ -311,7 +311,7 @@ def test_offline_mode_is_respected(served: Hub, monkeypatch: pytest.MonkeyPatch)
 def test_a_silent_hub_is_given_up(
     point_at: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub, "PROBE_SECONDS", 0.2)
+    monkeypatch.setattr(hub_fetch, "PROBE_SECONDS", 0.2)
     with black_hole() as url:
         point_at(url)
         with pytest.raises(Refused, match=r"cannot be reached \(ReadTimeout"):
@@ -321,7 +321,7 @@ def test_a_silent_hub_is_given_up(
 def test_a_host_name_that_never_resolves_is_given_up(
     point_at: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub, "PROBE_SECONDS", 0.2)
+    monkeypatch.setattr(hub_fetch, "PROBE_SECONDS", 0.2)
     monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: time.sleep(3))
     point_at("http://slow.invalid")
     with pytest.raises(Refused, match=r"no answer within 0\.2 s"):
@@ -340,23 +340,24 @@ def test_a_download_that_stalls_is_given_up_and_leaves_no_process(
         return children[-1]
 
     monkeypatch.setattr(subprocess, "Popen", recorded)
-    monkeypatch.setattr(hub, "STALL_SECONDS", 1.5)
+    monkeypatch.setattr(hub_fetch, "STALL_SECONDS", 1.0)
     served.stall = stall
-    with pytest.raises(Refused, match=r"stopped sending google-bert/tiny: nothing for 1\.5 s"):
+    with pytest.raises(Refused, match=r"stopped sending google-bert/tiny: nothing for 1 s"):
         find_model(MODEL)
     assert [child.poll() is None for child in children] == [False]
     served.stall = None
+    monkeypatch.setattr(hub_fetch, "STALL_SECONDS", 30.0)
     assert names(find_model(MODEL)) >= {"model.safetensors"}
 
 
 def test_a_slow_download_is_not_taken_for_a_stalled_one(
     served: Hub, hub_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub, "STALL_SECONDS", 2.0)
+    monkeypatch.setattr(hub_fetch, "STALL_SECONDS", 2.0)
     served.pause = 0.6
     file = hub_root / "datasets" / DATASET / "sst2" / "train-00000-of-00001.parquet"
-    file.write_bytes(bytes(5 * 2**16))
-    assert (find_data("sst2") / file.name).stat().st_size == 5 * 2**16
+    file.write_bytes(bytes(4 * 2**16))
+    assert (find_data("sst2") / file.name).stat().st_size == 4 * 2**16
 
 
 def run_outside(code: str, endpoint: str, home: Path, **environment: str) -> tuple[str, float]:
@@ -423,9 +424,9 @@ def test_a_fingerprint_follows_contents_and_names_but_not_the_place(
 def test_a_fingerprint_reads_an_unchanged_file_once(tiny_model: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(tiny_model, tmp_path / "copy")
     first = hub.model_fingerprint(copy)
-    read = hub._digest.cache_info().misses
+    read = hub_files._digest.cache_info().misses
     assert hub.model_fingerprint(copy) == first
-    assert hub._digest.cache_info().misses == read
+    assert hub_files._digest.cache_info().misses == read
 
 
 def test_a_real_model_loads_from_where_it_was_found(served: Hub) -> None:

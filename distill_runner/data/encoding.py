@@ -30,9 +30,12 @@ class Encoder:
     def __init__(self, tokenizer: Any, max_tokens: int) -> None:
         self.tokenizer = tokenizer
         self.max_tokens = max_tokens
-        # The backend's own JSON decides the ids; paths and names in the config do not.
-        state = tokenizer.backend_tokenizer.to_str() + repr(sorted(tokenizer.model_input_names))
-        self.key = hashlib.sha256(f"{max_tokens}|{state}".encode()).hexdigest()[:16]
+        # The backend's own JSON decides the ids; paths and names in the config do not, nor
+        # what the last call left as its limit and padding: every call sets these two anew.
+        backend = json.loads(tokenizer.backend_tokenizer.to_str())
+        backend["truncation"] = backend["padding"] = None
+        state = [max_tokens, sorted(tokenizer.model_input_names), backend]
+        self.key = hashlib.sha256(json.dumps(state).encode()).hexdigest()[:16]
 
     def columns(self, pairs: bool) -> tuple[str, ...]:
         """What the model reads beside the attention mask; one text needs no segment ids."""

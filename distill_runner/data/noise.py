@@ -7,12 +7,11 @@ Fresh every epoch, and addressed: what happens to a row is a function of
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from distill_runner.address import generator_at
 from distill_runner.errors import Refused
 from distill_runner.schema import Noise, NoiseKind
 
@@ -88,17 +87,10 @@ def noisy(
             p=noise.p,
             word=noise.word,
             mask_token=mask_token,
-            generator=_generator_at(seed, epoch, row_id),
+            generator=generator_at(seed, "noise", epoch, row_id),
         )
         for text, row_id in zip(texts, row_ids, strict=True)
     ]
-
-
-def _generator_at(seed: int, epoch: int, row_id: str) -> np.random.Generator:
-    # JSON keeps the parts apart: "1" + "23" must not meet "12" + "3".
-    address = json.dumps(["noise", seed, epoch, row_id])
-    digest = hashlib.blake2b(address.encode(), digest_size=16).digest()
-    return np.random.Generator(np.random.PCG64(int.from_bytes(digest, "little")))
 
 
 Hits = list[bool]

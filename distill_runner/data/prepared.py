@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING
 
 from distill_runner import schema
 from distill_runner.data import sources, splits
+from distill_runner.data.files import locate
 from distill_runner.data.sources import Rows, Source
+from distill_runner.data.tables import quiet, text_columns
 from distill_runner.errors import DistillError, Refused
 
 if TYPE_CHECKING:
     import datasets
 
-FORMAT = 1  # of what is stored; raise it when reading or cutting changes
+FORMAT = 2  # of what is stored; raise it when reading or cutting changes
 _SUMMARY = "prepared.json"
 _SYNTHETIC_NAMES = ("negative", "positive")
 _BLOCK_BYTES = 1 << 20
@@ -59,13 +61,13 @@ def prepare(settings: schema.Dataset, *, source: Path | None, store_dir: Path) -
     """
     from filelock import FileLock
 
-    sources.text_columns(settings)
+    text_columns(settings)
     corpus, files = None, {}
     if settings.generate > 0:
         corpus = _synthetic(settings)
         content = _rows_hash(corpus.files["train"])
     else:
-        files = sources.locate(settings, _required(source))
+        files = locate(settings, _required(source))
         content = _files_hash(files)
     key = _key(settings, content)
     root = _folder(store_dir / "data")
@@ -124,7 +126,7 @@ def _key(settings: schema.Dataset, content: str) -> str:
     deciding = {
         "format": FORMAT,
         "content": content,
-        "text": sources.text_columns(settings),
+        "text": text_columns(settings),
         "label": settings.label,
         "label_names": list(settings.label_names) if settings.label_names is not None else None,
         "scheme": schema.SplitScheme(split.scheme).value,
@@ -184,7 +186,7 @@ def _save(rows: Rows, folder: Path) -> None:
         columns["text_pair"], types["text_pair"] = rows.pairs, datasets.Value("string")
     columns["label"], types["label"] = rows.labels, datasets.Value("int64")
     table = datasets.Dataset.from_dict(columns, features=datasets.Features(types))
-    with sources.quiet():
+    with quiet():
         table.save_to_disk(str(folder))
 
 

@@ -11,23 +11,21 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from distill_runner import schema
+from distill_runner.data.phrases import Phrases
 from distill_runner.data.sources import Rows
 from distill_runner.errors import Refused
 
 if TYPE_CHECKING:
     from numpy.random import Generator
-    from numpy.typing import NDArray
 
 DRAWN = ("test", "validation", "quiz", "train")  # in this order
 DEFAULT_SHARE = 0.1  # of the pool, for a held-out split that has no file of its own
 _WORD = re.compile(r"[\w']+")
-SHARED_WORDS = 3  # from so many words on, a text inside another is the same material
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ def cut(files: dict[str, Rows], split: schema.Split, *, seed: int) -> Cut:
     from the training file. Texts that carry two labels are dropped, repeated ones
     kept once, and what equals a held-out file's row leaves the pool. The scheme
     "grouped" also keeps apart what shares a phrase: texts of which one lies inside
-    the other as `SHARED_WORDS` or more consecutive words.
+    the other as `phrases.SHARED_WORDS` or more consecutive words.
 
     Raises:
         Refused: a number is no share or count, or more than there is.
@@ -207,98 +205,6 @@ def _whole_phrases(
         group = (phrases.inside[outer] & candidates) - chosen
         chosen.update([outer, *sorted(group)][: size - len(chosen)])
     return sorted(chosen)
-
-
-class Phrases:
-    """Which texts lie inside which others, as consecutive words.
-
-    A text is looked for only where its rarest run of `SHARED_WORDS` words occurs,
-    so the work grows with the words, not with the square of a text's length.
-
-    Attributes:
-        inside: per text, the texts of `SHARED_WORDS` words or more that lie inside it.
-        around: the same relation, seen from the inner text.
-    """
-
-    def __init__(self, texts: Sequence[str]) -> None:
-        vocabulary: dict[str, int] = {}
-        words = [[vocabulary.setdefault(w, len(vocabulary)) for w in t.split(" ")] for t in texts]
-        self._sizes = [len(text) for text in words]
-        self._starts = np.cumsum([0, *self._sizes])
-        self._words = np.fromiter(chain.from_iterable(words), dtype=np.int64)
-        self.inside: list[set[int]] = [set() for _ in texts]
-        self.around: list[set[int]] = [set() for _ in texts]
-        # Shorter texts are no shared material, but being inside another they are not maximal.
-        self._around_short: dict[int, set[int]] = {}
-        runs = self._words
-        self._search(1, runs)
-        for length in range(2, SHARED_WORDS + 1):
-            # Numbers for the runs one word longer: equal numbers, equal words.
-            longer = runs[:-1] * len(vocabulary) + self._words[length - 1 :]
-            runs = np.unique(longer, return_inverse=True)[1]
-            self._search(length, runs)
-
-    def __len__(self) -> int:
-        return len(self._sizes)
-
-    def touching(self, rows: Iterable[int]) -> set[int]:
-        """The texts that contain one of `rows` or lie inside one."""
-        return {other for row in rows for other in self.inside[row] | self.around[row]}
-
-    def is_maximal(self, row: int, *, among: set[int]) -> bool:
-        """Whether the text lies inside no other text of `among`, however short it is."""
-        around = self._around_short.get(row, self.around[row])
-        return among.isdisjoint(around)
-
-    def _search(self, length: int, runs: NDArray[np.int64]) -> None:
-        """Finds the texts of `length` words (from `SHARED_WORDS` on: or more) in the others.
-
-        Args:
-            runs: for each word, the number of the run of `length` words that begins there.
-        """
-        within_text = self._within_text(length)
-        anchors = self._anchors(length, runs, np.bincount(runs[within_text], minlength=1))
-        anchored = np.isin(runs, list(anchors)) & within_text
-        places = np.flatnonzero(anchored)
-        outers = np.searchsorted(self._starts, places, side="right") - 1
-        found = zip(places.tolist(), outers.tolist(), runs[places].tolist(), strict=True)
-        for place, outer, run in found:
-            for inner, offset in anchors[run]:
-                if inner != outer and self._is_at(inner, outer, place - offset):
-                    self._note(inner, outer)
-
-    def _within_text(self, length: int) -> NDArray[np.bool_]:
-        """For each run, whether it ends before its text does."""
-        ends = np.repeat(self._starts[1:], self._sizes)
-        last = np.arange(len(ends)) + length
-        within: NDArray[np.bool_] = (last <= ends)[: max(0, len(ends) - length + 1)]
-        return within
-
-    def _anchors(
-        self, length: int, runs: NDArray[np.int64], frequency: NDArray[np.int64]
-    ) -> dict[int, list[tuple[int, int]]]:
-        """Per run, the texts whose rarest it is, and at which of their words it begins."""
-        anchors: dict[int, list[tuple[int, int]]] = {}
-        for row, size in enumerate(self._sizes):
-            if size == length or size > length == SHARED_WORDS:
-                start = int(self._starts[row])
-                own = runs[start : start + size - length + 1]
-                offset = int(frequency[own].argmin())
-                anchors.setdefault(int(own[offset]), []).append((row, offset))
-        return anchors
-
-    def _is_at(self, inner: int, outer: int, place: int) -> bool:
-        start, size = self._starts[inner], self._sizes[inner]
-        if place < self._starts[outer] or place + size > self._starts[outer + 1]:
-            return False
-        return bool((self._words[place : place + size] == self._words[start : start + size]).all())
-
-    def _note(self, inner: int, outer: int) -> None:
-        if self._sizes[inner] < SHARED_WORDS:
-            self._around_short.setdefault(inner, set()).add(outer)
-        else:
-            self.inside[outer].add(inner)
-            self.around[inner].add(outer)
 
 
 def _without(pool: Iterable[int], rows: Iterable[int]) -> list[int]:

@@ -26,7 +26,7 @@ LATTER = 0.8  # of the contrasts: the second clause decides
 FILLER = 0.30  # sentences with a remark that holds no opinion
 
 # Shares of clauses.
-NEGATED = 0.20
+NEGATED = {+1: 0.10, -1: 0.28}  # by the clause's sign: "not good" is commoner than "not bad"
 DENIED = 0.01  # the whole clause stands under "nobody can claim that"
 GRADED = 0.40  # an intensifier before the opinion word
 STEEPNESS = 3  # of word frequencies: 1 is flat
@@ -178,7 +178,7 @@ _SHAPES = [
         0.12,
         _both(_NOUNS),
         _phrases("{0} is a {1}|{0} was a real {1}|{0} turned out a {1}|what a {1} {0} is"),
-        _phrases("{0} is no {1}|{0} was never a {1}|{0} is hardly a {1}|{0} is not a {1}"),
+        _phrases("{0} is not a {1}|{0} was never a {1}|{0} is no {1}|{0} is hardly a {1}"),
     ),
     _Shape(
         0.12,
@@ -312,7 +312,7 @@ def _clause(dice: _Dice, sign: int) -> Valued:
 
 def _plain_clause(dice: _Dice, sign: int) -> Valued:
     shape = dice.weighted(_SHAPES)
-    negated = dice.happens(NEGATED)
+    negated = dice.happens(NEGATED[sign])
     opinion, value = _opinion(dice, shape, -sign if negated else sign, negated=negated)
     frame = dice.zipf(shape.negated if negated else shape.plain)
     text = frame.format(dice.zipf(_SUBJECTS), opinion)

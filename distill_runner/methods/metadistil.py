@@ -109,10 +109,12 @@ class MetaDistil(SoftTargets):
         if chosen is None:
             return tuple(range(count))
         require(
-            len(chosen) > 0 and all(0 <= at < count for at in chosen),
+            len(chosen) > 0
+            and len(set(chosen)) == len(chosen)
+            and all(0 <= at < count for at in chosen),
             key="update_teachers",
             value=chosen,
-            rule=f"positions from 0..{count - 1}, one at least; null is all of them",
+            rule=f"positions from 0..{count - 1}, each once, one at least; null is all of them",
         )
         return tuple(chosen)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ def build(spec: BuiltModel, texts: Iterable[str], folder: Path, *, max_tokens: i
 
 
 def _tokenizer(spec: BuiltModel, texts: Iterable[str], folder: Path) -> Any:
-    from tokenizers import BertWordPieceTokenizer, ByteLevelBPETokenizer
+    from tokenizers import ByteLevelBPETokenizer
     from transformers import BertTokenizer, DistilBertTokenizer, RobertaTokenizer
 
     if spec.family == "roberta":
@@ -48,13 +49,39 @@ def _tokenizer(spec: BuiltModel, texts: Iterable[str], folder: Path) -> Any:
         )
         bpe.save_model(str(folder))
         return RobertaTokenizer(vocab=str(folder / "vocab.json"), merges=str(folder / "merges.txt"))
-    wordpiece = BertWordPieceTokenizer(lowercase=True)
-    wordpiece.train_from_iterator(
-        texts, vocab_size=spec.vocabulary, special_tokens=_BERT_SPECIALS, show_progress=False
-    )
-    wordpiece.save_model(str(folder))
+    vocabulary = folder / "vocab.txt"
+    tokens = _wordpieces(texts, spec.vocabulary)
+    vocabulary.write_text("\n".join(tokens) + "\n", encoding="utf-8")
     cls = DistilBertTokenizer if spec.family == "distilbert" else BertTokenizer
-    return cls(vocab=str(folder / "vocab.txt"))
+    return cls(vocab=str(vocabulary))
+
+
+def _wordpieces(texts: Iterable[str], size: int) -> list[str]:
+    """A WordPiece vocabulary: every character, then the pieces that occur most.
+
+    The library's WordPiece trainer gives another vocabulary in every process; its BPE
+    trainer does not, so the pieces are BPE's, marked by whether they begin a word.
+    """
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+
+    bpe = Tokenizer(models.BPE())
+    bpe.normalizer = normalizers.BertNormalizer()
+    bpe.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    words: Counter[str] = Counter()
+    for text in texts:
+        normal = bpe.normalizer.normalize_str(text)
+        words.update(word for word, _ in bpe.pre_tokenizer.pre_tokenize_str(normal))
+    bpe.train_from_iterator(
+        sorted(words.elements()), trainers.BpeTrainer(vocab_size=size, show_progress=False)
+    )
+    pieces: Counter[str] = Counter()
+    for word, count in words.items():
+        for at, piece in enumerate(bpe.encode(word).tokens):
+            pieces[f"##{piece}" if at else piece] += count
+    characters = sorted({character for word in words for character in word})
+    alphabet = [form for character in characters for form in (character, f"##{character}")]
+    frequent = sorted(pieces, key=lambda piece: (-pieces[piece], piece))
+    return list(dict.fromkeys([*_BERT_SPECIALS, *alphabet, *frequent]))[:size]
 
 
 def _config(spec: BuiltModel, tokenizer: Any, max_tokens: int) -> Any:

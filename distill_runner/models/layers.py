@@ -63,7 +63,7 @@ def keep_layers(module: Any, layers: Sequence[int]) -> None:
         Refused: one of them does not exist.
     """
     stack = layers_of(module)
-    _check(layers, len(stack))
+    check_layers(layers, len(stack))
     kept = [stack[at] for at in layers]
     del stack[:]
     stack.extend(kept)
@@ -81,7 +81,7 @@ def copy_layers(teacher: Any, student: Any, layers: Sequence[int] | None) -> Non
     """
     depth, wanted = len(layers_of(teacher)), len(layers_of(student))
     chosen = tuple(layers) if layers is not None else spread(depth, wanted)
-    _check(chosen, depth)
+    check_layers(chosen, depth)
     if len(chosen) != wanted:
         raise Refused(
             f"The student has {wanted} layers, so {wanted} layers of the teacher are needed.",
@@ -125,7 +125,12 @@ def _renamed(weights: Mapping[str, Tensor], teacher: Any, student: Any) -> dict[
     return renamed
 
 
-def _check(layers: Sequence[int], depth: int) -> None:
+def check_layers(layers: Sequence[int], depth: int) -> None:
+    """Refuse layers that a model of that depth does not have.
+
+    Raises:
+        Refused: there is no such layer, or none at all.
+    """
     if not layers or any(not 0 <= at < depth for at in layers):
         raise Refused(
             "There is no such layer.",

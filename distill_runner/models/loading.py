@@ -36,14 +36,19 @@ def load_trained(
         labels: names of its outputs, where its config does not tell.
 
     Raises:
-        Refused: the folder cannot be read, or it does not know one of the classes.
+        Refused: the folder cannot be read, it does not know one of the classes, or
+            `labels` are not as many as its outputs.
     """
     module = _load(folder, key=key)
-    own = (
-        list(labels)
-        if labels
-        else [module.config.id2label[at] for at in range(module.config.num_labels)]
-    )
+    outputs = module.config.num_labels
+    if labels and len(labels) != outputs:
+        raise Refused(
+            f"{name} has {outputs} outputs.",
+            key="teacher.labels",
+            value=list(labels),
+            rule=f"{outputs} names, one for each output, in their order",
+        )
+    own = list(labels) if labels else [module.config.id2label[at] for at in range(outputs)]
     columns = columns_for(classes, own, name=name)
     return Learner(name, module, load_encoder(folder, max_tokens, key=key), columns=columns)
 

@@ -19,7 +19,8 @@ def logit_mean(signals: Tensor, weights: Tensor) -> Tensor:
     Returns:
         [batch, classes].
     """
-    return torch.einsum("m,mbc->bc", weights, signals)
+    # A product and a sum, not einsum: autocast would round that one to bfloat16.
+    return (weights[:, None, None] * signals).sum(dim=0)
 
 
 def prob_mean(signals: Tensor, weights: Tensor, temperature: float) -> Tensor:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from distill_runner.report.statistics import mean_interval
+from distill_runner.intervals import mean_interval
 
 Job = tuple[str, Mapping[str, Any]]  # name of the job's folder, its result
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from distill_runner import schema
-from distill_runner.data.sources import Source, locate, read
+from distill_runner.data.files import locate
+from distill_runner.data.sources import Source, read
 from distill_runner.errors import Refused
 
 ROWS = [("good film", "1"), ("bad film", "0"), ("very good", "1"), ("very bad", "0")]
@@ -149,13 +150,30 @@ def test_a_folder_gives_each_file_its_split(tmp_path: Path, name: str) -> None:
     assert files["validation"].ids == ["validation-0", "validation-1"]
 
 
-def test_a_hub_folder_with_shards_is_read_in_order(tmp_path: Path) -> None:
-    folder = tmp_path / "sst2"
-    folder.mkdir()
-    write_parquet(folder / "train-00001-of-00002.parquet", text=["c", "d"], label=[0, 1])
-    write_parquet(folder / "train-00000-of-00002.parquet", text=["a", "b"], label=[0, 1])
+def test_numbered_shards_are_read_in_order(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "train-00001-of-00002.parquet", text=["c", "d"], label=[0, 1])
+    write_parquet(tmp_path / "train-00000-of-00002.parquet", text=["a", "b"], label=[0, 1])
     source = read_path(tmp_path, path=None, hub="nyu-mll/glue", subset="sst2")
     assert source.files["train"].texts == ["a", "b", "c", "d"]
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_matched_validation_rows_count_where_there_is_no_plain_file(
+    tmp_path: Path, plain: bool
+) -> None:
+    def write_split(name: str, text: str) -> None:
+        path = tmp_path / f"{name}-00000-of-00001.parquet"
+        write_parquet(path, text=[text, "b"], label=[0, 1])
+
+    write_split("train", "a")
+    write_split("validation_matched", "matched")
+    write_split("validation_mismatched", "mismatched")
+    if plain:
+        write_split("validation", "plain")
+    files = read_path(tmp_path, path=None, hub="nyu-mll/glue", subset="mnli").files
+    assert set(files) == {"train", "validation"}
+    assert files["validation"].texts == ["plain" if plain else "matched", "b"]
+    assert files["validation"].ids == ["validation-0", "validation-1"]
 
 
 def test_a_test_file_with_hidden_labels_is_left_aside(tmp_path: Path) -> None:
@@ -215,11 +233,12 @@ def test_a_missing_shard_is_refused(tmp_path: Path) -> None:
     assert "not clear" in str(refusal(tmp_path))
 
 
-def test_an_unknown_subset_is_refused_with_those_there_are(tmp_path: Path) -> None:
-    write_table(tmp_path / "cola" / "train.csv", ROWS)
-    error = refusal(tmp_path, path=None, hub="nyu-mll/glue", subset="sst3")
-    assert error.key == "dataset.subset"
-    assert "cola" in str(error)
+def test_the_folder_given_is_the_folder_of_the_files_and_not_one_above(tmp_path: Path) -> None:
+    write_table(tmp_path / "sst2" / "train.csv", ROWS)
+    error = refusal(tmp_path, path=None, hub="nyu-mll/glue", subset="sst2")
+    assert error.key == "dataset.hub"
+    assert "no training file" in str(error)
+    assert "what is there: sst2" in str(error)
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet", "jsonl"])

@@ -9,8 +9,9 @@ from itertools import pairwise
 import pytest
 
 from distill_runner import schema
+from distill_runner.data.phrases import Phrases
 from distill_runner.data.sources import Rows
-from distill_runner.data.splits import Phrases, cut, normalised
+from distill_runner.data.splits import cut, normalised
 from distill_runner.errors import Refused
 
 SCHEMES = list(schema.SplitScheme)
@@ -109,12 +110,24 @@ def test_texts_with_two_labels_go_and_repeated_ones_stay_once() -> None:
     assert "train-3" not in found.splits["train"].ids
 
 
+def test_texts_are_compared_by_their_words() -> None:
+    texts = ["It's GOOD , really!", "it's good -- really", "its good", " Straße\t2 ", "?!", "…"]
+    assert normalised(rows(texts)) == [
+        "it's good really",
+        "it's good really",
+        "its good",
+        "strasse 2",
+        "?!",
+        "…",
+    ]
+
+
 def test_pairs_are_the_same_only_if_both_texts_are() -> None:
     pairs = Rows(
-        ids=["a", "b", "c"], texts=["Who ?", "who ?", "who"], pairs=["He", "he", "? he"],
+        ids=["a", "b", "c"], texts=["Who ?", "who", "who he"], pairs=["He is", "he is.", "is"],
         labels=[0, 0, 1],
     )  # fmt: skip
-    assert normalised(pairs) == ["who ?\the", "who ?\the", "who\t? he"]
+    assert normalised(pairs) == ["who\the is", "who\the is", "who he\tis"]
 
 
 def test_random_splits_keep_the_share_of_each_class() -> None:

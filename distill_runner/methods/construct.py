@@ -5,6 +5,7 @@ from __future__ import annotations
 import typing
 from collections.abc import Mapping
 from dataclasses import fields
+from inspect import isabstract
 from typing import TYPE_CHECKING, Any
 
 from distill_runner.errors import Refused
@@ -27,7 +28,7 @@ def make_algorithm(node: Mapping[str, Any], *, stage: str = "finetune") -> Algor
     at = f"method.stages.{stage}.algorithm"
     target = node.get("_target_") if isinstance(node, Mapping) else None
     try:
-        cls = get_class(target)
+        cls = get_class(str(target or ""))
     except (InstantiationException, ValueError, ImportError) as error:
         raise Refused(
             "There is no such algorithm.",
@@ -35,12 +36,13 @@ def make_algorithm(node: Mapping[str, Any], *, stage: str = "finetune") -> Algor
             value=target,
             rule=f"the full name of a class ({str(error).splitlines()[0]})",
         ) from None
-    if not (isinstance(cls, type) and issubclass(cls, Algorithm)):
+    algorithm = isinstance(cls, type) and issubclass(cls, Algorithm)
+    if not algorithm or isabstract(cls):
         raise Refused(
             "That class is no algorithm.",
             key=f"{at}._target_",
             value=target,
-            rule="a subclass of distill_runner.methods.base.Algorithm",
+            rule="a whole subclass of distill_runner.methods.base.Algorithm",
         )
     arguments = {str(k): v for k, v in node.items() if k != "_target_"}
     hints = typing.get_type_hints(cls)

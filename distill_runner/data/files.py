@@ -1,0 +1,104 @@
+"""Which files hold a data set: one file, or a folder's train, validation and test."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from distill_runner import schema
+from distill_runner.errors import Refused
+
+BUILDERS = {  # of the `datasets` library, by a file's ending
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".parquet": "parquet",
+    ".jsonl": "json",
+    ".json": "json",
+}
+_ENDINGS = ", ".join(BUILDERS)
+_FILE_SPLITS = {
+    "train": "train",
+    "validation": "validation",
+    "valid": "validation",
+    "dev": "validation",
+    "test": "test",
+}
+# MNLI has two validation files and no plain one; this one is of the training rows' genres.
+_STAND_INS = {"validation": "validation_matched"}
+_FILE_NAME = re.compile(
+    rf"(?P<name>{'|'.join([*_FILE_SPLITS, *_STAND_INS.values()])})"
+    r"(-(?P<shard>\d{5})-of-(?P<shards>\d{5}))?"
+)
+
+
+def locate(settings: schema.Dataset, source: Path) -> dict[str, tuple[Path, ...]]:
+    """The files of each file split ("train", "validation", "test").
+
+    Args:
+        source: a file, which is all training rows, or the folder that holds train.*.
+
+    Raises:
+        Refused: there is no such file or folder, no training file, or a choice of files.
+    """
+    if source.is_file():
+        if source.suffix.lower() not in BUILDERS:
+            raise bad_path(settings, source, f"'{source.name}' is of an unsupported kind.")
+        return {"train": (source,)}
+    if not source.is_dir():
+        raise bad_path(settings, source, f"There is no file or folder '{source}'.")
+    files = _files_in(source)
+    if "train" not in files:
+        raise bad_path(settings, source, f"The folder '{source}' has no training file.")
+    for split, paths in files.items():
+        if not _are_one_whole(paths):
+            names = ", ".join(path.name for path in paths)
+            what = f"It is not clear which file holds the {split} rows: {names}."
+            raise bad_path(settings, source, what)
+    return files
+
+
+def _files_in(folder: Path) -> dict[str, tuple[Path, ...]]:
+    found: dict[str, list[Path]] = {}
+    for path in sorted(folder.iterdir()):
+        match = _FILE_NAME.fullmatch(path.stem)
+        if match and path.suffix.lower() in BUILDERS and path.is_file():
+            found.setdefault(_FILE_SPLITS.get(match["name"], match["name"]), []).append(path)
+    for split, stand_in in _STAND_INS.items():
+        paths = found.pop(stand_in, [])
+        if paths:
+            found.setdefault(split, paths)
+    return {split: tuple(paths) for split, paths in found.items()}
+
+
+def _are_one_whole(paths: tuple[Path, ...]) -> bool:
+    """Whether the files are a single one, or all the numbered shards of one."""
+    matches = [_FILE_NAME.fullmatch(path.stem) for path in paths]
+    shards = {match["shards"] for match in matches if match}
+    suffixes = {path.suffix for path in paths}
+    expected = 1 if None in shards else int(max(shard for shard in shards if shard))
+    return len(shards) == len(suffixes) == 1 and len(paths) == expected
+
+
+def bad_path(settings: schema.Dataset, path: Path, what: str) -> Refused:
+    """The refusal of a file or folder, with what lies there."""
+    return Refused(
+        what,
+        key="dataset.path" if settings.path is not None else "dataset.hub",
+        value=str(path) if settings.path is not None else settings.hub,
+        rule=f"a file, or a folder with train.* and, if any, validation.*, test.*; {_ENDINGS}",
+        way_out=f"what is there: {_listing(path if path.is_dir() else path.parent)}",
+    )
+
+
+def _listing(folder: Path) -> str:
+    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    return ", ".join(names[:12]) + (", …" if len(names) > 12 else "") if names else "nothing"
+
+
+def unreadable(settings: schema.Dataset, path: Path, error: BaseException) -> Refused:
+    """The refusal of a file that `error` kept from being read."""
+    cause = error.__cause__ or error
+    if isinstance(cause, UnicodeDecodeError):
+        return bad_path(settings, path, f"'{path.name}' is not text in UTF-8.")
+    reason = " ".join(str(cause).split())[:200] or "it holds no records"
+    return bad_path(settings, path, f"'{path.name}' cannot be read: {reason}")

@@ -1,0 +1,159 @@
+"""Labels as files have them, numbers or names, turned into class indices."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from distill_runner import schema
+from distill_runner.errors import Refused
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+Label = str | int
+
+_NUMBER = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?")
+_HIDDEN = -1  # what GLUE puts where a label is kept back
+
+
+@dataclass(frozen=True)
+class FileLabels:
+    """The labels of one file, row by row; not yet class indices."""
+
+    file: str
+    labels: list[Label]
+
+
+def are_hidden(settings: schema.Dataset, table: Dataset) -> bool:
+    """Whether the table's labels are kept back: no column of them, or -1 in every row."""
+    if settings.label not in table.column_names:
+        return True
+    return set(table.unique(settings.label)) in ({_HIDDEN}, {str(_HIDDEN)})
+
+
+def read_labels(settings: schema.Dataset, table: Dataset, *, split: str, file: str) -> FileLabels:
+    """The table's labels; class names stored in the file take the place of their numbers.
+
+    Raises:
+        Refused: a label is missing, or neither a whole number nor a name.
+    """
+    names = getattr(table.features[settings.label], "names", None)
+    labels = [
+        _label(settings, value, names, where=f"'{file}', row {split}-{row}")
+        for row, value in enumerate(table[settings.label])
+    ]
+    # A delimited file has no types, so there a number is a number however it was read.
+    if Path(file).suffix.lower() in (".csv", ".tsv"):
+        labels = _untyped(settings, labels, file)
+    return FileLabels(file, labels)
+
+
+def _label(
+    settings: schema.Dataset, value: object, names: list[str] | None, *, where: str
+) -> Label:
+    if value is None or (isinstance(value, str) and not value.strip()):
+        raise _bad_label(settings, f"A label is empty: {where}.")
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, int) and names is not None and 0 <= value < len(names):
+        # By name where the names are known to mean the same, so that an order asked for holds.
+        asked = settings.label_names
+        return names[value] if asked is None or set(asked) == set(names) else value
+    if isinstance(value, str | int):
+        return value if isinstance(value, str) else int(value)
+    raise _bad_label(settings, f"A label is neither a whole number nor a name: {value!r}, {where}.")
+
+
+def _untyped(settings: schema.Dataset, labels: list[Label], file: str) -> list[Label]:
+    distinct = {str(label) for label in labels}
+    if settings.label_names is not None and distinct <= set(settings.label_names):
+        return labels
+    if not all(_NUMBER.fullmatch(label) for label in distinct):
+        return labels
+    numbers = {label: float(label) for label in distinct}
+    broken = sorted(label for label, number in numbers.items() if not number.is_integer())
+    if broken:
+        what = f"A label in '{file}' is neither a whole number nor a name: {broken[0]}."
+        raise _bad_label(settings, what)
+    return [int(numbers[str(label)]) for label in labels]
+
+
+def class_indices(
+    settings: schema.Dataset, found: Mapping[str, FileLabels]
+) -> tuple[tuple[str, ...], dict[str, list[int]]]:
+    """The classes' names, and each file split's labels as their indices.
+
+    Raises:
+        Refused: a label is none of the classes, or the training labels are no classes.
+    """
+    distinct = {label for part in found.values() for label in part.labels}
+    given = settings.label_names
+    names = [str(name) for name in (_names_of(settings, distinct) if given is None else given)]
+    index: dict[Label, int] = {name: n for n, name in enumerate(names)}
+    index |= dict(enumerate(range(len(names))))
+    for part in found.values():
+        for row, label in enumerate(part.labels):
+            if label not in index:
+                raise _outside(settings, part.file, row, label, distinct)
+    indices = {split: [index[label] for label in part.labels] for split, part in found.items()}
+    _check_classes(settings, names, indices["train"])
+    return tuple(names), indices
+
+
+def _names_of(settings: schema.Dataset, distinct: set[Label]) -> list[str]:
+    """The classes' names where none are given: the numbers from 0, or the names in order."""
+    numbers = {label for label in distinct if isinstance(label, int)}
+    if not numbers:
+        return sorted(str(label) for label in distinct)
+    if numbers != distinct:
+        words = sorted(str(label) for label in distinct - numbers)
+        raise _bad_label(settings, f"Some labels are numbers, some names ({words[0]!r}).")
+    largest = max(numbers)
+    # A column of years or identifiers is not a column of classes.
+    if largest >= 10 * max(len(numbers), 10):
+        what = f"The labels are no class indices: {len(numbers)} values up to {largest}."
+        raise _bad_label(settings, what)
+    return [str(n) for n in range(largest + 1)]
+
+
+def _check_classes(settings: schema.Dataset, names: list[str], labels: list[int]) -> None:
+    if len(set(names)) != len(names) or len(names) < 2:
+        raise Refused(
+            "The class names are not two or more different names.",
+            key="dataset.label_names" if settings.label_names else "dataset.label",
+            value=settings.label_names or settings.label,
+            rule=f"at least two different classes; got {names}",
+            way_out="a label column with two classes, or dataset.label_names=[negative,positive]",
+        )
+    if len(set(labels)) < 2:
+        what = f"All training rows carry the same label: '{names[labels[0]]}'."
+        raise _bad_label(settings, what)
+    if len(names) > max(20, len(labels) // 2):
+        what = f"The labels are no classes: {len(names)} of them in {len(labels)} rows."
+        raise _bad_label(settings, what)
+
+
+def _bad_label(settings: schema.Dataset, what: str) -> Refused:
+    return Refused(
+        what,
+        key="dataset.label",
+        value=settings.label,
+        rule="a column with a class name, or a number from 0, in every row; two classes or more",
+        way_out="name the column that holds the classes, or mend the file",
+    )
+
+
+def _outside(
+    settings: schema.Dataset, file: str, row: int, label: Label, distinct: Iterable[Label]
+) -> Refused:
+    return Refused(
+        f"'{file}' holds a label outside the class names: {label!r} (row {row}).",
+        key="dataset.label_names",
+        value=settings.label_names,
+        rule="a name for every class; numbers count the classes from 0",
+        way_out=f"labels found: {sorted(map(str, distinct))[:20]}",
+    )

@@ -1,0 +1,79 @@
+"""Hydra's and OmegaConf's errors as refusals: the key, the value, the rule, the way out."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+
+from distill_runner.errors import Refused
+
+
+def explain(error: HydraException | OmegaConfBaseException, overrides: Sequence[str]) -> Refused:
+    """The refusal that a person can act on.
+
+    Args:
+        error: as raised while a configuration was composed.
+        overrides: what was typed, to quote the value.
+    """
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        return _no_option(error)
+    cause = _innermost(error)
+    key = str(getattr(cause, "full_key", None) or "") or None
+    if isinstance(cause, ConfigKeyError | ConfigAttributeError) and key is not None:
+        return _no_key(cause, key, overrides)
+    lines = [line for line in str(cause).splitlines() if not line.startswith("    ")]
+    if key is None:
+        return Refused("\n".join(lines) or type(cause).__name__)
+    return Refused(
+        f"{key} cannot be set so.", key=key, value=_value_of(key, overrides), rule=lines[0]
+    )
+
+
+def _no_option(error: MissingConfigException) -> Refused:
+    group, _, option = str(error.missing_cfg_file).rpartition("/")
+    options = [str(name) for name in error.options or ()]
+    return Refused(
+        "There is no such option.",
+        key=group or "the configuration",
+        value=option,
+        rule="one of " + ", ".join(options) if options else "an option of a group",
+        way_out=_closest(option, options, f"{group}="),
+    )
+
+
+def _no_key(
+    error: ConfigKeyError | ConfigAttributeError, key: str, overrides: Sequence[str]
+) -> Refused:
+    parent, _, name = key.rpartition(".")
+    node = getattr(error, "parent_node", None)
+    known = [str(item) for item in node] if node is not None else []
+    return Refused(
+        "There is no such key.",
+        key=key,
+        value=_value_of(key, overrides),
+        rule="one of " + ", ".join(known) if known else "a key that `distill-run --cfg job` prints",
+        way_out=_closest(name, known, f"{parent}." if parent else ""),
+    )
+
+
+def _innermost(error: BaseException) -> BaseException:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def _value_of(key: str, overrides: Sequence[str]) -> str | None:
+    for override in overrides:
+        name, _, value = override.partition("=")
+        if name == key:
+            return value
+    return None
+
+
+def _closest(word: str, known: Iterable[str], prefix: str) -> str | None:
+    found = difflib.get_close_matches(re.sub(r"\W", "", word), list(known), n=1)
+    return f"{prefix}{found[0]}" if found else None

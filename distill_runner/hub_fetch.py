@@ -1,0 +1,109 @@
+"""The hub asked by our own clock.
+
+The hub's client leaves some of its requests without a time limit: a probe that gives
+up soon goes first, and the download runs in a child process (`hub_child`) that is
+ended once nothing arrives any more.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+from distill_runner.hub_files import Repo
+
+PROBE_SECONDS = 3.0  # for the hub's first answer
+STALL_SECONDS = 12.0  # without a byte; leaves room for one retry of REQUEST_SECONDS
+REQUEST_SECONDS = 5  # of one request inside the hub's client, unless the user set it
+
+
+def unreachable(repo: Repo) -> str | None:
+    """Why the hub cannot be asked; None when it answers. Takes about PROBE_SECONDS at most."""
+    from huggingface_hub import constants, get_session
+
+    not_here = f"{repo.id} is in no local folder and not in the hub's cache"
+    if constants.is_offline_mode():
+        return f"{not_here}, and HF_HUB_OFFLINE keeps the hub from being asked."
+    outcome = [f"no answer within {PROBE_SECONDS:g} s"]
+
+    def probe() -> None:
+        url = f"{constants.ENDPOINT}/api/{repo.kind}s/{repo.id}"
+        try:
+            response = get_session().head(url, timeout=PROBE_SECONDS, follow_redirects=False)
+        except Exception as error:  # whatever it was, it is the reason to tell
+            outcome[0] = f"{type(error).__name__}: {error}"
+        else:
+            broken = response.status_code >= 500
+            outcome[0] = f"status {response.status_code}" if broken else ""
+
+    # A thread, because the resolver of host names heeds no timeout.
+    prober = threading.Thread(target=probe, daemon=True)
+    prober.start()
+    prober.join(PROBE_SECONDS + 1)
+    reason = outcome[0]
+    return f"{not_here}, and {constants.ENDPOINT} cannot be reached ({reason})." if reason else None
+
+
+def fetch(repo: Repo) -> str | None:
+    """Fill the cache from the hub in a child process; returns what went wrong, if anything."""
+    from huggingface_hub import constants
+    from huggingface_hub.file_download import repo_folder_name
+
+    order = {
+        "repo": [repo.id, repo.kind, repo.subset],
+        "endpoint": constants.ENDPOINT,
+        "cache_dir": constants.HF_HUB_CACHE,
+    }
+    environment = {
+        "HF_HUB_ETAG_TIMEOUT": str(REQUEST_SECONDS),
+        "HF_HUB_DOWNLOAD_TIMEOUT": str(REQUEST_SECONDS),
+        "HF_HUB_DISABLE_XET": "1",  # plain HTTP writes as it reads, so a stall can be seen
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry),
+    }
+    storage = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repo.id, repo_type=repo.kind)
+    command = [sys.executable, "-P", "-m", "distill_runner.hub_child", json.dumps(order)]
+    with subprocess.Popen(
+        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+    ) as child:
+        try:
+            alive = _ends_without_stalling(child, storage)
+        finally:
+            child.kill()
+        answer = child.stdout.read().strip() if child.stdout else ""
+    if not alive:
+        return f"{constants.ENDPOINT} stopped sending {repo.id}: nothing for {STALL_SECONDS:g} s."
+    if child.returncode != 0 and not answer:
+        return f"The download of {repo.id} ended with status {child.returncode}."
+    return answer or None
+
+
+def _ends_without_stalling(child: subprocess.Popen[str], storage: Path) -> bool:
+    """Wait for the child as long as files under `storage` grow."""
+    size, since = -1, time.monotonic()
+    while True:
+        try:
+            child.wait(timeout=0.1)
+        except subprocess.TimeoutExpired:
+            grown = _bytes_under(storage)
+            if grown != size:
+                size, since = grown, time.monotonic()
+            elif time.monotonic() - since > STALL_SECONDS:
+                return False
+        else:
+            return True
+
+
+def _bytes_under(folder: Path) -> int:
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            total += path.lstat().st_size
+        except FileNotFoundError:  # renamed by the child while we look
+            continue
+    return total

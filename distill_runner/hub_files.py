@@ -1,0 +1,165 @@
+"""What of a model or a data set matters: its files, and whether they are all there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from distill_runner.errors import Refused
+
+# One of these is the vocabulary; the settings beside it may be missing.
+VOCABULARIES = {
+    "tokenizer.json",
+    "tokenizer.model",
+    "sentencepiece.bpe.model",
+    "spiece.model",
+    "spm.model",
+    "vocab.json",
+    "vocab.txt",
+}
+TOKENIZER_SETTINGS = {
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "merges.txt",
+    "bpe.codes",
+}
+SAFETENSORS = re.compile(r"model(-\d+-of-\d+)?\.safetensors(\.index\.json)?")
+PYTORCH = re.compile(r"pytorch_model(-\d+-of-\d+)?\.bin(\.index\.json)?")
+DATA = re.compile(r"(train|validation|valid|dev|test)[^/]*\.(parquet|jsonl?|[ct]sv)")
+SHARD = re.compile(r"(.*)-\d+-of-(\d+)(\..*)")
+
+
+class Unfit(Exception):
+    """A repository or folder that does not hold what is needed; the message says what."""
+
+
+@dataclass(frozen=True)
+class Repo:
+    """A repository of the hub, and of it what is wanted."""
+
+    id: str
+    kind: Literal["model", "dataset"]
+    subset: str | None = None
+
+
+@dataclass(frozen=True)
+class _Stamp:
+    path: str
+    size: int
+    mtime_ns: int
+
+
+def read_config(folder: Path) -> dict[str, object]:
+    """Read a model folder's config.json.
+
+    Raises:
+        Refused: it is missing or holds no JSON object.
+    """
+    file = folder / "config.json"
+    if not file.is_file():
+        raise Refused(f"{folder} is not a model folder: it has no config.json.")
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise Refused(f"{file} is not JSON: {error}.") from error
+    if not isinstance(config, dict):
+        raise Refused(f"{file} holds no JSON object.")
+    return config
+
+
+def model_fingerprint(folder: Path) -> str:
+    """Digest of what decides a loaded model: names and contents of config, weights, tokenizer.
+
+    A file is read once per process as long as its size and time of change stay.
+
+    Returns:
+        SHA-256 in hex, the same wherever the folder lies.
+    """
+    names = model_files(names_under(folder))
+    digests = []
+    for name in sorted(names):
+        stat = (folder / name).stat()
+        stamp = _Stamp(str((folder / name).resolve()), stat.st_size, stat.st_mtime_ns)
+        digests.append((name, _digest(stamp)))
+    return hashlib.sha256(json.dumps(digests).encode()).hexdigest()
+
+
+@lru_cache(maxsize=4096)
+def _digest(stamp: _Stamp) -> str:
+    with open(stamp.path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def names_under(folder: Path) -> list[str]:
+    """The files of a folder and its subfolders, as a hub lists them."""
+    return [
+        path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file()
+    ]
+
+
+def model_files(names: Iterable[str]) -> list[str]:
+    """Config, tokenizer files, and weights in one format: safetensors where there are any."""
+    names = list(names)
+    files = {"config.json"} | VOCABULARIES | TOKENIZER_SETTINGS
+    weights = [name for name in names if SAFETENSORS.fullmatch(name)]
+    weights = weights or [name for name in names if PYTORCH.fullmatch(name)]
+    return weights + [name for name in names if name in files]
+
+
+def data_files(names: Iterable[str], subset: str | None) -> list[str]:
+    """The data files of one folder: the subset's, or the only one that holds any.
+
+    Raises:
+        Unfit: there is no such folder.
+    """
+    folders: dict[str, list[str]] = {}
+    for name in names:
+        if DATA.fullmatch(PurePosixPath(name).name):
+            folders.setdefault(PurePosixPath(name).parent.as_posix(), []).append(name)
+    places = [subset, f"data/{subset}"] if subset else [".", "data"]
+    if not subset and len(folders) == 1:
+        places = list(folders)
+    for place in places:
+        if place in folders:
+            return folders[place]
+    folder = f"no folder {subset!r} with data files" if subset else "no data files of its own"
+    held = f"; its subsets: {', '.join(sorted(folders))}" if folders else ""
+    raise Unfit(f"has {folder} (train.*, validation.*, test.*){held}")
+
+
+def wanted_files(repo: Repo, names: Iterable[str]) -> list[str]:
+    """The files of `repo` to fetch.
+
+    Raises:
+        Unfit: what is needed is not among them.
+    """
+    if repo.kind == "dataset":
+        wanted = data_files(names, repo.subset)
+    else:
+        wanted = model_files(names)
+        if "config.json" not in wanted:
+            raise Unfit("has no config.json")
+        if not any(SAFETENSORS.fullmatch(name) or PYTORCH.fullmatch(name) for name in wanted):
+            raise Unfit("has no weights (model.safetensors or pytorch_model.bin)")
+        if VOCABULARIES.isdisjoint(wanted):
+            raise Unfit("has no vocabulary (tokenizer.json, vocab.txt …)")
+    _check_shards(wanted)
+    return wanted
+
+
+def _check_shards(names: Iterable[str]) -> None:
+    counts: dict[tuple[str, str, str], int] = {}
+    for name in names:
+        if shard := SHARD.fullmatch(name):
+            stem, total, suffix = shard.groups()
+            counts[stem, total, suffix] = counts.get((stem, total, suffix), 0) + 1
+    for (stem, total, suffix), count in counts.items():
+        if count != int(total):
+            raise Unfit(f"has {count} of {int(total)} files {stem}-…{suffix}")

@@ -1,0 +1,286 @@
+"""From the configuration to a plan. Every check between fields is made here.
+
+No model and no data is loaded; an algorithm's class is imported for what it declares, and
+nothing asks for its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from distill_runner.errors import Refused
+from distill_runner.plan import ModelSpec, Plan, Stage
+from distill_runner.rules import check_algorithm, check_settings
+from distill_runner.schema import (
+    Combine,
+    Config,
+    Finetune,
+    NoiseKind,
+    StageConfig,
+    Start,
+    Training,
+    When,
+)
+
+if TYPE_CHECKING:
+    from distill_runner.methods.base import Algorithm
+
+_FINE_TUNE = {"_target_": "distill_runner.methods.finetune.FineTune"}
+_LAST = "the last stage of a method is what it deploys"
+
+
+class MakeAlgorithm(Protocol):
+    """Builds the algorithm that a YAML node describes (`methods.construct`)."""
+
+    def __call__(self, node: Mapping[str, Any], *, stage: str = ...) -> Algorithm: ...
+
+
+def make_plan(
+    config: Config,
+    *,
+    method: str,
+    raw_method: Mapping[str, Any],
+    make_algorithm: MakeAlgorithm,
+    is_classifier: Callable[[str, str], bool],
+) -> Plan:
+    """Turn a configuration into stages.
+
+    Args:
+        config: composed and typed.
+        method: the option's name, as printed.
+        raw_method: the method's node before interpolation, to name the key to blame.
+        make_algorithm: builds an algorithm, its arguments checked.
+        is_classifier: says of (model, key) whether it is a trained classifier already.
+
+    Raises:
+        Refused: settings that contradict each other or break a rule.
+    """
+    check_settings(config)
+    return _Planner(config, raw_method, make_algorithm, is_classifier).plan(method)
+
+
+@dataclass
+class _Planner:
+    config: Config
+    raw_method: Mapping[str, Any]
+    make_algorithm: MakeAlgorithm
+    is_classifier: Callable[[str, str], bool]
+    teachers: list[Stage] = field(default_factory=list)
+    students: dict[str, Stage] = field(default_factory=dict)
+    algorithms: dict[str, Algorithm] = field(default_factory=dict)
+
+    def plan(self, method: str) -> Plan:
+        entries = self._entries()
+        # First what is known at once: a hub may be asked about a teacher.
+        self.algorithms = {
+            name: self.make_algorithm(entry.algorithm, stage=name)
+            for name, entry in entries.items()
+        }
+        if self._wants_teachers(entries):
+            self._add_teachers()
+        for name, entry in entries.items():
+            self.students[name] = self._student(name, entry)
+        if not self.students or list(self.students)[-1] == "baseline":
+            raise Refused(
+                "This method has no stage to deploy.",
+                key="method.stages",
+                value=list(self.config.method["stages"]),
+                rule=_LAST,
+            )
+        return Plan(
+            stages=(*self.teachers, *self.students.values()),
+            deployed=list(self.students)[-1],
+            baseline="baseline" if "baseline" in self.students else None,
+            teachers=tuple(self._teacher_names),
+            near_chance=self.config.teacher.near_chance,
+            method=method,
+        )
+
+    @property
+    def _teacher_names(self) -> list[str]:
+        return [stage.name for stage in self.teachers]
+
+    # --- the method's YAML ---------------------------------------------------------------
+
+    def _entries(self) -> dict[str, StageConfig]:
+        """The method's stages that take place, typed, in order."""
+        entries = {}
+        for name, node in self.config.method["stages"].items():
+            entry = self._entry(name, node)
+            if entry.epochs != 0 and entry.when is not When.never:
+                entries[name] = entry
+        return entries
+
+    def _entry(self, name: str, node: Mapping[str, Any]) -> StageConfig:
+        from omegaconf import OmegaConf
+        from omegaconf.errors import OmegaConfBaseException
+
+        try:
+            merged = OmegaConf.merge(OmegaConf.structured(StageConfig), node)
+            entry = cast(StageConfig, OmegaConf.to_object(merged))
+        except OmegaConfBaseException as error:
+            path = str(error.full_key or "").split("[")[0]
+            raise Refused(
+                f"The stage {name!r} is not well formed: {str(error).splitlines()[0]}",
+                key=self._blame(name, path),
+                value=node.get(path),
+                rule="the type that conf/stage and schema.StageConfig give",
+            ) from None
+        epochs = entry.epochs
+        if epochs is not None and epochs < 0:
+            raise Refused(
+                f"The stage {name!r} cannot last so long.",
+                key=self._blame(name, "epochs"),
+                value=epochs,
+                rule="0 (leave it out) or more epochs",
+            )
+        return entry
+
+    def _blame(self, stage: str, path: str) -> str:
+        """The key that a person would change: the scalar behind an interpolation, if any."""
+        written = self.raw_method["stages"][stage].get(path)
+        if isinstance(written, str) and written.startswith("${") and written.endswith("}"):
+            return written[2:-1]
+        return f"method.stages.{stage}.{path}"
+
+    # --- teachers ------------------------------------------------------------------------
+
+    def _wants_teachers(self, entries: Mapping[str, StageConfig]) -> bool:
+        config = self.config
+        wanted = config.student.start is Start.teacher
+        wanted = wanted or any("teachers" in entry.teachers for entry in entries.values())
+        if wanted and not config.teacher.models:
+            raise Refused(
+                "This method needs a teacher and none is configured.",
+                key="teacher.models",
+                value=config.teacher.models,
+                rule="one hub id or folder at least",
+                way_out="teacher=bert",
+            )
+        return wanted
+
+    def _add_teachers(self) -> None:
+        teacher = self.config.teacher
+        seeds = teacher.seeds or [1] * len(teacher.models)
+        for model, seed in zip(teacher.models, seeds, strict=True):
+            taken = self._is_taken(model)
+            built = self.config.models.get(model)
+            name = f"teacher/{model.rstrip('/').rsplit('/', 1)[-1]}"
+            if name in self._teacher_names:
+                name = f"{name}#{len(self.teachers) + 1}"
+            spec = ModelSpec(
+                model,
+                start=Start.random if built else Start.pretrained,
+                built=built,
+                labels=tuple(teacher.labels) if teacher.labels else None,
+                taken=taken,
+            )
+            self.teachers.append(
+                Stage(
+                    name=name,
+                    learner=spec,
+                    algorithm=self.make_algorithm(_FINE_TUNE),
+                    training=self._teacher_training(taken=taken),
+                    seed=seed,
+                )
+            )
+
+    def _is_taken(self, model: str) -> bool:
+        """Whether the teacher is used as it is, without fine-tuning."""
+        wish = self.config.teacher.finetune
+        if wish is not Finetune.auto:
+            return wish is Finetune.never
+        return model not in self.config.models and self.is_classifier(model, "teacher.models")
+
+    def _teacher_training(self, *, taken: bool) -> Training:
+        own = self.config.teacher.training
+        return replace(
+            self.config.training,
+            epochs=0 if taken else own.epochs,
+            batch_size=own.batch_size,
+            learning_rate=own.learning_rate,
+            accumulate=1,
+        )
+
+    # --- the student ---------------------------------------------------------------------
+
+    def _student(self, name: str, entry: StageConfig) -> Stage:
+        config = self.config
+        algorithm = self.algorithms[name]
+        teaching = self._teaching(name, entry)
+        check_algorithm(config, name, algorithm, entry, teaching)
+        algorithm.trained_teachers(len(teaching))
+        before = self._before(name, entry)
+        spec = self._student_spec()
+        noisy = entry.noisy and config.noise.kind is not NoiseKind.none and config.noise.p > 0
+        from_teacher = before is None and spec.start is Start.teacher
+        return Stage(
+            name=name,
+            learner=spec,
+            algorithm=algorithm,
+            training=replace(
+                config.training,
+                epochs=config.training.epochs if entry.epochs is None else entry.epochs,
+                learning_rate=entry.learning_rate or config.training.learning_rate,
+            ),
+            seed=config.seed,
+            start=before.name if before else None,
+            layers_from=self._teacher_names[0] if from_teacher else None,
+            teachers=teaching,
+            combine=config.teacher.combine if teaching else Combine.logit_mean,
+            weights=self._weights(teaching),
+            rows=("train", "quiz") if entry.with_quiz_rows else ("train",),
+            noise=config.noise if noisy else None,
+            first_epoch=before.first_epoch + before.training.epochs if before else 0,
+        )
+
+    def _student_spec(self) -> ModelSpec:
+        student = self.config.student
+        built = self.config.models.get(student.model)
+        unmade = built is not None and student.start is Start.pretrained
+        return ModelSpec(
+            student.model,
+            # A model built here has no weights of its own to start from.
+            start=Start.random if unmade else student.start,
+            layers=tuple(student.layers) if student.layers else None,
+            built=built,
+        )
+
+    def _teaching(self, name: str, entry: StageConfig) -> tuple[str, ...]:
+        names: list[str] = []
+        for wanted in entry.teachers:
+            if wanted == "teachers":
+                names += self._teacher_names
+            elif wanted in self.students:
+                names.append(wanted)
+            else:
+                raise Refused(
+                    f"The stage {name!r} names a teacher that does not exist by then.",
+                    key=f"method.stages.{name}.teachers",
+                    value=wanted,
+                    rule="teachers, or an earlier stage: " + ", ".join(self.students),
+                )
+        return tuple(names)
+
+    def _before(self, name: str, entry: StageConfig) -> Stage | None:
+        """The stage whose student goes on here; a stage left out passes on its own start."""
+        start, stages = entry.start, self.config.method["stages"]
+        while start != "student" and start not in self.students:
+            later = start not in stages or list(stages).index(start) >= list(stages).index(name)
+            if later:
+                raise Refused(
+                    f"The stage {name!r} starts from a stage that does not exist by then.",
+                    key=f"method.stages.{name}.start",
+                    value=start,
+                    rule="student, or an earlier stage: " + ", ".join(self.students),
+                )
+            start = stages[start].get("start", "student")
+        return self.students.get(start)
+
+    def _weights(self, teaching: tuple[str, ...]) -> tuple[float, ...]:
+        given = self.config.teacher.weights
+        own = given is not None and list(teaching) == self._teacher_names
+        weights = given if given is not None and own else [1.0] * len(teaching)
+        return tuple(weight / sum(weights) for weight in weights)

@@ -1,0 +1,139 @@
+"""An algorithm is one constructor call, and a wrong argument is refused by its key."""
+
+from __future__ import annotations
+
+import pytest
+
+from distill_runner.errors import Refused
+from distill_runner.methods.construct import make_algorithm
+from distill_runner.methods.finetune import FineTune
+from distill_runner.methods.kd import KD
+from distill_runner.methods.metadistil import MetaDistil
+
+FINETUNE = "distill_runner.methods.finetune.FineTune"
+KD_TARGET = "distill_runner.methods.kd.KD"
+METADISTIL = "distill_runner.methods.metadistil.MetaDistil"
+
+
+def refused(target: object, **arguments: object) -> Refused:
+    with pytest.raises(Refused) as caught:
+        make_algorithm({"_target_": target, **arguments}, stage="kd")
+    return caught.value
+
+
+def test_the_target_and_its_arguments_make_the_algorithm() -> None:
+    assert make_algorithm({"_target_": FINETUNE}) == FineTune()
+    found = make_algorithm({"_target_": KD_TARGET, "temperature": 5.0, "soft_loss": "mse_prob"})
+    assert found == KD(temperature=5.0, alpha=0.5, soft_loss="mse_prob")
+
+
+def test_a_whole_number_serves_where_a_fraction_is_meant() -> None:
+    found = make_algorithm({"_target_": KD_TARGET, "temperature": 4, "alpha": 1})
+    assert isinstance(found, KD)
+    assert (type(found.temperature), found.temperature) == (float, 4.0)
+    assert (type(found.alpha), found.alpha) == (float, 1.0)
+
+
+def test_null_and_lists_serve_where_they_are_meant() -> None:
+    found = make_algorithm({"_target_": METADISTIL, "quiz_batch": None, "update_teachers": [1, 0]})
+    assert found == MetaDistil(quiz_batch=None, update_teachers=[1, 0])
+
+
+@pytest.mark.parametrize(
+    ("target", "argument", "value"),
+    [
+        (KD_TARGET, "temperature", "hot"),
+        (KD_TARGET, "temperature", True),
+        (KD_TARGET, "temperature", None),
+        (KD_TARGET, "temperature", [2.0]),
+        (KD_TARGET, "soft_loss", 3),
+        (METADISTIL, "quiz_batch", 1.5),
+        (METADISTIL, "quiz_batch", True),
+        (METADISTIL, "quiz_batch", "32"),
+        (METADISTIL, "update_teachers", 0),
+        (METADISTIL, "update_teachers", ["bert"]),
+        (METADISTIL, "divide_by_pilot_rate", 1),
+        (METADISTIL, "divide_by_pilot_rate", "true"),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_refused_by_its_key(
+    target: str, argument: str, value: object
+) -> None:
+    error = refused(target, **{argument: value})
+    assert error.key == f"method.{argument}"
+    assert "wrong type" in error.what
+
+
+@pytest.mark.parametrize(
+    ("target", "argument", "value"),
+    [
+        (KD_TARGET, "temperature", 0),
+        (KD_TARGET, "temperature", -1.0),
+        (KD_TARGET, "temperature", float("inf")),
+        (KD_TARGET, "temperature", float("nan")),
+        (KD_TARGET, "alpha", -0.01),
+        (KD_TARGET, "alpha", 1.01),
+        (KD_TARGET, "alpha", float("nan")),
+        (KD_TARGET, "soft_loss", "KL"),
+        (METADISTIL, "alpha", 2),
+        (METADISTIL, "pilot_learning_rate", 0),
+        (METADISTIL, "pilot_learning_rate", float("inf")),
+        (METADISTIL, "teacher_learning_rate", -1e-6),
+        (METADISTIL, "quiz_batch", 0),
+        (METADISTIL, "real_step_mask", "new"),
+        (METADISTIL, "derivative", "double_backward"),
+        (METADISTIL, "finite_difference_length", 0),
+    ],
+)
+def test_a_value_out_of_range_is_refused_by_its_key(
+    target: str, argument: str, value: object
+) -> None:
+    error = refused(target, **{argument: value})
+    assert error.key == f"method.{argument}"
+    assert "rule:" in str(error)
+
+
+def test_the_ends_of_a_range_are_in_it() -> None:
+    for alpha in (0, 1):
+        make_algorithm({"_target_": KD_TARGET, "alpha": alpha})
+    make_algorithm({"_target_": METADISTIL, "teacher_learning_rate": 0, "quiz_batch": 1})
+
+
+def test_an_argument_that_the_class_has_not_is_refused_with_those_it_has() -> None:
+    error = refused(KD_TARGET, temprature=2.0)
+    assert error.key == "method.stages.kd.algorithm.temprature"
+    assert "temperature, alpha, soft_loss" in str(error)
+
+
+@pytest.mark.parametrize(
+    "target", [None, "", "KD", "distill_runner.methods.kd.Kd", "distill_runner.methods.none.KD"]
+)
+def test_a_class_that_is_not_there_is_refused(target: object) -> None:
+    error = refused(target)
+    assert error.key == "method.stages.kd.algorithm._target_"
+    assert "no such algorithm" in error.what
+
+
+@pytest.mark.parametrize("target", ["collections.OrderedDict", "distill_runner.errors.Refused"])
+def test_a_class_that_is_no_algorithm_is_refused(target: str) -> None:
+    error = refused(target)
+    assert error.key == "method.stages.kd.algorithm._target_"
+    assert "no algorithm" in error.what
+
+
+def test_a_class_without_an_algorithms_methods_is_refused() -> None:
+    error = refused("distill_runner.methods.kd.SoftTargets")
+    assert error.key == "method.stages.kd.algorithm._target_"
+
+
+def test_a_mean_of_probabilities_cannot_be_regressed_on() -> None:
+    with pytest.raises(Refused, match="teacher.combine = 'prob_mean'"):
+        KD(soft_loss="mse_logits").check_combination("prob_mean")
+    KD(soft_loss="mse_logits").check_combination("logit_mean")
+    KD(soft_loss="kl").check_combination("prob_mean")
+
+
+def test_a_formula_shows_the_settings() -> None:
+    assert FineTune().formula() == "L = CE(y, s)"
+    assert KD(temperature=5.0, alpha=0.25).formula().endswith("0.25·5²·KL(t‖s), T=5")
+    assert "2e-05" in MetaDistil().formula()

@@ -1,0 +1,210 @@
+"""What every method promises, over every conf/method/*.yaml."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tiny import METHODS, Bench, run
+from torch import nn
+
+from distill_runner import loop
+from distill_runner.models.learner import Learner
+from distill_runner.models.teachers import LiveTeachers
+
+LIVE = ("noise=delete", "noise.p=0.01")  # noise that both see: teachers read every batch
+
+
+class Killed(Exception):
+    pass
+
+
+def job_of(bench: Bench, folder: Path, **changes: object) -> loop.Job:
+    """The deployed stage's job, its upstream stages done."""
+    runner, stage = bench.runner, bench.plan.stage(bench.plan.deployed)
+    for name in bench.plan.stages:
+        if name.name == stage.name:
+            break
+        key = runner.key_of(name)
+        store = runner._store
+        runner._artifacts[name.name] = (
+            store.artifact(key) if store.has(key) else runner._train(name, key)
+        )
+    learner = runner._casting.learner(stage)
+    teachers = runner._casting.teachers(stage)
+    folder.mkdir(parents=True, exist_ok=True)
+    trained = (
+        [teachers.learners[at] for at in stage.algorithm.trained_teachers(len(teachers.learners))]
+        if isinstance(teachers, LiveTeachers)
+        else []
+    )
+    job = loop.Job(
+        algorithm=stage.algorithm,
+        student=learner,
+        teachers=teachers,
+        roles={"student": [learner], **({"teacher": trained} if trained else {})},
+        rows=runner._reading.training_rows(stage, learner, teachers),
+        training=stage.training,
+        seed=stage.seed,
+        first_epoch=0,
+        device=torch.device("cpu"),
+        bf16=False,
+        folder=folder,
+        checkpoint_seconds=1e9,
+        log_every=1,
+        validate=lambda _: {"accuracy": 0.5},
+        on_point=lambda *_: None,
+    )
+    return replace(job, **changes)  # type: ignore[arg-type]
+
+
+class Silent:
+    def show(self, step: int, values: object) -> None:
+        pass
+
+
+def weights_of(learner: Learner) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in learner.module.state_dict().items()}
+
+
+def same(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(left[name], right[name]) for name in left)
+
+
+def without_dropout(learner: Learner) -> None:
+    for module in learner.module.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("store")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_run_leaves_a_student_and_a_result(method: str, store: Path, tmp_path: Path) -> None:
+    run(tmp_path, store, method)
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert result["status"] == "finished"
+    assert result["metrics"]["test"]["n"] == 60
+    assert (tmp_path / "student" / "model.safetensors").is_file()
+    assert len((tmp_path / "predictions" / "test.csv").read_text().splitlines()) == 61
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_only_the_declared_roles_change(method: str, store: Path, tmp_path: Path) -> None:
+    bench = Bench.make(store, method, LIVE)
+    job = job_of(bench, tmp_path)
+    job = replace(job, training=replace(job.training, max_steps=2))
+    teachers = job.teachers.learners if isinstance(job.teachers, LiveTeachers) else ()
+    before = {learner.name: weights_of(learner) for learner in (job.student, *teachers)}
+    loop.Loop(job).run(Silent())  # type: ignore[arg-type]
+    declared = {learner.name for role in job.algorithm.roles for learner in job.roles[role]}
+    for learner in (job.student, *teachers):
+        changed = not same(before[learner.name], weights_of(learner))
+        assert changed == (learner.name in declared), learner.name
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_micro_batches_mean_the_same_as_one_batch(method: str, store: Path, tmp_path: Path) -> None:
+    after = []
+    for pieces in (1, 2):
+        bench = Bench.make(store, method, LIVE)
+        job = job_of(bench, tmp_path / str(pieces))
+        if not job.algorithm.accumulates:
+            pytest.skip(f"{method} declares that it does not accumulate")
+        # Dropout is drawn for each micro-batch, so the two agree only without it. One step
+        # of Adam on a nearly zero gradient magnifies rounding, hence float64.
+        for learner in (job.student, *getattr(job.teachers, "learners", ())):
+            without_dropout(learner)
+            learner.module.double()
+        training = replace(job.training, max_steps=3, accumulate=pieces, batch_size=7)
+        loop.Loop(replace(job, training=training)).run(Silent())  # type: ignore[arg-type]
+        after.append(weights_of(job.student))
+    for name in after[0]:
+        torch.testing.assert_close(after[0][name], after[1][name], rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("at", [3, 8, 13])
+def test_interrupted_and_resumed_equals_uninterrupted(
+    method: str, at: int, store: Path, tmp_path: Path
+) -> None:
+    bench = Bench.make(store, method)
+    whole = job_of(bench, tmp_path / "whole")
+    loop.Loop(whole).run(Silent())  # type: ignore[arg-type]
+
+    class Fatal(Silent):
+        def show(self, step: int, values: object) -> None:  # noqa: ARG002
+            if step == at:
+                raise Killed
+
+    broken = job_of(bench, tmp_path / "broken", checkpoint_seconds=0.0)
+    with pytest.raises(Killed):
+        loop.Loop(broken).run(Fatal())  # type: ignore[arg-type]
+    again = job_of(bench, tmp_path / "broken")
+    resumed = loop.Loop(again)
+    assert resumed.progress.step == at - 1
+    resumed.run(Silent())  # type: ignore[arg-type]
+    assert same(weights_of(whole.student), weights_of(again.student))
+    curves = [(tmp_path / name / "metrics.jsonl").read_text() for name in ("whole", "broken")]
+    assert curves[0] == curves[1]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_same_seed_gives_the_same_numbers(method: str, store: Path, tmp_path: Path) -> None:
+    bench = Bench.make(store, method)
+    after = []
+    for name in ("first", "second"):
+        torch.manual_seed(hash(name) % 1000)
+        job = job_of(bench, tmp_path / name)
+        loop.Loop(job).run(Silent())  # type: ignore[arg-type]
+        after.append(weights_of(job.student))
+    assert same(*after)
+    other = job_of(bench, tmp_path / "other", seed=7)
+    loop.Loop(other).run(Silent())  # type: ignore[arg-type]
+    assert not same(after[0], weights_of(other.student))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_it_overfits_eight_rows(method: str, store: Path, tmp_path: Path) -> None:
+    bench = Bench.make(
+        store,
+        method,
+        (
+            "dataset.split.train=8",
+            "training.epochs=150",
+            "training.learning_rate=5e-3",
+            *(["method.alpha=0.2"] if method != "finetune" else []),
+        ),
+    )
+    job = job_of(bench, tmp_path)
+    without_dropout(job.student)
+    loop.Loop(job).run(Silent())  # type: ignore[arg-type]
+    view = job.rows.student
+    with job.student.evaluating(), torch.no_grad():
+        import numpy as np
+
+        logits = job.student.logits(view.inputs(np.arange(8), 0))
+    assert (logits.argmax(-1).numpy() == job.rows.labels).all()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_same_run_again_trains_nothing(method: str, store: Path, tmp_path: Path) -> None:
+    run(tmp_path / "first", store, method)
+    run(tmp_path / "second", store, method)
+    first, second = (
+        json.loads((tmp_path / name / "result.json").read_text()) for name in ("first", "second")
+    )
+    assert not any(stage["trained_now"] for stage in second["stages"].values())
+    assert first["key"] == second["key"]
+    assert first["metrics"] == second["metrics"]
+    assert same(
+        load_file(tmp_path / "first/student/model.safetensors"),
+        load_file(tmp_path / "second/student/model.safetensors"),
+    )

@@ -1,0 +1,144 @@
+"""Every row of the slides' tables composes, in full and in small, and says what was published."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import pytest
+from tiny import composed, planned
+
+from distill_runner.config import config_path
+from distill_runner.plan import Plan
+from distill_runner.schema import Config, SplitScheme
+
+BERT, ROBERTA = "bert-base-uncased", "roberta-base"
+DISTILBERT, TINYBERT = "distilbert-base-uncased", "huawei-noah/TinyBERT_General_4L_312D"
+
+# Read off the slides, not off the YAML: (table, accuracy, method, teachers, student).
+ROWS = {
+    "table1-01-bert": (1, 93.8, "finetune", [], BERT),
+    "table1-02-roberta": (1, 92.95, "finetune", [], ROBERTA),
+    "table1-03-distilbert": (1, 92.65, "finetune", [], DISTILBERT),
+    "table1-04-tinybert": (1, 89.95, "finetune", [], TINYBERT),
+    "table1-05-kd-bert-distilbert": (1, 93.1, "kd", [BERT], DISTILBERT),
+    "table1-06-kd-bert-tinybert": (1, 91.65, "kd", [BERT], TINYBERT),
+    "table1-07-kd-roberta-distilbert": (1, 81.5, "kd", [ROBERTA], DISTILBERT),
+    "table1-08-metadistil-bert-distilbert": (1, 93.1, "metadistil", [BERT], DISTILBERT),
+    "table1-09-metadistil-bert-tinybert": (1, 90.3, "metadistil", [BERT], TINYBERT),
+    "table1-10-metadistil-roberta-distilbert": (1, 89.3, "metadistil", [ROBERTA], DISTILBERT),
+    "table1-11-metadistil-bert+roberta-distilbert": (
+        *(1, 92.85, "metadistil"),
+        *([BERT, ROBERTA], DISTILBERT),
+    ),
+    "table1-12-metadistil-bert+bert-distilbert": (
+        *(1, 93.55, "metadistil"),
+        *([BERT, BERT], DISTILBERT),
+    ),
+    "table2-01-metadistil-bert-distilbert": (2, 93.1, "metadistil", [BERT], DISTILBERT),
+    "table2-02-warm-start": (2, 92.45, "metadistil", [BERT], DISTILBERT),
+    "table3-01-metadistil-bert-tinybert": (3, 90.3, "metadistil", [BERT], TINYBERT),
+    "table3-02-metadistil-roberta-distilbert": (3, 89.3, "metadistil", [ROBERTA], DISTILBERT),
+    "table3-03-bert+bert-noise": (3, 88.55, "metadistil", [BERT, BERT], DISTILBERT),
+    "table3-04-bert+roberta-noise": (3, 88.5, "metadistil", [BERT, ROBERTA], DISTILBERT),
+}
+NOISY = ("table3-03-bert+bert-noise", "table3-04-bert+roberta-noise")
+WARM = "table2-02-warm-start"
+
+every_row = pytest.mark.parametrize("name", ROWS)
+
+
+@cache  # Hydra reads a dozen files each time
+def asked(*overrides: str) -> tuple[Config, Plan]:
+    return planned(composed(*overrides))
+
+
+def config_of(name: str, *overrides: str) -> Config:
+    return asked(f"experiment={name}", *overrides)[0]
+
+
+def plan_of(name: str, *overrides: str) -> Plan:
+    return asked(f"experiment={name}", *overrides)[1]
+
+
+def deployed_teachers(plan: Plan) -> list[str]:
+    return [plan.stage(name).learner.id for name in plan.stage(plan.deployed).teachers]
+
+
+def test_there_is_one_experiment_for_each_row_of_the_tables() -> None:
+    found = {path.stem for path in Path(config_path(), "experiment").glob("table*.yaml")}
+    assert found == set(ROWS)
+
+
+@every_row
+def test_a_row_carries_the_published_figure_and_its_source(name: str) -> None:
+    table, accuracy, *_ = ROWS[name]
+    config = config_of(name)
+    assert config.experiment == name
+    assert config.published is not None
+    assert config.published.accuracy == accuracy
+    assert config.published.rows == 2000
+    assert config.published.source == f"Improving MetaDistil, Table {table}"
+
+
+@every_row
+@pytest.mark.parametrize("profile", ["full", "tiny"])
+def test_a_row_plans_the_method_teachers_and_student_of_the_slides(name: str, profile: str) -> None:
+    _, _, method, teachers, student = ROWS[name]
+    plan = plan_of(name, *([] if profile == "full" else [f"profile={profile}"]))
+    assert plan.deployed == method
+    assert deployed_teachers(plan) == teachers
+    assert plan.stage(plan.deployed).learner.id == student
+
+
+@every_row
+def test_in_full_a_row_is_trained_and_cut_as_the_slides_say(name: str) -> None:
+    config = config_of(name)
+    split = config.dataset.split
+    assert config.dataset.name == "sst2"
+    assert split.scheme is SplitScheme.random
+    # null is the official validation file, 872 rows.
+    assert (split.train, split.quiz, split.validation, split.test) == (30_000, 100, None, 2_000)
+    assert config.training.epochs == 15
+
+
+@every_row
+def test_in_small_a_row_changes_nothing_of_the_tiny_profile(name: str) -> None:
+    row = config_of(name, "profile=tiny")
+    plain, _ = asked("profile=tiny")
+    assert row.dataset == plain.dataset
+    assert row.training == plain.training
+    assert row.teacher.training == plain.teacher.training
+    assert row.models == plain.models
+
+
+@every_row
+def test_only_the_last_rows_of_table_3_have_noise(name: str) -> None:
+    plan = plan_of(name)
+    noise = plan.stage(plan.deployed).noise
+    found = None if noise is None else (noise.kind.value, noise.word, noise.p)
+    assert found == (("replace_word", "noise_word", 0.2) if name in NOISY else None)
+
+
+@every_row
+def test_only_the_second_row_of_table_2_fine_tunes_for_an_epoch_first(name: str) -> None:
+    plan = plan_of(name)
+    before = plan.stage(plan.deployed).start
+    epochs = None if before is None else plan.stage(before).training.epochs
+    assert epochs == (1 if name == WARM else None)
+
+
+def test_two_fine_tunings_of_one_bert_differ_in_their_seeds() -> None:
+    plan = plan_of("table1-12-metadistil-bert+bert-distilbert")
+    assert len({plan.stage(name).seed for name in plan.teachers}) == 2
+
+
+def test_the_command_line_has_the_last_word_over_an_experiment() -> None:
+    config = config_of("table1-05-kd-bert-distilbert", "training.epochs=3")
+    assert config.training.epochs == 3
+
+
+def test_the_setting_of_the_slides_can_be_had_without_one_of_their_rows() -> None:
+    config = config_of("slides", "method=kd", "teacher=bert")
+    assert config.published is None
+    assert config.dataset.split.scheme is SplitScheme.random

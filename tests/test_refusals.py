@@ -1,0 +1,126 @@
+"""Bad input: one clear error that names the key, exit status 2, no traceback."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from hydra.core.global_hydra import GlobalHydra
+
+from distill_runner import cli
+from distill_runner.sweep import SweepTable
+
+TABLE = "text\tlabel\n" + "".join(
+    f"a {word} film number {n}\t{label}\n"
+    for n in range(30)
+    for word, label in (("good", "good"), ("bad", "bad"))
+)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    (tmp_path / "good.tsv").write_text(TABLE)
+    (tmp_path / "empty.csv").write_text("")
+    (tmp_path / "binary.csv").write_bytes(bytes(range(256)) * 8)
+    (tmp_path / "file").write_text("not a folder")
+    return tmp_path
+
+
+def refused(
+    files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *asked: str
+) -> str:
+    """What the command prints to stderr; it must have refused."""
+    common = ["profile=tiny", "tracker=none", f"store.dir={files}/store", f"output_dir={files}/out"]
+    named = {item.split("=")[0] for item in asked}
+    arguments = [*(item for item in common if item.split("=")[0] not in named), *asked]
+    monkeypatch.setattr(sys, "argv", ["distill-run", *arguments])
+    monkeypatch.setattr(SweepTable, "verdict", None)
+    GlobalHydra.instance().clear()
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    printed = capsys.readouterr()
+    assert stopped.value.code == 2, printed.err
+    assert "Traceback" not in printed.err + printed.out
+    assert printed.err.count("distill-run:") == 1
+    return printed.err
+
+
+TEXT = "dataset=files"
+CASES = {
+    "an unknown option": (["method=kdd"], ["method = 'kdd'", "metadistil", "method=kd"]),
+    "a mistyped experiment": (["experiment=table9"], ["experiment = 'table9'", "table1-01"]),
+    "an unknown key": (
+        ["training.learning_rat=1e-3"],
+        ["training.learning_rat", "training.learning_rate"],
+    ),
+    "an unknown key of a method": (
+        ["method=kd", "method.temprature=2"],
+        ["method.temprature", "method.temperature"],
+    ),
+    "a wrong type": (["training.batch_size=32.5"], ["training.batch_size", "32.5"]),
+    "a wrong type in a method": (
+        ["method=kd", "method.temperature=hot"],
+        ["method.temperature", "hot", "float"],
+    ),
+    "a wrong type of a stage": (
+        ["method=kd", "method.warm_start_epochs=many"],
+        ["method.warm_start_epochs", "many"],
+    ),
+    "a value out of range": (["method=kd", "method.alpha=1.5"], ["method.alpha", "1.5", "0..1"]),
+    "a temperature of zero": (["method=kd", "method.temperature=0"], ["method.temperature"]),
+    "a learning rate of nan": (["training.learning_rate=nan"], ["training.learning_rate", "nan"]),
+    "an unknown soft loss": (["method=kd", "method.soft_loss=mse"], ["method.soft_loss", "kl"]),
+    "an unknown word for a choice": (["dataset.split.scheme=grupped"], ["grupped", "grouped"]),
+    "an added key": (["+method.foo=1"], ["+method.foo", "not added"]),
+    "a removed key": (["~method.alpha"], ["method.alpha"]),
+    "a group of null": (["method=null"], ["method"]),
+    "noise without a kind": (["noise.p=0.5"], ["noise.p", "noise=replace_word"]),
+    "no quiz for metadistil": (["dataset.split.quiz=0"], ["dataset.split.quiz"]),
+    "accumulation in a bi-level step": (
+        ["training.accumulate=2"],
+        ["training.accumulate", "pilot step"],
+    ),
+    "weights for the wrong number of teachers": (["teacher.weights=[1.0]"], ["teacher.weights"]),
+    "no teacher": (["method=kd", "teacher.models=[]"], ["teacher.models"]),
+    "a missing file": ([TEXT, "dataset.path=nowhere.csv"], ["dataset.path", "nowhere.csv"]),
+    "no path": ([TEXT], ["dataset.path"]),
+    "a missing column": ([TEXT, "dataset.path={}/good.tsv", "dataset.text=body"], ["body", "text"]),
+    "an empty file": ([TEXT, "dataset.path={}/empty.csv"], ["empty.csv"]),
+    "a binary file": ([TEXT, "dataset.path={}/binary.csv"], ["binary.csv"]),
+    "more rows than there are": (
+        [TEXT, "dataset.path={}/good.tsv", "dataset.split.train=9000"],
+        ["dataset.split.train"],
+    ),
+    "an output that is a file": (["output_dir={}/file/run"], ["output_dir"]),
+    "a store that is a file": (["store.dir={}/file/store"], ["store.dir"]),
+    "a model folder that is missing": (
+        ["method=kd", "teacher.models=[./no-such-model]"],
+        ["teacher.models", "no-such-model"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_bad_input_is_refused(
+    case: str, files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked, named = CASES[case]
+    error = refused(files, monkeypatch, capsys, *(item.format(files) for item in asked))
+    for word in named:
+        assert word in error
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_no_gpu_is_refused(
+    files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "runtime.device" in refused(files, monkeypatch, capsys, "runtime.device=cuda")
+
+
+def test_a_glob_that_matches_nothing_is_refused(
+    files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = refused(files, monkeypatch, capsys, "-m", "experiment=glob(tabel*)")
+    assert "tabel*" in error

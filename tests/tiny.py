@@ -1,0 +1,106 @@
+"""The real configuration, composed and shrunk until a run takes a second or two."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+
+from distill_runner.config import config_path, raw_method, register_schema, typed
+from distill_runner.job import run_job
+from distill_runner.machine import resolve_machine
+from distill_runner.methods.construct import make_algorithm
+from distill_runner.plan import Plan
+from distill_runner.planning import make_plan
+from distill_runner.run import Runner
+from distill_runner.schema import Config
+from distill_runner.screen import Screen
+from distill_runner.tracking import open_tracker
+
+METHODS = sorted(path.stem for path in Path(config_path(), "method").glob("*.yaml"))
+
+_MODEL = "{{family: {family}, layers: 1, width: 16, heads: 2, feedforward: 16, vocabulary: 200}}"
+SHRUNK = (
+    "profile=tiny",
+    "tracker=none",
+    "teacher.near_chance=allow",
+    "teacher.training.epochs=1",
+    "training.epochs=2",
+    "training.batch_size=8",
+    "dataset.generate=200",
+    "dataset.split.train=64",
+    "dataset.split.quiz=16",
+    "dataset.split.validation=40",
+    "dataset.split.test=60",
+    "runtime.device=cpu",
+    "tracker.every=2",
+    f"models.bert-base-uncased={_MODEL.format(family='bert')}",
+    f"models.roberta-base={_MODEL.format(family='roberta')}",
+    f"models.distilbert-base-uncased={_MODEL.format(family='distilbert')}",
+)
+
+
+def composed(*overrides: str) -> DictConfig:
+    """What `distill-run OVERRIDES` would compose."""
+    register_schema()
+    with initialize_config_dir(config_path(), version_base="1.3"):
+        return compose("config", overrides=["output_dir=unused", *overrides])
+
+
+def shrunk(store: Path, *overrides: str) -> DictConfig:
+    return composed(*SHRUNK, f"store.dir={store}", *overrides)
+
+
+def planned(config: DictConfig, method: str = "kd") -> tuple[Config, Plan]:
+    settings = typed(config)
+    plan = make_plan(
+        settings,
+        method=method,
+        raw_method=raw_method(config),
+        make_algorithm=make_algorithm,
+        is_classifier=lambda *_: False,
+    )
+    return settings, plan
+
+
+def run(folder: Path, store: Path, method: str, *overrides: str) -> None:
+    """One job, as the command would run it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    asked = [f"method={method}", *overrides]
+    run_job(
+        shrunk(store, *asked),
+        choices={"method": method},
+        overrides=asked,
+        folder=str(folder),
+        sweeping=False,
+    )
+
+
+@dataclass
+class Bench:
+    """A runner before its first stage, for tests that look inside."""
+
+    config: Config
+    plan: Plan
+    runner: Any
+
+    @classmethod
+    def make(cls, store: Path, method: str, overrides: Sequence[str] = ()) -> Bench:
+        from distill_runner.data.prepared import prepare
+
+        config, plan = planned(shrunk(store, f"method={method}", *overrides), method)
+        data = prepare(config.dataset, source=None, store_dir=store)
+        tracker = open_tracker(config.tracker, folder=store, card=None)  # type: ignore[arg-type]
+        runner = Runner(
+            config,
+            plan,
+            data,
+            machine=resolve_machine(config.runtime),
+            screen=Screen(),
+            tracker=tracker,
+        )
+        return cls(config, plan, runner)
