@@ -32,6 +32,8 @@ def paired_rows_interval(ours: np.ndarray, theirs: np.ndarray) -> Interval:
     Args:
         ours, theirs: [rows], whether each answer was right.
     """
+    if len(ours) < 2:
+        return Interval(-1.0, 1.0)  # one row says nothing
     difference = ours.astype(float) - theirs.astype(float)
     centre, error = difference.mean(), difference.std(ddof=1) / np.sqrt(len(difference))
     return Interval(float(centre - 1.96 * error), float(centre + 1.96 * error))

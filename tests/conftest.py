@@ -52,7 +52,7 @@ def model_folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """`config.json` and tokenizer of a two-layer model of each family; no weights."""
     root = tmp_path_factory.mktemp("models")
     for family in FAMILIES:
-        spec = BuiltModel(family, layers=2, width=16, heads=2, feedforward=24, vocabulary=120)
+        spec = BuiltModel(family, layers=2, width=16, heads=2, feedforward=24, vocabulary=400)
         build(spec, _TEXTS, root / family, max_tokens=MAX_TOKENS)
     return {family: root / family for family in FAMILIES}
 

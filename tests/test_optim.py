@@ -44,9 +44,7 @@ def test_without_warm_up_the_first_step_is_at_the_peak(schedule: Schedule) -> No
 @pytest.mark.parametrize("schedule", list(Schedule))
 @pytest.mark.parametrize("total", [1, 2, 7])
 @pytest.mark.parametrize("warmup", [0.0, 0.06, 0.5, 1.0])
-def test_no_step_is_wasted_on_a_rate_of_zero(
-    schedule: Schedule, total: int, warmup: float
-) -> None:
+def test_no_step_is_wasted_on_a_rate_of_zero(schedule: Schedule, total: int, warmup: float) -> None:
     assert all(0 < rate <= 1 for rate in rates(schedule, total=total, warmup=warmup))
 
 

@@ -19,14 +19,14 @@ from distill_runner.errors import Refused
 LABEL_NOISE = 0.02  # share of rows whose label contradicts the text
 
 # How sentences are built, as shares of all sentences; the rest have one clause.
-CONTRAST = 0.15  # two clauses at odds, the grammar says which one decides
+CONTRAST = 0.10  # two clauses at odds, the grammar says which one decides
 AGREEMENT = 0.20  # two clauses of one opinion
-BALANCE = 0.03  # two clauses at odds, the stronger decides
+BALANCE = 0.02  # two clauses at odds, the stronger decides
 LATTER = 0.8  # of the contrasts: the second clause decides
 FILLER = 0.30  # sentences with a remark that holds no opinion
 
 # Shares of clauses.
-NEGATED = {+1: 0.10, -1: 0.28}  # by the clause's sign: "not good" is commoner than "not bad"
+NEGATED = {+1: 0.08, -1: 0.28}  # by the clause's sign: "not good" is commoner than "not bad"
 DENIED = 0.01  # the whole clause stands under "nobody can claim that"
 GRADED = 0.40  # an intensifier before the opinion word
 STEEPNESS = 3  # of word frequencies: 1 is flat
@@ -177,7 +177,7 @@ _SHAPES = [
     _Shape(
         0.12,
         _both(_NOUNS),
-        _phrases("{0} is a {1}|{0} was a real {1}|{0} turned out a {1}|what a {1} {0} is"),
+        _phrases("{0} is a {1}|{0} was a real {1}|{0} turned out a {1}|{0} proved a {1}"),
         _phrases("{0} is not a {1}|{0} was never a {1}|{0} is no {1}|{0} is hardly a {1}"),
     ),
     _Shape(

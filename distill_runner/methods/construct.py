@@ -36,8 +36,7 @@ def make_algorithm(node: Mapping[str, Any], *, stage: str = "finetune") -> Algor
             value=target,
             rule=f"the full name of a class ({str(error).splitlines()[0]})",
         ) from None
-    algorithm = isinstance(cls, type) and issubclass(cls, Algorithm)
-    if not algorithm or isabstract(cls):
+    if not (isinstance(cls, type) and issubclass(cls, Algorithm)) or isabstract(cls):
         raise Refused(
             "That class is no algorithm.",
             key=f"{at}._target_",

@@ -74,13 +74,14 @@ def keep_layers(module: Any, layers: Sequence[int]) -> None:
 def copy_layers(teacher: Any, student: Any, layers: Sequence[int] | None) -> None:
     """Fill the student's body from chosen layers of the teacher (DistilBERT's recipe).
 
-    The head stays as it is. `layers` of None spreads them evenly over the teacher.
+    The head stays as it is, and so does what the student has no name for: DistilBERT lacks
+    BERT's segment embedding, and its published recipe leaves it out, as is done here. `layers` of None spreads them evenly over the teacher.
 
     Raises:
         Refused: the two do not fit together.
     """
     depth, wanted = len(layers_of(teacher)), len(layers_of(student))
-    chosen = tuple(layers) if layers is not None else spread(depth, wanted)
+    chosen = tuple(layers) if layers is not None else spread(depth, min(depth, wanted))
     check_layers(chosen, depth)
     if len(chosen) != wanted:
         raise Refused(
@@ -88,7 +89,9 @@ def copy_layers(teacher: Any, student: Any, layers: Sequence[int] | None) -> Non
             key="student.layers",
             value=list(chosen),
             rule=f"{wanted} numbers from 0..{depth - 1}",
-            way_out=f"student.layers={list(spread(depth, wanted))}",
+            way_out=f"student.layers={list(spread(depth, wanted))}"
+            if wanted <= depth
+            else "student.start=pretrained",
         )
     weights = _renamed(teacher.state_dict(), teacher, student)
     body = student.base_model_prefix + "."

@@ -222,7 +222,9 @@ def test_masked_words_are_the_learners_own_mask_token(
     specials = {encoder.tokenizer.cls_token_id, encoder.tokenizer.sep_token_id}
     (row,) = read(view, [4], 0)
     assert row.count(encoder.tokenizer.mask_token_id) == len(texts[4].split())
-    assert encoder.tokenizer.decode(row[1:-1]).replace(encoder.tokenizer.mask_token, "").strip() == ""
+    assert (
+        encoder.tokenizer.decode(row[1:-1]).replace(encoder.tokenizer.mask_token, "").strip() == ""
+    )
     assert {row[0], row[-1]} == specials
 
 
@@ -238,6 +240,6 @@ def test_noise_that_lengthens_a_text_is_still_cut_to_the_limit(
     texts: list[str], encoders: dict[str, Encoder], tmp_path: Path
 ) -> None:
     view = noisy_view(
-        texts, encoders["bert"], tmp_path, kind=NoiseKind.replace_word, p=1.0, word="xylophone"
+        texts, encoders["bert"], tmp_path, kind=NoiseKind.replace_word, p=1.0, word="the film"
     )
     assert len(read(view, [4], 0)[0]) == MAX_TOKENS

@@ -127,7 +127,7 @@ def test_a_class_without_an_algorithms_methods_is_refused() -> None:
 
 
 def test_a_mean_of_probabilities_cannot_be_regressed_on() -> None:
-    with pytest.raises(Refused, match="teacher.combine = 'prob_mean'"):
+    with pytest.raises(Refused, match=r"teacher\.combine = 'prob_mean'"):
         KD(soft_loss="mse_logits").check_combination("prob_mean")
     KD(soft_loss="mse_logits").check_combination("logit_mean")
     KD(soft_loss="kl").check_combination("prob_mean")

@@ -97,7 +97,7 @@ def test_a_learner_in_the_datas_order_is_saved_with_the_datas_names(
 
 def test_numbered_outputs_can_be_named(new_learner: NewLearner, tmp_path: Path) -> None:
     saved(new_learner, tmp_path / "m", ["LABEL_0", "LABEL_1"])
-    with pytest.raises(Refused, match="teacher.labels"):
+    with pytest.raises(Refused, match=r"teacher\.labels"):
         loaded(tmp_path / "m", ["neg", "pos"])
     named = loaded(tmp_path / "m", ["neg", "pos"], labels=["pos", "neg"])
     assert not named.in_data_order

@@ -321,7 +321,7 @@ def test_every_loss_has_a_formula_that_shows_its_temperature() -> None:
 
 
 def test_a_loss_that_does_not_exist_is_refused_by_name() -> None:
-    with pytest.raises(Refused, match="method.soft_loss = 'kll'") as caught:
+    with pytest.raises(Refused, match=r"method\.soft_loss = 'kll'") as caught:
         soft_loss("kll")
     assert "soft_ce_elementwise" in str(caught.value)
 
