@@ -25,6 +25,7 @@ class Curves:
     """
 
     def __init__(self, path: Path, on_point: OnPoint) -> None:
+        path.touch()
         self._path = path
         self._on_point = on_point
         self._sums: dict[str, Tensor] = {}
@@ -81,8 +82,6 @@ class Curves:
     def cut(self, step: int) -> None:
         """Forget what was written after `step`: those steps are made again."""
         self._written = step
-        if not self._path.exists():
-            return
         kept = []
         for line in self._path.read_text(encoding="utf-8").splitlines(keepends=True):
             # The last line of a killed run may be half written.

@@ -2,6 +2,7 @@
 
     DistillError        the work failed            exit status 1
     └── Refused         the request cannot be met  exit status 2
+        └── HubUnreachable
 
 A `Refused` names the key, the value, the rule and the way out. It is raised as
 early as the fact can be known, and is printed as one message without a traceback.
@@ -48,6 +49,10 @@ class Refused(DistillError):
         if way_out is not None:
             lines.append(f"  try:  {way_out}")
         super().__init__("\n".join(lines))
+
+
+class HubUnreachable(Refused):
+    """Something is only to be had from the hub, and the hub does not answer."""
 
 
 def of_the_system(error: OSError) -> DistillError:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from distill_runner.errors import Refused
+from distill_runner.errors import HubUnreachable, Refused
 from distill_runner.hub_fetch import fetch, unreachable
 from distill_runner.hub_files import (
     Repo,
@@ -117,8 +117,8 @@ def _checked_data_folder(folder: Path, hub_id: str, *, key: str) -> Path:
 def _from_hub(repo: Repo, *, key: str, way_out: str) -> Path:
     from huggingface_hub.errors import HFValidationError
 
-    def refused(what: str) -> Refused:
-        return Refused(what, key=key, value=repo.id, way_out=way_out)
+    def refused(what: str, kind: type[Refused] = Refused) -> Refused:
+        return kind(what, key=key, value=repo.id, way_out=way_out)
 
     if _looks_like_path(repo.id):
         raise refused(f"There is no folder {repo.id!r}.")
@@ -128,7 +128,9 @@ def _from_hub(repo: Repo, *, key: str, way_out: str) -> Path:
         raise refused(f"{repo.id!r} is neither a folder nor a hub id.") from error
     if folder is not None:
         return folder
-    if (failure := unreachable(repo) or fetch(repo)) is not None:
+    if (failure := unreachable(repo)) is not None:
+        raise refused(failure, HubUnreachable)
+    if (failure := fetch(repo)) is not None:
         raise refused(failure)
     if (folder := _cached(repo)) is None:
         raise refused(f"The hub's copy of {repo.id} arrived incomplete.")

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from distill_runner.config import raw_method, typed
-from distill_runner.errors import DistillError, Refused, of_the_system
+from distill_runner.errors import DistillError, HubUnreachable, Refused, of_the_system
 from distill_runner.explain import explain
 from distill_runner.hub import locate_dataset, locate_model, read_config
 from distill_runner.methods.construct import make_algorithm
@@ -214,7 +214,7 @@ def _is_classifier(model: str, key: str, config: Config) -> bool:
     directory = config.paths.models
     try:
         folder = locate_model(model, models_dir=Path(directory) if directory else None, key=key)
-    except Refused:
+    except HubUnreachable:
         # A plan may be looked at without a network; the run itself will refuse.
         if config.dry_run:
             return False

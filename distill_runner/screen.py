@@ -13,6 +13,12 @@ from distill_runner.progress import Bar, open_bar
 _LOG_WIDTH = 110
 
 
+def terminal() -> Console:
+    """The terminal at its own width; a pipe or a file at a width that tables fit in."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=_LOG_WIDTH)
+
+
 class Screen:
     """Prints to the terminal and into `log.txt`.
 
@@ -21,9 +27,7 @@ class Screen:
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        terminal = Console(highlight=False)
-        piped = Console(highlight=False, width=_LOG_WIDTH)
-        self.console = terminal if terminal.is_terminal else piped
+        self.console = terminal()
         self._file: TextIO | None = None
         self._log: Console | None = None
         if folder is not None:

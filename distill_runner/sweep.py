@@ -22,6 +22,8 @@ class SweepTable(Callback):  # type: ignore[misc]
         """Print and write the table of the jobs."""
         folder = Path(config.hydra.sweep.dir)
         paths = sorted(folder.glob("*/result.json"), key=_job_number)
+        if config.dry_run and list(folder.glob("*/log.txt")):
+            return
         if not paths:
             given = [str(item) for item in config.hydra.overrides.task]
             SweepTable.verdict = Refused(
@@ -54,17 +56,20 @@ def _verdict(results: list[tuple[str, dict[str, Any]]]) -> DistillError | None:
 def _show(folder: Path, results: list[tuple[str, dict[str, Any]]]) -> None:
     from rich.console import Console
 
-    from distill_runner.report.sweeps import job_rows, seed_rows
+    from distill_runner.report.sweeps import job_rows, seed_rows, shared, sources
     from distill_runner.report.tables import sweep_table
+    from distill_runner.screen import terminal
 
-    rows = job_rows(results)
-    tables = [sweep_table(rows)]
+    rows, common = job_rows(results), " ".join(shared(results))
+    tables = [sweep_table(f"{len(rows)} jobs: {common}", rows)]
     grouped = seed_rows(results)
     if grouped:
-        tables.append(sweep_table(grouped))
+        tables.append(sweep_table("Over seeds, with Student's interval of the mean", grouped))
     with (folder / "sweep.txt").open("w", encoding="utf-8") as file:
-        for console in (Console(highlight=False), Console(file=file, width=160)):
+        for console in (terminal(), Console(file=file, width=160)):
             for table in tables:
                 console.print(table)
+            for line in sources(results):
+                console.print(line, markup=False)
     (folder / "sweep.json").write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
-    Console(highlight=False).print(f"Written to {folder}/sweep.txt and sweep.json", markup=False)
+    terminal().print(f"Written to {folder}/sweep.txt and sweep.json", markup=False)

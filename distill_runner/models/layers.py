@@ -75,7 +75,8 @@ def copy_layers(teacher: Any, student: Any, layers: Sequence[int] | None) -> Non
     """Fill the student's body from chosen layers of the teacher (DistilBERT's recipe).
 
     The head stays as it is, and so does what the student has no name for: DistilBERT lacks
-    BERT's segment embedding, and its published recipe leaves it out, as is done here. `layers` of None spreads them evenly over the teacher.
+    BERT's segment embedding, and its published recipe leaves it out, as is done here.
+    `layers` of None spreads them evenly over the teacher.
 
     Raises:
         Refused: the two do not fit together.

@@ -11,47 +11,61 @@ from distill_runner.intervals import mean_interval
 Job = tuple[str, Mapping[str, Any]]  # name of the job's folder, its result
 
 
+def shared(jobs: Sequence[Job]) -> list[str]:
+    """What was typed for every one of the jobs alike."""
+    first = jobs[0][1]["overrides"]
+    return [item for item in first if all(item in found["overrides"] for _, found in jobs)]
+
+
 def job_rows(jobs: Sequence[Job]) -> list[dict[str, str]]:
-    """One row a job: what was asked for, and what it gave."""
+    """One row a job: what it differs in, and what it gave on the test rows, in %."""
+    common = set(shared(jobs))
     published = any(found.get("published") for _, found in jobs)
-    return [_row(name, found, published=published) for name, found in jobs]
+    return [_row(name, found, common, published=published) for name, found in jobs]
 
 
-def _row(name: str, found: Mapping[str, Any], *, published: bool) -> dict[str, str]:
-    asked = " ".join(found["overrides"])
-    row = {"job": f"{name}: {asked}"}
+def _row(
+    name: str, found: Mapping[str, Any], common: set[str], *, published: bool
+) -> dict[str, str]:
+    own = " ".join(item for item in found["overrides"] if item not in common)
+    row = {"job": f"{name}: {own.removeprefix('experiment=') or found['method']}"}
     if found["status"] != "finished":
-        blank = {"accuracy": found["status"], "95%": "–", "no teacher": "–", "gain": "–"}
-        more = {"published": "–"} if published else {}
-        return row | blank | {"parameters": "–"} | more
-    test = found["metrics"]["test"]
-    baseline = found["baseline"]
-    row |= {
-        "accuracy": f"{100 * test['accuracy']:.2f}",
-        "95%": f"{100 * test['low']:.1f}–{100 * test['high']:.1f}",
-        "no teacher": f"{100 * baseline['metrics']['test']['accuracy']:.2f}" if baseline else "–",
-        "gain": f"{100 * baseline['gain']['test']['accuracy']:+.2f}" if baseline else "–",
-        "parameters": f"{found['student']['parameters']:,}",
-    }
+        figures = {"test": found["status"], "95%": "–", "no teacher": "–", "gain": "–"}
+        size = "–"
+    else:
+        figures, size = _figures(found), f"{found['student']['parameters']:,}"
+    row |= {**figures, "parameters": size}
     if published:
-        row["published"] = _published(found)
+        known = found.get("published")
+        row["published"] = f"{known['accuracy']:g}" if known else "–"
     return row
 
 
-def _published(found: Mapping[str, Any]) -> str:
-    """The source's figure; only where the models and the data are the source's own."""
-    known = found.get("published")
-    if not known:
-        return "–"
-    return f"{known['accuracy']:g} ({known['source']}, n={known['rows']})"
+def _figures(found: Mapping[str, Any]) -> dict[str, str]:
+    test, baseline = found["metrics"]["test"], found["baseline"]
+    return {
+        "test": f"{100 * test['accuracy']:.2f}",
+        "95%": f"{100 * test['low']:.1f}–{100 * test['high']:.1f}",
+        "no teacher": f"{100 * baseline['metrics']['test']['accuracy']:.2f}" if baseline else "–",
+        "gain": f"{100 * baseline['gain']['test']['accuracy']:+.2f}" if baseline else "–",
+    }
+
+
+def sources(jobs: Sequence[Job]) -> list[str]:
+    """Where the published figures come from, one line a source."""
+    known = [found["published"] for _, found in jobs if found.get("published")]
+    lines = {f"published: {one['source']}, {one['rows']:,} test rows" for one in known}
+    return sorted(lines)
 
 
 def seed_rows(jobs: Sequence[Job]) -> list[dict[str, str]]:
     """Mean and interval over seeds, for settings that were run with more than one."""
+    common = set(shared(jobs))
     groups: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for _, found in jobs:
         if found["status"] == "finished":
-            asked = [item for item in found["overrides"] if not item.startswith("seed=")]
+            own = [item for item in found["overrides"] if item not in common]
+            asked = [item for item in own if not item.startswith("seed=")]
             groups[" ".join(asked)].append(found)
     if all(len(found) < 2 for found in groups.values()):
         return []
@@ -62,7 +76,7 @@ def _seed_row(asked: str, found: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     accuracies = [100 * one["metrics"]["test"]["accuracy"] for one in found]
     gains = [100 * one["baseline"]["gain"]["test"]["accuracy"] for one in found if one["baseline"]]
     return {
-        "job": asked or "(defaults)",
+        "job": asked or "all seeds",
         "seeds": str(len(found)),
         "mean": f"{sum(accuracies) / len(accuracies):.2f}",
         "95% of the mean": _reach(accuracies),

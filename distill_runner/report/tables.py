@@ -88,10 +88,10 @@ def plan_table(stages: Sequence[Mapping[str, str]]) -> Table:
     return table
 
 
-def sweep_table(jobs: Sequence[Mapping[str, str]]) -> Table:
+def sweep_table(title: str, jobs: Sequence[Mapping[str, str]]) -> Table:
     """The jobs of a sweep; one row a job."""
     columns = list(jobs[0])
-    table = _table("Sweep: test accuracy in %", *columns)
+    table = _table(title, *columns)
     for job in jobs:
         table.add_row(*(Text(job[column]) for column in columns))
     return table
