@@ -23,7 +23,10 @@ from distill_runner.tracking import open_tracker
 
 METHODS = sorted(path.stem for path in Path(config_path(), "method").glob("*.yaml"))
 
-_MODEL = "{{family: {family}, layers: 1, width: 16, heads: 2, feedforward: 16, vocabulary: 200}}"
+_MODEL = (
+    "{{family: {family}, layers: 1, width: 16, heads: 2, feedforward: 16, "
+    "dropout: 0.1, vocabulary: 200}}"
+)
 SHRUNK = (
     "profile=tiny",
     "tracker=none",

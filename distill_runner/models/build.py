@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -57,31 +56,29 @@ def _tokenizer(spec: BuiltModel, texts: Iterable[str], folder: Path) -> Any:
 
 
 def _wordpieces(texts: Iterable[str], size: int) -> list[str]:
-    """A WordPiece vocabulary: every character, then the pieces that occur most.
-
-    The library's WordPiece trainer gives another vocabulary in every process; its BPE
-    trainer does not, so the pieces are BPE's, marked by whether they begin a word.
-    """
+    """A WordPiece vocabulary of `size` entries, the same in every process."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
-    bpe = Tokenizer(models.BPE())
-    bpe.normalizer = normalizers.BertNormalizer()
-    bpe.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    words: Counter[str] = Counter()
-    for text in texts:
-        normal = bpe.normalizer.normalize_str(text)
-        words.update(word for word, _ in bpe.pre_tokenizer.pre_tokenize_str(normal))
-    bpe.train_from_iterator(
-        sorted(words.elements()), trainers.BpeTrainer(vocab_size=size, show_progress=False)
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    texts = list(texts)
+    characters = {
+        character
+        for text in texts
+        for character in tokenizer.normalizer.normalize_str(text)
+        if not character.isspace()
+    }
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=size,
+        show_progress=False,
+        # Left to itself the trainer numbers these in the order of a hash table that is
+        # seeded anew in every process, and ties between pieces fall by number.
+        special_tokens=[*_BERT_SPECIALS, *(f"##{one}" for one in sorted(characters))],
     )
-    pieces: Counter[str] = Counter()
-    for word, count in words.items():
-        for at, piece in enumerate(bpe.encode(word).tokens):
-            pieces[f"##{piece}" if at else piece] += count
-    characters = sorted({character for word in words for character in word})
-    alphabet = [form for character in characters for form in (character, f"##{character}")]
-    frequent = sorted(pieces, key=lambda piece: (-pieces[piece], piece))
-    return list(dict.fromkeys([*_BERT_SPECIALS, *alphabet, *frequent]))[:size]
+    tokenizer.train_from_iterator(texts, trainer)
+    found = tokenizer.get_vocab()
+    return sorted(found, key=lambda token: found[token])
 
 
 def _config(spec: BuiltModel, tokenizer: Any, max_tokens: int) -> Any:
@@ -97,6 +94,9 @@ def _config(spec: BuiltModel, tokenizer: Any, max_tokens: int) -> Any:
             hidden_dim=spec.feedforward,
             max_position_embeddings=max_tokens,
             pad_token_id=tokenizer.pad_token_id,
+            dropout=spec.dropout,
+            attention_dropout=spec.dropout,
+            seq_classif_dropout=spec.dropout,
         )
     common = {
         "vocab_size": size,
@@ -105,6 +105,8 @@ def _config(spec: BuiltModel, tokenizer: Any, max_tokens: int) -> Any:
         "num_attention_heads": spec.heads,
         "intermediate_size": spec.feedforward,
         "pad_token_id": tokenizer.pad_token_id,
+        "hidden_dropout_prob": spec.dropout,
+        "attention_probs_dropout_prob": spec.dropout,
     }
     if spec.family == "bert":
         return BertConfig(max_position_embeddings=max_tokens, **common)
