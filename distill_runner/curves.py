@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import torch
@@ -80,7 +80,10 @@ class Curves:
         self._on_point(step, values)
 
     def cut(self, step: int) -> None:
-        """Forget what was written after `step`: those steps are made again."""
+        """Forget what was written after `step`, and tell again what was written before.
+
+        The steps after it are made again; whoever listens now was not there for the others.
+        """
         self._written = step
         kept = []
         for line in self._path.read_text(encoding="utf-8").splitlines(keepends=True):
@@ -90,3 +93,12 @@ class Curves:
         partial = self._path.with_suffix(".partial")
         partial.write_text("".join(kept), encoding="utf-8")
         os.replace(partial, self._path)
+        for at, values in read_points(self._path):
+            self._on_point(at, values)
+
+
+def read_points(path: Path) -> Iterator[tuple[int, dict[str, float]]]:
+    """The points of a `metrics.jsonl`: (step, values) each."""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        values = json.loads(line)
+        yield values.pop("step"), values

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,14 @@ def run_job(
     try:
         if sweeping:
             screen.print(f"\n── {where.name}: {' '.join(overrides)}")
-        _Job(config, choices=choices, overrides=overrides, folder=where, screen=screen).run()
+        _Job(
+            config,
+            choices=choices,
+            overrides=overrides,
+            folder=where,
+            screen=screen,
+            sweeping=sweeping,
+        ).run()
     except OmegaConfBaseException as raised:
         _leave(where, screen, explain(raised, overrides), overrides, sweeping=sweeping)
     except (DistillError, RuntimeError, OSError) as raised:
@@ -94,7 +102,9 @@ class _Job:
         overrides: Sequence[str],
         folder: Path,
         screen: Screen,
+        sweeping: bool,
     ) -> None:
+        self._sweeping = sweeping
         self._composed = config
         self._choices = choices
         self._overrides = list(overrides)
@@ -162,35 +172,36 @@ class _Job:
         return prepare(settings, source=source, store_dir=Path(config.store.dir))
 
     def _show(self, plan: Plan, config: Config, counts: Mapping[str, int] | None) -> None:
-        self._screen.print(plan_table(plan_rows(plan, config, counts)))
-        self._screen.print(
+        # A sweep's jobs differ in little; their plans are in their logs.
+        show = self._screen.note if self._sweeping and not config.dry_run else self._screen.print
+        show(plan_table(plan_rows(plan, config, counts)))
+        show(
             "k passes: thousands of rows through a model, a backward counting two; "
             "s = learner, t = each teacher"
         )
         if counts is not None:
-            self._screen.print("rows: " + ", ".join(f"{k} {v:,}" for k, v in counts.items() if v))
+            show("rows: " + ", ".join(f"{k} {v:,}" for k, v in counts.items() if v))
         if config.training.select is Select.best_validation:
-            self._screen.print(
-                "kept: the epoch that is best on validation, which is then no longer a result"
-            )
-        self._screen.print(f"loss: {plan.stage(plan.deployed).algorithm.formula()}")
+            show("kept: the epoch that is best on validation, which is then no longer a result")
+        show(f"loss: {plan.stage(plan.deployed).algorithm.formula()}")
 
     def _tracker(self, config: Config, plan: Plan) -> Any:
         from distill_runner.tracking import RunCard, open_tracker
 
         resolved = OmegaConf.to_container(self._composed, resolve=True, enum_to_str=True)
+        chosen = {group: o for group, o in self._choices.items() if "hydra" not in group}
         asked = " ".join(self._overrides) or plan.method
         card = RunCard(
             name=asked[:120],
             group=config.tracker.group or f"{plan.method}-{config.dataset.name}",
             job_type=plan.method,
             tags=(*config.tracker.tags, config.profile, config.dataset.name),
-            config={**dict(resolved), "choices": dict(self._choices)},  # type: ignore[arg-type]
+            config={**dict(resolved), "choices": chosen},  # type: ignore[arg-type]
         )
         return open_tracker(config.tracker, folder=self._folder, card=card)
 
     def _report(self, result: Mapping[str, Any], note: str | None) -> None:
-        self._screen.print(result_table(result))
+        (self._screen.note if self._sweeping else self._screen.print)(result_table(result))
         line = gain_line(result)
         if line:
             self._screen.print(line)
@@ -200,11 +211,13 @@ class _Job:
                 f"Published: {published['accuracy']:g} on {published['rows']} test rows "
                 f"({published['source']}); other rows and other training than ours."
             )
-        self._screen.print(f"Run folder: {self._folder}")
-        self._screen.print(
-            "Load it:    AutoModelForSequenceClassification.from_pretrained("
-            f'"{self._folder}/student")'
-        )
+        folder = os.path.relpath(self._folder)
+        self._screen.print(f"Run folder: {folder}")
+        if not self._sweeping:
+            self._screen.print(
+                "Load it:    AutoModelForSequenceClassification.from_pretrained("
+                f'"{folder}/student")'
+            )
         if note:
             self._screen.print(note)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from distill_runner import evaluation, loop
 from distill_runner.casting import Casting
+from distill_runner.curves import OnPoint, read_points
 from distill_runner.errors import Refused
 from distill_runner.machine import Machine, versions
 from distill_runner.models import loading
@@ -86,12 +87,33 @@ class Runner:
             if self._store.has(key) and not self._forced(stage):
                 self._screen.print(f"✓ {stage.name}: found in the store ({key})")
                 self._artifacts[stage.name] = self._store.artifact(key)
+                self._replay(stage)
             else:
                 self._artifacts[stage.name] = self._train(stage, key)
                 trained.append(stage.name)
             if stage.name in self._plan.teachers:
                 self._show_teacher(stage)
         return Outcome(self._artifacts, tuple(trained), self._casting)
+
+    def _replay(self, stage: Stage) -> None:
+        """Give the tracker the curves of a stage that was trained before this run."""
+        if stage.name in self._plan.teachers:
+            return
+        on_point = self._on_point(stage)
+        for step, values in read_points(self._artifacts[stage.name].curves):
+            on_point(step, values)
+        training = self._artifacts[stage.name].facts()["training"]
+        self._steps_before += int(training["steps"])
+
+    def _on_point(self, stage: Stage) -> OnPoint:
+        """Sends a stage's points to the tracker, each stage's steps behind the last one's."""
+        offset = self._steps_before
+
+        def on_point(step: int, values: Mapping[str, float]) -> None:
+            named = {f"{stage.name}/{name}": value for name, value in values.items()}
+            self._tracker.log(named, step=offset + step)
+
+        return on_point
 
     def key_of(self, stage: Stage) -> str:
         """The hash of everything that decides the stage's weights and scores."""
@@ -155,12 +177,6 @@ class Runner:
     ) -> loop.Finished:
         trained = _trained_teachers(stage, teachers)
         roles = {"student": [learner], **({"teacher": trained} if trained else {})}
-        offset = self._steps_before
-
-        def on_point(step: int, values: Mapping[str, float]) -> None:
-            named = {f"{stage.name}/{name}": value for name, value in values.items()}
-            self._tracker.log(named, step=offset + step)
-
         job = loop.Job(
             algorithm=stage.algorithm,
             student=learner,
@@ -176,7 +192,7 @@ class Runner:
             checkpoint_seconds=self._config.runtime.checkpoint_seconds,
             log_every=self._config.tracker.every,
             validate=lambda _: self._validate(learner, trained),
-            on_point=on_point,
+            on_point=self._on_point(stage),
         )
         training = loop.Loop(job)
         done = training.progress.step

@@ -42,6 +42,11 @@ class Screen:
         if self._file is not None:
             self._file.flush()
 
+    def note(self, *parts: RenderableType) -> None:
+        """Write to the log alone."""
+        if self._log is not None:
+            self._log.print(*parts, markup=False)
+
     def bar(self, name: str, *, total: int, start: int) -> Bar:
         """A progress bar for the terminal, or plain lines for it and for the log."""
         line: Callable[[str], None] = self.print
