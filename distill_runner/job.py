@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from distill_runner.report.planned import plan_rows
 from distill_runner.report.tables import gain_line, plan_table, result_table
 from distill_runner.schema import Config, Select
 from distill_runner.screen import Screen
-from distill_runner.store import write_json
+from distill_runner.store import plain, write_json
 
 
 def run_job(
@@ -123,6 +122,9 @@ class _Job:
         (self._folder / "config.yaml").write_text(
             OmegaConf.to_yaml(self._composed, resolve=True), encoding="utf-8"
         )
+        write_json(
+            self._folder / "plan.json", {"method": plan.method, "stages": plain(plan.stages)}
+        )
         if config.dry_run:
             self._show(plan, config, None)
             return
@@ -211,7 +213,8 @@ class _Job:
                 f"Published: {published['accuracy']:g} on {published['rows']} test rows "
                 f"({published['source']}); other rows and other training than ours."
             )
-        folder = os.path.relpath(self._folder)
+        inside = self._folder.is_relative_to(Path.cwd())
+        folder = self._folder.relative_to(Path.cwd()) if inside else self._folder
         self._screen.print(f"Run folder: {folder}")
         if not self._sweeping:
             self._screen.print(

@@ -82,7 +82,7 @@ class Finished:
 
     epochs: int
     steps: int
-    seconds: float
+    wall_seconds: float  # of the steps alone, over all attempts
     examples_per_second: float
     real_tokens_per_second: float
     peak_memory_bytes: int
@@ -266,7 +266,7 @@ class Loop:
         return Finished(
             epochs=epochs,
             steps=done.step,
-            seconds=done.seconds,
+            wall_seconds=done.seconds,
             examples_per_second=done.examples / seconds,
             real_tokens_per_second=done.tokens / seconds,
             peak_memory_bytes=_peak_memory(self.job.device),

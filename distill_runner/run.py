@@ -84,13 +84,13 @@ class Runner:
         # All models are found before the first is trained: a mistyped student is known at once.
         keys = [self.key_of(stage) for stage in self._plan.stages]
         for stage, key in zip(self._plan.stages, keys, strict=True):
-            if self._store.has(key) and not self._forced(stage):
-                self._screen.print(f"✓ {stage.name}: found in the store ({key})")
-                self._artifacts[stage.name] = self._store.artifact(key)
-                self._replay(stage)
-            else:
-                self._artifacts[stage.name] = self._train(stage, key)
+            made = None if self._done(stage, key) else self._train(stage, key)
+            self._artifacts[stage.name] = made or self._store.artifact(key)
+            if made:
                 trained.append(stage.name)
+            else:
+                self._screen.print(f"✓ {stage.name}: found in the store ({key})")
+                self._replay(stage)
             if stage.name in self._plan.teachers:
                 self._show_teacher(stage)
         return Outcome(self._artifacts, tuple(trained), self._casting)
@@ -139,19 +139,23 @@ class Runner:
             )
         return self._keys[stage.name]
 
-    def _forced(self, stage: Stage) -> bool:
-        # Teachers are shared with other runs; a run repeats what is its own.
-        return self._config.force and stage.name not in self._plan.teachers
+    def _done(self, stage: Stage, key: str) -> bool:
+        """Whether the stage's artifact can be used as it is."""
+        # Teachers are shared with other runs; a forced run repeats what is its own.
+        forced = self._config.force and stage.name not in self._plan.teachers
+        return self._store.has(key) and not forced
 
     # --- one stage -----------------------------------------------------------------------
 
-    def _train(self, stage: Stage, key: str) -> Artifact:
+    def _train(self, stage: Stage, key: str) -> Artifact | None:
+        """The stage's artifact, made now; None where another process made it meanwhile."""
+
         def waiting() -> None:
             self._screen.print(f"  {stage.name}: another process trains it; waiting for it")
 
         with self._store.claim(key, waiting=waiting) as unfinished:
-            if self._store.has(key) and not self._forced(stage):
-                return self._store.artifact(key)
+            if self._done(stage, key):
+                return None
             unfinished.mkdir(parents=True, exist_ok=True)
             learner = self._casting.learner(stage)
             teachers = self._casting.teachers(stage)

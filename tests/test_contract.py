@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,11 @@ from tiny import METHODS, Bench, run, shrunk
 from torch import nn
 
 from distill_runner import loop
+from distill_runner.errors import DistillError
+from distill_runner.methods.base import Update
+from distill_runner.methods.finetune import FineTune
 from distill_runner.models.learner import Learner
+from distill_runner.models.scene import Scene
 from distill_runner.models.teachers import LiveTeachers
 
 LIVE = ("noise=delete", "noise.p=0.01")  # noise that both see: teachers read every batch
@@ -209,3 +214,34 @@ def test_the_same_run_again_trains_nothing(method: str, store: Path, tmp_path: P
         load_file(tmp_path / "first/student/model.safetensors"),
         load_file(tmp_path / "second/student/model.safetensors"),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Breaks(FineTune):
+    """Fine-tuning whose loss is lost in the fourth step."""
+
+    steps: list[int] = field(default_factory=list)
+
+    def updates(self, scene: Scene) -> Iterator[Update]:
+        self.steps.append(1)
+        (update,) = super().updates(scene)
+        yield replace(update, loss=update.loss * (float("nan") if len(self.steps) > 3 else 1))
+
+
+def test_a_loss_that_is_no_number_stops_the_stage_and_is_never_saved(
+    store: Path, tmp_path: Path
+) -> None:
+    bench = Bench.make(store, "finetune")
+    job = job_of(bench, tmp_path, algorithm=Breaks(), checkpoint_seconds=0.0)
+    with pytest.raises(DistillError, match=r"student/loss is nan in steps 4\.\.4"):
+        loop.Loop(job).run(Silent())  # type: ignore[arg-type]
+    kept = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert kept["progress"]["step"] == 3
+
+
+def test_a_damaged_checkpoint_says_what_to_do(store: Path, tmp_path: Path) -> None:
+    bench = Bench.make(store, "finetune")
+    job = job_of(bench, tmp_path)
+    (tmp_path / "checkpoint.pt").write_bytes(b"not a checkpoint")
+    with pytest.raises(DistillError, match="delete it"):
+        loop.Loop(job)

@@ -1,0 +1,106 @@
+"""The store: trained once, whole or not at all, and nothing finished is lost."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from tiny import SHRUNK
+
+from distill_runner.errors import DistillError
+from distill_runner.schema import Noise, NoiseKind, Training
+from distill_runner.store import Store, key_of, plain, write_json
+
+
+def finish(store: Store, key: str, accuracy: float) -> None:
+    with store.claim(key, waiting=lambda: None) as unfinished:
+        unfinished.mkdir(exist_ok=True)
+        (unfinished / "checkpoint.pt").write_text("half way")
+        store.finish(key, unfinished, {"accuracy": accuracy})
+
+
+def test_a_key_changes_with_every_setting() -> None:
+    assert key_of(Training()) == key_of(Training())
+    assert key_of(Training(learning_rate=1e-5)) != key_of(Training(learning_rate=2e-5))
+    assert key_of({"a": 1, "b": 2}) == key_of({"b": 2, "a": 1})
+
+
+def test_settings_become_plain_json() -> None:
+    noise = plain(Noise(kind=NoiseKind.mask, p=0.1))
+    assert noise["kind"] == "mask"
+    assert json.loads(json.dumps(noise)) == noise
+
+
+def test_a_finished_stage_is_found_and_its_checkpoint_gone(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    assert not store.has("k")
+    finish(store, "k", 0.9)
+    assert store.has("k")
+    assert store.artifact("k").facts() == {"accuracy": 0.9}
+    assert not (store.artifact("k").folder / "checkpoint.pt").exists()
+
+
+def test_a_stage_trained_again_replaces_the_old_one_and_its_signals(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    finish(store, "k", 0.8)
+    store.signals("k", "split").mkdir(parents=True)
+    finish(store, "k", 0.9)
+    assert store.artifact("k").facts() == {"accuracy": 0.9}
+    assert not store.signals("k", "split").exists()
+
+
+def test_the_second_claim_waits_for_the_first(tmp_path: Path) -> None:
+    store, order, waited = Store(tmp_path), [], threading.Event()
+
+    def second() -> None:
+        with Store(tmp_path).claim("k", waiting=waited.set):
+            order.append("second")
+
+    with store.claim("k", waiting=lambda: None):
+        other = threading.Thread(target=second)
+        other.start()
+        assert waited.wait(10)
+        order.append("first")
+    other.join(10)
+    assert order == ["first", "second"]
+
+
+def test_a_damaged_stage_says_what_to_do(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    finish(store, "k", 0.9)
+    (store.artifact("k").folder / "stage.json").write_text("{")
+    with pytest.raises(DistillError, match="delete that folder"):
+        store.artifact("k").facts()
+
+
+def test_a_json_file_is_written_whole(tmp_path: Path) -> None:
+    write_json(tmp_path / "result.json", {"a": 1})
+    write_json(tmp_path / "result.json", {"a": 2})
+    assert json.loads((tmp_path / "result.json").read_text()) == {"a": 2}
+    assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
+
+
+def test_two_runs_that_start_together_train_their_teacher_once(tmp_path: Path) -> None:
+    def start(seed: int) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [
+                *(sys.executable, "-P", "-m", "distill_runner.cli", *SHRUNK, "method=kd"),
+                *("teacher=bert", "method.baseline=never", f"seed={seed}"),
+                *(f"output_dir={tmp_path}/{seed}", f"store.dir={tmp_path}/store"),
+            ],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    for process in [start(1), start(2)]:
+        _, errors = process.communicate(timeout=300)
+        assert process.returncode == 0, errors
+    results = [json.loads((tmp_path / str(n) / "result.json").read_text()) for n in (1, 2)]
+    trained = [found["stages"]["teacher/bert-base-uncased"]["trained_now"] for found in results]
+    assert sorted(trained) == [False, True]
+    assert results[0]["teachers"] == results[1]["teachers"]
