@@ -30,6 +30,10 @@ from distill_runner.progress import Bar
 from distill_runner.schema import Select, Training
 
 
+# Rows of a quiz that are padded together.
+_QUIZ_PIECE = 8
+
+
 @dataclass(frozen=True)
 class Rows:
     """The training rows and the quiz, as each learner reads them."""
@@ -216,8 +220,10 @@ class Loop:
         data = self.job.rows
         assert data.quiz is not None
         rows = quiz_rows(len(data.quiz_labels), size, seed=self.job.seed, epoch=epoch, step=at)
+        rows = rows[np.argsort(data.quiz.lengths[rows], kind="stable")]
+        pieces = np.array_split(rows, -(-len(rows) // _QUIZ_PIECE))
         labels = torch.from_numpy(data.quiz_labels[rows]).to(self.job.device)
-        return Quiz(self._on_device(data.quiz.inputs(rows, 0)), labels)
+        return Quiz(tuple(self._on_device(data.quiz.inputs(p, 0)) for p in pieces), labels)
 
     def _on_device(self, inputs: Inputs) -> Inputs:
         return {name: tensor.to(self.job.device) for name, tensor in inputs.items()}

@@ -64,7 +64,7 @@ class Pilot:
     def logits_of(self, student: Learner, quiz: Quiz) -> Tensor:
         """The assumed student's logits on the quiz, dropout off. [quiz rows, classes]."""
         with student.evaluating(), student.with_weights(self.weights):
-            return student.logits(quiz.inputs)
+            return torch.cat([student.logits(piece) for piece in quiz.inputs])
 
     def gradient(self, quiz_loss: Tensor) -> dict[str, Tensor]:
         """v = ∇_{θ'} L_q, a constant from here on."""

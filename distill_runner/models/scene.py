@@ -22,8 +22,8 @@ from distill_runner.models.teachers import TeacherSource
 class Quiz:
     """Held-out labelled rows, as the student reads them."""
 
-    inputs: Inputs
-    labels: Tensor  # [quiz rows]
+    inputs: tuple[Inputs, ...]  # pieces of like length, so that little of them is padding
+    labels: Tensor  # [quiz rows], in the pieces' order
 
 
 @dataclass(frozen=True)
