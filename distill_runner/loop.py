@@ -29,7 +29,6 @@ from distill_runner.models.teachers import TeacherSource
 from distill_runner.progress import Bar
 from distill_runner.schema import Select, Training
 
-
 # Rows of a quiz that are padded together.
 _QUIZ_PIECE = 8
 
