@@ -2,6 +2,7 @@
 
     python -m distill_runner.report.records outputs/records/NAME RUN_FOLDER [RUN_FOLDER …]
 
+It also writes NAME/README.md, a table of all the records in that folder.
 Ids and figures only: never the text of a data set, never weights, no path of a machine.
 """
 
@@ -43,6 +44,34 @@ def record(run: Path, target: Path) -> dict[str, Any]:
     return result
 
 
+def write_table(target: Path) -> None:
+    """Write the table of every record below `target`, one row a run."""
+    head = "| run | asked for | test | 95% | no teacher | gain [95%, rows] | examples/s | device |"
+    lines = [head, "|---|---|---|---|---|---|---|---|"]
+    for path in sorted(target.glob("*/result.json")):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        lines.append(_row(path.parent.name, found))
+    (target / "README.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _row(name: str, found: dict[str, Any]) -> str:
+    test, baseline, training = found["metrics"]["test"], found["baseline"], found["training"]
+    without, gain = "–", "–"
+    if baseline:
+        difference = baseline["gain"]["test"]
+        without = f"{100 * baseline['metrics']['test']['accuracy']:.2f}"
+        gain = (
+            f"{100 * difference['accuracy']:+.2f} "
+            f"[{100 * difference['low']:+.2f}, {100 * difference['high']:+.2f}]"
+        )
+    return (
+        f"| [{name}]({name}/result.json) | `{' '.join(found['overrides'])}` "
+        f"| {100 * test['accuracy']:.2f} | {100 * test['low']:.1f}–{100 * test['high']:.1f} "
+        f"| {without} | {gain} | {training['examples_per_second']:.0f} "
+        f"| {training['device']}, {training['precision']} |"
+    )
+
+
 def main() -> None:
     """Record the run folders named on the command line."""
     if len(sys.argv) < 3:
@@ -53,6 +82,7 @@ def main() -> None:
             run = Path(name)
             found = record(run, target / run.name)
             print(f"{run.name}: test {100 * found['metrics']['test']['accuracy']:.2f}")
+        write_table(target)
     except DistillError as error:
         sys.exit(f"records: {error}")
 
