@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -57,7 +58,13 @@ def save(folder: Path, ids: Sequence[str], logits: np.ndarray) -> Signals:
     partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".partial-"))
     np.save(partial / "ids.npy", names[order], allow_pickle=False)
     np.save(partial / "logits.npy", logits[order].astype(np.float32), allow_pickle=False)
-    os.replace(partial, folder)
+    try:
+        os.replace(partial, folder)
+    except OSError:
+        # Another process that needed the same logits was quicker; they are the same.
+        shutil.rmtree(partial)
+        if not folder.is_dir():
+            raise
     found = load(folder)
     assert found is not None
     return found

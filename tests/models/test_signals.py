@@ -51,3 +51,11 @@ def test_the_signals_of_two_splits_answer_as_one(tmp_path: Path) -> None:
 def test_nothing_unfinished_is_left_behind(tmp_path: Path) -> None:
     save(tmp_path / "s", IDS, LOGITS)
     assert [path.name for path in tmp_path.iterdir()] == ["s"]
+
+
+def test_signals_saved_twice_are_kept_once(tmp_path: Path) -> None:
+    ids, logits = ["a", "b"], np.array([[1.0, 2.0], [3.0, 4.0]], dtype=np.float32)
+    save(tmp_path / "kept", ids, logits)
+    found = save(tmp_path / "kept", ids, logits)
+    np.testing.assert_array_equal(found.of(["b"]), [[3.0, 4.0]])
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
