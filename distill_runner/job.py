@@ -218,8 +218,7 @@ class _Job:
         self._screen.print(f"Run folder: {folder}")
         if not self._sweeping:
             self._screen.print(
-                "Load it:    AutoModelForSequenceClassification.from_pretrained("
-                f'"{folder}/student")'
+                f'Load it: AutoModelForSequenceClassification.from_pretrained("{folder}/student")'
             )
         if note:
             self._screen.print(note)

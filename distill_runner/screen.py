@@ -36,9 +36,11 @@ class Screen:
 
     def print(self, *parts: RenderableType) -> None:
         """Print to both; square brackets are text, not markup."""
+        # A sentence is not broken at the width: a path in it is there to be copied.
+        plain = all(isinstance(part, str) for part in parts)
         for console in (self.console, self._log):
             if console is not None:
-                console.print(*parts, markup=False)
+                console.print(*parts, markup=False, soft_wrap=plain)
         if self._file is not None:
             self._file.flush()
 
