@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from distill_runner import evaluation, loop
+from distill_runner.errors import Refused
 from distill_runner.hub import locate_model, model_fingerprint, read_config
 from distill_runner.machine import Machine
 from distill_runner.models import loading
@@ -149,8 +150,27 @@ class Casting:
             key = "teacher.models" if stage.name in self._plan.teachers else "student.model"
             del settings["id"]
             settings["content"] = model_fingerprint(self.folder(spec, key))
+            self._check_length(stage, self.folder(spec, key))
         self._check_layers(stage)
         return settings
+
+    def _check_length(self, stage: Stage, folder: Path) -> None:
+        """Refuse texts longer than the model has positions for, before a long one comes by."""
+        config = read_config(folder)
+        positions, limit = config.get("max_position_embeddings"), self._config.dataset.max_tokens
+        if not isinstance(positions, int):
+            return
+        padding = config.get("pad_token_id")
+        if config.get("model_type") == "roberta" and isinstance(padding, int):
+            positions -= padding + 1  # RoBERTa counts positions from the padding id on
+        if limit > positions:
+            raise Refused(
+                f"{stage.learner.id} cannot read texts of so many tokens.",
+                key="dataset.max_tokens",
+                value=limit,
+                rule=f"at most its {positions} positions",
+                way_out=f"dataset.max_tokens={positions}",
+            )
 
     def _check_layers(self, stage: Stage) -> None:
         """Refuse layers that do not exist, before anything is trained."""

@@ -29,7 +29,10 @@ def explain(error: HydraException | OmegaConfBaseException, overrides: Sequence[
     if key is None:
         return Refused("\n".join(lines) or type(cause).__name__)
     return Refused(
-        f"{key} cannot be set so.", key=key, value=_value_of(key, overrides), rule=lines[0]
+        f"{key} cannot be set so.",
+        key=key,
+        value=_value_of(key, overrides),
+        rule=(lines or ["see its type"])[0],
     )
 
 

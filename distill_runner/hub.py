@@ -21,13 +21,16 @@ from distill_runner.hub_files import (
 __all__ = ["locate_dataset", "locate_model", "model_fingerprint", "read_config"]
 
 
-def locate_model(model: str, *, models_dir: Path | None, key: str) -> Path:
+def locate_model(
+    model: str, *, models_dir: Path | None, key: str, fetch_missing: bool = True
+) -> Path:
     """Find the folder of a model: `model` itself, under `models_dir`, in the cache, on the hub.
 
     Args:
         model: a folder, or a hub id such as `google-bert/bert-base-uncased`.
         models_dir: holds folders named by the whole id or by its last part.
         key: the configuration key to blame.
+        fetch_missing: ask the hub for what is not here; False raises `HubUnreachable` instead.
 
     Returns:
         A folder with config.json. What comes from the hub also has weights and a
@@ -44,7 +47,8 @@ def locate_model(model: str, *, models_dir: Path | None, key: str) -> Path:
     for folder in [_path(model), *_candidates(models_dir, "paths.models", _ids(model))]:
         if model and folder.is_dir():
             return _checked_model_folder(folder, model, key=key)
-    return _from_hub(Repo(model, "model"), key=key, way_out=way_out)
+    repo = Repo(model, "model")
+    return _from_hub(repo, key=key, way_out=way_out, fetch_missing=fetch_missing)
 
 
 def locate_dataset(hub_id: str, *, subset: str | None, datasets_dir: Path | None, key: str) -> Path:
@@ -114,7 +118,7 @@ def _checked_data_folder(folder: Path, hub_id: str, *, key: str) -> Path:
         raise Refused(f"{folder} {error}.", key=key, value=hub_id) from error
 
 
-def _from_hub(repo: Repo, *, key: str, way_out: str) -> Path:
+def _from_hub(repo: Repo, *, key: str, way_out: str, fetch_missing: bool = True) -> Path:
     from huggingface_hub.errors import HFValidationError
 
     def refused(what: str, kind: type[Refused] = Refused) -> Refused:
@@ -128,6 +132,8 @@ def _from_hub(repo: Repo, *, key: str, way_out: str) -> Path:
         raise refused(f"{repo.id!r} is neither a folder nor a hub id.") from error
     if folder is not None:
         return folder
+    if not fetch_missing:
+        raise refused(f"{repo.id} is neither in a local folder nor in the cache.", HubUnreachable)
     if (failure := unreachable(repo)) is not None:
         raise refused(failure, HubUnreachable)
     if (failure := fetch(repo)) is not None:

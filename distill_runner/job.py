@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,8 @@ def run_job(
         DistillError: the job failed, and it is the only one.
     """
     where = Path(folder)
+    # What an earlier run left here is no result of this one.
+    (where / "result.json").unlink(missing_ok=True)
     screen = Screen(where)
     try:
         if sweeping:
@@ -59,8 +62,8 @@ def run_job(
         ).run()
     except OmegaConfBaseException as raised:
         _leave(where, screen, explain(raised, overrides), overrides, sweeping=sweeping)
-    except (DistillError, RuntimeError, OSError) as raised:
-        _leave(where, screen, _explained(raised), overrides, sweeping=sweeping)
+    except Exception as raised:
+        _leave(where, screen, _explained(raised, screen), overrides, sweeping=sweeping)
     finally:
         screen.close()
 
@@ -77,8 +80,8 @@ def _leave(
     screen.print(f"{status}: {error}")
 
 
-def _explained(raised: Exception) -> DistillError:
-    """The failure as one that says what to do; anything else is raised as it is."""
+def _explained(raised: Exception, screen: Screen) -> DistillError:
+    """The failure as one that says what to do; a fault of ours leaves its traceback in the log."""
     if isinstance(raised, DistillError):
         return raised
     if type(raised).__name__ == "OutOfMemoryError":
@@ -89,7 +92,11 @@ def _explained(raised: Exception) -> DistillError:
         )
     if isinstance(raised, OSError):
         return of_the_system(raised)
-    raise raised
+    screen.note(*traceback.format_exception(raised))
+    return DistillError(
+        f"{type(raised).__name__}: {raised}\n"
+        "  this is a fault of distill-run's own; the traceback is in log.txt of the run folder"
+    )
 
 
 class _Job:
@@ -127,6 +134,8 @@ class _Job:
         )
         if config.dry_run:
             self._show(plan, config, None)
+            facts = {"status": "planned", "overrides": self._overrides}
+            write_json(self._folder / "result.json", facts)
             return
         self._run(config, plan)
 
@@ -228,7 +237,12 @@ def _is_classifier(model: str, key: str, config: Config) -> bool:
     """Whether a model's config says that it is a trained text classifier."""
     directory = config.paths.models
     try:
-        folder = locate_model(model, models_dir=Path(directory) if directory else None, key=key)
+        folder = locate_model(
+            model,
+            models_dir=Path(directory) if directory else None,
+            key=key,
+            fetch_missing=not config.dry_run,
+        )
     except HubUnreachable:
         # A plan may be looked at without a network; the run itself will refuse.
         if config.dry_run:

@@ -120,19 +120,24 @@ class Loop:
             DistillError: the loss stopped being a number.
         """
         saved = time.monotonic()
+        if self.job.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.job.device)
         for learners in self.job.roles.values():
             for learner in learners:
                 learner.module.train(learner is self.job.student)
         for epoch, at, rows in self._remaining():
+            epoch_done = at + 1 == self.order.batches_per_epoch
+            save_due = time.monotonic() - saved > self.job.checkpoint_seconds
             began = time.perf_counter()
             self._step(epoch, at, rows)
-            self.progress.seconds += time.perf_counter() - began
-            epoch_done = at + 1 == self.order.batches_per_epoch
-            if self._log_due() or epoch_done:
-                self._log(bar)
+            if self._log_due() or epoch_done or save_due:
+                # Inside the clock: reading the curves waits for a GPU's unfinished steps.
+                self._log(bar, began)
+            else:
+                self.progress.seconds += time.perf_counter() - began
             if epoch_done or self.progress.step == self.total:
                 self._end_epoch(epoch)
-            if self._log_due() and time.monotonic() - saved > self.job.checkpoint_seconds:
+            if save_due:
                 self.save()
                 saved = time.monotonic()
         self._keep_best()
@@ -232,8 +237,9 @@ class Loop:
     def _log_due(self) -> bool:
         return self.progress.step % self.job.log_every == 0
 
-    def _log(self, bar: Bar) -> None:
+    def _log(self, bar: Bar, began: float) -> None:
         values = self.curves.write(self.progress.step)
+        self.progress.seconds += time.perf_counter() - began
         rate = self.progress.examples / max(self.progress.seconds, 1e-9)
         bar.show(self.progress.step, {"loss": values.get("student/loss", 0.0), "rate": rate})
 

@@ -107,7 +107,19 @@ class _Planner:
     def _entries(self) -> dict[str, StageConfig]:
         """The method's stages that take place, typed, in order."""
         entries = {}
-        for name, node in self.config.method["stages"].items():
+        stages = self.config.method.get("stages")
+        if not isinstance(stages, Mapping):
+            raise Refused(
+                "This method has no stages.", key="method.stages", value=stages, rule=_LAST
+            )
+        for name, node in stages.items():
+            if not isinstance(node, Mapping):
+                raise Refused(
+                    f"The stage {name!r} is empty.",
+                    key=f"method.stages.{name}",
+                    value=node,
+                    rule="a mapping with algorithm, start, teachers, …",
+                )
             entry = self._entry(name, node)
             if entry.epochs != 0 and entry.when is not When.never:
                 entries[name] = entry
@@ -240,11 +252,15 @@ class _Planner:
         student = self.config.student
         built = self.config.models.get(student.model)
         unmade = built is not None and student.start is Start.pretrained
+        layers = tuple(student.layers) if student.layers is not None else None
+        if built is not None and layers is not None:
+            # The profile's stand-in may have fewer layers than the model it stands for.
+            layers = tuple(range(min(len(layers), built.layers)))
         return ModelSpec(
             student.model,
             # A model built here has no weights of its own to start from.
             start=Start.random if unmade else student.start,
-            layers=tuple(student.layers) if student.layers else None,
+            layers=layers,
             built=built,
         )
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from distill_runner.intervals import paired_rows_interval
-from distill_runner.machine import Machine, versions
+from distill_runner.machine import Machine
 from distill_runner.models.signals import Signals
 from distill_runner.objectives import ensemble
 from distill_runner.plan import Plan, Stage
@@ -68,10 +68,9 @@ class Results:
     def _result(self) -> Result:
         config, plan = self._config, self._plan
         facts = self._facts[plan.deployed]
-        metrics = dict(facts["metrics"])
-        if config.training.select is Select.best_validation:
-            # The split that chose the epoch is no longer a result.
-            metrics["selection_on_validation"] = metrics.pop("validation", None)
+        metrics = self._metrics(plan.deployed)
+        if "validation" not in self._scored and "validation" in facts["metrics"]:
+            metrics["selection_on_validation"] = facts["metrics"]["validation"]
         return {
             "status": "finished",
             "key": key_of([found.key for found in self._outcome.artifacts.values()]),
@@ -101,9 +100,19 @@ class Results:
                 name: {"key": found.key, "trained_now": name in self._outcome.trained}
                 for name, found in self._outcome.artifacts.items()
             },
-            "machine": self._machine.name,
-            "versions": versions(),
+            "versions": facts["versions"],
         }
+
+    @property
+    def _scored(self) -> list[str]:
+        """The splits that are results; one that chose an epoch is none."""
+        chosen = self._config.training.select is Select.best_validation
+        present = [split for split in SCORED if split in self._data.splits]
+        return [split for split in present if not (chosen and split == "validation")]
+
+    def _metrics(self, stage: str) -> dict[str, Any]:
+        found = self._facts[stage]["metrics"]
+        return {split: found[split] for split in self._scored if split in found}
 
     def _teacher(self, name: str) -> dict[str, Any]:
         facts = self._facts[name]
@@ -113,7 +122,7 @@ class Results:
             "parameters": facts["parameters"],
             "seed": self._plan.stage(name).seed,
             "may_have_seen_test_rows": facts["taken"],
-            "metrics": facts["metrics"],
+            "metrics": self._metrics(name),
         }
 
     def _student(self, facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -135,17 +144,16 @@ class Results:
             return None
         ours, theirs = self._right(self._plan.deployed), self._right(name)
         gain = {}
-        for split in SCORED:
-            if split in self._data.splits:
-                interval = paired_rows_interval(ours[split], theirs[split])
-                gain[split] = {
-                    "accuracy": float(ours[split].mean() - theirs[split].mean()),
-                    "low": interval.low,
-                    "high": interval.high,
-                }
+        for split in self._scored:
+            interval = paired_rows_interval(ours[split], theirs[split])
+            gain[split] = {
+                "accuracy": float(ours[split].mean() - theirs[split].mean()),
+                "low": interval.low,
+                "high": interval.high,
+            }
         return {
             "method": "finetune",
-            "metrics": self._facts[name]["metrics"],
+            "metrics": self._metrics(name),
             "training": self._facts[name]["training"],
             "gain": gain,
             "gain_interval": "95%, paired over test rows; one seed",
@@ -154,8 +162,7 @@ class Results:
     def _right(self, stage: str) -> dict[str, np.ndarray]:
         return {
             split: self._logits(stage, split).argmax(axis=-1) == self._labels[split]
-            for split in SCORED
-            if split in self._data.splits
+            for split in self._scored
         }
 
     def _logits(self, stage: str, split: str) -> np.ndarray:
@@ -165,14 +172,15 @@ class Results:
         return self._outcome.casting.signals(stage, split)
 
     def _agreement(self) -> dict[str, dict[str, float]]:
-        """Share of rows on which student and joined teachers answer alike, by split."""
+        """Share of rows on which student and joined teachers answer alike, by split.
+
+        The teachers are as they came into the stage; MetaDistil moves its copies.
+        """
         if not self._plan.teachers:
             return {}
         stage = self._plan.stage(self._plan.deployed)
         found = {}
-        for split in SCORED:
-            if split not in self._data.splits:
-                continue
+        for split in self._scored:
             ours = self._logits(self._plan.deployed, split).argmax(axis=-1)
             theirs = self._joined(stage, split).argmax(axis=-1)
             labels = self._labels[split]

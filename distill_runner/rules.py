@@ -114,7 +114,7 @@ def _check_training(training: Training, at: str) -> None:
 def _check_split(split: Split) -> None:
     for field in ("train", "quiz", "validation", "test"):
         value = getattr(split, field)
-        whole = value is None or (value >= 0 and (value < 1 or value == int(value)))
+        whole = value is None or (0 <= value < float("inf") and (value < 1 or value == int(value)))
         _rule(
             whole,
             key=f"dataset.split.{field}",
@@ -171,6 +171,14 @@ def check_algorithm(
             value=config.training.accumulate,
             rule=f"1 for the stage {name!r}",
             way_out="training.accumulate=1, and a smaller training.batch_size if memory is short",
+        )
+    if config.runtime.compile and needs.teachers == "trained":
+        raise Refused(
+            "A compiled forward draws other dropout masks than the derivative of the pilot step.",
+            key="runtime.compile",
+            value=True,
+            rule=f"false for the stage {name!r}",
+            way_out="runtime.compile=false",
         )
     quiz = config.dataset.split.quiz
     if needs.quiz and not quiz:

@@ -97,11 +97,10 @@ class Runner:
 
     def _replay(self, stage: Stage) -> None:
         """Give the tracker the curves of a stage that was trained before this run."""
-        if stage.name in self._plan.teachers:
-            return
-        on_point = self._on_point(stage)
-        for step, values in read_points(self._artifacts[stage.name].curves):
-            on_point(step, values)
+        if stage.name not in self._plan.teachers:
+            on_point = self._on_point(stage)
+            for step, values in read_points(self._artifacts[stage.name].curves):
+                on_point(step, values)
         training = self._artifacts[stage.name].facts()["training"]
         self._steps_before += int(training["steps"])
 
@@ -135,6 +134,7 @@ class Runner:
                     "upstream": [self._keys[name] for name in stage.needs_stages],
                     "device": self._machine.device.type,
                     "precision": self._machine.precision,
+                    **({"compile": True} if self._config.runtime.compile else {}),
                 }
             )
         return self._keys[stage.name]
@@ -237,6 +237,7 @@ class Runner:
             "training": {
                 **{k: v for k, v in asdict(finished).items() if k != "history"},
                 "device": self._machine.device.type,
+                "machine": self._machine.name,
                 "precision": self._machine.precision,
             },
             "history": finished.history,

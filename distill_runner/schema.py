@@ -2,7 +2,7 @@
 
 Hydra composes `conf/` onto these dataclasses, so an unknown key or a wrong type
 fails before anything heavy is imported. Ranges and cross-field rules are checked
-in `plan.py`. Nothing here imports torch.
+in `rules.py` and `planning.py`. Nothing here imports torch.
 """
 
 from __future__ import annotations
@@ -255,7 +255,7 @@ class Published:
 class Config:
     seed: int = 1
     training: Training = field(default_factory=Training)
-    method: Any = MISSING  # its YAML is its schema; see config.check_method
+    method: Any = MISSING  # its YAML is its schema; methods.construct checks the types
     teacher: Teacher = field(default_factory=Teacher)
     student: Student = field(default_factory=Student)
     dataset: Dataset = field(default_factory=Dataset)

@@ -120,8 +120,6 @@ class Store:
 
     def finish(self, key: str, unfinished: Path, facts: Mapping[str, Any]) -> Artifact:
         """Turn the unfinished stage into the artifact, whole or not at all."""
-        for name in ("checkpoint.pt", "best.pt"):
-            (unfinished / name).unlink(missing_ok=True)
         text = json.dumps(plain(facts), indent=2, sort_keys=True)
         (unfinished / "stage.json").write_text(text + "\n", encoding="utf-8")
         artifact = self.artifact(key)
@@ -129,4 +127,6 @@ class Store:
         for stale in (self.folder / "signals").glob(f"{key}-*"):
             shutil.rmtree(stale)
         os.replace(unfinished, artifact.folder)
+        for name in ("checkpoint.pt", "best.pt"):
+            (artifact.folder / name).unlink(missing_ok=True)
         return artifact

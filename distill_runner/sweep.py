@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,25 +19,41 @@ class SweepTable(Callback):  # type: ignore[misc]
     # Hydra swallows what a callback raises, so the verdict is kept for `cli.main` to raise.
     verdict: DistillError | None = None
 
+    _began = 0.0  # results older than the sweep are another sweep's
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:  # noqa: ARG002
+        """Note the time."""
+        SweepTable._began = time.time()
+
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Print and write the table of the jobs."""
-        folder = Path(config.hydra.sweep.dir)
-        paths = sorted(folder.glob("*/result.json"), key=_job_number)
-        if config.dry_run and list(folder.glob("*/log.txt")):
-            return
-        if not paths:
-            given = [str(item) for item in config.hydra.overrides.task]
-            SweepTable.verdict = Refused(
-                "No job was launched.",
-                key="-m",
-                value=" ".join(given),
-                rule="a glob must match at least one option",
-                way_out="distill-run --help lists the options of every group",
+        try:
+            SweepTable.verdict = _end(config, SweepTable._began)
+        except Exception as error:
+            SweepTable.verdict = DistillError(
+                f"The sweep's table could not be made ({type(error).__name__}: {error}). "
+                "The jobs' own results are kept."
             )
-            return
-        results = [(path.parent.name, json.loads(path.read_text())) for path in paths]
+
+
+def _end(config: DictConfig, began: float) -> DistillError | None:
+    folder = Path(config.hydra.sweep.dir)
+    found = sorted(folder.glob("*/result.json"), key=_job_number)
+    # A file system may round the time down.
+    paths = [path for path in found if path.stat().st_mtime >= began - 2]
+    if not paths:
+        given = [str(item) for item in config.hydra.overrides.task]
+        return Refused(
+            "No job was launched.",
+            key="-m",
+            value=" ".join(given),
+            rule="a glob must match at least one option",
+            way_out="distill-run --help lists the options of every group",
+        )
+    results = [(path.parent.name, json.loads(path.read_text())) for path in paths]
+    if not config.dry_run:
         _show(folder, results)
-        SweepTable.verdict = _verdict(results)
+    return _verdict(results)
 
 
 def _job_number(path: Path) -> tuple[int, str]:
@@ -45,7 +62,9 @@ def _job_number(path: Path) -> tuple[int, str]:
 
 
 def _verdict(results: list[tuple[str, dict[str, Any]]]) -> DistillError | None:
-    bad = [(name, found) for name, found in results if found["status"] != "finished"]
+    bad = [
+        (name, found) for name, found in results if found["status"] not in ("finished", "planned")
+    ]
     if not bad:
         return None
     kind = Refused if all(found["status"] == "refused" for _, found in bad) else DistillError

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 import torch
+from hydra.core.global_hydra import GlobalHydra
 from safetensors.torch import load_file
-from tiny import METHODS, Bench, run, shrunk
+from tiny import METHODS, SHRUNK, STUDENTS, TEACHERS, Bench, run, shrunk
 from torch import nn
 
-from distill_runner import loop
+from distill_runner import cli, loop
 from distill_runner.errors import DistillError
 from distill_runner.methods.base import Update
 from distill_runner.methods.finetune import FineTune
 from distill_runner.models.learner import Learner
 from distill_runner.models.scene import Scene
 from distill_runner.models.teachers import LiveTeachers
+from distill_runner.sweep import SweepTable
 
 LIVE = ("noise=delete", "noise.p=0.01")  # noise that both see: teachers read every batch
 
@@ -245,3 +250,56 @@ def test_a_damaged_checkpoint_says_what_to_do(store: Path, tmp_path: Path) -> No
     (tmp_path / "checkpoint.pt").write_bytes(b"not a checkpoint")
     with pytest.raises(DistillError, match="delete it"):
         loop.Loop(job)
+
+
+@pytest.mark.parametrize("student", STUDENTS)
+def test_every_student_trains_in_small(student: str, store: Path, tmp_path: Path) -> None:
+    run(tmp_path, store, "finetune", f"student={student}", "training.max_steps=2")
+    assert (tmp_path / "student" / "model.safetensors").is_file()
+
+
+@pytest.mark.parametrize("teacher", TEACHERS)
+def test_every_teacher_set_teaches_in_small(teacher: str, store: Path, tmp_path: Path) -> None:
+    run(tmp_path, store, "kd", f"teacher={teacher}", "training.max_steps=2")
+    assert len(json.loads((tmp_path / "result.json").read_text())["teachers"]) >= 1
+
+
+@pytest.mark.parametrize("noise", ["replace_word", "mask", "delete", "swap"])
+@pytest.mark.parametrize("seen_by", ["student", "both"])
+def test_every_noise_is_learned_under(
+    noise: str, seen_by: str, store: Path, tmp_path: Path
+) -> None:
+    asked = (f"noise={noise}", f"noise.seen_by={seen_by}", "training.max_steps=9")
+    run(tmp_path, store, "kd", "teacher=bert", *asked)
+    assert json.loads((tmp_path / "result.json").read_text())["status"] == "finished"
+
+
+def test_a_sweep_counts_only_its_own_jobs_and_survives_a_fault(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def launch(*asked: str) -> int:
+        common = (*SHRUNK, f"store.dir={store}", f"output_dir={tmp_path}/sweep")
+        monkeypatch.setattr(sys, "argv", ["distill-run", "-m", *common, "method=finetune", *asked])
+        monkeypatch.setattr(SweepTable, "verdict", None)
+        GlobalHydra.instance().clear()
+        try:
+            cli.main()
+        except SystemExit as stopped:
+            return int(stopped.code or 0)
+        return 0
+
+    assert launch("seed=1,2") == 0
+    assert len(json.loads((tmp_path / "sweep" / "sweep.json").read_text())) == 2
+    old = time.time() - 60
+    for path in (tmp_path / "sweep").glob("*/result.json"):
+        os.utime(path, (old, old))
+    assert launch("seed=3") == 0
+    assert len(json.loads((tmp_path / "sweep" / "sweep.json").read_text())) == 1
+    assert launch("training.learning_rate=1e-3,7") == 2
+    statuses = [row["test"] for row in json.loads((tmp_path / "sweep" / "sweep.json").read_text())]
+    assert statuses[1] == "refused"
+    monkeypatch.setattr("distill_runner.results.Results.write", lambda *_, **__: 1 / 0)
+    assert launch("seed=1,2") == 1
+    found = json.loads((tmp_path / "sweep" / "0" / "result.json").read_text())
+    assert found["status"] == "failed"
+    assert "ZeroDivisionError" in (tmp_path / "sweep" / "0" / "log.txt").read_text()

@@ -18,6 +18,8 @@ def finished(run: Path) -> Path:
         "status": "finished",
         "overrides": ["method=kd", "store.dir=/home/someone/store", "paths.models=/data/models"],
         "metrics": {"test": score},
+        "student": {"model": "/home/someone/models/small"},
+        "teachers": [{"model": "bert-base-uncased"}],
         "baseline": {"metrics": {"test": score}, "gain": {"test": gain}},
         "training": {"examples_per_second": 12.3, "device": "cpu", "precision": "float32"},
     }

@@ -25,6 +25,9 @@ def files(tmp_path: Path) -> Path:
     (tmp_path / "empty.csv").write_text("")
     (tmp_path / "binary.csv").write_bytes(bytes(range(256)) * 8)
     (tmp_path / "file").write_text("not a folder")
+    (tmp_path / "model").mkdir()
+    config = '{"model_type": "bert", "num_hidden_layers": 2, "max_position_embeddings": 512}'
+    (tmp_path / "model" / "config.json").write_text(config)
     return tmp_path
 
 
@@ -84,6 +87,18 @@ CASES = {
     ),
     "weights for the wrong number of teachers": (["teacher.weights=[1.0]"], ["teacher.weights"]),
     "no teacher": (["method=kd", "teacher.models=[]"], ["teacher.models"]),
+    "an endless split": (["dataset.split.train=inf"], ["dataset.split.train"]),
+    "a method without stages": (["method.stages=null"], ["method.stages"]),
+    "an empty stage": (["method=kd", "method.stages.kd=null"], ["method.stages.kd"]),
+    "the same layer twice": (
+        ["method=finetune", "models={{}}", "student.model={}/model", "student.layers=[0,0]"],
+        ["student.layers", "[0, 0]"],
+    ),
+    "texts longer than the model reads": (
+        ["method=finetune", "models={{}}", "student.model={}/model", "dataset.max_tokens=600"],
+        ["dataset.max_tokens", "600", "512"],
+    ),
+    "a compiled bi-level step": (["runtime.compile=true"], ["runtime.compile"]),
     "a missing file": ([TEXT, "dataset.path=nowhere.csv"], ["dataset.path", "nowhere.csv"]),
     "no path": ([TEXT], ["dataset.path"]),
     "a missing column": ([TEXT, "dataset.path={}/good.tsv", "dataset.text=body"], ["body", "text"]),

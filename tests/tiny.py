@@ -21,7 +21,10 @@ from distill_runner.schema import Config
 from distill_runner.screen import Screen
 from distill_runner.tracking import open_tracker
 
-METHODS = sorted(path.stem for path in Path(config_path(), "method").glob("*.yaml"))
+METHODS, STUDENTS, TEACHERS = (
+    sorted(path.stem for path in Path(config_path(), group).glob("*.yaml"))
+    for group in ("method", "student", "teacher")
+)
 
 _MODEL = (
     "{{family: {family}, layers: 1, width: 16, heads: 2, feedforward: 16, "

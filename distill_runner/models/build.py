@@ -28,6 +28,7 @@ def build(spec: BuiltModel, texts: Iterable[str], folder: Path, *, max_tokens: i
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".partial-"))
+    partial.chmod(0o755)  # a store may be shared
     try:
         tokenizer = _tokenizer(spec, texts, partial)
         tokenizer.save_pretrained(partial)

@@ -22,6 +22,8 @@ def columns_for(classes: Sequence[str], own: Sequence[str], *, name: str) -> tup
     Raises:
         Refused: its names say nothing (LABEL_0), or it does not know one of the classes.
     """
+    if list(own) == list(classes):
+        return None
     if all(re.fullmatch(r"LABEL_\d+", label) for label in own) and len(own) > 0:
         raise Refused(
             f"{name} does not say which of its outputs is which class.",
@@ -30,8 +32,11 @@ def columns_for(classes: Sequence[str], own: Sequence[str], *, name: str) -> tup
             rule=f"the names of its {len(own)} outputs in order, from {', '.join(classes)}",
             way_out=f"teacher.labels=[{','.join(classes)}]  if that is their order",
         )
-    at = {label.casefold(): index for index, label in enumerate(own)}
-    missing = [label for label in classes if label.casefold() not in at]
+    # An exact name wins over one that differs in case.
+    at = {label.casefold(): index for index, label in reversed(list(enumerate(own)))}
+    exact = {label: index for index, label in enumerate(own)}
+    found = {label: exact.get(label, at.get(label.casefold())) for label in classes}
+    missing = [label for label, index in found.items() if index is None]
     if missing:
         raise Refused(
             f"{name} does not know the label {missing[0]!r} of the data set.",
@@ -40,5 +45,13 @@ def columns_for(classes: Sequence[str], own: Sequence[str], *, name: str) -> tup
             rule=f"labels that the teacher knows: {', '.join(own)}",
             way_out="dataset.label_names=[…], teacher.labels=[…] or teacher.finetune=always",
         )
-    columns = tuple(at[label.casefold()] for label in classes)
+    columns = tuple(index for index in found.values() if index is not None)
+    if len(set(columns)) < len(columns):
+        raise Refused(
+            f"Two labels of the data set are one label of {name}.",
+            key="dataset.label_names",
+            value=list(classes),
+            rule="each label is another output of the teacher",
+            way_out="teacher.labels=[…] with their exact names",
+        )
     return None if columns == tuple(range(len(own))) else columns

@@ -135,10 +135,11 @@ def check_layers(layers: Sequence[int], depth: int) -> None:
     Raises:
         Refused: there is no such layer, or none at all.
     """
-    if not layers or any(not 0 <= at < depth for at in layers):
+    valid = all(0 <= at < depth for at in layers) and len(set(layers)) == len(layers)
+    if not layers or not valid:
         raise Refused(
             "There is no such layer.",
             key="student.layers",
             value=list(layers),
-            rule=f"numbers from 0..{depth - 1}",
+            rule=f"different numbers from 0..{depth - 1}",
         )

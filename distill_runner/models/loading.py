@@ -11,6 +11,7 @@ import torch
 from distill_runner.address import seed_at
 from distill_runner.data.encoding import Encoder
 from distill_runner.errors import Refused
+from distill_runner.hub import read_config
 from distill_runner.models.labels import columns_for
 from distill_runner.models.layers import copy_layers, keep_layers
 from distill_runner.models.learner import Learner
@@ -91,6 +92,10 @@ def new_classifier(
             if random
             else _load(folder, key=key, classes=classes)
         )
+        if not random and _has_head(folder):
+            # The head of another training is no fresh head, whatever its size.
+            body, module = module, _from_config(folder, classes, key=key)
+            module.base_model.load_state_dict(body.base_model.state_dict())
         if layers is not None:
             keep_layers(module, layers)
     return Learner(name, module, load_encoder(folder, max_tokens, key=key))
@@ -124,6 +129,12 @@ def save(learner: Learner, folder: Path, *, classes: Sequence[str]) -> None:
         config.label2id = {name: at for at, name in enumerate(classes)}
     learner.module.save_pretrained(folder)  # type: ignore[operator]
     learner.encoder.tokenizer.save_pretrained(folder)
+
+
+def _has_head(folder: Path) -> bool:
+    architectures = read_config(folder).get("architectures")
+    named = architectures if isinstance(architectures, list) else []
+    return any(str(name).endswith("ForSequenceClassification") for name in named)
 
 
 def _load(folder: Path, *, key: str, classes: Sequence[str] | None = None) -> Any:

@@ -56,6 +56,7 @@ def save(folder: Path, ids: Sequence[str], logits: np.ndarray) -> Signals:
     order = np.argsort(names, kind="stable")
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".partial-"))
+    partial.chmod(0o755)  # a store may be shared
     np.save(partial / "ids.npy", names[order], allow_pickle=False)
     np.save(partial / "logits.npy", logits[order].astype(np.float32), allow_pickle=False)
     try:

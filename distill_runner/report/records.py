@@ -33,8 +33,11 @@ def record(run: Path, target: Path) -> dict[str, Any]:
     result: dict[str, Any] = json.loads(source.read_text(encoding="utf-8"))
     if result["status"] != "finished":
         raise DistillError(f"{run} did not finish: its status is {result['status']}")
-    asked = [item for item in result["overrides"] if not item.startswith(_LOCAL)]
-    result["overrides"] = asked
+    if "test" not in result["metrics"]:
+        raise DistillError(f"{run} was scored on no test rows")
+    result["overrides"] = [item for item in result["overrides"] if not _is_local(item)]
+    for model in (result["student"], *result["teachers"]):
+        model["model"] = _without_folder(model["model"])
     for name in _COPIED:
         if (run / name).is_file():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
@@ -42,6 +45,16 @@ def record(run: Path, target: Path) -> dict[str, Any]:
     text = json.dumps(result, indent=2) + "\n"
     (target / "result.json").write_text(text, encoding="utf-8")
     return result
+
+
+def _is_local(override: str) -> bool:
+    value = override.partition("=")[2].lstrip("[")
+    return override.startswith(_LOCAL) or value.startswith(("/", "~", "."))
+
+
+def _without_folder(model: str) -> str:
+    """A hub id as it is; of a folder on one machine, its name."""
+    return Path(model).name if model.startswith(("/", "~", ".")) else model
 
 
 def write_table(target: Path) -> None:

@@ -42,7 +42,9 @@ def _row(
 
 
 def _figures(found: Mapping[str, Any]) -> dict[str, str]:
-    test, baseline = found["metrics"]["test"], found["baseline"]
+    test, baseline = found["metrics"].get("test"), found["baseline"]
+    if test is None:
+        return {"test": "no rows", "95%": "–", "no teacher": "–", "gain": "–"}
     return {
         "test": f"{100 * test['accuracy']:.2f}",
         "95%": f"{100 * test['low']:.1f}–{100 * test['high']:.1f}",
@@ -63,7 +65,7 @@ def seed_rows(jobs: Sequence[Job]) -> list[dict[str, str]]:
     common = set(shared(jobs))
     groups: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for _, found in jobs:
-        if found["status"] == "finished":
+        if found["status"] == "finished" and "test" in found["metrics"]:
             own = [item for item in found["overrides"] if item not in common]
             asked = [item for item in own if not item.startswith("seed=")]
             groups[" ".join(asked)].append(found)

@@ -74,7 +74,7 @@ def gain_line(result: Mapping[str, Any]) -> str | None:
     clear = gain["low"] > 0 or gain["high"] < 0
     verdict = "" if clear else "; not told apart from zero"
     return (
-        f"Gain on test: {points} {interval} over the same student without a teacher "
+        f"Gain on test: {points} {interval} over the same student fine-tuned without a teacher "
         f"(95%, paired over rows, one seed{verdict})."
     )
 
