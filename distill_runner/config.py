@@ -54,8 +54,8 @@ def check_overrides(overrides: Sequence[str]) -> None:
                 "Keys can be changed, not added or removed.",
                 key=override[: len(override) - len(override.lstrip("+~"))] + key,
                 value=value,
-                rule="one of the keys that `distill-run --cfg job` prints",
-                way_out=f"{key}={value or 'VALUE'}",
+                rule="KEY=VALUE for a key that the configuration has",
+                way_out="distill-run --cfg job",
             )
 
 
