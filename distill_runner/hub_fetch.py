@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from distill_runner.hub_files import Repo
@@ -101,9 +102,9 @@ def _ends_without_stalling(child: subprocess.Popen[str], storage: Path) -> bool:
 
 def _bytes_under(folder: Path) -> int:
     total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.lstat().st_size
-        except FileNotFoundError:  # renamed by the child while we look
-            continue
+    # The child makes, renames and removes while we look: `os.walk` passes over what is gone.
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                total += os.lstat(os.path.join(parent, name)).st_size
     return total

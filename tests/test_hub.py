@@ -439,3 +439,22 @@ def test_a_real_model_loads_from_where_it_was_found(served: Hub) -> None:
     assert model(**tokens).logits.shape == (1, 2)
     assert json.loads((folder / "config.json").read_text())["hidden_size"] == 8
     assert served.requests == []
+
+
+def test_a_folder_that_vanishes_while_it_is_measured_counts_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from distill_runner import hub_fetch
+
+    for name in ("kept", "gone"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_bytes(b"12345")
+    real = os.scandir
+
+    def scandir(path: str) -> object:
+        if str(path).endswith("gone"):
+            raise FileNotFoundError(path)
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert hub_fetch._bytes_under(tmp_path) == 5
