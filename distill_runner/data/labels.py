@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 Label = str | int
 
+_WHOLE = re.compile(r"-?[0-9]+")
 _NUMBER = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?")
 _HIDDEN = -1  # what GLUE puts where a label is kept back
 
@@ -94,7 +95,9 @@ def class_indices(
     given = settings.label_names
     names = [str(name) for name in (_names_of(settings, distinct) if given is None else given)]
     index: dict[Label, int] = {name: n for n, name in enumerate(names)}
-    index |= dict(enumerate(range(len(names))))
+    # Names that are numbers themselves name theirs: with [1, 2, 3] a label 1 is the first class.
+    numbered = all(_WHOLE.fullmatch(name) for name in names)
+    index |= {int(name) if numbered else n: n for n, name in enumerate(names)}
     for part in found.values():
         for row, label in enumerate(part.labels):
             if label not in index:
@@ -105,29 +108,30 @@ def class_indices(
 
 
 def _names_of(settings: schema.Dataset, distinct: set[Label]) -> list[str]:
-    """The classes' names where none are given: the numbers from 0, or the names in order."""
+    """The classes' names where none are given: the numbers or the names that occur, in order."""
     numbers = {label for label in distinct if isinstance(label, int)}
     if not numbers:
         return sorted(str(label) for label in distinct)
     if numbers != distinct:
         words = sorted(str(label) for label in distinct - numbers)
         raise _bad_label(settings, f"Some labels are numbers, some names ({words[0]!r}).")
-    largest = max(numbers)
+    largest = max(map(abs, numbers))
     # A column of years or identifiers is not a column of classes.
     if largest >= 10 * max(len(numbers), 10):
-        what = f"The labels are no class indices: {len(numbers)} values up to {largest}."
+        what = f"The labels are no class numbers: {len(numbers)} values up to {largest}."
         raise _bad_label(settings, what)
-    return [str(n) for n in range(largest + 1)]
+    return [str(n) for n in sorted(numbers)]
 
 
 def _check_classes(settings: schema.Dataset, names: list[str], labels: list[int]) -> None:
-    if len(set(names)) != len(names) or len(names) < 2:
+    given = settings.label_names
+    if given is not None and (len(set(names)) != len(names) or len(names) < 2):
         raise Refused(
             "The class names are not two or more different names.",
-            key="dataset.label_names" if settings.label_names else "dataset.label",
-            value=settings.label_names or settings.label,
-            rule=f"at least two different classes; got {names}",
-            way_out="a label column with two classes, or dataset.label_names=[negative,positive]",
+            key="dataset.label_names",
+            value=given,
+            rule="at least two different classes",
+            way_out="dataset.label_names=[negative,positive], or null to take what the file holds",
         )
     if len(set(labels)) < 2:
         what = f"All training rows carry the same label: '{names[labels[0]]}'."
@@ -142,7 +146,7 @@ def _bad_label(settings: schema.Dataset, what: str) -> Refused:
         what,
         key="dataset.label",
         value=settings.label,
-        rule="a column with a class name, or a number from 0, in every row; two classes or more",
+        rule="a column with a class name, or a class number, in every row; two classes or more",
         way_out="name the column that holds the classes, or mend the file",
     )
 
@@ -154,6 +158,6 @@ def _outside(
         f"'{file}' holds a label outside the class names: {label!r} (row {row}).",
         key="dataset.label_names",
         value=settings.label_names,
-        rule="a name for every class; numbers count the classes from 0",
+        rule="a name for every class; numbers count the classes from 0, unless the names are numbers",
         way_out=f"labels found: {sorted(map(str, distinct))[:20]}",
     )

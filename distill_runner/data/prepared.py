@@ -22,7 +22,7 @@ from distill_runner.errors import DistillError, Refused
 if TYPE_CHECKING:
     import datasets
 
-FORMAT = 2  # of what is stored; raise it when reading or cutting changes
+FORMAT = 3  # of what is stored; raise it when reading or cutting changes
 _SUMMARY = "prepared.json"
 _SYNTHETIC_NAMES = ("negative", "positive")
 _BLOCK_BYTES = 1 << 20
@@ -40,7 +40,8 @@ class Prepared:
         fingerprints: per split of `splits`, the sha256 over ids, texts and labels, in order.
         counts: rows of each of the five splits, absent ones too, and how many were
             dropped: "dropped_both_labels", "dropped_duplicates", "dropped_touching"
-            (scheme grouped), "dropped_hidden_labels" (files whose labels are kept back).
+            (scheme grouped), "dropped_from_validation" (a test file has them too),
+            "dropped_hidden_labels" (files whose labels are kept back).
     """
 
     splits: dict[str, datasets.Dataset]

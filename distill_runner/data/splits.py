@@ -55,13 +55,15 @@ def cut(files: dict[str, Rows], split: schema.Split, *, seed: int) -> Cut:
     """Cuts the files' rows.
 
     Validation and test files are taken whole unless a number asks for rows cut
-    from the training file. Texts that carry two labels are dropped, repeated ones
-    kept once, and what equals a held-out file's row leaves the pool. The scheme
+    from the training file; only what equals a test row leaves the validation file.
+    Texts that carry two labels are dropped, repeated ones kept once, and what equals
+    a held-out file's row leaves the pool. The scheme
     "grouped" also keeps apart what shares a phrase: texts of which one lies inside
     the other as `phrases.SHARED_WORDS` or more consecutive words.
 
     Raises:
-        Refused: a number is no share or count, or more than there is.
+        Refused: a number is no share or count, or more than there is, or the validation
+            file holds nothing but test rows.
     """
     _check_seed(seed)
     official: dict[str, Rows] = {
@@ -71,7 +73,10 @@ def cut(files: dict[str, Rows], split: schema.Split, *, seed: int) -> Cut:
     }
     train = files["train"]
     texts = normalised(train)
+    shared = _leave_to_test(official)
     pool, dropped = _pool(texts, train.labels, held_out=official.values())
+    if shared:
+        dropped["dropped_from_validation"] = shared
     sizes = _sizes(split, len(pool), official)
     pool.sort(key=texts.__getitem__)  # the draw depends on the set of rows, not on their order
     drawn: dict[str, list[int]] = {}
@@ -89,6 +94,27 @@ def cut(files: dict[str, Rows], split: schema.Split, *, seed: int) -> Cut:
         raise _short(split, "train", "No rows are left to train on.")
     rows = {name: train.take(sorted(chosen)) for name, chosen in drawn.items()}
     return Cut(splits=rows | official | {"rest": train.take(sorted(pool))}, dropped=dropped)
+
+
+def _leave_to_test(official: dict[str, Rows]) -> int:
+    """Takes the test file's texts out of the validation file; returns how many rows that were."""
+    if not {"validation", "test"} <= set(official):
+        return 0
+    tested = set(normalised(official["test"]))
+    rows = official["validation"]
+    kept = [n for n, text in enumerate(normalised(rows)) if text not in tested]
+    if len(kept) == len(rows):
+        return 0
+    if not kept:
+        raise Refused(
+            "Every row of the validation file is in the test file too.",
+            key="dataset.split.validation",
+            value=None,
+            rule="what is chosen on validation is judged on other rows",
+            way_out="dataset.split.validation=0.1 cuts it from the training file",
+        )
+    official["validation"] = rows.take(kept)
+    return len(rows) - len(kept)
 
 
 def _pool(

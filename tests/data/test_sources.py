@@ -122,6 +122,27 @@ def test_number_columns_without_a_fraction_are_class_indices(tmp_path: Path) -> 
     assert read_path(path).files["train"].labels == [0, 1, 1]
 
 
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.parametrize("names", [None, ["1", "2", "5"]])
+def test_stars_from_one_to_five_make_no_class_that_nobody_gave(
+    tmp_path: Path, kind: str, names: list[str] | None
+) -> None:
+    path, stars = tmp_path / f"a.{kind}", [5, 1, 2, 1]
+    if kind == "csv":
+        write_table(path, [(f"text {n}", str(star)) for n, star in enumerate(stars)])
+    else:
+        write_parquet(path, text=["a", "b", "c", "d"], label=stars)
+    source = read_path(path, label_names=names)
+    assert source.label_names == ("1", "2", "5")
+    assert source.files["train"].labels == [2, 0, 1, 0]
+
+
+def test_labels_of_minus_one_and_one_are_two_classes(tmp_path: Path) -> None:
+    source = read_path(write_table(tmp_path / "a.csv", [("a", "1"), ("b", "-1")]))
+    assert source.label_names == ("-1", "1")
+    assert source.files["train"].labels == [1, 0]
+
+
 def test_class_names_stored_in_a_file_are_used_and_matched_by_name(tmp_path: Path) -> None:
     import datasets
 
@@ -353,7 +374,7 @@ def test_names_given_twice_are_refused(tmp_path: Path) -> None:
 
 def test_a_column_of_identifiers_is_not_taken_for_classes(tmp_path: Path) -> None:
     numbers = [(f"text {n}", str(7_000_000 + n)) for n in range(50)]
-    assert "no class indices" in str(refusal(write_table(tmp_path / "a.csv", numbers)))
+    assert "no class numbers" in str(refusal(write_table(tmp_path / "a.csv", numbers)))
     words = [(f"text {n}", f"row {n}") for n in range(50)]
     assert "no classes" in str(refusal(write_table(tmp_path / "b.csv", words)))
 

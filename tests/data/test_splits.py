@@ -88,6 +88,26 @@ def test_official_files_are_taken_whole_and_leave_the_pool() -> None:
     assert found.dropped["dropped_duplicates"] == 2
 
 
+def test_test_rows_leave_the_validation_file() -> None:
+    files = {
+        "train": rows(distinct(20)),
+        "validation": rows(["alone", "Shared text!", "alone too"], prefix="validation"),
+        "test": rows(["shared text", "other"], prefix="test"),
+    }
+    found = cut(files, schema.Split(scheme=RANDOM), seed=1)
+    assert found.splits["validation"].ids == ["validation-0", "validation-2"]
+    assert found.splits["validation"].labels == [0, 0]
+    assert len(found.splits["test"]) == 2
+    assert found.dropped["dropped_from_validation"] == 1
+
+
+def test_one_file_as_validation_and_test_is_refused() -> None:
+    files = {"train": rows(distinct(20)), "validation": rows(["x", "y"]), "test": rows(["y", "x"])}
+    with pytest.raises(Refused) as caught:
+        cut(files, schema.Split(scheme=RANDOM), seed=1)
+    assert caught.value.key == "dataset.split.validation"
+
+
 def test_a_number_sets_an_official_file_aside() -> None:
     files = {"train": rows(distinct(20)), "validation": rows(["x"], prefix="validation")}
     found = cut(files, schema.Split(scheme=RANDOM, validation=5, test=0), seed=1).splits
