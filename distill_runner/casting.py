@@ -11,7 +11,7 @@ import torch
 
 from distill_runner import evaluation, loop
 from distill_runner.errors import Refused
-from distill_runner.hub import locate_model, model_fingerprint, read_config
+from distill_runner.hub import is_classifier, locate_model, model_fingerprint, read_config
 from distill_runner.machine import Machine
 from distill_runner.models import loading
 from distill_runner.models import signals as kept
@@ -57,22 +57,21 @@ class Casting:
 
     def learner(self, stage: Stage) -> Learner:
         """The learner as the stage finds it, on the device."""
-        key = "teacher.models" if stage.name in self._plan.teachers else "student.model"
+        spec, folder = stage.learner, self._folder_of(stage)
         common: dict[str, Any] = {
             "name": stage.name.removeprefix("teacher/"),
             "classes": self._data.label_names,
             "max_tokens": self._config.dataset.max_tokens,
-            "key": key,
+            "key": self._key_to_blame(stage),
         }
-        spec = stage.learner
         if stage.start is not None:
             learner = loading.load_trained(self._artifacts[stage.start].model, **common)
         elif spec.taken:
-            learner = loading.load_trained(self.folder(spec, key), labels=spec.labels, **common)
+            learner = loading.load_trained(folder, labels=spec.labels, **common)
         else:
             origin = self._artifacts[stage.layers_from].model if stage.layers_from else None
             learner = loading.new_classifier(
-                self.folder(spec, key),
+                folder,
                 seed=stage.seed,
                 random=spec.start is Start.random,
                 layers=spec.layers,
@@ -143,16 +142,37 @@ class Casting:
         return self._store.signals(artifact.key, self._data.fingerprints[split])
 
     def model_key(self, stage: Stage) -> dict[str, Any]:
-        """What decides the learner's start: the settings and the content of its folder."""
+        """What decides the learner's start: the settings and the content of its folder.
+
+        Raises:
+            Refused: a model that is missing, or that cannot do what the plan asks of it.
+        """
         spec = stage.learner
         settings: dict[str, Any] = plain(spec)
         if spec.built is None:
-            key = "teacher.models" if stage.name in self._plan.teachers else "student.model"
+            folder = self._folder_of(stage)
             del settings["id"]
-            settings["content"] = model_fingerprint(self.folder(spec, key))
-            self._check_length(stage, self.folder(spec, key))
-        self._check_layers(stage)
+            settings["content"] = model_fingerprint(folder)
+            self._check_length(stage, folder)
+        self._check_start(stage)
         return settings
+
+    def from_classifier(self, stage: Stage) -> bool:
+        """Whether the learner's weights come from a classifier that was trained elsewhere."""
+        if stage.layers_from is not None:
+            return self.from_classifier(self._plan.stage(stage.layers_from))
+        spec = stage.learner
+        return (
+            spec.built is None
+            and spec.start is Start.pretrained
+            and is_classifier(self._folder_of(stage))
+        )
+
+    def _folder_of(self, stage: Stage) -> Path:
+        return self._folder(stage.learner, self._key_to_blame(stage))
+
+    def _key_to_blame(self, stage: Stage) -> str:
+        return "teacher.models" if stage.name in self._plan.teachers else "student.model"
 
     def _check_length(self, stage: Stage, folder: Path) -> None:
         """Refuse texts longer than the model has positions for, before a long one comes by."""
@@ -172,21 +192,32 @@ class Casting:
                 way_out=f"dataset.max_tokens={positions}",
             )
 
-    def _check_layers(self, stage: Stage) -> None:
-        """Refuse layers that do not exist, before anything is trained."""
-        spec = stage.learner
-        if spec.layers is None:
-            return
-        if stage.layers_from is None:
-            config = read_config(self.folder(spec, "student.model"))
-        else:
-            teacher = self._plan.stage(stage.layers_from).learner
-            config = read_config(self.folder(teacher, "teacher.models"))
-        depth = config.get("num_hidden_layers", config.get("n_layers"))
-        if isinstance(depth, int):
-            check_layers(spec.layers, depth)
+    def _check_start(self, stage: Stage) -> None:
+        """Refuse labels that are not known and layers that do not fit, before any training."""
+        spec, folder = stage.learner, self._folder_of(stage)
+        if spec.taken:
+            loading.check_labels(
+                folder,
+                name=stage.name.removeprefix("teacher/"),
+                classes=self._data.label_names,
+                key="teacher.models",
+                labels=spec.labels,
+            )
+        elif stage.layers_from is not None:
+            loading.check_start(
+                folder,
+                teacher=self._folder_of(self._plan.stage(stage.layers_from)),
+                layers=spec.layers,
+                classes=self._data.label_names,
+                key="student.model",
+            )
+        elif spec.layers is not None:
+            config = read_config(folder)
+            depth = config.get("num_hidden_layers", config.get("n_layers"))
+            if isinstance(depth, int):
+                check_layers(spec.layers, depth)
 
-    def folder(self, spec: ModelSpec, key: str) -> Path:
+    def _folder(self, spec: ModelSpec, key: str) -> Path:
         """The local folder of a model: found, fetched, or built here."""
         if spec.id not in self._folders:
             directory = self._config.paths.models

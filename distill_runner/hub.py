@@ -12,17 +12,29 @@ from distill_runner.hub_files import (
     Repo,
     Unfit,
     data_files,
+    is_classifier,
     model_fingerprint,
     names_under,
     read_config,
     wanted_files,
 )
 
-__all__ = ["locate_dataset", "locate_model", "model_fingerprint", "read_config"]
+__all__ = [
+    "is_classifier",
+    "locate_dataset",
+    "locate_model",
+    "model_fingerprint",
+    "read_config",
+]
 
 
 def locate_model(
-    model: str, *, models_dir: Path | None, key: str, fetch_missing: bool = True
+    model: str,
+    *,
+    models_dir: Path | None,
+    key: str,
+    config_only: bool = False,
+    fetch_missing: bool = True,
 ) -> Path:
     """Find the folder of a model: `model` itself, under `models_dir`, in the cache, on the hub.
 
@@ -30,11 +42,12 @@ def locate_model(
         model: a folder, or a hub id such as `google-bert/bert-base-uncased`.
         models_dir: holds folders named by the whole id or by its last part.
         key: the configuration key to blame.
+        config_only: the config is all that is needed.
         fetch_missing: ask the hub for what is not here; False raises `HubUnreachable` instead.
 
     Returns:
         A folder with config.json. What comes from the hub also has weights and a
-        vocabulary; in the user's own folders these may be missing, as for a random start.
+        vocabulary (unless `config_only`); in the user's own folders these may be missing, as for a random start.
 
     Raises:
         Refused: nowhere to be found, not a model folder, or the hub does not answer.
@@ -47,7 +60,7 @@ def locate_model(
     for folder in [_path(model), *_candidates(models_dir, "paths.models", _ids(model))]:
         if model and folder.is_dir():
             return _checked_model_folder(folder, model, key=key)
-    repo = Repo(model, "model")
+    repo = Repo(model, "model", config_only=config_only)
     return _from_hub(repo, key=key, way_out=way_out, fetch_missing=fetch_missing)
 
 

@@ -71,7 +71,7 @@ def main() -> None:
     order = json.loads(sys.argv[1])
     # A parent that was killed can no longer end us, and a silent hub never will.
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
-    repo = Repo(*order["repo"])
+    repo = Repo(**order["repo"])
     with redirect_stdout(sys.stderr):  # what the client prints is not our answer
         failure = _download(repo, endpoint=order["endpoint"], cache_dir=order["cache_dir"])
     print(failure)

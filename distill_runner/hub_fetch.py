@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 
 from distill_runner.hub_files import Repo
@@ -56,7 +57,7 @@ def fetch(repo: Repo) -> str | None:
     from huggingface_hub.file_download import repo_folder_name
 
     order = {
-        "repo": [repo.id, repo.kind, repo.subset],
+        "repo": asdict(repo),
         "endpoint": constants.ENDPOINT,
         "cache_dir": constants.HF_HUB_CACHE,
     }

@@ -47,6 +47,7 @@ class Repo:
     id: str
     kind: Literal["model", "dataset"]
     subset: str | None = None
+    config_only: bool = False  # of a model: what it is, and none of its weights
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,17 @@ def read_config(folder: Path) -> dict[str, object]:
     if not isinstance(config, dict):
         raise Refused(f"{file} holds no JSON object.")
     return config
+
+
+def is_classifier(folder: Path) -> bool:
+    """Whether a model folder's config says that it is a trained text classifier.
+
+    Raises:
+        Refused: the config cannot be read.
+    """
+    architectures = read_config(folder).get("architectures")
+    named = architectures if isinstance(architectures, list) else []
+    return any(str(name).endswith("ForSequenceClassification") for name in named)
 
 
 def model_fingerprint(folder: Path) -> str:
@@ -146,6 +158,8 @@ def wanted_files(repo: Repo, names: Iterable[str]) -> list[str]:
         wanted = model_files(names)
         if "config.json" not in wanted:
             raise Unfit("has no config.json")
+        if repo.config_only:
+            return ["config.json"]
         if not any(SAFETENSORS.fullmatch(name) or PYTORCH.fullmatch(name) for name in wanted):
             raise Unfit("has no weights (model.safetensors or pytorch_model.bin)")
         if VOCABULARIES.isdisjoint(wanted):

@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from distill_runner.config import raw_method, typed
 from distill_runner.errors import DistillError, HubUnreachable, Refused, of_the_system
 from distill_runner.explain import explain
-from distill_runner.hub import locate_dataset, locate_model, read_config
+from distill_runner.hub import is_classifier, locate_dataset, locate_model
 from distill_runner.methods.construct import make_algorithm
 from distill_runner.plan import Plan
 from distill_runner.planning import make_plan
@@ -241,6 +241,7 @@ def _is_classifier(model: str, key: str, config: Config) -> bool:
             model,
             models_dir=Path(directory) if directory else None,
             key=key,
+            config_only=True,
             fetch_missing=not config.dry_run,
         )
     except HubUnreachable:
@@ -248,9 +249,7 @@ def _is_classifier(model: str, key: str, config: Config) -> bool:
         if config.dry_run:
             return False
         raise
-    architectures = read_config(folder).get("architectures") or []
-    assert isinstance(architectures, list)
-    return any(str(name).endswith("ForSequenceClassification") for name in architectures)
+    return is_classifier(folder)
 
 
 def _summary(result: Mapping[str, Any]) -> dict[str, float | str]:

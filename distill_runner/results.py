@@ -121,7 +121,7 @@ class Results:
             "model": facts["model"],
             "parameters": facts["parameters"],
             "seed": self._plan.stage(name).seed,
-            "may_have_seen_test_rows": facts["taken"],
+            "may_have_seen_test_rows": self._may_have_seen_test_rows(name),
             "metrics": self._metrics(name),
         }
 
@@ -132,11 +132,16 @@ class Results:
             "model": facts["model"],
             "layers": self._config.student.layers,
             "parameters": parameters,
+            "may_have_seen_test_rows": self._may_have_seen_test_rows(self._plan.deployed),
             "times_smaller": {
                 name.removeprefix("teacher/"): self._facts[name]["parameters"] / parameters
                 for name in self._plan.teachers
             },
         }
+
+    def _may_have_seen_test_rows(self, stage: str) -> bool:
+        """Nobody here knows what a classifier from elsewhere was trained on."""
+        return self._outcome.casting.from_classifier(self._plan.stage(stage))
 
     def _baseline(self) -> dict[str, Any] | None:
         name = self._plan.baseline

@@ -232,7 +232,6 @@ class Runner:
             "stage": plain(stage),
             "formula": stage.algorithm.formula(),
             "model": stage.learner.id,
-            "taken": stage.learner.taken,
             "parameters": learner.parameters,
             "training": {
                 **{k: v for k, v in asdict(finished).items() if k != "history"},
@@ -261,7 +260,7 @@ class Runner:
             return
         labels = self._reading.labels("validation")
         chance = max((labels == at).mean() for at in set(labels.tolist()))
-        seen = "; taken as it is, may have seen the test rows" if stage.learner.taken else ""
+        seen = "; may have seen the test rows" if self._casting.from_classifier(stage) else ""
         self._screen.print(
             f"  {name}: validation accuracy {100 * found['accuracy']:.1f} "
             f"(largest class {100 * chance:.1f}){seen}"

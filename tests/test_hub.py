@@ -223,6 +223,13 @@ def test_a_cache_that_another_program_filled_is_judged_by_its_files(
         find_model(MODEL)
 
 
+def test_the_config_alone_comes_without_the_weights_and_fills_no_cache(served: Hub) -> None:
+    folder = hub.locate_model(MODEL, models_dir=None, key="teacher.models", config_only=True)
+    assert hub.is_classifier(folder)
+    assert served.files_sent == {"config.json"}
+    assert (find_model(MODEL) / "model.safetensors").is_file()
+
+
 def test_a_subset_comes_from_the_hub_without_its_siblings(served: Hub) -> None:
     folder = find_data("sst2")
     files = {"train-00000-of-00001.parquet", "validation-00000-of-00001.parquet"}

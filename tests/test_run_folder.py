@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,9 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny import run
+from tiny import MODEL, run
 
 from distill_runner.data.synthetic import generate
+from distill_runner.errors import Refused
 
 BARE = """
 import json, sys, torch
@@ -47,6 +49,10 @@ def result_of(folder: Path) -> dict[str, Any]:
 def table_of(path: Path) -> list[dict[str, str]]:
     with path.open(newline="") as file:
         return list(csv.DictReader(file))
+
+
+def stages_begun(store: Path) -> list[str]:
+    return [path.name for path in (store / "artifacts").glob("*") if path.is_dir()]
 
 
 def test_every_promised_file_is_there(kd: Path) -> None:
@@ -130,6 +136,42 @@ def test_the_best_epoch_is_kept_and_validation_is_then_no_result(
     assert found["training"]["kept_epoch"] == best
     kept = found["metrics"]["selection_on_validation"]["accuracy"]
     assert kept == pytest.approx(scores[best])
+
+
+def test_what_starts_from_a_classifier_may_have_seen_the_test_rows(
+    store: Path, kd: Path, tmp_path: Path
+) -> None:
+    assert not result_of(kd)["student"]["may_have_seen_test_rows"]
+    run(tmp_path / "one", store, "finetune", f"student.model={kd}/student")
+    assert result_of(tmp_path / "one")["student"]["may_have_seen_test_rows"]
+    assert "may have seen" in (tmp_path / "one" / "student" / "README.md").read_text()
+    run(tmp_path / "two", store, "kd", f"teacher.models=[{kd}/student,bert-base-uncased]")
+    found = result_of(tmp_path / "two")
+    assert [teacher["may_have_seen_test_rows"] for teacher in found["teachers"]] == [True, False]
+    assert not found["student"]["may_have_seen_test_rows"]
+
+
+def test_a_taken_teacher_of_unknown_labels_is_refused_before_another_is_trained(
+    kd: Path, tmp_path: Path
+) -> None:
+    nameless = shutil.copytree(kd / "student", tmp_path / "nameless")
+    config = json.loads((nameless / "config.json").read_text())
+    del config["id2label"], config["label2id"]
+    (nameless / "config.json").write_text(json.dumps(config))
+    with pytest.raises(Refused) as caught:
+        run(tmp_path, tmp_path / "store", "kd", f"teacher.models=[bert-base-uncased,{nameless}]")
+    assert caught.value.key == "teacher.labels"
+    assert stages_begun(tmp_path / "store") == []
+
+
+def test_a_student_that_no_teachers_layers_fit_is_refused_before_the_teacher_is_trained(
+    tmp_path: Path,
+) -> None:
+    wider = f"models.distilbert-base-uncased={MODEL.format(family='distilbert', width=24)}"
+    with pytest.raises(Refused) as caught:
+        run(tmp_path, tmp_path / "store", "kd", "student.start=teacher", wider)
+    assert caught.value.key == "student.start"
+    assert stages_begun(tmp_path / "store") == []
 
 
 def test_force_repeats_the_students_stages_and_keeps_the_teachers(

@@ -26,8 +26,8 @@ METHODS, STUDENTS, TEACHERS = (
     for group in ("method", "student", "teacher")
 )
 
-_MODEL = (
-    "{{family: {family}, layers: 1, width: 16, heads: 2, feedforward: 16, "
+MODEL = (
+    "{{family: {family}, layers: 1, width: {width}, heads: 2, feedforward: 16, "
     "dropout: 0.1, vocabulary: 200}}"
 )
 SHRUNK = (
@@ -44,9 +44,9 @@ SHRUNK = (
     "dataset.split.test=60",
     "runtime.device=cpu",
     "tracker.every=2",
-    f"models.bert-base-uncased={_MODEL.format(family='bert')}",
-    f"models.roberta-base={_MODEL.format(family='roberta')}",
-    f"models.distilbert-base-uncased={_MODEL.format(family='distilbert')}",
+    f"models.bert-base-uncased={MODEL.format(width=16, family='bert')}",
+    f"models.roberta-base={MODEL.format(width=16, family='roberta')}",
+    f"models.distilbert-base-uncased={MODEL.format(width=16, family='distilbert')}",
 )
 
 

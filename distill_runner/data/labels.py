@@ -158,6 +158,6 @@ def _outside(
         f"'{file}' holds a label outside the class names: {label!r} (row {row}).",
         key="dataset.label_names",
         value=settings.label_names,
-        rule="a name for every class; numbers count the classes from 0, unless the names are numbers",
+        rule="a name for every class; numbers count them from 0, unless the names are numbers",
         way_out=f"labels found: {sorted(map(str, distinct))[:20]}",
     )

@@ -11,7 +11,7 @@ import torch
 from distill_runner.address import seed_at
 from distill_runner.data.encoding import Encoder
 from distill_runner.errors import Refused
-from distill_runner.hub import read_config
+from distill_runner.hub import is_classifier
 from distill_runner.models.labels import columns_for
 from distill_runner.models.layers import copy_layers, keep_layers
 from distill_runner.models.learner import Learner
@@ -41,7 +41,24 @@ def load_trained(
             `labels` are not as many as its outputs.
     """
     module = _load(folder, key=key)
-    outputs = module.config.num_labels
+    columns = _columns(module.config, labels, classes, name=name)
+    return Learner(name, module, load_encoder(folder, max_tokens, key=key), columns=columns)
+
+
+def check_labels(
+    folder: Path, *, name: str, classes: Sequence[str], key: str, labels: Sequence[str] | None
+) -> None:
+    """Refuse a trained classifier that does not know the classes, from its config alone.
+
+    Takes what `load_trained` takes, and raises what that would say of the labels.
+    """
+    _columns(_config(folder, key=key), labels, classes, name=name)
+
+
+def _columns(
+    config: Any, labels: Sequence[str] | None, classes: Sequence[str], *, name: str
+) -> tuple[int, ...] | None:
+    outputs = config.num_labels
     if labels and len(labels) != outputs:
         raise Refused(
             f"{name} has {outputs} outputs.",
@@ -49,9 +66,8 @@ def load_trained(
             value=list(labels),
             rule=f"{outputs} names, one for each output, in their order",
         )
-    own = list(labels) if labels else [module.config.id2label[at] for at in range(outputs)]
-    columns = columns_for(classes, own, name=name)
-    return Learner(name, module, load_encoder(folder, max_tokens, key=key), columns=columns)
+    own = list(labels) if labels else [config.id2label[at] for at in range(outputs)]
+    return columns_for(classes, own, name=name)
 
 
 def new_classifier(
@@ -92,13 +108,34 @@ def new_classifier(
             if random
             else _load(folder, key=key, classes=classes)
         )
-        if not random and _has_head(folder):
+        if not random and is_classifier(folder):
             # The head of another training is no fresh head, whatever its size.
             body, module = module, _from_config(folder, classes, key=key)
             module.base_model.load_state_dict(body.base_model.state_dict())
         if layers is not None:
             keep_layers(module, layers)
     return Learner(name, module, load_encoder(folder, max_tokens, key=key))
+
+
+def check_start(
+    folder: Path, *, teacher: Path, layers: Sequence[int] | None, classes: Sequence[str], key: str
+) -> None:
+    """Refuse a student that no layers of the teacher fit, before the teacher is trained.
+
+    Args:
+        folder: the student's architecture.
+        teacher: a model folder of the teacher's architecture; its weights are not read.
+        layers: of the teacher, 0-based; None spreads them evenly.
+        classes: the data set's classes.
+        key: the configuration key to blame.
+
+    Raises:
+        Refused: the layers do not exist, or their shapes are others.
+    """
+    # The copy itself, on tensors that have a shape and no content.
+    with torch.device("meta"):
+        source = _from_config(teacher, classes, key="teacher.models")
+        copy_layers(source, _from_config(folder, classes, key=key), layers)
 
 
 def load_encoder(folder: Path, max_tokens: int, *, key: str) -> Encoder:
@@ -131,12 +168,6 @@ def save(learner: Learner, folder: Path, *, classes: Sequence[str]) -> None:
     learner.encoder.tokenizer.save_pretrained(folder)
 
 
-def _has_head(folder: Path) -> bool:
-    architectures = read_config(folder).get("architectures")
-    named = architectures if isinstance(architectures, list) else []
-    return any(str(name).endswith("ForSequenceClassification") for name in named)
-
-
 def _load(folder: Path, *, key: str, classes: Sequence[str] | None = None) -> Any:
     from safetensors import SafetensorError
     from transformers import AutoModelForSequenceClassification
@@ -157,18 +188,31 @@ def _load(folder: Path, *, key: str, classes: Sequence[str] | None = None) -> An
 
 
 def _from_config(folder: Path, classes: Sequence[str], *, key: str) -> Any:
-    from transformers import AutoConfig, AutoModelForSequenceClassification
+    from transformers import AutoModelForSequenceClassification
+
+    config = _config(folder, key=key, **_label_maps(classes))
+    try:
+        return AutoModelForSequenceClassification.from_config(config, dtype=torch.float32)
+    except ValueError as error:
+        raise _no_architecture(folder, key, error) from None
+
+
+def _config(folder: Path, *, key: str, **settings: Any) -> Any:
+    from transformers import AutoConfig
 
     try:
-        config = AutoConfig.from_pretrained(folder, **_label_maps(classes))
-        return AutoModelForSequenceClassification.from_config(config, dtype=torch.float32)
+        return AutoConfig.from_pretrained(folder, **settings)
     except (OSError, ValueError, KeyError) as error:
-        raise Refused(
-            f"The architecture of this model cannot be read: {_first_line(error)}",
-            key=key,
-            value=str(folder),
-            rule="a config.json of a text classifier",
-        ) from None
+        raise _no_architecture(folder, key, error) from None
+
+
+def _no_architecture(folder: Path, key: str, error: Exception) -> Refused:
+    return Refused(
+        f"The architecture of this model cannot be read: {_first_line(error)}",
+        key=key,
+        value=str(folder),
+        rule="a config.json of a text classifier",
+    )
 
 
 def _label_maps(classes: Sequence[str]) -> dict[str, Any]:

@@ -29,15 +29,13 @@ def model_card(result: Mapping[str, Any]) -> str:
         "",
         "| model | parameters | split | accuracy | 95% interval | rows |",
         "|---|---|---|---|---|---|",
-        *_rows("this student", student["parameters"], result["metrics"]),
+        *_rows("this student", student, result["metrics"]),
     ]
     if result["baseline"]:
         metrics = result["baseline"]["metrics"]
-        lines += _rows("the same, without a teacher", student["parameters"], metrics)
+        lines += _rows("the same, without a teacher", student, metrics)
     for teacher in result["teachers"]:
-        seen = ", may have seen the test rows" if teacher["may_have_seen_test_rows"] else ""
-        name = f"teacher {teacher['name']}{seen}"
-        lines += _rows(name, teacher["parameters"], teacher["metrics"])
+        lines += _rows(f"teacher {teacher['name']}", teacher, teacher["metrics"])
     lines += [
         "",
         "## How it was made",
@@ -54,9 +52,10 @@ def model_card(result: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _rows(name: str, parameters: int, metrics: Mapping[str, Any]) -> list[str]:
+def _rows(name: str, model: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[str]:
+    seen = ", may have seen the test rows" if model["may_have_seen_test_rows"] else ""
     return [
-        f"| {name} | {parameters:,} | {split} | {100 * found['accuracy']:.2f} "
+        f"| {name}{seen} | {model['parameters']:,} | {split} | {100 * found['accuracy']:.2f} "
         f"| {100 * found['low']:.2f}–{100 * found['high']:.2f} | {found['n']} |"
         for split, found in metrics.items()
         if found

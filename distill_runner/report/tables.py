@@ -48,18 +48,20 @@ def result_table(result: Mapping[str, Any]) -> Table:
         "times smaller",
     )
 
-    def row(name: str, metrics: Mapping[str, Any], size: int, smaller: str, style: str) -> None:
+    def row(
+        name: str, model: Mapping[str, Any], metrics: Mapping[str, Any], smaller: str, style: str
+    ) -> None:
+        seen = " (may have seen the test rows)" if model["may_have_seen_test_rows"] else ""
         scores = _percent(metrics.get("validation")), _with_interval(metrics.get("test"))
-        table.add_row(Text(name), *scores, f"{size:,}", smaller, style=style)
+        table.add_row(Text(name + seen), *scores, f"{model['parameters']:,}", smaller, style=style)
 
     for teacher in result["teachers"]:
-        seen = " (may have seen the test rows)" if teacher["may_have_seen_test_rows"] else ""
-        row(f"teacher {teacher['name']}{seen}", teacher["metrics"], teacher["parameters"], "1", "")
+        row(f"teacher {teacher['name']}", teacher, teacher["metrics"], "1", "")
     smaller = " / ".join(f"{times:.2f}" for times in student["times_smaller"].values()) or "–"
-    size, name = student["parameters"], student["name"]
+    name = student["name"]
     if result["baseline"]:
-        row(f"{name}, no teacher", result["baseline"]["metrics"], size, smaller, "")
-    row(f"{name}, {result['method']}", result["metrics"], size, smaller, "bold")
+        row(f"{name}, no teacher", student, result["baseline"]["metrics"], smaller, "")
+    row(f"{name}, {result['method']}", student, result["metrics"], smaller, "bold")
     return table
 
 
