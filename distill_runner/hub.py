@@ -47,7 +47,8 @@ def locate_model(
 
     Returns:
         A folder with config.json. What comes from the hub also has weights and a
-        vocabulary (unless `config_only`); in the user's own folders these may be missing, as for a random start.
+        vocabulary, unless `config_only`; in the user's own folders these may be missing,
+        as for a random start.
 
     Raises:
         Refused: nowhere to be found, not a model folder, or the hub does not answer.

@@ -7,7 +7,6 @@ scaling, clipping, stepping, counting, logging, checkpointing, progress.
 from __future__ import annotations
 
 import math
-import resource
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from distill_runner import checkpoint, optim
+from distill_runner import checkpoint, memory, optim
 from distill_runner.curves import Curves
 from distill_runner.data.batches import Order, quiz_rows
 from distill_runner.data.encoding import Inputs, View
@@ -74,6 +73,7 @@ class Progress:
     seconds: float = 0.0
     tokens: int = 0
     examples: int = 0
+    peak_memory: int = 0  # bytes, of the attempts before
     best_accuracy: float = -1.0
     best_epoch: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
@@ -88,7 +88,7 @@ class Finished:
     wall_seconds: float  # of the steps alone, over all attempts
     examples_per_second: float
     real_tokens_per_second: float
-    peak_memory_bytes: int
+    peak_memory_bytes: int  # of the card on a GPU, of the whole process on a CPU
     kept_epoch: int
     history: list[dict[str, float]]
 
@@ -112,6 +112,8 @@ class Loop:
         self.optimizers = {role: self._optimizer(role) for role in job.algorithm.roles}
         self.curves = Curves(job.folder / "metrics.jsonl", job.on_point)
         self._resume()
+        # Before this attempt: the bar shows the rate of what is going on now.
+        self._attempt = self.progress.examples, self.progress.seconds
 
     def run(self, bar: Bar) -> Finished:
         """Train to the last step.
@@ -120,8 +122,7 @@ class Loop:
             DistillError: the loss stopped being a number.
         """
         saved = time.monotonic()
-        if self.job.device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(self.job.device)
+        memory.forget_peak(self.job.device)
         for learners in self.job.roles.values():
             for learner in learners:
                 learner.module.train(learner is self.job.student)
@@ -240,7 +241,8 @@ class Loop:
     def _log(self, bar: Bar, began: float) -> None:
         values = self.curves.write(self.progress.step)
         self.progress.seconds += time.perf_counter() - began
-        rate = self.progress.examples / max(self.progress.seconds, 1e-9)
+        examples = self.progress.examples - self._attempt[0]
+        rate = examples / max(self.progress.seconds - self._attempt[1], 1e-9)
         bar.show(self.progress.step, {"loss": values.get("student/loss", 0.0), "rate": rate})
 
     def _end_epoch(self, epoch: int) -> None:
@@ -280,10 +282,13 @@ class Loop:
             wall_seconds=done.seconds,
             examples_per_second=done.examples / seconds,
             real_tokens_per_second=done.tokens / seconds,
-            peak_memory_bytes=_peak_memory(self.job.device),
+            peak_memory_bytes=self._peak_memory(),
             kept_epoch=done.best_epoch if selected else epochs,
             history=done.history,
         )
+
+    def _peak_memory(self) -> int:
+        return max(self.progress.peak_memory, memory.peak(self.job.device))
 
     # --- checkpoints ---------------------------------------------------------------------
 
@@ -302,6 +307,7 @@ class Loop:
 
     def save(self) -> None:
         """Write a checkpoint. Only ever called where the curves have just been written."""
+        self.progress.peak_memory = self._peak_memory()
         state: dict[str, Any] = {
             "progress": vars(self.progress),
             "teacher_score": self.job.teachers.score_state(),
@@ -331,10 +337,3 @@ class Loop:
                 f"  try:  delete that folder; the stage then starts again"
             ) from error
         self.curves.cut(self.progress.step)
-
-
-def _peak_memory(device: torch.device) -> int:
-    """Largest memory so far, bytes: of the card on a GPU, of the whole process on a CPU."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -24,7 +24,7 @@ LAYERS = (
     ("models.*",),
     ("methods.*",),
     ("optim", "tracking", "wandb_child", "checkpoint", "evaluation", "store", "curves",
-     "progress", "machine"),
+     "progress", "machine", "memory"),
     ("loop",),
     ("reading", "casting", "screen"),
     ("run",),
