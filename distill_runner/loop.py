@@ -130,7 +130,7 @@ class Loop:
             epoch_done = at + 1 == self.order.batches_per_epoch
             save_due = time.monotonic() - saved > self.job.checkpoint_seconds
             began = time.perf_counter()
-            self._step(epoch, at, rows)
+            self.step(epoch, at, rows)
             if self._log_due() or epoch_done or save_due:
                 # Inside the clock: reading the curves waits for a GPU's unfinished steps.
                 self._log(bar, began)
@@ -155,7 +155,8 @@ class Loop:
             for at in range(offset, min(per_epoch, offset + self.total - self.progress.step)):
                 yield epoch, at, batches[at]
 
-    def _step(self, epoch: int, at: int, rows: np.ndarray) -> None:
+    def step(self, epoch: int, at: int, rows: np.ndarray) -> None:
+        """One optimiser step of every role, on these rows: step `at` of the epoch."""
         micro_batches = np.array_split(rows, min(self.job.training.accumulate, len(rows)))
         running = [
             self.job.algorithm.updates(self._scene(epoch, at, index, micro))
