@@ -240,6 +240,8 @@ class Casting:
 
     def _ready(self, learner: Learner) -> Learner:
         learner.module.to(self._machine.device)
+        if self._config.runtime.first_token_only:
+            learner.read_first_token_only()
         if self._config.runtime.compile:
             learner.compile()
         return learner

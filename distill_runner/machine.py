@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
+from distill_runner.allocator import keep_freed_memory
 from distill_runner.errors import Refused
 from distill_runner.schema import Device, Precision, Runtime
 
@@ -33,13 +34,15 @@ class Machine:
 
 
 def resolve_machine(runtime: Runtime) -> Machine:
-    """Choose device and precision, and set torch's threads.
+    """Choose device and precision, and set torch's threads and the allocator.
 
     Automatic precision is bfloat16 on a GPU and float32 on a CPU.
 
     Raises:
         Refused: a GPU is asked for and there is none.
     """
+    if runtime.keep_freed_memory:
+        keep_freed_memory()
     if runtime.threads > 0:
         torch.set_num_threads(runtime.threads)
     gpu = torch.cuda.is_available()

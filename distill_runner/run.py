@@ -134,6 +134,7 @@ class Runner:
                     "upstream": [self._keys[name] for name in stage.needs_stages],
                     "device": self._machine.device.type,
                     "precision": self._machine.precision,
+                    "first_token_only": self._config.runtime.first_token_only,
                     **({"compile": True} if self._config.runtime.compile else {}),
                 }
             )

@@ -199,6 +199,8 @@ class Runtime:
     precision: Precision = Precision.auto
     threads: int = 0  # of the CPU; 0: as many as torch takes
     compile: bool = False  # torch.compile
+    first_token_only: bool = True  # the last layer, where the head reads no other token
+    keep_freed_memory: bool = True  # glibc returns none to the system between steps
     checkpoint_seconds: float = 300.0  # between two checkpoints inside a stage
 
 

@@ -15,7 +15,7 @@ MODULES = {
 }
 # From low to high; a module imports from its own layer or a lower one.
 LAYERS = (
-    ("errors", "address"),
+    ("errors", "address", "allocator"),
     ("schema",),
     ("config", "explain", "hub", "hub_*", "intervals"),
     ("plan", "rules", "planning"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from distill_runner.data.encoding import Encoder, Inputs
+from distill_runner.models.first_token import LastLayer
 
 
 class Learner:
@@ -38,10 +39,15 @@ class Learner:
         self._columns = None if columns is None else list(columns)
         self._weights: Mapping[str, Tensor] | None = None
         self._forward: Callable[..., Any] = self.module
+        self._last_layer: LastLayer | None = None
 
     def compile(self) -> None:
         """Run the plain forward through torch.compile from now on."""
         self._forward = torch.compile(self.module, dynamic=True)
+
+    def read_first_token_only(self) -> None:
+        """From now on compute the last layer for the first token alone, where that is enough."""
+        self._last_layer = LastLayer.of(self.module)
 
     @property
     def parameters(self) -> int:
@@ -59,10 +65,11 @@ class Learner:
 
     def logits(self, inputs: Inputs) -> Tensor:
         """[batch, classes], in float32 at least, whatever precision the module ran in."""
-        if self._weights is None:
-            output = self._forward(**inputs)
-        else:
-            output = functional_call(self.module, dict(self._weights), (), dict(inputs))
+        with self._last_layer.narrowed() if self._last_layer else nullcontext():
+            if self._weights is None:
+                output = self._forward(**inputs)
+            else:
+                output = functional_call(self.module, dict(self._weights), (), dict(inputs))
         logits: Tensor = output.logits
         if self._columns is not None:
             logits = logits[:, self._columns]
