@@ -188,7 +188,6 @@ class Loop:
 
     def _apply(self, role: str) -> None:
         learners, optimizer = self.job.roles[role], self.optimizers[role]
-        norms = optim.clip(learners, self.job.training.clip_norm)
         rate = optim.rate_at(
             self.progress.step,
             total=self.total,
@@ -197,7 +196,7 @@ class Loop:
         )
         for group in optimizer.param_groups:
             group["lr"] = group["peak"] * rate
-        optimizer.step()
+        norms = optim.step(optimizer, learners, self.job.training.clip_norm)
         norm = torch.linalg.vector_norm(torch.stack(norms))
         weights = sum(w.numel() for learner in learners for _, w in learner.trainable())
         self.curves.add(role, "grad_norm", norm, 1.0)

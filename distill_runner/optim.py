@@ -61,14 +61,31 @@ def rate_at(step: int, *, total: int, warmup_fraction: float, schedule: Schedule
     return 1.0 - done
 
 
-def clip(learners: Sequence[Learner], limit: float) -> list[Tensor]:
-    """Scale each learner's gradient to a norm of at most `limit`; 0 leaves it.
+def step(
+    optimizer: torch.optim.Optimizer, learners: Sequence[Learner], limit: float
+) -> list[Tensor]:
+    """Scale each learner's gradient to a norm of at most `limit` (0 leaves it), and step.
+
+    Args:
+        optimizer: of `adamw`, over the weights of these learners.
+        learners: each is clipped by its own norm.
+        limit: of the norm.
 
     Returns:
         The norm of each learner's gradient before clipping.
     """
     bound = limit if limit > 0 else math.inf
-    return [
-        torch.nn.utils.clip_grad_norm_([w for _, w in learner.trainable()], bound)
-        for learner in learners
+    gradients = [
+        [w.grad for _, w in learner.trainable() if w.grad is not None] for learner in learners
     ]
+    norms = [torch.nn.utils.get_total_norm(own) for own in gradients]
+    divisors = [(norm / bound).clamp(min=1.0) for norm in norms]
+    if len(learners) == 1 and divisors[0].dtype == torch.float32:
+        # Divided by in the optimiser's own pass over the gradients: one pass less.
+        optimizer.grad_scale = divisors[0]  # type: ignore[attr-defined]
+    else:
+        for own, divisor in zip(gradients, divisors, strict=True):
+            torch._foreach_div_(own, divisor)
+    optimizer.step()
+    optimizer.grad_scale = None  # type: ignore[attr-defined]
+    return norms

@@ -9,7 +9,7 @@ import torch
 from conftest import FAMILIES, NewLearner
 
 from distill_runner.models.learner import Learner
-from distill_runner.optim import adamw, clip, eps_of, rate_at
+from distill_runner.optim import adamw, eps_of, rate_at, step
 from distill_runner.schema import Schedule
 
 
@@ -118,22 +118,58 @@ def with_gradient_norm(learner: Learner, norm: float) -> Learner:
     return learner
 
 
-def norm_of(learner: Learner) -> float:
-    return float(
-        torch.cat([weight.grad.flatten() for _, weight in learner.trainable()]).norm()  # type: ignore[union-attr]
-    )
+def moved(learners: list[Learner], limit: float) -> list[torch.Tensor]:
+    """Each learner's weights after two steps, the second on a fresh gradient of sin."""
+    optimizer = adamw(learners, learning_rate=1e-3, weight_decay=0.1, eps_factor=1e6)
+    step(optimizer, learners, limit)
+    for learner in learners:
+        for _, weight in learner.trainable():
+            weight.grad = torch.sin(weight.detach())
+    step(optimizer, learners, limit)
+    return [torch.cat([w.detach().flatten() for _, w in each.trainable()]) for each in learners]
 
 
-def test_each_learner_is_clipped_by_its_own_norm(new_learner: NewLearner) -> None:
-    large = with_gradient_norm(new_learner(seed=1), 40.0)
-    small = with_gradient_norm(new_learner("roberta", seed=2), 0.5)
-    before = clip([large, small], 1.0)
-    assert [float(norm) for norm in before] == pytest.approx([40.0, 0.5])
-    assert norm_of(large) == pytest.approx(1.0, rel=1e-5)
-    assert norm_of(small) == pytest.approx(0.5)
+def moved_by_torch(learners: list[Learner], limit: float) -> list[torch.Tensor]:
+    """The same with torch's own clipping."""
+    optimizer = adamw(learners, learning_rate=1e-3, weight_decay=0.1, eps_factor=1e6)
+    for turn in range(2):
+        for learner in learners:
+            weights = [weight for _, weight in learner.trainable()]
+            if turn:
+                for weight in weights:
+                    weight.grad = torch.sin(weight.detach())
+            torch.nn.utils.clip_grad_norm_(weights, limit)
+        optimizer.step()
+    return [torch.cat([w.detach().flatten() for _, w in each.trainable()]) for each in learners]
 
 
-def test_a_limit_of_0_clips_nothing_and_still_measures(new_learner: NewLearner) -> None:
-    learner = with_gradient_norm(new_learner(), 40.0)
-    assert float(clip([learner], 0.0)[0]) == pytest.approx(40.0)
-    assert norm_of(learner) == pytest.approx(40.0)
+def pair(new_learner: NewLearner, dtype: torch.dtype = torch.float64) -> list[Learner]:
+    """A learner whose gradient is large, and one whose gradient is small."""
+    large = with_gradient_norm(new_learner(seed=1, dtype=dtype), 40.0)
+    return [large, with_gradient_norm(new_learner("roberta", seed=2, dtype=dtype), 0.5)]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("limit", [1.0, 1e9])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_step_is_torchs_clipping_and_adamw(
+    new_learner: NewLearner, count: int, limit: float, dtype: torch.dtype
+) -> None:
+    found = moved(pair(new_learner, dtype)[:count], limit)
+    expected = moved_by_torch(pair(new_learner, dtype)[:count], limit)
+    for one, other in zip(found, expected, strict=True):
+        # Torch adds 1e-6 to the norm before it divides.
+        torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-9)
+
+
+def test_clipping_makes_a_difference(new_learner: NewLearner) -> None:
+    clipped, free = moved(pair(new_learner), 1.0), moved(pair(new_learner), 0.0)
+    assert (clipped[0] - free[0]).abs().max() > 1e-5
+
+
+@pytest.mark.parametrize("limit", [0.0, 1.0])
+def test_a_step_tells_the_norms_before_clipping(new_learner: NewLearner, limit: float) -> None:
+    learners = pair(new_learner)
+    optimizer = adamw(learners, learning_rate=1e-3, weight_decay=0.0)
+    norms = step(optimizer, learners, limit)
+    assert [float(norm) for norm in norms] == pytest.approx([40.0, 0.5])
