@@ -62,6 +62,17 @@ class Reading:
             quiz_labels=self.labels(quiz) if quiz else np.zeros(0, dtype=np.int64),
         )
 
+    def vocabulary(self, stage: Stage, learner: Learner) -> np.ndarray | None:
+        """Every token id that the learner reads while the stage trains. [ids].
+
+        None where nobody can know: noise makes words that no row holds.
+        """
+        if stage.noise is not None:
+            return None
+        splits = [s for s in (*stage.rows, "quiz", "validation") if self.has(s)]
+        found = [self.split(split, learner).vocabulary() for split in splits]
+        return np.unique(np.concatenate(found))
+
     def _view(self, stage: Stage, learner: Learner, *, noisy: bool) -> View:
         table, clean = self._encode(stage.rows, learner)
         if not noisy or stage.noise is None:

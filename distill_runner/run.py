@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from distill_runner.machine import Machine, versions
 from distill_runner.models import loading
 from distill_runner.models.learner import Learner
 from distill_runner.models.teachers import LiveTeachers, TeacherSource
+from distill_runner.models.vocabulary import cut_to
 from distill_runner.plan import Plan, Stage
 from distill_runner.reading import Reading
 from distill_runner.schema import Config, NearChance
@@ -135,6 +137,7 @@ class Runner:
                     "device": self._machine.device.type,
                     "precision": self._machine.precision,
                     "first_token_only": self._config.runtime.first_token_only,
+                    "cut_vocabulary": self._config.runtime.cut_vocabulary,
                     **({"compile": True} if self._config.runtime.compile else {}),
                 }
             )
@@ -199,14 +202,25 @@ class Runner:
             validate=lambda _: self._validate(learner, trained),
             on_point=self._on_point(stage),
         )
-        training = loop.Loop(job)
-        done = training.progress.step
-        if done:
-            self._screen.print(f"  {stage.name}: goes on after step {done}")
-        with self._screen.bar(stage.name, total=training.total, start=done) as bar:
-            finished = training.run(bar)
+        with self._vocabularies_cut(stage, [learner, *trained]):
+            training = loop.Loop(job)
+            done = training.progress.step
+            if done:
+                self._screen.print(f"  {stage.name}: goes on after step {done}")
+            with self._screen.bar(stage.name, total=training.total, start=done) as bar:
+                finished = training.run(bar)
         self._steps_before += finished.steps
         return finished
+
+    @contextmanager
+    def _vocabularies_cut(self, stage: Stage, learners: Sequence[Learner]) -> Iterator[None]:
+        """Inside, the learners that train have the words alone that the stage reads."""
+        with ExitStack() as cut:
+            for learner in learners:
+                ids = self._reading.vocabulary(stage, learner)
+                if self._config.runtime.cut_vocabulary and ids is not None:
+                    cut.enter_context(cut_to(learner, ids))
+            yield
 
     def _validate(self, learner: Learner, teachers: list[Learner]) -> dict[str, float]:
         if not self._reading.has("validation"):

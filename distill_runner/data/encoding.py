@@ -93,6 +93,13 @@ class Encoding:
     tokens: Dataset  # Arrow, memory-mapped; one list column per model input
     lengths: np.ndarray
 
+    def vocabulary(self) -> np.ndarray:
+        """Every token id that occurs, padding included. [ids]."""
+        import pyarrow.compute as pc
+
+        occurring = pc.unique(pc.list_flatten(self.tokens.data.column("input_ids"))).to_numpy()
+        return np.union1d(occurring, [self.encoder.tokenizer.pad_token_id])
+
     def inputs(self, rows: np.ndarray, epoch: int = 0) -> Inputs:  # noqa: ARG002
         table = self.tokens.with_format("arrow")[rows.tolist()]
         columns = {}

@@ -1,0 +1,97 @@
+"""A word table cut to what is read trains to the same weights as the whole one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from conftest import FAMILIES, NewLearner
+from torch import Tensor
+
+from distill_runner.data.encoding import Inputs
+from distill_runner.models.learner import Learner
+from distill_runner.models.vocabulary import cut_to
+from distill_runner.optim import adamw, step
+
+READ = ["a good film", "no"]
+
+
+def inputs_of(learner: Learner, texts: list[str]) -> Inputs:
+    columns = learner.encoder.tokenize(texts)
+    return learner.encoder.pad({"input_ids": columns["input_ids"]})  # type: ignore[dict-item]
+
+
+def ids_of(learner: Learner, texts: list[str]) -> np.ndarray:
+    return np.unique(inputs_of(learner, texts)["input_ids"].numpy())
+
+
+def train(learner: Learner, steps: int = 4) -> None:
+    optimizer = adamw([learner], learning_rate=1e-2, weight_decay=0.3)
+    for _ in range(steps):
+        learner.module.zero_grad()
+        torch.sin(learner.logits(inputs_of(learner, READ))).sum().backward()  # type: ignore[no-untyped-call]
+        step(optimizer, [learner], 1.0)
+
+
+def word_table(learner: Learner) -> Tensor:
+    table: Tensor = learner.module.get_input_embeddings().weight.detach()  # type: ignore[operator]
+    return table
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_trained_weights_are_the_same_those_of_words_left_out_included(
+    new_learner: NewLearner, family: str
+) -> None:
+    whole, cut, before = (new_learner(family) for _ in range(3))
+    train(whole)
+    with cut_to(cut, ids_of(cut, READ)):
+        rows = len(word_table(cut))
+        train(cut)
+    assert rows < 0.5 * len(word_table(cut))
+    unread = np.setdiff1d(np.arange(len(word_table(cut))), ids_of(cut, READ))[-1]
+    decayed = word_table(whole)[unread] / word_table(before)[unread]
+    torch.testing.assert_close(decayed, torch.full_like(decayed, (1 - 1e-2 * 0.3) ** 4))
+    for (name, expected), (_, found) in zip(whole.trainable(), cut.trainable(), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-12, msg=name)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_same_words_have_the_same_logits_inside_and_after(
+    new_learner: NewLearner, family: str
+) -> None:
+    learner = new_learner(family)
+    expected = learner.logits(inputs_of(learner, READ))
+    with cut_to(learner, ids_of(learner, READ)):
+        torch.testing.assert_close(learner.logits(inputs_of(learner, READ)), expected)
+    assert torch.equal(learner.logits(inputs_of(learner, READ)), expected)
+
+
+def test_a_word_that_was_left_out_is_never_read_as_another(
+    new_learner: NewLearner, texts: list[str]
+) -> None:
+    learner = new_learner()
+    with cut_to(learner, ids_of(learner, READ)), pytest.raises(IndexError):
+        learner.logits(inputs_of(learner, texts))
+
+
+def test_a_table_that_would_hardly_shrink_stays_whole(new_learner: NewLearner) -> None:
+    learner = new_learner()
+    rows = len(word_table(learner))
+    with cut_to(learner, np.arange(int(0.9 * rows))):
+        assert len(word_table(learner)) == rows
+
+
+def test_a_table_that_does_not_train_stays_whole(new_learner: NewLearner) -> None:
+    learner = new_learner()
+    learner.module.get_input_embeddings().weight.requires_grad_(False)  # type: ignore[operator]
+    rows = len(word_table(learner))
+    with cut_to(learner, ids_of(learner, READ)):
+        assert len(word_table(learner)) == rows
+
+
+def test_a_failed_stage_leaves_the_table_whole(new_learner: NewLearner) -> None:
+    learner = new_learner()
+    before = word_table(learner).clone()
+    with pytest.raises(RuntimeError), cut_to(learner, ids_of(learner, READ)):
+        raise RuntimeError
+    assert torch.equal(word_table(learner), before)
