@@ -109,6 +109,9 @@ class Loop:
         )
         self.total = steps_of(job.training, len(job.rows.ids))
         self.progress = Progress()
+        for learners in job.roles.values():
+            for learner in learners:
+                learner.module.train(learner is job.student)
         self.optimizers = {role: self._optimizer(role) for role in job.algorithm.roles}
         self.curves = Curves(job.folder / "metrics.jsonl", job.on_point)
         self._resume()
@@ -123,9 +126,6 @@ class Loop:
         """
         saved = time.monotonic()
         memory.forget_peak(self.job.device)
-        for learners in self.job.roles.values():
-            for learner in learners:
-                learner.module.train(learner is self.job.student)
         for epoch, at, rows in self._remaining():
             epoch_done = at + 1 == self.order.batches_per_epoch
             save_due = time.monotonic() - saved > self.job.checkpoint_seconds

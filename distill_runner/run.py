@@ -183,27 +183,7 @@ class Runner:
     def _loop(
         self, stage: Stage, learner: Learner, teachers: TeacherSource, unfinished: Path
     ) -> loop.Finished:
-        trained = _trained_teachers(stage, teachers)
-        roles = {"student": [learner], **({"teacher": trained} if trained else {})}
-        job = loop.Job(
-            algorithm=stage.algorithm,
-            student=learner,
-            teachers=teachers,
-            roles=roles,
-            rows=self._reading.training_rows(stage, learner, teachers),
-            training=stage.training,
-            seed=stage.seed,
-            first_epoch=stage.first_epoch,
-            device=self._machine.device,
-            bf16=self._machine.bf16,
-            folder=unfinished,
-            checkpoint_seconds=self._config.runtime.checkpoint_seconds,
-            log_every=self._config.tracker.every,
-            validate=lambda _: self._validate(learner, trained),
-            on_point=self._on_point(stage),
-        )
-        with self._vocabularies_cut(stage, [learner, *trained]):
-            training = loop.Loop(job)
+        with self.loop_of(stage, learner, teachers, folder=unfinished) as training:
             done = training.progress.step
             if done:
                 self._screen.print(f"  {stage.name}: goes on after step {done}")
@@ -211,6 +191,40 @@ class Runner:
                 finished = training.run(bar)
         self._steps_before += finished.steps
         return finished
+
+    @contextmanager
+    def loop_of(
+        self, stage: Stage, learner: Learner, teachers: TeacherSource, *, folder: Path
+    ) -> Iterator[loop.Loop]:
+        """The loop of a stage at its beginning or its checkpoint, the learners ready to train.
+
+        Args:
+            stage: its teachers' stages are done.
+            learner: at its start.
+            teachers: as signals.
+            folder: of checkpoint and curves.
+        """
+        trained = _trained_teachers(stage, teachers)
+        with self._vocabularies_cut(stage, [learner, *trained]):
+            yield loop.Loop(
+                loop.Job(
+                    algorithm=stage.algorithm,
+                    student=learner,
+                    teachers=teachers,
+                    roles={"student": [learner], **({"teacher": trained} if trained else {})},
+                    rows=self._reading.training_rows(stage, learner, teachers),
+                    training=stage.training,
+                    seed=stage.seed,
+                    first_epoch=stage.first_epoch,
+                    device=self._machine.device,
+                    bf16=self._machine.bf16,
+                    folder=folder,
+                    checkpoint_seconds=self._config.runtime.checkpoint_seconds,
+                    log_every=self._config.tracker.every,
+                    validate=lambda _: self._validate(learner, trained),
+                    on_point=self._on_point(stage),
+                )
+            )
 
     @contextmanager
     def _vocabularies_cut(self, stage: Stage, learners: Sequence[Learner]) -> Iterator[None]:
