@@ -76,5 +76,5 @@ def of_models(options: Options, method: str, *, pretrained: Path, teacher: Path)
         "student=minilm_3layer",
         f"student.model='{pretrained}'",
         f"student.layers=[{layers}]",
-        *([] if method == "finetune" else ["method.baseline=never"]),
+        "method.baseline=never",
     ]

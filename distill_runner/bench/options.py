@@ -140,7 +140,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     add(
         "--output",
         metavar="FOLDER",
-        help="of the record; the store and the peers go beside it (outputs/bench/SUBCOMMAND)",
+        help="store and peers go beside it (outputs/bench/SUBCOMMAND)",
     )
     add(
         "--set",

@@ -79,10 +79,10 @@ def _report(options: Options, names: tuple[str, ...], raw: dict[str, Any]) -> Re
         columns=(
             "",
             "rows/s",
-            "ours is faster by [min, max]",
-            "tokens not padding",
+            "ours faster by [min, max]",
+            "not padding",
             "peak GB",
-            *(f"projected min, {epochs} ep." for epochs in options.epochs),
+            *(f"{epochs} epochs, min, projected" for epochs in options.epochs),
         ),
         rows=rows,
         notes=(

@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.table import Table
 
 from distill_runner.bench.options import Options
@@ -33,9 +34,9 @@ class Report:
     found: dict[str, Any] = field(default_factory=dict)  # every raw figure
 
     def table(self) -> Table:
-        table = Table(title=self.title, title_justify="left")
+        table = Table(title=self.title, title_justify="left", box=box.SIMPLE_HEAD)
         for at, column in enumerate(self.columns):
-            table.add_column(column, justify="right" if at else "left")
+            table.add_column(column, justify="right" if at else "left", no_wrap=at == 0)
         for row in self.rows:
             table.add_row(*row)
         return table

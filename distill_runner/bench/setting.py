@@ -79,7 +79,7 @@ def open_setting(options: Options, method: str, *extra: str) -> Setting:
     source = Path(path).expanduser() if path else None
     data = prepare(first.dataset, source=source, store_dir=Path(first.store.dir))
     models = _models(options, first, data)
-    cast = of_models(options, method, pretrained=models.pretrained, teacher=models.teacher)
+    cast = of_models(options, pretrained=models.pretrained, teacher=models.teacher)
     composition = composed([f"method={method}", *cast, *given], options)
     config = typed(composition)
     plan = make_plan(

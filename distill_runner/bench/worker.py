@@ -14,13 +14,15 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from distill_runner.bench.contender import Contender, Gate
 from distill_runner.bench.options import OURS, RACES, Options
 from distill_runner.bench.peers.install import provide
-from distill_runner.bench.setting import Setting, open_setting
 from distill_runner.errors import DistillError
+
+if TYPE_CHECKING:
+    from distill_runner.bench.setting import Setting
 
 
 def main() -> None:
@@ -32,6 +34,10 @@ def main() -> None:
     try:
         with tempfile.TemporaryDirectory(prefix="work-", dir=options.folder) as scratch:
             if options.command in RACES:
+                # First: transformers looks for accelerate once, when it is imported.
+                provide((name,), options.shared / "peers", options.textbrewer_path)
+                from distill_runner.bench.setting import open_setting
+
                 setting = open_setting(options, options.command)
                 contender = make_contender(name, setting, Path(scratch))
                 contender.race(gate, rounds=options.rounds, steps=options.steps)
@@ -50,8 +56,6 @@ def make_contender(name: str, setting: Setting, folder: Path) -> Contender:
         setting: what is run.
         folder: an empty one.
     """
-    options = setting.options
-    provide((name,), options.shared / "peers", options.textbrewer_path)
     family, _, style = name.rpartition("-")
     made: Any
     if name == OURS:
