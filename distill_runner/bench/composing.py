@@ -47,6 +47,7 @@ def composed(overrides: Sequence[str], options: Options) -> DictConfig:
 
 
 def of_data(options: Options, extra: Sequence[str]) -> list[str]:
+    """Overrides that choose the data, unless `extra` chooses a data set itself."""
     limit = f"dataset.max_tokens={options.max_tokens}"
     if any(override.startswith("dataset=") for override in extra):
         return [limit]
@@ -63,10 +64,12 @@ def of_data(options: Options, extra: Sequence[str]) -> list[str]:
 
 
 def without_models(overrides: Sequence[str]) -> list[str]:
+    """The overrides that say nothing of models: enough to prepare the data."""
     return [o for o in overrides if not o.startswith(("method.", "teacher", "student"))]
 
 
-def of_models(options: Options, method: str, *, pretrained: Path, teacher: Path) -> list[str]:
+def of_models(options: Options, *, pretrained: Path, teacher: Path) -> list[str]:
+    """Overrides for a teacher that is taken as it is, and a student of its bottom layers."""
     layers = ",".join(str(at) for at in range(options.student_layers))
     return [
         "teacher=minilm",

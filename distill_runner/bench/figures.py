@@ -15,12 +15,18 @@ def summary(name: str, rounds: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     Returns:
         rows and sentence tokens a second, seconds per step, the peak of a step's memory, and
         by which factor ours is faster per row: median, least and most over the rounds.
+        The processor's own seconds, for a machine that has other work, are beside them.
     """
     turns = [entry["turns"][name] for entry in rounds]
-    ratios = [
-        _seconds_per_row(entry["turns"][name]) / _seconds_per_row(entry["turns"][OURS])
-        for entry in rounds
-    ]
+
+    def ratios_of(clock: str) -> list[float]:
+        pairs = [(entry["turns"][name], entry["turns"][OURS]) for entry in rounds]
+        return [
+            (theirs[clock] / theirs["rows"]) / (mine[clock] / mine["rows"])
+            for theirs, mine in pairs
+        ]
+
+    ratios = ratios_of("seconds")
     return {
         "rows_per_second": median(turn["rows"] / turn["seconds"] for turn in turns),
         "tokens_per_second": median(turn["tokens"] / turn["seconds"] for turn in turns),
@@ -30,6 +36,7 @@ def summary(name: str, rounds: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         "ratio": median(ratios),
         "ratio_low": min(ratios),
         "ratio_high": max(ratios),
+        "cpu_ratio": median(ratios_of("cpu_seconds")),
     }
 
 
@@ -44,7 +51,3 @@ def quantile(values: Sequence[float], share: float) -> float:
     """The value below which that share of the values lies, without interpolation."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
-
-
-def _seconds_per_row(turn: Mapping[str, float]) -> float:
-    return turn["seconds"] / turn["rows"]

@@ -64,13 +64,10 @@ def _report(options: Options, names: tuple[str, ...], raw: dict[str, Any]) -> Re
         [
             name,
             f"{found['rows_per_second']:,.1f}",
-            "1"
-            if name == OURS
-            else f"{times(found['ratio'])} "
-            f"[{times(found['ratio_low'])}, {times(found['ratio_high'])}]",
+            "1" if name == OURS else _ratio(found),
             percent(raw["facts"][name]["tokens"] / raw["facts"][name]["padded"]),
             f"{found['peak_bytes'] / 1e9:.2f}",
-            *(f"{projected[name][str(epochs)] / 60:,.1f}" for epochs in options.epochs),
+            " / ".join(f"{seconds / 60:,.1f}" for seconds in projected[name].values()),
         ]
         for name, found in summary.items()
     ]
@@ -82,7 +79,7 @@ def _report(options: Options, names: tuple[str, ...], raw: dict[str, Any]) -> Re
             "ours faster by [min, max]",
             "not padding",
             "peak GB",
-            *(f"{epochs} epochs, min, projected" for epochs in options.epochs),
+            f"projected minutes, {' / '.join(map(str, options.epochs))} epochs",
         ),
         rows=rows,
         notes=(
@@ -92,3 +89,8 @@ def _report(options: Options, names: tuple[str, ...], raw: dict[str, Any]) -> Re
         ),
         found={"raw": raw, "summary": summary, "projected_seconds": projected},
     )
+
+
+def _ratio(found: dict[str, float]) -> str:
+    least, most = times(found["ratio_low"]), times(found["ratio_high"])
+    return f"{times(found['ratio'])} [{least}, {most}]"
