@@ -198,6 +198,13 @@ def test_a_chunk_costs_what_its_epoch_costs() -> None:
     assert np.mean([batch.padded for batch in chunk]) == pytest.approx(epoch, rel=0.02)
 
 
+def test_a_short_batch_is_left_out_wherever_it_stands() -> None:
+    order = [np.arange(2), np.arange(2, 6), np.arange(6, 10)]
+    chunk = chunk_of(0, order, np.full(10, 5), width=None, count=2, offset=0.5)
+    assert [batch.at for batch in chunk] == [1, 2]
+    assert [batch.padded for batch in chunk] == [20, 20]
+
+
 def test_the_warm_chunk_meets_every_shape_that_is_timed(setting: Setting, tmp_path: Path) -> None:
     warm, *timed = Product(setting, tmp_path).chunks(rounds=2, steps=2)
     assert {b.padded for b in warm} == {b.padded for chunk in timed for b in chunk}

@@ -67,7 +67,7 @@ def chunk_of(
         count: how many batches.
         offset: see `representative`.
     """
-    size = len(order[0])
+    size = max(len(rows) for rows in order)  # the short batch may stand anywhere
     full = [at for at, rows in enumerate(order) if len(rows) == size]
     padded = np.array([size * (width or int(lengths[order[at]].max())) for at in full])
     chosen = representative(padded, count, offset)
