@@ -32,6 +32,7 @@ LAYERS = (
     ("report.*",),
     ("job", "sweep"),
     ("cli",),
+    ("bench.*",),
 )  # fmt: skip
 
 

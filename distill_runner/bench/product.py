@@ -1,0 +1,123 @@
+"""distill-run itself as a contender: the loop of the product, step by step."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+import time
+from collections.abc import Hashable
+from pathlib import Path
+
+import numpy as np
+
+from distill_runner.bench.contender import Contender
+from distill_runner.bench.sampling import Batch
+from distill_runner.bench.setting import Setting
+from distill_runner.data.encoding import encode
+from distill_runner.loop import Job, Loop
+from distill_runner.models.teachers import LiveTeachers
+from distill_runner.reading import Reading
+from distill_runner.run import Outcome, Runner
+from distill_runner.screen import Screen
+from distill_runner.tracking import open_tracker
+
+
+class Product(Contender):
+    """The deployed stage of a plan, from its first step on.
+
+    Args:
+        setting: what is run.
+        folder: an empty one, for the stage's curves.
+    """
+
+    def __init__(self, setting: Setting, folder: Path) -> None:
+        self._setting = setting
+        self._reading = Reading(setting.data, Path(setting.config.store.dir))
+        self._before = self._stages_before(folder)
+        self._teacher_seconds = self._pass_of_teachers()
+        self.student = self._before.casting.learner(setting.stage)
+        self.teachers = self._before.casting.teachers(setting.stage)
+        self.loop = Loop(self._job(folder))
+        for learners in self.loop.job.roles.values():
+            for learner in learners:
+                learner.module.train(learner is self.student)
+        self.lengths = self.loop.order.lengths
+
+    def epoch(self, epoch: int) -> list[np.ndarray]:
+        return self.loop.order.epoch(self.loop.job.first_epoch + epoch)
+
+    def shape(self, batch: Batch) -> Hashable:
+        # The quiz of a step has shapes of its own.
+        quiz = self.loop.job.algorithm.needs.quiz
+        return (batch.epoch, batch.at) if quiz else batch.padded
+
+    def step(self, batches: list[Batch]) -> None:
+        loop = self.loop
+        for batch in batches:
+            loop.step(batch.epoch, batch.at, batch.rows)
+            if loop.progress.step % loop.job.log_every == 0:
+                loop.curves.write(loop.progress.step)
+        if loop.curves.pending:
+            loop.curves.write(loop.progress.step)
+
+    def once(self) -> tuple[float, float]:
+        with tempfile.TemporaryDirectory() as empty:
+            began = time.perf_counter()
+            for split in self._setting.stage.rows:
+                encode(
+                    self._setting.data.splits[split],
+                    self.student.encoder,
+                    fingerprint=split,
+                    store=Path(empty),
+                )
+            return time.perf_counter() - began, self._teacher_seconds
+
+    def _stages_before(self, folder: Path) -> Outcome:
+        """Run all stages but the raced one; the teachers are taken as they are, untrained."""
+        setting = self._setting
+        return Runner(
+            setting.config,
+            dataclasses.replace(setting.plan, stages=setting.plan.stages[:-1]),
+            setting.data,
+            machine=setting.machine,
+            screen=Screen(),
+            tracker=open_tracker(setting.config.tracker, folder=folder, card=None),  # type: ignore[arg-type]
+        ).run()
+
+    def _pass_of_teachers(self) -> float:
+        """Seconds of every frozen teacher's pass over the rows; the signals are kept."""
+        stage, casting = self._setting.stage, self._before.casting
+        if stage.algorithm.needs.teachers != "frozen":
+            return 0.0
+        seconds = 0.0
+        for name in stage.teachers:
+            teacher = casting.trained(name)
+            for split in stage.rows:
+                self._reading.split(split, teacher)  # tokenised before the clock starts
+                began = time.perf_counter()
+                logits = casting.predict(teacher, split)
+                seconds += time.perf_counter() - began
+                casting.keep_signals(self._before.artifacts[name], split, logits)
+        return seconds
+
+    def _job(self, folder: Path) -> Job:
+        config, stage = self._setting.config, self._setting.stage
+        live = self.teachers.learners if isinstance(self.teachers, LiveTeachers) else ()
+        trained = [live[at] for at in stage.algorithm.trained_teachers(len(live))]
+        return Job(
+            algorithm=stage.algorithm,
+            student=self.student,
+            teachers=self.teachers,
+            roles={"student": [self.student], **({"teacher": trained} if trained else {})},
+            rows=self._reading.training_rows(stage, self.student, self.teachers),
+            training=stage.training,
+            seed=stage.seed,
+            first_epoch=stage.first_epoch,
+            device=self._setting.machine.device,
+            bf16=self._setting.machine.bf16,
+            folder=folder,
+            checkpoint_seconds=config.runtime.checkpoint_seconds,
+            log_every=config.tracker.every,
+            validate=lambda _: {},
+            on_point=lambda _, __: None,
+        )

@@ -1,0 +1,83 @@
+"""A few batches that stand for a whole epoch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from distill_runner.errors import Refused
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step's rows, and where in the contender's own order they stand."""
+
+    epoch: int
+    at: int  # within the epoch
+    rows: np.ndarray
+    tokens: int  # of the sentences
+    padded: int  # as the model reads them
+
+
+def representative(costs: np.ndarray, count: int, offset: float) -> np.ndarray:
+    """Positions of `count` entries that spread evenly over the sorted costs.
+
+    The costs are cut into `count` bins of equal size, and from each bin comes the entry at
+    share `offset` of it; so over rounds with other offsets every part of a bin has its turn.
+
+    Args:
+        costs: of each batch of an epoch, such as its padded tokens.
+        count: how many to take.
+        offset: 0..1, 1 excluded.
+
+    Returns:
+        [count], ascending: the order in which an epoch would meet them.
+
+    Raises:
+        Refused: an epoch has fewer.
+    """
+    if count > len(costs):
+        raise Refused(
+            "An epoch has fewer full batches than a chunk is to have.",
+            key="--steps",
+            value=count,
+            rule=f"at most {len(costs)}, or more --rows",
+        )
+    at = np.floor((np.arange(count) + offset) / count * len(costs)).astype(int)
+    return np.sort(np.argsort(costs, kind="stable")[at])
+
+
+def chunk_of(
+    epoch: int,
+    order: list[np.ndarray],
+    lengths: np.ndarray,
+    *,
+    width: int | None,
+    count: int,
+    offset: float,
+) -> list[Batch]:
+    """`count` batches that stand for this epoch; a short last batch is left out.
+
+    Args:
+        epoch: the epoch's number.
+        order: the rows of each of its batches.
+        lengths: tokens of each row.
+        width: what every row is padded to; None pads to a batch's longest row.
+        count: how many batches.
+        offset: see `representative`.
+    """
+    size = max(len(rows) for rows in order)  # the short batch may stand anywhere
+    full = [at for at, rows in enumerate(order) if len(rows) == size]
+    padded = np.array([size * (width or int(lengths[order[at]].max())) for at in full])
+    chosen = representative(padded, count, offset)
+    return [
+        Batch(
+            epoch,
+            full[at],
+            order[full[at]],
+            int(lengths[order[full[at]]].sum()),
+            int(padded[at]),
+        )
+        for at in chosen
+    ]
