@@ -125,7 +125,7 @@ def _instrument(product: Product, clock: Stopwatch) -> None:
         (product.teachers, "signals", "data"),
         (product.student, "logits", "forward"),
         (torch.autograd, "backward", "backward"),
-        (optim, "clip", "optimiser"),
+        (optim, "step", "optimiser"),
         *((optimizer, "step", "optimiser") for optimizer in optimizers),
         *((optimizer, "zero_grad", "optimiser") for optimizer in optimizers),
     ):

@@ -154,6 +154,8 @@ class _Ours(_Predictor):
             max_tokens=setting.options.max_tokens,
             key="--model",
         )
+        if setting.config.runtime.first_token_only:
+            self._learner.read_first_token_only()
         reading = Reading(setting.data, Path(setting.config.store.dir))
         self._view = reading.split("train", self._learner)
         self.lengths = self._view.lengths

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import dataclasses
 import tempfile
 import time
 from collections.abc import Hashable
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +16,8 @@ from distill_runner.bench.contender import Contender
 from distill_runner.bench.sampling import Batch
 from distill_runner.bench.setting import Setting
 from distill_runner.data.encoding import encode
-from distill_runner.loop import Job, Loop
-from distill_runner.models.teachers import LiveTeachers
 from distill_runner.reading import Reading
-from distill_runner.run import Outcome, Runner
+from distill_runner.run import Runner
 from distill_runner.screen import Screen
 from distill_runner.tracking import open_tracker
 
@@ -33,14 +33,15 @@ class Product(Contender):
     def __init__(self, setting: Setting, folder: Path) -> None:
         self._setting = setting
         self._reading = Reading(setting.data, Path(setting.config.store.dir))
-        self._before = self._stages_before(folder)
+        self._runner = self._runner_of_stages_before(folder)
+        self._before = self._runner.run()
         self._teacher_seconds = self._pass_of_teachers()
         self.student = self._before.casting.learner(setting.stage)
         self.teachers = self._before.casting.teachers(setting.stage)
-        self.loop = Loop(self._job(folder))
-        for learners in self.loop.job.roles.values():
-            for learner in learners:
-                learner.module.train(learner is self.student)
+        opened = self._runner.loop_of(setting.stage, self.student, self.teachers, folder=folder)
+        within = ExitStack()
+        self.loop = within.enter_context(opened)
+        atexit.register(within.close)  # what the loop was opened with lasts as long as the process
         self.lengths = self.loop.order.lengths
 
     def epoch(self, epoch: int) -> list[np.ndarray]:
@@ -72,8 +73,8 @@ class Product(Contender):
                 )
             return time.perf_counter() - began, self._teacher_seconds
 
-    def _stages_before(self, folder: Path) -> Outcome:
-        """Run all stages but the raced one; the teachers are taken as they are, untrained."""
+    def _runner_of_stages_before(self, folder: Path) -> Runner:
+        """Of all stages but the raced one; the teachers are taken as they are, untrained."""
         setting = self._setting
         return Runner(
             setting.config,
@@ -82,7 +83,7 @@ class Product(Contender):
             machine=setting.machine,
             screen=Screen(),
             tracker=open_tracker(setting.config.tracker, folder=folder, card=None),  # type: ignore[arg-type]
-        ).run()
+        )
 
     def _pass_of_teachers(self) -> float:
         """Seconds of every frozen teacher's pass over the rows; the signals are kept."""
@@ -99,25 +100,3 @@ class Product(Contender):
                 seconds += time.perf_counter() - began
                 casting.keep_signals(self._before.artifacts[name], split, logits)
         return seconds
-
-    def _job(self, folder: Path) -> Job:
-        config, stage = self._setting.config, self._setting.stage
-        live = self.teachers.learners if isinstance(self.teachers, LiveTeachers) else ()
-        trained = [live[at] for at in stage.algorithm.trained_teachers(len(live))]
-        return Job(
-            algorithm=stage.algorithm,
-            student=self.student,
-            teachers=self.teachers,
-            roles={"student": [self.student], **({"teacher": trained} if trained else {})},
-            rows=self._reading.training_rows(stage, self.student, self.teachers),
-            training=stage.training,
-            seed=stage.seed,
-            first_epoch=stage.first_epoch,
-            device=self._setting.machine.device,
-            bf16=self._setting.machine.bf16,
-            folder=folder,
-            checkpoint_seconds=config.runtime.checkpoint_seconds,
-            log_every=config.tracker.every,
-            validate=lambda _: {},
-            on_point=lambda _, __: None,
-        )
