@@ -15,6 +15,12 @@ _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
 _LARGEST_BLOCKS = (1 << 30, 1 << 25)  # bytes; an older glibc takes no more than the second
 
 
+def give_back_freed_memory() -> None:
+    """Let glibc return what it keeps, once; other C libraries are left alone."""
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def keep_freed_memory() -> bool:
     """Tell glibc to keep freed blocks; returns whether it will. Other C libraries are left alone.
 

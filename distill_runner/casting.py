@@ -162,7 +162,7 @@ class Casting:
         if stage.layers_from is not None:
             return self.from_classifier(self._plan.stage(stage.layers_from))
         spec = stage.learner
-        return (
+        return spec.taken or (
             spec.built is None
             and spec.start is Start.pretrained
             and is_classifier(self._folder_of(stage))

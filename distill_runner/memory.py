@@ -10,6 +10,8 @@ from pathlib import Path
 
 import torch
 
+from distill_runner.allocator import give_back_freed_memory
+
 _SELF = Path("/proc/self")
 
 
@@ -18,6 +20,7 @@ def forget_peak(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return
+    give_back_freed_memory()  # what an earlier stretch freed is none of this one's
     with suppress(OSError):
         (_SELF / "clear_refs").write_text("5", encoding="ascii")  # see proc_pid_clear_refs(5)
 

@@ -69,6 +69,7 @@ def options(tiny: Path) -> Options:
         steps=1,
         max_tokens=64,
         output=str(output),
+        cache=str(tiny.parent / "cache"),
         overrides=("method.soft_loss=soft_ce",),  # TextBrewer's, with T²
     )
 
@@ -265,8 +266,11 @@ def test_a_race_leaves_a_record_and_a_table(tiny: Path, tmp_path: Path) -> None:
     asked = ["metadistil", "--against", "double-backward-dynamic", "--model", str(tiny)]
     sizes = ["--student-layers", "1", "--rows", "64", "--rounds", "1", "--steps", "1"]
     output = tmp_path / "metadistil"
-    done = bench(*asked, *sizes, "--max-tokens", "64", "--output", str(output))
+    folders = ["--output", str(output), "--cache", str(tmp_path)]
+    done = bench(*asked, *sizes, *folders, "--max-tokens", "64")
     assert done.returncode == 0, done.stderr
+    written = (output / "record.json").read_text() + (output / "README.md").read_text()
+    assert str(tmp_path) not in written  # no folder of this machine
     record = json.loads((output / "record.json").read_text())
     (only,) = record["raw"]["rounds"]
     assert set(only["turns"]) == set(only["order"]) == {"ours", "double-backward-dynamic"}

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from distill_runner import memory
+from distill_runner.allocator import keep_freed_memory
 
 CPU = torch.device("cpu")
 LARGE = 200 << 20
@@ -29,8 +30,13 @@ def test_the_peak_holds_what_was_taken_and_given_back() -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the system keeps no mark")
-def test_a_new_stretch_of_work_forgets_the_peak_before() -> None:
-    take_and_return(LARGE)
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_new_stretch_of_work_forgets_the_peak_before(kept: bool) -> None:
+    if kept:
+        keep_freed_memory()
+        torch.ones(LARGE // 4).sum()
+    else:
+        take_and_return(LARGE)
     before = memory.peak(CPU)
     memory.forget_peak(CPU)
     assert memory.peak(CPU) < before - LARGE // 2

@@ -39,10 +39,7 @@ def run(options: Options, say: Callable[[str], None]) -> Report:
     for method, found in raw.items():
         best = max(found["matmul_flops_per_second"].values())
         whole = median(turn["seconds"] for turn in found["rounds"])
-        shares = [
-            median(turn[name] / turn["seconds"] for turn in found["rounds"])
-            for name in ("weights_flops", "needed_flops")
-        ]
+        needed = median(turn["needed_flops"] / turn["seconds"] for turn in found["rounds"])
         pieces = [median(turn["pieces"][p] for turn in found["rounds"]) for p in _PIECES]
         rows.append(
             [
@@ -51,7 +48,7 @@ def run(options: Options, say: Callable[[str], None]) -> Report:
                 *(percent(piece / whole) for piece in pieces),
                 percent(max(0.0, 1 - sum(pieces) / whole)),
                 f"{best / 1e9:.0f}",
-                *(percent(share / best) for share in shares),
+                percent(needed / best),
             ]
         )
     return Report(
@@ -62,16 +59,15 @@ def run(options: Options, say: Callable[[str], None]) -> Report:
             *_PIECES,
             "the rest",
             "matmul GFLOP/s",
-            "useful",
             "needed",
         ),
         rows=rows,
         notes=(
-            "Useful: arithmetic with the weights outside the embeddings, on unpadded tokens, a "
+            "Needed: arithmetic with the weights outside the embeddings, on unpadded tokens, a "
             "backward counting two forwards, as a share of the best matrix product that the same "
-            "process reached. Needed: the last layer's queries, output and feed-forward, "
-            "the pooler and the head count for the first token alone. Attention's own products "
-            "and the embedding table are left out of both.",
+            "process reached; of the last layer only keys and values count for every token, the "
+            "rest, the pooler and the head for the first token alone. Attention's own products "
+            "and the embedding table are left out.",
         ),
         found={"raw": raw},
     )
@@ -136,10 +132,7 @@ def _flops(student: Learner, batches: list[Batch]) -> dict[str, float]:
     tokens = sum(batch.tokens for batch in batches)
     rows = sum(len(batch.rows) for batch in batches)
     everywhere, once = weights_by_use(student)
-    return {
-        "weights_flops": 6.0 * tokens * (everywhere + once),
-        "needed_flops": 6.0 * (tokens * everywhere + rows * once),
-    }
+    return {"needed_flops": 6.0 * (tokens * everywhere + rows * once)}
 
 
 def weights_by_use(student: Learner) -> tuple[int, int]:

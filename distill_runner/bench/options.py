@@ -45,6 +45,7 @@ class Options:
     max_tokens: int = 128  # what the padded contenders pad to, and everyone's limit
     epochs: tuple[int, ...] = (1, 3, 15)  # of the projections
     output: str = ""
+    cache: str = "outputs/bench"  # store and peers, for all calls
     against: tuple[str, ...] = ()
     textbrewer_path: str | None = None
     overrides: tuple[str, ...] = ()  # of our configuration, from --set
@@ -58,8 +59,8 @@ class Options:
 
     @property
     def shared(self) -> Path:
-        """The store and the peers, shared by all calls that write beside each other."""
-        return self.folder.parent
+        """Holds the store and the peers, whatever is measured."""
+        return Path(self.cache)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -88,6 +89,7 @@ def parse(argv: Sequence[str]) -> Options:
     }
     command = values["command"]
     values["output"] = str(Path(values.get("output", f"outputs/bench/{command}")).absolute())
+    values["cache"] = str(Path(values.get("cache", Options.cache)).absolute())
     for name in ("model", "data", "textbrewer_path"):
         if name in values:
             values[name] = str(Path(values[name]).expanduser().absolute())
@@ -140,8 +142,9 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     add(
         "--output",
         metavar="FOLDER",
-        help="store and peers go beside it (outputs/bench/SUBCOMMAND)",
+        help="of the record (outputs/bench/SUBCOMMAND)",
     )
+    add("--cache", metavar="FOLDER", help="of the store and the peers (outputs/bench)")
     add(
         "--set",
         dest="overrides",

@@ -52,11 +52,11 @@ def write(report: Report, options: Options, argv: Sequence[str]) -> None:
     facts = {
         "title": report.title,
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": ["python", "-m", "distill_runner.bench", *argv],
+        "command": ["python", "-m", "distill_runner.bench", *portable(argv)],
         "commit": _commit(),
         "machine": machine(),
         "versions": _versions(),
-        "settings": asdict(options),
+        "settings": {name: _portable(value) for name, value in asdict(options).items()},
         **report.found,
         "table": {"columns": report.columns, "rows": report.rows},
     }
@@ -69,9 +69,20 @@ def write(report: Report, options: Options, argv: Sequence[str]) -> None:
         report.markdown(),
         *(f"{note}\n" for note in report.notes),
         f"{where}; {', '.join(options.precision)}. Every figure of every round: record.json.\n",
-        f"```bash\nscripts/bench {' '.join(argv)}\n```\n",
+        f"```bash\nscripts/bench {' '.join(portable(argv))}\n```\n",
     ]
     (options.folder / "README.md").write_text("\n".join(text), encoding="utf-8")
+
+
+def portable(given: Sequence[str]) -> list[str]:
+    """What was typed, without the folders of one machine: only their last part."""
+    return [str(_portable(value)) for value in given]
+
+
+def _portable(value: object) -> object:
+    if isinstance(value, str) and value.startswith(("/", "~", "./", "../")):
+        return Path(value).name
+    return value
 
 
 def machine() -> dict[str, Any]:

@@ -39,7 +39,7 @@ def run(options: Options, say: Callable[[str], None]) -> Report:
         title="Wall seconds of the whole command, files in the disk's cache",
         columns=("", "median", "least", "most"),
         rows=rows,
-        found={"raw": rounds, "commands": {k: list(v[0]) for k, v in commands.items()}},
+        found={"raw": rounds, "commands": {k: _without_places(v[0]) for k, v in commands.items()}},
     )
 
 
@@ -53,6 +53,10 @@ def _commands(folder: Path, options: Options) -> dict[str, tuple[tuple[str, ...]
         "dry_run=true": ((*small, "dry_run=true"), 0),
         "a finished result": (small, 0),
     }
+
+
+def _without_places(arguments: tuple[str, ...]) -> list[str]:
+    return [item for item in arguments if not item.startswith(("output_dir=", "store.dir="))]
 
 
 def _seconds(arguments: tuple[str, ...], status: int) -> float:

@@ -115,6 +115,14 @@ def _names_of(settings: schema.Dataset, distinct: set[Label]) -> list[str]:
     if numbers != distinct:
         words = sorted(str(label) for label in distinct - numbers)
         raise _bad_label(settings, f"Some labels are numbers, some names ({words[0]!r}).")
+    if {_HIDDEN, 0} <= numbers:
+        raise Refused(
+            "Some labels are -1: kept back, or a class?",
+            key="dataset.label_names",
+            value=None,
+            rule="-1 beside 0 usually marks a row without a label",
+            way_out=f"drop those rows, or dataset.label_names={sorted(numbers)[:20]} if it is one",
+        )
     largest = max(map(abs, numbers))
     # A column of years or identifiers is not a column of classes.
     if largest >= 10 * max(len(numbers), 10):

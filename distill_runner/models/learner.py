@@ -40,7 +40,6 @@ class Learner:
         self._weights: Mapping[str, Tensor] | None = None
         self._forward: Callable[..., Any] = self.module
         self._last_layer: LastLayer | None = None
-        self._places: Tensor | None = None
 
     def compile(self) -> None:
         """Run the plain forward through torch.compile from now on."""
@@ -66,8 +65,6 @@ class Learner:
 
     def logits(self, inputs: Inputs) -> Tensor:
         """[batch, classes], in float32 at least, whatever precision the module ran in."""
-        if self._places is not None:
-            inputs = {**inputs, "input_ids": self._places[inputs["input_ids"]]}
         with self._last_layer.narrowed() if self._last_layer else nullcontext():
             if self._weights is None:
                 output = self._forward(**inputs)
@@ -86,15 +83,6 @@ class Learner:
             yield
         finally:
             self._weights = before
-
-    @contextmanager
-    def renumbering(self, places: Tensor) -> Iterator[None]:
-        """Look token id i up in row `places[i]` of the word table; -1 is no row."""
-        self._places = places
-        try:
-            yield
-        finally:
-            self._places = None
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:

@@ -26,49 +26,53 @@ _WORTH = 0.2
 def cut_to(learner: Learner, ids: np.ndarray) -> Iterator[None]:
     """Inside, the learner has the words `ids` alone, under the same ids; afterwards all again.
 
-    Nothing changes for a model whose word table is also its output layer, or small.
+    Nothing changes for a model whose word table serves another part too, or is small.
 
     Args:
         learner: its logits raise an IndexError for a token outside `ids`.
         ids: every token id that it will read. [ids], any order.
     """
     table = _word_table(learner)
-    kept = _kept(table, ids) if table is not None else None
+    kept = None if table is None else _kept(table, ids)
     if table is None or kept is None:
         yield
         return
-    full = table.weight.detach()
-    rows = torch.cat([full[kept], full.new_ones(1, full.shape[1])])
+    full, padding = table.weight.detach(), table.padding_idx
     places = torch.full((len(full),), -1, dtype=torch.long, device=full.device)
     places[kept] = torch.arange(len(kept), device=full.device)
-    _set(table, rows)
+    # Where the table is looked up and nowhere else: the model compares ids with that of padding.
+    renumbered = table.register_forward_pre_hook(lambda _, inputs: (places[inputs[0]],))
+    rows = torch.cat([full[kept], full.new_ones(1, full.shape[1])])
+    _set(table, rows, padding=None if padding is None else int(places[padding]))
     try:
-        with learner.renumbering(places):
-            yield
+        yield
     finally:
+        renumbered.remove()
         trained = table.weight.detach()
         restored = full * trained[-1]
         restored[kept] = trained[:-1]
-        _set(table, restored)
+        _set(table, restored, padding=padding)
 
 
 def _word_table(learner: Learner) -> nn.Embedding | None:
     module: Any = learner.module
     table = module.get_input_embeddings()
-    plain = type(table) is nn.Embedding and table.weight.requires_grad
-    return table if plain and module.get_output_embeddings() is None else None
+    if type(table) is not nn.Embedding or not table.weight.requires_grad:
+        return None
+    named = module.named_parameters(remove_duplicate=False)
+    return table if sum(weight is table.weight for _, weight in named) == 1 else None
 
 
 def _kept(table: nn.Embedding, ids: np.ndarray) -> Tensor | None:
     """The ids that stay, in order; None where too few would go."""
-    # RoBERTa counts positions by comparing with the padding id: that one keeps its number.
-    low = np.arange((table.padding_idx or 0) + 1)
-    kept = np.union1d(low, ids)
+    padding = [] if table.padding_idx is None else [table.padding_idx]
+    kept = np.union1d(padding, ids).astype(np.int64)
     if len(kept) > (1 - _WORTH) * table.num_embeddings:
         return None
     return torch.from_numpy(kept).to(table.weight.device)
 
 
-def _set(table: nn.Embedding, rows: Tensor) -> None:
+def _set(table: nn.Embedding, rows: Tensor, *, padding: int | None) -> None:
     table.weight = nn.Parameter(rows)
     table.num_embeddings = len(rows)
+    table.padding_idx = padding

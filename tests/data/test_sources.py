@@ -143,6 +143,18 @@ def test_labels_of_minus_one_and_one_are_two_classes(tmp_path: Path) -> None:
     assert source.files["train"].labels == [1, 0]
 
 
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_minus_one_beside_zero_is_asked_about(tmp_path: Path, kind: str) -> None:
+    path, labels = tmp_path / f"a.{kind}", [0, 1, -1, 1]
+    if kind == "csv":
+        write_table(path, [(f"text {n}", str(label)) for n, label in enumerate(labels)])
+    else:
+        write_parquet(path, text=["a", "b", "c", "d"], label=labels)
+    assert refusal(path).key == "dataset.label_names"
+    named = read_path(path, label_names=["-1", "0", "1"])
+    assert named.files["train"].labels == [1, 2, 0, 2]
+
+
 def test_class_names_stored_in_a_file_are_used_and_matched_by_name(tmp_path: Path) -> None:
     import datasets
 

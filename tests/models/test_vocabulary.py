@@ -89,6 +89,36 @@ def test_a_table_that_does_not_train_stays_whole(new_learner: NewLearner) -> Non
         assert len(word_table(learner)) == rows
 
 
+def gpt2() -> Learner:
+    """It finds its last token by comparing ids with that of padding."""
+    from transformers import GPT2Config, GPT2ForSequenceClassification
+
+    torch.manual_seed(1)
+    config = GPT2Config(
+        vocab_size=60, n_positions=16, n_embd=16, n_layer=1, n_head=2, pad_token_id=50,
+        bos_token_id=None, eos_token_id=None, resid_pdrop=0, embd_pdrop=0, attn_pdrop=0,
+    )  # fmt: skip
+    return Learner("gpt2", GPT2ForSequenceClassification(config), None)  # type: ignore[arg-type]
+
+
+def test_a_model_that_looks_at_the_ids_themselves_sees_the_true_ones() -> None:
+    learner, ids = gpt2(), torch.tensor([[3, 9, 21, 50, 50], [7, 3, 9, 9, 21]])
+    inputs = {"input_ids": ids, "attention_mask": (ids != 50).long()}
+    expected = learner.logits(inputs)
+    with cut_to(learner, np.unique(ids.numpy())):
+        assert len(word_table(learner)) < 60
+        torch.testing.assert_close(learner.logits(inputs), expected)
+
+
+def test_a_table_that_serves_another_part_too_stays_whole() -> None:
+    learner = gpt2()
+    table = learner.module.get_input_embeddings()  # type: ignore[operator]
+    learner.module.output = torch.nn.Linear(16, 60, bias=False)
+    learner.module.output.weight = table.weight
+    with cut_to(learner, np.array([3, 9])):
+        assert len(word_table(learner)) == 60
+
+
 def test_a_failed_stage_leaves_the_table_whole(new_learner: NewLearner) -> None:
     learner = new_learner()
     before = word_table(learner).clone()

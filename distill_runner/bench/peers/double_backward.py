@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any
 
 import torch
@@ -35,6 +36,10 @@ class DoubleBackward(Peer):
         self._teacher_optimizer = self.optimizer(
             self._teacher, self.algorithm.teacher_learning_rate
         )
+
+    def shape(self, batch: Batch) -> Hashable:
+        # The quiz of a step has shapes of its own.
+        return batch.epoch, batch.at
 
     def step(self, batches: list[Batch]) -> None:
         size, seed = self.algorithm.quiz_batch, self.setting.config.seed

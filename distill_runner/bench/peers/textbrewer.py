@@ -45,7 +45,7 @@ class TextBrewer(Peer):
             batch_sampler=[batch.rows.tolist() for batch in batches],
             collate_fn=self.texts.batch,
         )
-        with self.distiller, self.autocast():
+        with self.distiller:
             self.distiller.train(
                 self._optimizer,
                 loader,
@@ -61,11 +61,18 @@ class TextBrewer(Peer):
     def _distiller(self, folder: Path) -> Any:
         textbrewer = _textbrewer()
 
+        autocast = self.autocast
+
         class Distiller(textbrewer.GeneralDistiller):  # type: ignore[misc, name-defined]
             """Saves nothing: an epoch does once what a chunk would do each time."""
 
             def save_and_callback(self, *_: object) -> None:
                 pass
+
+            def train_on_batch(self, *given: Any) -> Any:
+                # One for each step: inside a longer one the casts of old weights are reused.
+                with autocast():
+                    return super().train_on_batch(*given)
 
         def adaptor(_: object, outputs: Any) -> dict[str, Any]:
             return {"logits": outputs.logits, "losses": outputs.loss}
