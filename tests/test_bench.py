@@ -276,6 +276,7 @@ def test_a_race_leaves_a_record_and_a_table(tiny: Path, tmp_path: Path) -> None:
     assert set(only["turns"]) == set(only["order"]) == {"ours", "double-backward-dynamic"}
     assert all(turn["rows"] == 32 for turn in only["turns"].values())
     assert record["summary"]["ours"]["ratio"] == 1
+    assert not [path for path in output.iterdir() if path.is_dir()]  # no scratch is left
     assert "| double-backward-dynamic |" in (output / "README.md").read_text()
 
 

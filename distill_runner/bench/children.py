@@ -13,6 +13,7 @@ from typing import Any
 from distill_runner.bench.options import Options
 from distill_runner.errors import DistillError, Refused
 
+_END_SECONDS = 10.0
 _LOG_LINES = 8
 
 
@@ -63,8 +64,12 @@ class Child:
         assert self._process.stdout is not None
         with suppress(BrokenPipeError):  # it died with a question unread
             self._process.stdin.close()
-        self._process.terminate()
-        self._process.wait()
+        try:
+            # No more questions: it ends by itself, and takes its scratch folder with it.
+            self._process.wait(timeout=_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.terminate()
+            self._process.wait()
         self._process.stdout.close()
         self._log.close()
 
