@@ -38,8 +38,8 @@ class DoubleBackward(Peer):
         )
 
     def shape(self, batch: Batch) -> Hashable:
-        # The quiz of a step has shapes of its own.
-        return batch.epoch, batch.at
+        # Padded to its longest row, the quiz of a step has a shape of its own.
+        return batch.padded if self.width else (batch.epoch, batch.at)
 
     def step(self, batches: list[Batch]) -> None:
         size, seed = self.algorithm.quiz_batch, self.setting.config.seed
