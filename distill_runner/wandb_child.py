@@ -44,7 +44,7 @@ def main() -> None:
     status = 0
     try:
         _serve(sys.stdin, reply)
-    except Exception:
+    except Exception:  # whatever it was: told in the run's log, and the training goes on
         traceback.print_exc()
         status = 1
         _end_process_after(LINGER_SECONDS)
