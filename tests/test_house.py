@@ -73,9 +73,7 @@ def test_a_module_imports_only_from_its_layer_or_below(module: str) -> None:
         assert layer_of(imported) <= layer_of(module), f"{module} imports {imported}"
 
 
-@pytest.mark.parametrize(
-    "module", ["loop", "run", "plan", "planning", "job", "cli", "casting", "reading"]
-)
+@pytest.mark.parametrize("module", MACHINERY)
 def test_the_machinery_imports_no_concrete_method(module: str) -> None:
     methods = [
         name
