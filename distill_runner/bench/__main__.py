@@ -51,8 +51,9 @@ def _check_overrides(options: Options) -> None:
     """Refuse a mistyped --set before any process starts."""
     from distill_runner.bench.composing import composed
 
-    method = options.command if options.command in RACES else "kd"
-    composed([f"method={method}", *options.overrides], options)
+    method = options.command if options.command in RACES else options.method
+    for asked in (options.lever, options.reference):
+        composed([f"method={method}", *options.overrides, *asked], options)
 
 
 def _leave(error: DistillError) -> None:

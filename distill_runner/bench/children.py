@@ -31,7 +31,7 @@ class Child:
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,
-            env=_environment(options.threads),
+            env=environment(options.threads),
         )
 
     def ask(self) -> None:
@@ -96,7 +96,8 @@ def task(name: str, options: Options, **arguments: Any) -> dict[str, Any]:
         return worker.answer()
 
 
-def _environment(threads: int) -> dict[str, str]:
+def environment(threads: int) -> dict[str, str]:
+    """For a process that computes on so many threads and no more."""
     # Tokenizers and BLAS would otherwise take every core, whatever torch is told.
     number = str(threads)
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS")

@@ -24,6 +24,7 @@ _TASKS = {
     "efficiency": "useful arithmetic as a share of what the processor can do, and where time goes",
     "scale": "rows from 1k to 1M, sequences from 16 to 512 tokens, 1 to 10 teachers",
     "startup": "seconds until help, a typo, a dry run and a finished result answer",
+    "pairs": "accuracy of whole runs with a lever and without, seed by seed",
 }
 
 
@@ -52,6 +53,11 @@ class Options:
     sizes: tuple[int, ...] = ()
     lengths: tuple[int, ...] = ()
     teachers: tuple[int, ...] = ()
+    method: str = "kd"
+    lever: tuple[str, ...] = ()  # overrides of one side of a pair
+    reference: tuple[str, ...] = ()  # of the other
+    seeds: tuple[int, ...] = ()
+    test_rows: int = 0
 
     @property
     def folder(self) -> Path:
@@ -122,7 +128,20 @@ def _parser() -> argparse.ArgumentParser:
             )
             task.add_argument("--lengths", nargs="*", type=int, default=[16, 32, 64, 128, 256, 512])
             task.add_argument("--teachers", nargs="*", type=int, default=[1, 2, 5, 10])
+        elif name == "pairs":
+            _add_pairs(task)
     return parser
+
+
+def _add_pairs(task: argparse.ArgumentParser) -> None:
+    add = task.add_argument
+    add("--method", metavar="NAME", help="an option of the group method (kd)")
+    for side in ("lever", "reference"):
+        text = f"what only the {side}'s side has; may be repeated"
+        add(f"--{side}", action="append", default=[], metavar="KEY=VALUE", help=text)
+    add("--seeds", nargs="+", type=int, default=[1, 2, 3, 4, 5], help="(1 2 3 4 5)")
+    add("--test-rows", type=int, default=48000, metavar="N", help="scored on (48000)")
+    task.set_defaults(rows=10000)
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
@@ -158,6 +177,9 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
 def _check(options: Options) -> None:
     for name in ("student_layers", "rows", "rounds", "steps", "threads", "max_tokens"):
         _require(name, getattr(options, name), getattr(options, name) > 0, "1 or more")
+    if options.command == "pairs":
+        differ = set(options.lever) != set(options.reference)
+        _require("lever", " ".join(options.lever) or None, differ, "other than --reference")
     if options.command != "predict":
         one = len(options.precision) == 1
         _require(
