@@ -16,6 +16,7 @@ from distill_runner.machine import Machine
 from distill_runner.models import loading
 from distill_runner.models import signals as kept
 from distill_runner.models.build import build
+from distill_runner.models.dropout import draw_cheaply
 from distill_runner.models.layers import check_layers
 from distill_runner.models.learner import Learner
 from distill_runner.models.teachers import CachedTeachers, LiveTeachers, NoTeachers, TeacherSource
@@ -240,8 +241,11 @@ class Casting:
 
     def _ready(self, learner: Learner) -> Learner:
         learner.module.to(self._machine.device)
-        if self._config.runtime.first_token_only:
+        runtime = self._config.runtime
+        if runtime.cheap_dropout and self._machine.device.type == "cpu" and not runtime.compile:
+            draw_cheaply(learner.module)
+        if runtime.first_token_only:
             learner.read_first_token_only()
-        if self._config.runtime.compile:
+        if runtime.compile:
             learner.compile()
         return learner

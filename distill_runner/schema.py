@@ -201,6 +201,7 @@ class Runtime:
     compile: bool = False  # torch.compile
     first_token_only: bool = True  # the last layer, where the head reads no other token
     cut_vocabulary: bool = True  # train the words that a stage reads, decay the others at its end
+    cheap_dropout: bool = True  # on a CPU: masks of 16 bits a number
     keep_freed_memory: bool = True  # glibc returns none to the system between steps
     checkpoint_seconds: float = 300.0  # between two checkpoints inside a stage
 

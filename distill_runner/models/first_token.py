@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
-from torch.nn.functional import scaled_dot_product_attention
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+from distill_runner.models.dropout import ATTENTION
 from distill_runner.models.layers import layers_of
 
 Forward = Callable[..., Tensor]  # (hidden [batch, tokens, width], mask) -> [batch, 1, width]
@@ -35,7 +36,7 @@ class LastLayer:
         config = module.config
         plain = (
             type(module).__module__.startswith("transformers.")
-            and config._attn_implementation == "sdpa"
+            and config._attn_implementation in ("sdpa", ATTENTION)
             and not getattr(config, "is_decoder", False)
             and not getattr(config, "chunk_size_feed_forward", 0)
         )
@@ -93,15 +94,17 @@ def _attend(
         projected.view(*projected.shape[:2], -1, attention.attention_head_size).transpose(1, 2)
         for projected in (query, key, value)
     )
-    context = scaled_dot_product_attention(
+    attend = ALL_ATTENTION_FUNCTIONS[attention.config._attn_implementation]
+    context: Tensor = attend(
+        attention,
         queries,
         keys,
         values,
-        attn_mask=None if mask is None else mask[:, :, :1],
-        dropout_p=attention.dropout.p if attention.training else 0.0,
-        scale=attention.scaling,
-    )
-    return context.transpose(1, 2).flatten(-2)
+        None if mask is None else mask[:, :, :1],
+        dropout=attention.dropout.p if attention.training else 0.0,
+        scaling=attention.scaling,
+    )[0]
+    return context.flatten(-2)
 
 
 _FORWARDS: dict[str, Callable[[Any], Forward]] = {
