@@ -18,7 +18,7 @@ import torch
 from conftest import NewLearner
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from distill_runner.bench import figures
+from distill_runner.bench import figures, pairs
 from distill_runner.bench.contender import Gate
 from distill_runner.bench.efficiency import Stopwatch, weights_by_use
 from distill_runner.bench.options import Options, parse
@@ -259,6 +259,46 @@ def test_useful_weights_are_all_but_the_embeddings(new_learner: NewLearner) -> N
     assert once > 0
 
 
+# --- pairs -------------------------------------------------------------------------------
+
+
+def test_a_lever_is_not_inferior_only_where_the_whole_interval_is_above_the_margin() -> None:
+    # Student's interval over five seeds is the mean -+ 2.776 s / sqrt(5).
+    close = pairs.verdict([0.1, 0.0, -0.1, 0.1, -0.1])
+    assert "+0.00 points" in close
+    assert "[-0.12, +0.12]" in close
+    assert close.endswith("; not inferior at 0.3 points.")
+    wide = pairs.verdict([0.5, -0.5, 0.4, -0.4, 0.0])
+    assert "not shown to be not inferior" in wide
+    assert "nothing can be said" in pairs.verdict([3.0])
+
+
+def test_the_sides_of_a_pair_differ_in_what_is_named_and_nothing_else(tiny: Path) -> None:
+    asked = ["--model", str(tiny), "--set", "training.epochs=1"]
+    options = parse(["pairs", *asked, "--reference", "training.batching=random"])
+    lever, reference = (pairs.overrides(options, 3, s) for s in (options.lever, options.reference))
+    assert set(reference) ^ set(lever) == {"training.batching=random"}
+    assert "seed=3" in lever
+    # What is typed goes before our own.
+    assert lever.index("training.epochs=3") < lever.index("training.epochs=1")
+
+
+def test_pairs_are_whole_runs_scored_on_rows_left_over(tmp_path: Path) -> None:
+    sizes = ["--rows", "200", "--test-rows", "150", "--seeds", "2"]
+    small = ["--set", "dataset.generate=500", "--set", "dataset.split.validation=50"]
+    asked = ["--method", "finetune", "--lever", "runtime.cheap_dropout=false", *sizes, *small]
+    output = tmp_path / "pairs"
+    done = bench("pairs", *asked, "--output", str(output), "--cache", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    record = json.loads((output / "record.json").read_text())
+    lever, reference = record["raw"]["2"]["lever"], record["raw"]["2"]["reference"]
+    assert lever["trained_on"] == reference["trained_on"] == 200
+    assert lever["rows"] == reference["rows"] == 150
+    assert lever["key"] != reference["key"]
+    points = 100 * (lever["accuracy"] - reference["accuracy"])
+    assert record["differences"] == [pytest.approx(points)]
+
+
 # --- the command -------------------------------------------------------------------------
 
 
@@ -294,6 +334,14 @@ def test_what_cannot_be_met_is_refused(asked: list[str], says: str, tmp_path: Pa
     assert done.returncode == 2
     assert says in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_pair_without_a_difference_is_refused(tmp_path: Path) -> None:
+    same = ["--lever", "seed=1", "--reference", "seed=1"]
+    for asked in ([], same, ["--method", "kdd", "--lever", "training.batching=random"]):
+        done = bench("pairs", "--output", str(tmp_path / "pairs"), *asked)
+        assert done.returncode == 2
+        assert "Traceback" not in done.stderr
 
 
 def test_options_survive_the_way_to_a_worker() -> None:
