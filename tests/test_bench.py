@@ -18,7 +18,7 @@ import torch
 from conftest import NewLearner
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from distill_runner.bench import figures, pairs
+from distill_runner.bench import figures, operations, pairs
 from distill_runner.bench.contender import Gate
 from distill_runner.bench.efficiency import Stopwatch, weights_by_use
 from distill_runner.bench.options import Options, parse
@@ -166,13 +166,22 @@ def test_a_pause_of_the_trainer_lies_between_two_chunks() -> None:
         def report(self, batches: list[Batch]) -> None:
             said.append(f"{len(batches)} steps")
 
+        def stay(self) -> None:
+            said.append("stay")
+
     one = Batch(0, 0, np.arange(4), 4, 4)
     turns = _turns(Notes(io.StringIO(), io.StringIO()), [[one, one], [one]])
     next(turns)
     for step in range(3):
         said.append(f"step {step}")
         next(turns, None)
-    assert said == ["wait", "step 0", "step 1", "2 steps", "wait", "step 2", "1 steps"]
+    assert said == ["wait", "step 0", "step 1", "2 steps", "wait", "step 2", "1 steps", "stay"]
+
+
+def test_whoever_is_done_stays_until_everyone_is() -> None:
+    asks = io.StringIO("go\ngo\n")
+    Gate(asks, io.StringIO()).stay()
+    assert asks.read() == ""
 
 
 # --- what a chunk stands for -------------------------------------------------------------
@@ -180,13 +189,13 @@ def test_a_pause_of_the_trainer_lies_between_two_chunks() -> None:
 
 def test_representative_entries_cover_the_costs_evenly() -> None:
     costs = np.random.default_rng(1).permutation(100)
-    drawn = costs[representative(costs, 5, 0.5)]
+    drawn = costs[representative(costs, np.full(5, 0.5))]
     assert sorted(drawn.tolist()) == [10, 30, 50, 70, 90]
 
 
 def test_over_the_rounds_every_part_of_a_bin_has_its_turn() -> None:
     costs = np.arange(40)
-    drawn = [costs[representative(costs, 4, (r + 0.5) / 10)] for r in range(10)]
+    drawn = [costs[representative(costs, (r + np.arange(4)) % 10 / 10)] for r in range(10)]
     assert sorted(np.concatenate(drawn).tolist()) == costs.tolist()
 
 
@@ -194,14 +203,14 @@ def test_a_chunk_costs_what_its_epoch_costs() -> None:
     generator = np.random.default_rng(1)
     lengths = generator.integers(3, 60, size=3200)
     order = np.split(generator.permutation(3200), 100)
-    chunk = chunk_of(0, order, lengths, width=None, count=10, offset=0.5)
+    chunk = chunk_of(0, order, lengths, width=None, offsets=np.full(10, 0.5))
     epoch = np.mean([32 * lengths[rows].max() for rows in order])
     assert np.mean([batch.padded for batch in chunk]) == pytest.approx(epoch, rel=0.02)
 
 
 def test_a_short_batch_is_left_out_wherever_it_stands() -> None:
     order = [np.arange(2), np.arange(2, 6), np.arange(6, 10)]
-    chunk = chunk_of(0, order, np.full(10, 5), width=None, count=2, offset=0.5)
+    chunk = chunk_of(0, order, np.full(10, 5), width=None, offsets=np.full(2, 0.5))
     assert [batch.at for batch in chunk] == [1, 2]
     assert [batch.padded for batch in chunk] == [20, 20]
 
@@ -213,7 +222,7 @@ def test_the_warm_chunk_meets_every_shape_that_is_timed(setting: Setting, tmp_pa
 
 def test_a_chunk_longer_than_an_epoch_is_refused() -> None:
     with pytest.raises(Refused, match="--steps"):
-        representative(np.arange(3), 4, 0.5)
+        representative(np.arange(3), np.full(4, 0.5))
 
 
 # --- arithmetic --------------------------------------------------------------------------
@@ -229,7 +238,7 @@ def test_a_projection_adds_what_is_done_once_to_what_is_done_each_epoch() -> Non
     assert figures.projected_seconds(facts, 0.2, 3) == pytest.approx(3 + 50 + 3 * (0.5 + 20))
 
 
-def test_a_ratio_is_the_median_over_rounds_of_turns_in_one_round() -> None:
+def test_a_ratio_is_of_all_rounds_together() -> None:
     def turn(seconds: float) -> dict[str, float]:
         same = {"steps": 1, "rows": 32, "tokens": 1, "peak_bytes": 7}
         return {"seconds": seconds, "cpu_seconds": seconds, **same}
@@ -239,7 +248,7 @@ def test_a_ratio_is_the_median_over_rounds_of_turns_in_one_round() -> None:
         for mine, theirs in ((1, 2), (10, 30), (1, 8))
     ]
     found = figures.summary("peer", rounds)
-    assert (found["ratio"], found["ratio_low"], found["ratio_high"]) == (3, 2, 8)
+    assert (found["ratio"], found["ratio_low"], found["ratio_high"]) == (40 / 12, 2, 8)
 
 
 def test_a_function_inside_another_counts_for_itself_only() -> None:
@@ -257,6 +266,12 @@ def test_useful_weights_are_all_but_the_embeddings(new_learner: NewLearner) -> N
     everywhere, once = weights_by_use(learner)
     assert everywhere + once == learner.parameters - embeddings
     assert once > 0
+
+
+def test_operations_are_gathered_into_kinds() -> None:
+    seconds = {"aten::mm": 2.0, "aten::bmm": 1.0, "aten::random_": 0.5, "aten::exotic": 0.5}
+    shares = operations.by_kind(seconds)
+    assert shares == {"matrix products": 0.75, "dropout masks": 0.125, "aten::exotic": 0.125}
 
 
 # --- pairs -------------------------------------------------------------------------------

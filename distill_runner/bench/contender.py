@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from distill_runner import memory
-from distill_runner.bench.sampling import Batch, chunk_of
+from distill_runner.bench.sampling import Batch, chunk_of, offsets_of
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,11 @@ class Gate:
             raise SystemExit(0)
         memory.forget_peak(torch.device("cpu"))
         self._began = (time.perf_counter(), time.process_time())
+
+    def stay(self) -> None:
+        """Wait until nobody has a turn left: what a process does at its end would fall into one."""
+        while self._asks.readline():
+            pass
 
     def report(self, batches: list[Batch]) -> None:
         """Stop the clock and answer."""
@@ -92,15 +97,18 @@ class Contender(ABC):
         return batch.padded
 
     def chunks(self, rounds: int, steps: int) -> list[list[Batch]]:
-        """The chunks to come: first one that meets every shape of the others, then the timed."""
+        """The chunks to come: first one that meets every shape of the others, then the timed.
+
+        Together the timed ones are spread evenly over the costs of an epoch's batches, and
+        each holds cheap and dear ones.
+        """
         timed = [
             chunk_of(
                 number,
                 self.epoch(number),
                 self.lengths,
                 width=self.width,
-                count=steps,
-                offset=(number + 0.5) / rounds,
+                offsets=offsets_of(number, rounds=rounds, count=steps),
             )
             for number in range(rounds)
         ]
@@ -131,3 +139,4 @@ class Contender(ABC):
             gate.wait()
             self.step(batches)
             gate.report(batches)
+        gate.stay()

@@ -6,7 +6,6 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import torch
@@ -38,13 +37,14 @@ def run(options: Options, say: Callable[[str], None]) -> Report:
     rows = []
     for method, found in raw.items():
         best = max(found["matmul_flops_per_second"].values())
-        whole = median(turn["seconds"] for turn in found["rounds"])
-        needed = median(turn["needed_flops"] / turn["seconds"] for turn in found["rounds"])
-        pieces = [median(turn["pieces"][p] for turn in found["rounds"]) for p in _PIECES]
+        rounds = found["rounds"]
+        whole = sum(turn["seconds"] for turn in rounds)
+        needed = sum(turn["needed_flops"] for turn in rounds) / whole
+        pieces = [sum(turn["pieces"][piece] for turn in rounds) for piece in _PIECES]
         rows.append(
             [
                 method,
-                f"{1000 * whole / options.steps:.1f}",
+                f"{1000 * whole / (len(rounds) * options.steps):.1f}",
                 *(percent(piece / whole) for piece in pieces),
                 percent(max(0.0, 1 - sum(pieces) / whole)),
                 f"{best / 1e9:.0f}",

@@ -3,41 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from statistics import median
 from typing import Any
 
 from distill_runner.bench.options import OURS
 
 
 def summary(name: str, rounds: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Medians over the rounds of one contender.
+    """One contender over all rounds.
+
+    The rounds' chunks differ in their sentences and stand for an epoch only together, so
+    rates and ratios are of the sums over rounds.
 
     Returns:
         rows and sentence tokens a second, seconds per step, the peak of a step's memory, and
-        by which factor ours is faster per row: median, least and most over the rounds.
+        by which factor ours is faster per row: over all rounds, in the worst and in the best.
         The processor's own seconds, for a machine that has other work, are beside them.
     """
     turns = [entry["turns"][name] for entry in rounds]
+    ours = [entry["turns"][OURS] for entry in rounds]
 
-    def ratios_of(clock: str) -> list[float]:
-        pairs = [(entry["turns"][name], entry["turns"][OURS]) for entry in rounds]
-        return [
-            (theirs[clock] / theirs["rows"]) / (mine[clock] / mine["rows"])
-            for theirs, mine in pairs
-        ]
+    def total(key: str) -> float:
+        return float(sum(turn[key] for turn in turns))
 
-    ratios = ratios_of("seconds")
+    ratios = [_ratio([theirs], [mine], "seconds") for theirs, mine in zip(turns, ours, strict=True)]
     return {
-        "rows_per_second": median(turn["rows"] / turn["seconds"] for turn in turns),
-        "tokens_per_second": median(turn["tokens"] / turn["seconds"] for turn in turns),
-        "seconds_per_step": median(turn["seconds"] / turn["steps"] for turn in turns),
-        "cpu_seconds_per_step": median(turn["cpu_seconds"] / turn["steps"] for turn in turns),
+        "rows_per_second": total("rows") / total("seconds"),
+        "tokens_per_second": total("tokens") / total("seconds"),
+        "seconds_per_step": total("seconds") / total("steps"),
+        "cpu_seconds_per_step": total("cpu_seconds") / total("steps"),
         "peak_bytes": max(turn["peak_bytes"] for turn in turns),
-        "ratio": median(ratios),
+        "ratio": _ratio(turns, ours, "seconds"),
         "ratio_low": min(ratios),
         "ratio_high": max(ratios),
-        "cpu_ratio": median(ratios_of("cpu_seconds")),
+        "cpu_ratio": _ratio(turns, ours, "cpu_seconds"),
     }
+
+
+def _ratio(
+    theirs: Sequence[Mapping[str, Any]], ours: Sequence[Mapping[str, Any]], clock: str
+) -> float:
+    """How many times their seconds per row are ours."""
+
+    def per_row(turns: Sequence[Mapping[str, Any]]) -> float:
+        return float(sum(turn[clock] for turn in turns) / sum(turn["rows"] for turn in turns))
+
+    return per_row(theirs) / per_row(ours)
 
 
 def projected_seconds(facts: Mapping[str, float], seconds_per_step: float, epochs: int) -> float:

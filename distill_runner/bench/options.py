@@ -22,6 +22,7 @@ RACES = {
 _TASKS = {
     "predict": "rows a second of teacher and student, and the latency of one text",
     "efficiency": "useful arithmetic as a share of what the processor can do, and where time goes",
+    "operations": "where a step's time goes, operation by operation",
     "scale": "rows from 1k to 1M, sequences from 16 to 512 tokens, 1 to 10 teachers",
     "startup": "seconds until help, a typo, a dry run and a finished result answer",
     "pairs": "accuracy of whole runs with a lever and without, seed by seed",

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from statistics import median
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from distill_runner.bench.options import OURS, Options
 from distill_runner.bench.peers.peer import classifier
 from distill_runner.bench.peers.texts import Texts
 from distill_runner.bench.record import Report, times
-from distill_runner.bench.sampling import Batch, chunk_of
+from distill_runner.bench.sampling import Batch, chunk_of, offsets_of
 from distill_runner.bench.setting import Setting, open_setting
 from distill_runner.data.encoding import Encoding, Inputs
 from distill_runner.models import loading
@@ -58,13 +58,13 @@ def run(options: Options, say: Callable[[str], None]) -> Report:
 
 
 def _cells(found: dict[str, Any], model: str, style: str) -> list[str]:
-    turns = [turn[f"{model}/{style}"] for turn in found["rounds"]]
-    ours = [turn[f"{model}/{OURS}"] for turn in found["rounds"]]
-    ratios = [a / b for a, b in zip(turns, ours, strict=True)]  # seconds per row
+    # Seconds per row; the rounds stand for all rows only together.
+    mean = fmean(turn[f"{model}/{style}"] for turn in found["rounds"])
+    ours = fmean(turn[f"{model}/{OURS}"] for turn in found["rounds"])
     latencies = found["latency_ms"][f"{model}/{style}"]
     return [
-        f"{1 / median(turns):,.0f}",
-        times(median(ratios)) if style != OURS else "1",
+        f"{1 / mean:,.0f}",
+        times(mean / ours) if style != OURS else "1",
         *(f"{figures.quantile(latencies, share):.1f}" for share in (0.5, 0.95)),
     ]
 
@@ -134,10 +134,8 @@ class _Predictor(ABC):
         for number in range(rounds):
             rows = self.order(number)
             cut = [rows[at : at + _BATCH] for at in range(0, len(rows), _BATCH)]
-            offset = (number + 0.5) / rounds
-            timed.append(
-                chunk_of(number, cut, self.lengths, width=self.width, count=steps, offset=offset)
-            )
+            offsets = offsets_of(number, rounds=rounds, count=steps)
+            timed.append(chunk_of(number, cut, self.lengths, width=self.width, offsets=offsets))
         shapes = {batch.padded: batch for chunk in timed for batch in chunk}
         return [list(shapes.values()), *timed]
 

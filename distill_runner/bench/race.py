@@ -83,9 +83,10 @@ def _report(options: Options, names: tuple[str, ...], raw: dict[str, Any]) -> Re
         ),
         rows=rows,
         notes=(
-            "Rates and ratios: medians over rounds; a ratio compares turns of one round. "
-            "Projected: tokenising and a stored teacher's pass once, then epochs × "
-            "(order + steps × median step), each measured here.",
+            "Rates and ratios: of all rounds together, whose batches stand for an epoch; in "
+            "brackets the worst and the best round. Projected: tokenising and a stored "
+            "teacher's pass once, then epochs × (order + steps × mean step), each measured "
+            "here.",
         ),
         found={"raw": raw, "summary": summary, "projected_seconds": projected},
     )

@@ -20,16 +20,15 @@ class Batch:
     padded: int  # as the model reads them
 
 
-def representative(costs: np.ndarray, count: int, offset: float) -> np.ndarray:
+def representative(costs: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     """Positions of `count` entries that spread evenly over the sorted costs.
 
-    The costs are cut into `count` bins of equal size, and from each bin comes the entry at
-    share `offset` of it; so over rounds with other offsets every part of a bin has its turn.
+    The costs are cut into `count` bins of equal size, and from each bin comes one entry; so
+    over rounds with other offsets every part of a bin has its turn.
 
     Args:
         costs: of each batch of an epoch, such as its padded tokens.
-        count: how many to take.
-        offset: 0..1, 1 excluded.
+        offsets: [count], which entry: its place in each bin, 0..1, 1 excluded.
 
     Returns:
         [count], ascending: the order in which an epoch would meet them.
@@ -37,6 +36,7 @@ def representative(costs: np.ndarray, count: int, offset: float) -> np.ndarray:
     Raises:
         Refused: an epoch has fewer.
     """
+    count = len(offsets)
     if count > len(costs):
         raise Refused(
             "An epoch has fewer full batches than a chunk is to have.",
@@ -44,8 +44,14 @@ def representative(costs: np.ndarray, count: int, offset: float) -> np.ndarray:
             value=count,
             rule=f"at most {len(costs)}, or more --rows",
         )
-    at = np.floor((np.arange(count) + offset) / count * len(costs)).astype(int)
+    at = np.floor((np.arange(count) + offsets) / count * len(costs)).astype(int)
     return np.sort(np.argsort(costs, kind="stable")[at])
+
+
+def offsets_of(number: int, *, rounds: int, count: int) -> np.ndarray:
+    """Places in the bins of chunk `number`: low in some, high in others, and over all rounds
+    each place once. [count]."""
+    return ((number + np.arange(count)) % rounds + 0.5) / rounds
 
 
 def chunk_of(
@@ -54,23 +60,21 @@ def chunk_of(
     lengths: np.ndarray,
     *,
     width: int | None,
-    count: int,
-    offset: float,
+    offsets: np.ndarray,
 ) -> list[Batch]:
-    """`count` batches that stand for this epoch; a short last batch is left out.
+    """A few batches that stand for this epoch; a short last batch is left out.
 
     Args:
         epoch: the epoch's number.
         order: the rows of each of its batches.
         lengths: tokens of each row.
         width: what every row is padded to; None pads to a batch's longest row.
-        count: how many batches.
-        offset: see `representative`.
+        offsets: one for each of them; see `representative`.
     """
     size = max(len(rows) for rows in order)  # the short batch may stand anywhere
     full = [at for at, rows in enumerate(order) if len(rows) == size]
     padded = np.array([size * (width or int(lengths[order[at]].max())) for at in full])
-    chosen = representative(padded, count, offset)
+    chosen = representative(padded, offsets)
     return [
         Batch(
             epoch,

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -167,12 +166,13 @@ def _steps(options: Options, folder: Path, *extra: str) -> dict[str, Any]:
     for batches in chunks[1:]:
         began = time.perf_counter()
         product.step(batches)
-        seconds = time.perf_counter() - began
-        turns.append({"seconds": seconds, "rows": sum(len(batch.rows) for batch in batches)})
+        took = time.perf_counter() - began
+        turns.append({"seconds": took, "rows": sum(len(batch.rows) for batch in batches)})
+    seconds = sum(turn["seconds"] for turn in turns)
     return {
         "facts": asdict(product.facts()),
         "turns": turns,
-        "seconds_per_step": median(turn["seconds"] for turn in turns) / options.steps,
-        "rows_per_second": median(turn["rows"] / turn["seconds"] for turn in turns),
+        "seconds_per_step": seconds / (len(turns) * options.steps),
+        "rows_per_second": sum(turn["rows"] for turn in turns) / seconds,
         "peak_bytes": memory.peak(_CPU),
     }

@@ -127,3 +127,4 @@ def _turns(gate: Gate, chunks: list[list[Batch]]) -> Iterator[None]:
         for _ in batches:
             yield
         gate.report(batches)
+    gate.stay()
