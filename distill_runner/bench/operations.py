@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -65,7 +65,7 @@ def run(options: Options, say: Callable[[str], None]) -> Report:
 def by_kind(seconds: Mapping[str, float]) -> dict[str, float]:
     """The share of each kind of operation, 0..1, of the seconds of all."""
     total = sum(seconds.values())
-    kinds: Counter[str] = Counter()
+    kinds: defaultdict[str, float] = defaultdict(float)
     for operation, spent in seconds.items():
         kinds[_KIND_OF.get(operation, operation)] += spent / total
     return dict(kinds)
