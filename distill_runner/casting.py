@@ -63,7 +63,7 @@ class Casting:
             "name": stage.name.removeprefix("teacher/"),
             "classes": self._data.label_names,
             "max_tokens": self._config.dataset.max_tokens,
-            "key": self._key_to_blame(stage),
+            "key": spec.asked,
         }
         if stage.start is not None:
             learner = loading.load_trained(self._artifacts[stage.start].model, **common)
@@ -150,6 +150,7 @@ class Casting:
         """
         spec = stage.learner
         settings: dict[str, Any] = plain(spec)
+        del settings["asked"]
         if spec.built is None:
             folder = self._folder_of(stage)
             del settings["id"]
@@ -170,10 +171,7 @@ class Casting:
         )
 
     def _folder_of(self, stage: Stage) -> Path:
-        return self._folder(stage.learner, self._key_to_blame(stage))
-
-    def _key_to_blame(self, stage: Stage) -> str:
-        return "teacher.models" if stage.name in self._plan.teachers else "student.model"
+        return self._folder(stage.learner, stage.learner.asked)
 
     def _check_length(self, stage: Stage, folder: Path) -> None:
         """Refuse texts longer than the model has positions for, before a long one comes by."""
@@ -210,7 +208,7 @@ class Casting:
                 teacher=self._folder_of(self._plan.stage(stage.layers_from)),
                 layers=spec.layers,
                 classes=self._data.label_names,
-                key="student.model",
+                key=spec.asked,
             )
         elif spec.layers is not None:
             config = read_config(folder)

@@ -21,6 +21,7 @@ class ModelSpec:
     built: BuiltModel | None = None  # built here instead of fetched
     labels: tuple[str, ...] | None = None  # names of a taken classifier's outputs
     taken: bool = False  # already a classifier, used as it is
+    asked: str = "student.model"  # the key that names it
 
 
 @dataclass(frozen=True)

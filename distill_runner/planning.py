@@ -20,6 +20,7 @@ from distill_runner.schema import (
     NoiseKind,
     StageConfig,
     Start,
+    Student,
     Training,
     When,
 )
@@ -69,6 +70,7 @@ class _Planner:
     is_classifier: Callable[[str, str], bool]
     teachers: list[Stage] = field(default_factory=list)
     students: dict[str, Stage] = field(default_factory=dict)
+    last: dict[str, str] = field(default_factory=dict)  # a repeated stage's last repetition
     algorithms: dict[str, Algorithm] = field(default_factory=dict)
 
     def plan(self, method: str) -> Plan:
@@ -78,10 +80,10 @@ class _Planner:
             name: self.make_algorithm(entry.algorithm, stage=name)
             for name, entry in entries.items()
         }
-        if self._wants_teachers(entries):
+        if self._wants_teachers():
             self._add_teachers()
         for name, entry in entries.items():
-            self.students[name] = self._student(name, entry)
+            self._add_students(name, entry)
         if not self.students or list(self.students)[-1] == "baseline":
             raise Refused(
                 "This method has no stage to deploy.",
@@ -159,10 +161,16 @@ class _Planner:
 
     # --- teachers ------------------------------------------------------------------------
 
-    def _wants_teachers(self, entries: Mapping[str, StageConfig]) -> bool:
+    def _wants_teachers(self) -> bool:
         config = self.config
-        wanted = config.student.start is Start.teacher
-        wanted = wanted or any("teachers" in entry.teachers for entry in entries.values())
+        named = [
+            wanted
+            for node in config.method["stages"].values()
+            for wanted in node.get("teachers", ())
+        ]
+        wanted = config.student.start is Start.teacher or bool(
+            {"teachers", "previous"} & set(named)
+        )
         if wanted and not config.teacher.models:
             raise Refused(
                 "This method needs a teacher and none is configured.",
@@ -188,6 +196,7 @@ class _Planner:
                 built=built,
                 labels=tuple(teacher.labels) if teacher.labels else None,
                 taken=taken,
+                asked="teacher.models",
             )
             self.teachers.append(
                 Stage(
@@ -218,18 +227,53 @@ class _Planner:
 
     # --- the student ---------------------------------------------------------------------
 
-    def _student(self, name: str, entry: StageConfig) -> Stage:
+    def _add_students(self, name: str, entry: StageConfig) -> None:
+        """The stage, or one for each of its repetitions, each after the one before."""
+        for turn, own in enumerate(self._learners(name, entry)):
+            title = name if entry.repeat is None else f"{name}-{turn + 1}"
+            self.students[title] = self._student(title, name, entry, own, turn)
+            self.last[name] = title
+
+    def _learners(self, name: str, entry: StageConfig) -> list[Student]:
+        """The learner of each repetition: the student, in all that is not said otherwise."""
+        from omegaconf import OmegaConf
+        from omegaconf.errors import OmegaConfBaseException
+
+        key, wish = self._blame(name, "repeat"), entry.repeat
+        rule = "a number of times, or a list of mappings with model, start, layers"
+        if isinstance(wish, int) and not isinstance(wish, bool) and wish >= 0:
+            return [self.config.student] * wish
+        if wish is None:
+            return [self.config.student]
+        if not isinstance(wish, list) or not all(isinstance(own, Mapping) for own in wish):
+            raise Refused(f"{key} is no chain.", key=key, value=wish, rule=rule)
+        # Whatever has a model of its own keeps none of the student's layers.
+        plain = OmegaConf.structured(self.config.student)
+        learners = []
+        for own in wish:
+            layers = {"layers": None} if "model" in own else {}
+            try:
+                learner = OmegaConf.to_object(OmegaConf.merge(plain, layers, own))
+            except OmegaConfBaseException as error:
+                reason = str(error).splitlines()[0]
+                raise Refused(f"{key}: {reason}", key=key, value=dict(own), rule=rule) from None
+            learners.append(cast(Student, learner))
+        return learners
+
+    def _student(
+        self, title: str, name: str, entry: StageConfig, learner: Student, turn: int
+    ) -> Stage:
         config = self.config
         algorithm = self.algorithms[name]
-        teaching = self._teaching(name, entry)
+        teaching = self._teaching(name, entry, turn)
         check_algorithm(config, name, algorithm, entry, teaching)
         algorithm.trained_teachers(len(teaching))
         before = self._before(name, entry)
-        spec = self._student_spec()
+        spec = self._spec(learner, self._blame(name, "repeat"))
         noisy = entry.noisy and config.noise.kind is not NoiseKind.none and config.noise.p > 0
         from_teacher = before is None and spec.start is Start.teacher
         return Stage(
-            name=name,
+            name=title,
             learner=spec,
             algorithm=algorithm,
             training=replace(
@@ -237,7 +281,7 @@ class _Planner:
                 epochs=config.training.epochs if entry.epochs is None else entry.epochs,
                 learning_rate=entry.learning_rate or config.training.learning_rate,
             ),
-            seed=config.seed,
+            seed=config.seed + turn,
             start=before.name if before else None,
             layers_from=self._teacher_names[0] if from_teacher else None,
             teachers=teaching,
@@ -248,8 +292,7 @@ class _Planner:
             first_epoch=before.first_epoch + before.training.epochs if before else 0,
         )
 
-    def _student_spec(self) -> ModelSpec:
-        student = self.config.student
+    def _spec(self, student: Student, key: str) -> ModelSpec:
         built = self.config.models.get(student.model)
         unmade = built is not None and student.start is Start.pretrained
         layers = tuple(student.layers) if student.layers is not None else None
@@ -262,38 +305,52 @@ class _Planner:
             start=Start.random if unmade else student.start,
             layers=layers,
             built=built,
+            asked=key if student is not self.config.student else "student.model",
         )
 
-    def _teaching(self, name: str, entry: StageConfig) -> tuple[str, ...]:
+    def _teaching(self, name: str, entry: StageConfig, turn: int) -> tuple[str, ...]:
+        """The stages that teach in repetition `turn`; one left out passes on its own teachers."""
         names: list[str] = []
         for wanted in entry.teachers:
-            if wanted == "teachers":
+            if wanted == "teachers" or (wanted == "previous" and turn == 0):
                 names += self._teacher_names
-            elif wanted in self.students:
-                names.append(wanted)
+            elif wanted == "previous":
+                names.append(self.last[name])
+            elif wanted in self.last:
+                names.append(self.last[wanted])
+            elif self._is_earlier(wanted, name):
+                names += self._teaching(wanted, self._entry(wanted, self._node(wanted)), 0)
             else:
                 raise Refused(
                     f"The stage {name!r} names a teacher that does not exist by then.",
                     key=f"method.stages.{name}.teachers",
                     value=wanted,
-                    rule="teachers, or an earlier stage: " + ", ".join(self.students),
+                    rule="teachers, previous, or an earlier stage: " + ", ".join(self.last),
                 )
         return tuple(names)
 
+    def _node(self, name: str) -> Mapping[str, Any]:
+        node: Mapping[str, Any] = self.config.method["stages"][name]
+        return node
+
+    def _is_earlier(self, wanted: str, name: str) -> bool:
+        """Whether the YAML has a stage `wanted` above the stage `name`."""
+        order = list(self.config.method["stages"])
+        return wanted in order and order.index(wanted) < order.index(name)
+
     def _before(self, name: str, entry: StageConfig) -> Stage | None:
         """The stage whose student goes on here; a stage left out passes on its own start."""
-        start, stages = entry.start, self.config.method["stages"]
-        while start != "student" and start not in self.students:
-            later = start not in stages or list(stages).index(start) >= list(stages).index(name)
-            if later:
+        start = entry.start
+        while start != "student" and start not in self.last:
+            if not self._is_earlier(start, name):
                 raise Refused(
                     f"The stage {name!r} starts from a stage that does not exist by then.",
                     key=f"method.stages.{name}.start",
                     value=start,
-                    rule="student, or an earlier stage: " + ", ".join(self.students),
+                    rule="student, or an earlier stage: " + ", ".join(self.last),
                 )
-            start = stages[start].get("start", "student")
-        return self.students.get(start)
+            start = self._node(start).get("start", "student")
+        return self.students[self.last[start]] if start in self.last else None
 
     def _weights(self, teaching: tuple[str, ...]) -> tuple[float, ...]:
         given = self.config.teacher.weights

@@ -81,6 +81,7 @@ class Results:
             "dataset": config.dataset.name,
             "formula": facts["formula"],
             "teachers": [self._teacher(name) for name in plan.teachers],
+            "between": self._between(),
             "student": self._student(facts),
             "metrics": metrics,
             "selection": config.training.select.value,
@@ -124,6 +125,23 @@ class Results:
             "may_have_seen_test_rows": self._may_have_seen_test_rows(name),
             "metrics": self._metrics(name),
         }
+
+    def _between(self) -> list[dict[str, Any]]:
+        """The stages that teach on the way from the teachers to the student."""
+        plan = self._plan
+        return [
+            {
+                "name": stage.name,
+                "model": self._facts[stage.name]["model"],
+                "layers": list(stage.learner.layers) if stage.learner.layers else None,
+                "parameters": self._facts[stage.name]["parameters"],
+                "may_have_seen_test_rows": self._may_have_seen_test_rows(stage.name),
+                "metrics": self._metrics(stage.name),
+            }
+            for stage in plan.stages
+            if stage.name not in plan.teachers
+            and any(stage.name in other.teachers for other in plan.stages)
+        ]
 
     def _student(self, facts: Mapping[str, Any]) -> dict[str, Any]:
         parameters = facts["parameters"]

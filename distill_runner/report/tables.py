@@ -57,6 +57,9 @@ def result_table(result: Mapping[str, Any]) -> Table:
 
     for teacher in result["teachers"]:
         row(f"teacher {teacher['name']}", teacher, teacher["metrics"], "1", "")
+    for stage in result["between"]:
+        name = stage["model"].rstrip("/").rsplit("/", 1)[-1]
+        row(f"{stage['name']} {name}", stage, stage["metrics"], "", "")
     smaller = " / ".join(f"{times:.2f}" for times in student["times_smaller"].values()) or "–"
     name = student["name"]
     if result["baseline"]:
