@@ -111,7 +111,8 @@ class Loop:
         self.progress = Progress()
         for learners in job.roles.values():
             for learner in learners:
-                learner.module.train(learner is job.student)
+                own = learner is job.student
+                learner.module.train(own or job.algorithm.needs.teacher_dropout)
         self.optimizers = {role: self._optimizer(role) for role in job.algorithm.roles}
         self.curves = Curves(job.folder / "metrics.jsonl", job.on_point)
         self._resume()

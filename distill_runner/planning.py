@@ -6,6 +6,7 @@ nothing asks for its name.
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -278,7 +279,7 @@ class _Planner:
             algorithm=algorithm,
             training=replace(
                 config.training,
-                epochs=config.training.epochs if entry.epochs is None else entry.epochs,
+                epochs=self._epochs(entry),
                 learning_rate=entry.learning_rate or config.training.learning_rate,
             ),
             seed=config.seed + turn,
@@ -291,6 +292,11 @@ class _Planner:
             noise=config.noise if noisy else None,
             first_epoch=before.first_epoch + before.training.epochs if before else 0,
         )
+
+    def _epochs(self, entry: StageConfig) -> int:
+        if entry.untrained:
+            return 0
+        return self.config.training.epochs if entry.epochs is None else entry.epochs
 
     def _spec(self, student: Student, key: str) -> ModelSpec:
         built = self.config.models.get(student.model)
@@ -318,6 +324,8 @@ class _Planner:
                 names.append(self.last[name])
             elif wanted in self.last:
                 names.append(self.last[wanted])
+            elif found := fnmatch.filter(self.students, wanted):
+                names += found
             elif self._is_earlier(wanted, name):
                 names += self._teaching(wanted, self._entry(wanted, self._node(wanted)), 0)
             else:
@@ -325,7 +333,7 @@ class _Planner:
                     f"The stage {name!r} names a teacher that does not exist by then.",
                     key=f"method.stages.{name}.teachers",
                     value=wanted,
-                    rule="teachers, previous, or an earlier stage: " + ", ".join(self.last),
+                    rule="teachers, previous, or earlier stages: " + ", ".join(self.last),
                 )
         return tuple(names)
 

@@ -140,6 +140,7 @@ class Results:
             }
             for stage in plan.stages
             if stage.name not in plan.teachers
+            and stage.training.epochs  # peers at their start have nothing to show
             and any(stage.name in other.teachers for other in plan.stages)
         ]
 

@@ -239,8 +239,9 @@ class StageConfig:
     algorithm: Any = MISSING  # _target_ and its constructor's arguments
     repeat: Any = None  # a number of times, or a list: what each learner has unlike the student
     start: str = "student"  # "student", or the name of an earlier stage
-    teachers: list[str] = field(default_factory=list)  # "teachers", "previous", earlier stages
+    teachers: list[str] = field(default_factory=list)  # teachers, previous, stages (*)
     epochs: Optional[int] = None  # null: training.epochs; 0: the stage is left out
+    untrained: bool = False  # leaves the learner at its start
     with_quiz_rows: bool = False  # train on the quiz rows too
     noisy: bool = True  # whether `noise` applies
     when: When = When.auto  # never: the stage is left out

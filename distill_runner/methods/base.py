@@ -25,6 +25,7 @@ class Needs:
     """What must be there before the first step."""
 
     teachers: TeacherUse = "none"
+    teacher_dropout: bool = False  # teachers that are trained read with dropout on
     quiz: bool = False  # held-out labelled rows that no learner trains on
 
 

@@ -51,12 +51,12 @@ class Scene:
 
     def student_logits(self, mask: str = "student") -> Tensor:
         """The student's logits with the dropout mask of that name. [batch, classes]."""
-        at = self.address
-        torch.manual_seed(seed_at(at.seed, "dropout", at.epoch, at.step, at.micro, mask))
+        self._draw(mask)
         return self.student.logits(self.student_inputs)
 
     def teacher_signals(self) -> Tensor:
         """[teachers, batch, classes]; with a graph where the algorithm trains teachers."""
+        self._draw("teachers")  # for those that read with dropout on
         signals = self.teachers.signals(self.ids, self.teacher_inputs)
         self.teachers.count(signals.detach(), self.labels)
         return signals
@@ -72,3 +72,8 @@ class Scene:
     def quiz(self, size: int | None) -> Quiz:
         """Quiz rows of this step: `size` at random, or all for None."""
         return self.draw_quiz(size)
+
+    def _draw(self, mask: str) -> None:
+        """From here on dropout draws the mask of that name."""
+        at = self.address
+        torch.manual_seed(seed_at(at.seed, "dropout", at.epoch, at.step, at.micro, mask))

@@ -1,0 +1,97 @@
+"""Deep mutual learning (Zhang, Xiang, Hospedales & Lu, CVPR 2018): learners that teach each other.
+
+    distill-run method=mutual student=distilbert 'method.peers=[{model:roberta-base}]'
+
+No teacher is trained beforehand. The student and its peers start together, read the same
+rows in their own tokens, and each takes the others' predictions as soft targets. The
+student is what is deployed; the peers are there to be learnt with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from distill_runner.methods.base import Algorithm, Needs, Passes, Update, require
+from distill_runner.models.scene import Scene
+from distill_runner.objectives.logits import hard_label_loss, kl
+
+FORMS = ("simultaneous", "alternating")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mutual(Algorithm):
+    """Every learner k minimises its cross-entropy and its mimicry of the K - 1 others.
+
+        L_k = CE(y, z_k) + λ · 1/(K−1) Σ_{l≠k} T²·KL(z_l ‖ z_k),   z_l a constant
+
+    Args:
+        temperature: T > 0; the paper has 1.
+        mimicry: λ, 0 or more; the paper has 1, 0 trains each alone.
+        form: simultaneous = all learn from the predictions before the step; alternating =
+            the peers learn from the student's predictions after its step, as the paper's
+            algorithm 1 does. The peers among themselves step together in both.
+
+    Raises:
+        Refused: a setting is out of range.
+    """
+
+    needs: ClassVar[Needs] = Needs(teachers="trained", teacher_dropout=True)
+    roles: ClassVar[tuple[str, ...]] = ("student", "teacher")
+    passes: ClassVar[Passes] = Passes(student=3, teacher=3)
+
+    temperature: float = 1.0
+    mimicry: float = 1.0
+    form: str = "simultaneous"
+
+    def __post_init__(self) -> None:
+        infinite = float("inf")
+        require(
+            0 < self.temperature < infinite,
+            key="temperature",
+            value=self.temperature,
+            rule="a number above 0",
+        )
+        require(0 <= self.mimicry < infinite, key="mimicry", value=self.mimicry, rule="0 or more")
+        require(self.form in FORMS, key="form", value=self.form, rule=" or ".join(FORMS))
+
+    def formula(self) -> str:
+        return (
+            f"L_k = CE(y, z_k) + {self.mimicry:g}·mean over l≠k of "
+            f"{self.temperature:g}²·KL(z_l‖z_k), T={self.temperature:g}, {self.form}"
+        )
+
+    def updates(self, scene: Scene) -> Iterator[Update]:
+        student, peers = scene.student_logits(), scene.teacher_signals()
+        yield Update("student", *self._loss(student, peers, scene.labels))
+        if self.form == "alternating":
+            with torch.no_grad():
+                student = scene.student_logits()
+        losses: list[Tensor] = []
+        every: dict[str, Tensor] = {}
+        for at, own in enumerate(peers):
+            others = torch.cat([student[None], peers[:at], peers[at + 1 :]])
+            loss, terms = self._loss(own, others, scene.labels)
+            losses.append(loss)
+            every |= {f"{name}_{at + 1}": term for name, term in terms.items()}
+        yield Update("teacher", torch.stack(losses).sum(), every)
+
+    def _loss(
+        self, own: Tensor, others: Tensor, labels: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """L_k and its two parts, unweighted.
+
+        Args:
+            own: z_k, [batch, classes].
+            others: z_l, [others, batch, classes].
+            labels: [batch].
+        """
+        hard = hard_label_loss(own, labels)
+        apart = [kl(own, other, self.temperature) for other in others.detach()]
+        mimicry = torch.stack(apart).mean()
+        loss = hard + self.mimicry * mimicry
+        return loss, {"hard": hard.detach(), "mimicry": mimicry.detach()}
