@@ -282,7 +282,7 @@ class _Planner:
                 epochs=self._epochs(entry),
                 learning_rate=entry.learning_rate or config.training.learning_rate,
             ),
-            seed=config.seed + turn,
+            seed=config.seed + entry.seed_offset + turn,
             start=before.name if before else None,
             layers_from=self._teacher_names[0] if from_teacher else None,
             teachers=teaching,

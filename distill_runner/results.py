@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from distill_runner.evaluation import score
 from distill_runner.intervals import paired_rows_interval
 from distill_runner.machine import Machine
 from distill_runner.models.signals import Signals
@@ -81,6 +82,7 @@ class Results:
             "dataset": config.dataset.name,
             "formula": facts["formula"],
             "teachers": [self._teacher(name) for name in plan.teachers],
+            "together": self._together(),
             "between": self._between(),
             "student": self._student(facts),
             "metrics": metrics,
@@ -124,6 +126,21 @@ class Results:
             "seed": self._plan.stage(name).seed,
             "may_have_seen_test_rows": self._may_have_seen_test_rows(name),
             "metrics": self._metrics(name),
+        }
+
+    def _together(self) -> dict[str, Any] | None:
+        """Several teachers as one, joined as the student's stage joins them."""
+        if len(self._plan.teachers) < 2:
+            return None
+        stage = self._plan.stage(self._plan.deployed)
+        return {
+            "combine": stage.combine.value,
+            "parameters": sum(self._facts[name]["parameters"] for name in self._plan.teachers),
+            "metrics": {
+                split: score(self._joined(stage, split), self._labels[split]).as_dict()
+                for split in self._scored
+            },
+            "may_have_seen_test_rows": any(map(self._may_have_seen_test_rows, self._plan.teachers)),
         }
 
     def _between(self) -> list[dict[str, Any]]:
@@ -174,6 +191,7 @@ class Results:
                 "accuracy": float(ours[split].mean() - theirs[split].mean()),
                 "low": interval.low,
                 "high": interval.high,
+                "transferred": self._transferred(split, ours[split], theirs[split]),
             }
         return {
             "method": "finetune",
@@ -182,6 +200,20 @@ class Results:
             "gain": gain,
             "gain_interval": "95%, paired over test rows; one seed",
         }
+
+    def _transferred(self, split: str, ours: np.ndarray, baseline: np.ndarray) -> float | None:
+        """The student's gain as a share of the teachers', joined; None where theirs is not clear.
+
+        Args:
+            ours, baseline: [rows], whether each answer was right.
+        """
+        if not self._plan.teachers:
+            return None
+        joined = self._joined(self._plan.stage(self._plan.deployed), split)
+        teachers = joined.argmax(axis=-1) == self._labels[split]
+        if paired_rows_interval(teachers, baseline).low <= 0:
+            return None
+        return float((ours.mean() - baseline.mean()) / (teachers.mean() - baseline.mean()))
 
     def _right(self, stage: str) -> dict[str, np.ndarray]:
         return {

@@ -242,6 +242,7 @@ class StageConfig:
     teachers: list[str] = field(default_factory=list)  # teachers, previous, stages (*)
     epochs: Optional[int] = None  # null: training.epochs; 0: the stage is left out
     untrained: bool = False  # leaves the learner at its start
+    seed_offset: int = 0  # added to the run's seed, for a learner that must start elsewhere
     with_quiz_rows: bool = False  # train on the quiz rows too
     noisy: bool = True  # whether `noise` applies
     when: When = When.auto  # never: the stage is left out

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from tiny import MODEL, run
 
 from distill_runner.data.synthetic import generate
 from distill_runner.errors import Refused
+from distill_runner.results import Results
 
 BARE = """
 import json, sys, torch
@@ -87,6 +89,34 @@ def test_accuracy_and_gain_follow_from_the_predictions(kd: Path) -> None:
     assert found["metrics"]["test"]["accuracy"] == pytest.approx(accuracy)
     without = found["baseline"]["metrics"]["test"]["accuracy"]
     assert found["baseline"]["gain"]["test"]["accuracy"] == pytest.approx(accuracy - without)
+
+
+def test_teachers_together_are_a_row_of_the_result(kd: Path) -> None:
+    found = result_of(kd)
+    assert found["together"]["metrics"]["test"]["n"] == 60
+    together = found["together"]["metrics"]["test"]["accuracy"]
+    assert together == found["agreement"]["test"]["teachers_accuracy"]
+    assert "teachers together" in (kd / "log.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("teachers", "share"),
+    [
+        ("11111111", 0.5),  # 8 right of 8 against the baseline's 0, the student's 4
+        ("10000000", None),  # one row more than the baseline says nothing
+    ],
+)
+def test_the_transferred_share_is_of_a_gain_that_is_clear(
+    teachers: str, share: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = np.zeros(8, dtype=int)
+    joined = np.array([[1.0, 0.0] if right == "1" else [0.0, 1.0] for right in teachers])
+    results = Results.__new__(Results)
+    results._labels = {"test": labels}
+    results._plan = SimpleNamespace(teachers=("t",), deployed="kd", stage=lambda _: None)  # type: ignore[assignment]
+    monkeypatch.setattr(results, "_joined", lambda *_: joined)
+    student, baseline = np.arange(8) < 4, np.zeros(8, dtype=bool)
+    assert results._transferred("test", student, baseline) == share
 
 
 def test_the_student_answers_alike_in_a_bare_transformers_script(kd: Path, tmp_path: Path) -> None:

@@ -57,6 +57,9 @@ def result_table(result: Mapping[str, Any]) -> Table:
 
     for teacher in result["teachers"]:
         row(f"teacher {teacher['name']}", teacher, teacher["metrics"], "1", "")
+    together = result["together"]
+    if together:
+        row("teachers together", together, together["metrics"], "", "")
     for stage in result["between"]:
         name = stage["model"].rstrip("/").rsplit("/", 1)[-1]
         row(f"{stage['name']} {name}", stage, stage["metrics"], "", "")
@@ -78,10 +81,12 @@ def gain_line(result: Mapping[str, Any]) -> str | None:
     interval = f"[{100 * gain['low']:+.2f}, {100 * gain['high']:+.2f}]"
     clear = gain["low"] > 0 or gain["high"] < 0
     verdict = "" if clear else "; not told apart from zero"
-    return (
+    line = (
         f"Gain on test: {points} {interval} over the same student fine-tuned without a teacher "
         f"(95%, paired over rows, one seed{verdict})."
     )
+    share = gain["transferred"]
+    return line if share is None else f"{line} {100 * share:.0f}% of the teachers' own."
 
 
 def plan_table(stages: Sequence[Mapping[str, str]]) -> Table:

@@ -139,6 +139,14 @@ def test_without_mimicry_each_learns_alone(tmp_path: Path) -> None:
         torch.testing.assert_close(weight, theirs[name], rtol=0, atol=1e-7, msg=name)
 
 
+def test_a_twin_starts_from_other_weights(tmp_path: Path) -> None:
+    made = job(tmp_path)
+    assert isinstance(made.teachers, LiveTeachers)
+    (twin,) = made.teachers.learners
+    student = weights_of(made.student)
+    assert any(not torch.equal(student[name], weight) for name, weight in weights_of(twin).items())
+
+
 def test_peers_have_dropout_on_and_a_mask_of_the_steps_own(tmp_path: Path) -> None:
     made = job(tmp_path)
     training = loop.Loop(made)
