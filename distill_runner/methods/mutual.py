@@ -33,8 +33,8 @@ class Mutual(Algorithm):
         temperature: T > 0; the paper has 1.
         mimicry: λ, 0 or more; the paper has 1, 0 trains each alone.
         form: simultaneous = all learn from the predictions before the step; alternating =
-            the peers learn from the student's predictions after its step, as the paper's
-            algorithm 1 does. The peers among themselves step together in both.
+            the peers learn from the student's predictions after its step. The peers among
+            themselves step together in both.
 
     Raises:
         Refused: a setting is out of range.
