@@ -84,6 +84,7 @@ class Results:
             "teachers": [self._teacher(name) for name in plan.teachers],
             "together": self._together(),
             "between": self._between(),
+            "trained_teachers": self._trained_teachers(),
             "student": self._student(facts),
             "metrics": metrics,
             "selection": config.training.select.value,
@@ -160,6 +161,21 @@ class Results:
             and stage.training.epochs  # peers at their start have nothing to show
             and any(stage.name in other.teachers for other in plan.stages)
         ]
+
+    def _trained_teachers(self) -> list[dict[str, Any]]:
+        """Teachers and peers that the student's stage trained too, as that stage left them."""
+        stage = self._plan.stage(self._plan.deployed)
+        history = self._facts[stage.name]["history"]
+        if stage.algorithm.needs.teachers != "trained" or not history:
+            return []
+        found = []
+        for name in stage.teachers:
+            short, facts = name.removeprefix("teacher/"), self._facts[name]
+            accuracy = history[-1].get(f"teacher_accuracy/{short}")
+            if accuracy is not None:
+                known = {"name": short, "model": facts["model"], "parameters": facts["parameters"]}
+                found.append({**known, "validation_accuracy": accuracy})
+        return found
 
     def _student(self, facts: Mapping[str, Any]) -> dict[str, Any]:
         parameters = facts["parameters"]

@@ -147,7 +147,13 @@ def test_no_text_of_the_data_is_left_in_the_run_folder(kd: Path) -> None:
 def test_a_teacher_scores_in_the_loop_what_it_scores_alone(store: Path, tmp_path: Path) -> None:
     # Live teachers with tokenizers of their own, standing still: μ = 0.
     run(tmp_path, store, "metadistil", "teacher=bert+roberta", "method.teacher_learning_rate=0")
-    seen = result_of(tmp_path)["teachers_on_training_rows"]
+    found = result_of(tmp_path)
+    for teacher, after in zip(found["teachers"], found["trained_teachers"], strict=True):
+        # It stood still: what the stage left is what came in.
+        before = teacher["metrics"]["validation"]["accuracy"]
+        assert after["validation_accuracy"] == pytest.approx(before)
+    assert "bert-base-uncased, after metadistil" in (tmp_path / "log.txt").read_text()
+    seen = found["teachers_on_training_rows"]
     assert set(seen) == {"bert-base-uncased", "roberta-base"}
     for score in seen.values():
         assert score["in_the_loop_first_epoch"] == pytest.approx(score["alone"], abs=1e-9)

@@ -63,6 +63,9 @@ def result_table(result: Mapping[str, Any]) -> Table:
     for stage in result["between"]:
         name = stage["model"].rstrip("/").rsplit("/", 1)[-1]
         row(f"{stage['name']} {name}", stage, stage["metrics"], "", "")
+    for taught in result["trained_teachers"]:
+        label, size = f"{taught['name']}, after {result['method']}", f"{taught['parameters']:,}"
+        table.add_row(Text(label), f"{100 * taught['validation_accuracy']:.2f}", "–", size, "")
     smaller = " / ".join(f"{times:.2f}" for times in student["times_smaller"].values()) or "–"
     name = student["name"]
     if result["baseline"]:
