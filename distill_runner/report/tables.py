@@ -64,8 +64,10 @@ def result_table(result: Mapping[str, Any]) -> Table:
         name = stage["model"].rstrip("/").rsplit("/", 1)[-1]
         row(f"{stage['name']} {name}", stage, stage["metrics"], "", "")
     for taught in result["trained_teachers"]:
-        label, size = f"{taught['name']}, after {result['method']}", f"{taught['parameters']:,}"
-        table.add_row(Text(label), f"{100 * taught['validation_accuracy']:.2f}", "–", size, "")
+        name, model = taught["name"], taught["model"].rstrip("/").rsplit("/", 1)[-1]
+        label = name if name.startswith(model) else f"{name} {model}"
+        cells = f"{100 * taught['validation_accuracy']:.2f}", "–", f"{taught['parameters']:,}", ""
+        table.add_row(Text(f"{label}, after {result['method']}"), *cells)
     smaller = " / ".join(f"{times:.2f}" for times in student["times_smaller"].values()) or "–"
     name = student["name"]
     if result["baseline"]:
