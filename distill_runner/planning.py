@@ -9,8 +9,9 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol
 
+from distill_runner.entries import DEPLOYED, Entries
 from distill_runner.errors import Refused
 from distill_runner.plan import ModelSpec, Plan, Stage
 from distill_runner.rules import check_algorithm, check_settings
@@ -23,14 +24,12 @@ from distill_runner.schema import (
     Start,
     Student,
     Training,
-    When,
 )
 
 if TYPE_CHECKING:
     from distill_runner.methods.base import Algorithm
 
 _FINE_TUNE = {"_target_": "distill_runner.methods.finetune.FineTune"}
-_LAST = "the last stage of a method is what it deploys"
 
 
 class MakeAlgorithm(Protocol):
@@ -60,13 +59,14 @@ def make_plan(
         Refused: settings that contradict each other or break a rule.
     """
     check_settings(config)
-    return _Planner(config, raw_method, make_algorithm, is_classifier).plan(method)
+    yaml = Entries(config, raw_method)
+    return _Planner(config, yaml, make_algorithm, is_classifier).plan(method)
 
 
 @dataclass
 class _Planner:
     config: Config
-    raw_method: Mapping[str, Any]
+    yaml: Entries
     make_algorithm: MakeAlgorithm
     is_classifier: Callable[[str, str], bool]
     teachers: list[Stage] = field(default_factory=list)
@@ -75,7 +75,7 @@ class _Planner:
     algorithms: dict[str, Algorithm] = field(default_factory=dict)
 
     def plan(self, method: str) -> Plan:
-        entries = self._entries()
+        entries = self.yaml.taking_place()
         # First what is known at once: a hub may be asked about a teacher.
         self.algorithms = {
             name: self.make_algorithm(entry.algorithm, stage=name)
@@ -90,7 +90,7 @@ class _Planner:
                 "This method has no stage to deploy.",
                 key="method.stages",
                 value=list(self.config.method["stages"]),
-                rule=_LAST,
+                rule=DEPLOYED,
             )
         return Plan(
             stages=(*self.teachers, *self.students.values()),
@@ -105,73 +105,11 @@ class _Planner:
     def _teacher_names(self) -> list[str]:
         return [stage.name for stage in self.teachers]
 
-    # --- the method's YAML ---------------------------------------------------------------
-
-    def _entries(self) -> dict[str, StageConfig]:
-        """The method's stages that take place, typed, in order."""
-        entries = {}
-        stages = self.config.method.get("stages")
-        if not isinstance(stages, Mapping):
-            raise Refused(
-                "This method has no stages.", key="method.stages", value=stages, rule=_LAST
-            )
-        for name, node in stages.items():
-            if not isinstance(node, Mapping):
-                raise Refused(
-                    f"The stage {name!r} is empty.",
-                    key=f"method.stages.{name}",
-                    value=node,
-                    rule="a mapping with algorithm, start, teachers, …",
-                )
-            entry = self._entry(name, node)
-            if entry.epochs != 0 and entry.when is not When.never:
-                entries[name] = entry
-        return entries
-
-    def _entry(self, name: str, node: Mapping[str, Any]) -> StageConfig:
-        from omegaconf import OmegaConf
-        from omegaconf.errors import OmegaConfBaseException
-
-        try:
-            merged = OmegaConf.merge(OmegaConf.structured(StageConfig), node)
-            entry = cast(StageConfig, OmegaConf.to_object(merged))
-        except OmegaConfBaseException as error:
-            path = str(error.full_key or "").split("[")[0]
-            raise Refused(
-                f"The stage {name!r} is not well formed: {str(error).splitlines()[0]}",
-                key=self._blame(name, path),
-                value=node.get(path),
-                rule="the type that conf/stage and schema.StageConfig give",
-            ) from None
-        epochs = entry.epochs
-        if epochs is not None and epochs < 0:
-            raise Refused(
-                f"The stage {name!r} cannot last so long.",
-                key=self._blame(name, "epochs"),
-                value=epochs,
-                rule="0 (leave it out) or more epochs",
-            )
-        return entry
-
-    def _blame(self, stage: str, path: str) -> str:
-        """The key that a person would change: the scalar behind an interpolation, if any."""
-        written = self.raw_method["stages"][stage].get(path)
-        if isinstance(written, str) and written.startswith("${") and written.endswith("}"):
-            return written[2:-1]
-        return f"method.stages.{stage}.{path}"
-
     # --- teachers ------------------------------------------------------------------------
 
     def _wants_teachers(self) -> bool:
         config = self.config
-        named = [
-            wanted
-            for node in config.method["stages"].values()
-            for wanted in node.get("teachers", ())
-        ]
-        wanted = config.student.start is Start.teacher or bool(
-            {"teachers", "previous"} & set(named)
-        )
+        wanted = config.student.start is Start.teacher or self.yaml.name_teachers
         if wanted and not config.teacher.models:
             raise Refused(
                 "This method needs a teacher and none is configured.",
@@ -230,36 +168,10 @@ class _Planner:
 
     def _add_students(self, name: str, entry: StageConfig) -> None:
         """The stage, or one for each of its repetitions, each after the one before."""
-        for turn, own in enumerate(self._learners(name, entry)):
+        for turn, own in enumerate(self.yaml.learners(name, entry)):
             title = name if entry.repeat is None else f"{name}-{turn + 1}"
             self.students[title] = self._student(title, name, entry, own, turn)
             self.last[name] = title
-
-    def _learners(self, name: str, entry: StageConfig) -> list[Student]:
-        """The learner of each repetition: the student, in all that is not said otherwise."""
-        from omegaconf import OmegaConf
-        from omegaconf.errors import OmegaConfBaseException
-
-        key, wish = self._blame(name, "repeat"), entry.repeat
-        rule = "a number of times, or a list of mappings with model, start, layers"
-        if isinstance(wish, int) and not isinstance(wish, bool) and wish >= 0:
-            return [self.config.student] * wish
-        if wish is None:
-            return [self.config.student]
-        if not isinstance(wish, list) or not all(isinstance(own, Mapping) for own in wish):
-            raise Refused(f"{key} is no chain.", key=key, value=wish, rule=rule)
-        # Whatever has a model of its own keeps none of the student's layers.
-        plain = OmegaConf.structured(self.config.student)
-        learners = []
-        for own in wish:
-            layers = {"layers": None} if "model" in own else {}
-            try:
-                learner = OmegaConf.to_object(OmegaConf.merge(plain, layers, own))
-            except OmegaConfBaseException as error:
-                reason = str(error).splitlines()[0]
-                raise Refused(f"{key}: {reason}", key=key, value=dict(own), rule=rule) from None
-            learners.append(cast(Student, learner))
-        return learners
 
     def _student(
         self, title: str, name: str, entry: StageConfig, learner: Student, turn: int
@@ -270,7 +182,7 @@ class _Planner:
         check_algorithm(config, name, algorithm, entry, teaching)
         algorithm.trained_teachers(len(teaching))
         before = self._before(name, entry)
-        spec = self._spec(learner, self._blame(name, "repeat"))
+        spec = self._spec(learner, self.yaml.blame(name, "repeat"))
         noisy = entry.noisy and config.noise.kind is not NoiseKind.none and config.noise.p > 0
         from_teacher = before is None and spec.start is Start.teacher
         return Stage(
@@ -326,8 +238,8 @@ class _Planner:
                 names.append(self.last[wanted])
             elif found := fnmatch.filter(self.students, wanted):
                 names += found
-            elif self._is_earlier(wanted, name):
-                names += self._teaching(wanted, self._entry(wanted, self._node(wanted)), 0)
+            elif self.yaml.is_earlier(wanted, name):
+                names += self._teaching(wanted, self.yaml.of(wanted), 0)
             else:
                 raise Refused(
                     f"The stage {name!r} names a teacher that does not exist by then.",
@@ -337,27 +249,18 @@ class _Planner:
                 )
         return tuple(names)
 
-    def _node(self, name: str) -> Mapping[str, Any]:
-        node: Mapping[str, Any] = self.config.method["stages"][name]
-        return node
-
-    def _is_earlier(self, wanted: str, name: str) -> bool:
-        """Whether the YAML has a stage `wanted` above the stage `name`."""
-        order = list(self.config.method["stages"])
-        return wanted in order and order.index(wanted) < order.index(name)
-
     def _before(self, name: str, entry: StageConfig) -> Stage | None:
         """The stage whose student goes on here; a stage left out passes on its own start."""
         start = entry.start
         while start != "student" and start not in self.last:
-            if not self._is_earlier(start, name):
+            if not self.yaml.is_earlier(start, name):
                 raise Refused(
                     f"The stage {name!r} starts from a stage that does not exist by then.",
                     key=f"method.stages.{name}.start",
                     value=start,
                     rule="student, or an earlier stage: " + ", ".join(self.last),
                 )
-            start = self._node(start).get("start", "student")
+            start = self.yaml.of(start).start
         return self.students[self.last[start]] if start in self.last else None
 
     def _weights(self, teaching: tuple[str, ...]) -> tuple[float, ...]:

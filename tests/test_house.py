@@ -18,7 +18,7 @@ LAYERS = (
     ("errors", "address", "allocator"),
     ("schema",),
     ("config", "explain", "hub", "hub_*", "intervals"),
-    ("plan", "rules", "planning"),
+    ("plan", "rules", "entries", "planning"),
     ("objectives.*",),
     ("data.*",),
     ("models.*",),
@@ -36,7 +36,7 @@ LAYERS = (
 )  # fmt: skip
 
 
-MACHINERY = ("loop", "run", "plan", "planning", "job", "cli", "casting", "reading")
+MACHINERY = ("loop", "run", "plan", "entries", "planning", "job", "cli", "casting", "reading")
 
 
 def layer_of(module: str) -> int:
