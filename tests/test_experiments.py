@@ -142,3 +142,30 @@ def test_the_setting_of_the_slides_can_be_had_without_one_of_their_rows() -> Non
     config = config_of("slides", "method=kd", "teacher=bert")
     assert config.published is None
     assert config.dataset.split.scheme is SplitScheme.random
+
+
+OTHERS = sorted(
+    path.stem
+    for path in Path(config_path(), "experiment").glob("*-*.yaml")
+    if path.stem not in ROWS
+)
+
+
+@pytest.mark.parametrize("profile", ["full", "tiny"])
+@pytest.mark.parametrize("name", OTHERS)
+def test_an_experiment_beside_the_tables_plans_under_its_own_name(name: str, profile: str) -> None:
+    config, plan = asked(f"experiment={name}", f"profile={profile}")
+    assert config.experiment == name
+    assert plan.baseline is not None
+    student, alone = plan.stage(plan.deployed), plan.stage(plan.baseline)
+    assert student.learner == alone.learner  # the gain is of one and the same student
+    assert student.training == alone.training
+
+
+def test_hintons_ten_teachers_differ_in_their_seed_alone() -> None:
+    plan = plan_of("hinton-ensemble10")
+    teachers = [plan.stage(name) for name in plan.teachers]
+    assert sorted(stage.seed for stage in teachers) == list(range(1, 11))
+    assert all(stage.learner == teachers[0].learner for stage in teachers)
+    assert all(stage.training == teachers[0].training for stage in teachers)
+    assert plan.stage(plan.deployed).teachers == plan.teachers
