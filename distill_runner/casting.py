@@ -114,6 +114,8 @@ class Casting:
             return False
         if stage.noise is not None and stage.noise.seen_by is NoiseSeenBy.both:
             return False
+        if stage.algorithm.needs.pool:
+            return True  # every row is read for the choice
         rows = sum(self._data.counts[split] for split in stage.rows)
         # A stage cut short would pay for rows that it never visits.
         return loop.steps_of(stage.training, rows) * stage.training.batch_size >= rows

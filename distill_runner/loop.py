@@ -37,11 +37,12 @@ class Rows:
     """The training rows and the quiz, as each learner reads them."""
 
     ids: Sequence[str]
-    labels: np.ndarray
+    labels: np.ndarray  # -1 where hidden
     student: View
     teachers: Sequence[View]  # of live teachers, in their order
     quiz: View | None
     quiz_labels: np.ndarray
+    counts: Mapping[str, int] = field(default_factory=dict)  # how the rows were chosen
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,7 @@ class Finished:
     real_tokens_per_second: float
     peak_memory_bytes: int  # of the card on a GPU, of the whole process on a CPU
     kept_epoch: int
+    counts: Mapping[str, int]  # how the rows were chosen, where the algorithm chose them
     history: list[dict[str, float]]
 
 
@@ -285,6 +287,7 @@ class Loop:
             real_tokens_per_second=done.tokens / seconds,
             peak_memory_bytes=self._peak_memory(),
             kept_epoch=done.best_epoch if selected else epochs,
+            counts=dict(self.job.rows.counts),
             history=done.history,
         )
 

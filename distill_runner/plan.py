@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from distill_runner.methods.base import Algorithm
 
 
+POOL = "rest"  # the split of labelled rows that no other split took
+
+
 @dataclass(frozen=True)
 class ModelSpec:
     """Where a learner's architecture, tokenizer and first weights come from."""

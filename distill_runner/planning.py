@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from distill_runner.entries import DEPLOYED, Entries
 from distill_runner.errors import Refused
-from distill_runner.plan import ModelSpec, Plan, Stage
+from distill_runner.plan import POOL, ModelSpec, Plan, Stage
 from distill_runner.rules import check_algorithm, check_settings
 from distill_runner.schema import (
     Combine,
@@ -200,10 +200,15 @@ class _Planner:
             teachers=teaching,
             combine=config.teacher.combine if teaching else Combine.logit_mean,
             weights=self._weights(teaching),
-            rows=("train", "quiz") if entry.with_quiz_rows else ("train",),
+            rows=self._rows(entry, algorithm),
             noise=config.noise if noisy else None,
             first_epoch=before.first_epoch + before.training.epochs if before else 0,
         )
+
+    def _rows(self, entry: StageConfig, algorithm: Algorithm) -> tuple[str, ...]:
+        quiz = ("quiz",) if entry.with_quiz_rows else ()
+        pool = (POOL,) if algorithm.needs.pool else ()
+        return ("train", *quiz, *pool)
 
     def _epochs(self, entry: StageConfig) -> int:
         if entry.untrained:

@@ -9,16 +9,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from distill_runner import loop
-from distill_runner.data.encoding import Encoding, NoisyView, View, encode
+from distill_runner.data.encoding import ChosenView, Encoding, NoisyView, View, encode
+from distill_runner.errors import Refused
 from distill_runner.models.learner import Learner
 from distill_runner.models.teachers import LiveTeachers, TeacherSource
-from distill_runner.plan import Stage
+from distill_runner.plan import POOL, Stage
 from distill_runner.schema import NoiseSeenBy
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
     from distill_runner.data.prepared import Prepared
+
+
+HIDDEN = -1  # the label of a row whose label is not to be seen
 
 
 class Reading:
@@ -52,15 +56,40 @@ class Reading:
         live = teachers.learners if isinstance(teachers, LiveTeachers) else ()
         both = stage.noise is not None and stage.noise.seen_by is NoiseSeenBy.both
         table, _ = self._encode(stage.rows, student)
+        ids, labels = list(table["id"]), _labels(table)
+        view, counts = self._view(stage, student, noisy=True), {}
+        if stage.algorithm.needs.pool:
+            labels = labels.copy()
+            labels[-self.data.counts[POOL] :] = HIDDEN
+            signals = teachers.join(teachers.signals(ids, list), 1.0).cpu().numpy()
+            choice = stage.algorithm.choose(labels, signals)
+            ids, labels = [ids[at] for at in choice.positions], labels[choice.positions]
+            view, counts = ChosenView(view, choice.positions), dict(choice.counts)
         quiz = "quiz" if stage.algorithm.needs.quiz else None
         return loop.Rows(
-            ids=list(table["id"]),
-            labels=_labels(table),
-            student=self._view(stage, student, noisy=True),
+            ids=ids,
+            labels=labels,
+            counts=counts,
+            student=view,
             teachers=[self._view(stage, teacher, noisy=both) for teacher in live],
             quiz=self.split(quiz, student) if quiz else None,
             quiz_labels=self.labels(quiz) if quiz else np.zeros(0, dtype=np.int64),
         )
+
+    def check(self, stage: Stage) -> None:
+        """Refuse a stage whose rows are not there, before anything is trained.
+
+        Raises:
+            Refused: the split leaves no row over for the pool.
+        """
+        if stage.algorithm.needs.pool and not self.data.counts.get(POOL):
+            raise Refused(
+                "The split leaves no row over for the pool.",
+                key="dataset.split.train",
+                value=self.data.counts["train"],
+                rule=f"fewer rows than there are: {stage.name} trains on the others, unlabelled",
+                way_out="dataset.split.train=0.3",
+            )
 
     def vocabulary(self, stage: Stage, learner: Learner) -> np.ndarray | None:
         """Every token id that the learner reads while the stage trains. [ids].

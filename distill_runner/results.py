@@ -16,7 +16,7 @@ from distill_runner.intervals import paired_rows_interval
 from distill_runner.machine import Machine
 from distill_runner.models.signals import Signals
 from distill_runner.objectives import ensemble
-from distill_runner.plan import Plan, Stage
+from distill_runner.plan import POOL, Plan, Stage
 from distill_runner.run import SCORED, Outcome
 from distill_runner.schema import Combine, Config, Select
 from distill_runner.store import key_of, plain, write_json
@@ -153,6 +153,7 @@ class Results:
                 "model": self._facts[stage.name]["model"],
                 "layers": list(stage.learner.layers) if stage.learner.layers else None,
                 "parameters": self._facts[stage.name]["parameters"],
+                "chosen_rows": self._facts[stage.name]["training"].get("counts") or None,
                 "may_have_seen_test_rows": self._may_have_seen_test_rows(stage.name),
                 "metrics": self._metrics(stage.name),
             }
@@ -288,7 +289,7 @@ class Results:
         return found
 
     def _alone(self, name: str) -> dict[str, float]:
-        rows = self._plan.stage(self._plan.deployed).rows
+        rows = [row for row in self._plan.stage(self._plan.deployed).rows if row != POOL]
         if not self._whole_epoch():
             return {}
         right = [self._logits(name, split).argmax(axis=-1) == self._labels[split] for split in rows]

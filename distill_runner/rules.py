@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from distill_runner.errors import Refused
-from distill_runner.schema import Config, NoiseKind, Select, Split, StageConfig, Training
+from distill_runner.schema import (
+    Config,
+    NoiseKind,
+    NoiseSeenBy,
+    Select,
+    Split,
+    StageConfig,
+    Training,
+)
 
 if TYPE_CHECKING:
     from distill_runner.methods.base import Algorithm
@@ -179,6 +187,14 @@ def check_algorithm(
             value=True,
             rule=f"false for the stage {name!r}",
             way_out="runtime.compile=false",
+        )
+    if needs.pool and config.noise.seen_by is NoiseSeenBy.both and config.noise.p > 0:
+        raise Refused(
+            "A teacher that labels a pool reads it as it is.",
+            key="noise.seen_by",
+            value="both",
+            rule=f"student, for the stage {name!r}",
+            way_out="noise.seen_by=student",
         )
     quiz = config.dataset.split.quiz
     if needs.quiz and not quiz:

@@ -85,6 +85,8 @@ class Runner:
         trained = []
         # All models are found before the first is trained: a mistyped student is known at once.
         keys = [self.key_of(stage) for stage in self._plan.stages]
+        for stage in self._plan.stages:
+            self._reading.check(stage)
         for stage, key in zip(self._plan.stages, keys, strict=True):
             made = None if self._done(stage, key) else self._train(stage, key)
             self._artifacts[stage.name] = made or self._store.artifact(key)
@@ -206,6 +208,10 @@ class Runner:
             folder: of checkpoint and curves.
         """
         trained = _trained_teachers(stage, teachers)
+        rows = self._reading.training_rows(stage, learner, teachers)
+        if rows.counts:
+            counts = ", ".join(f"{name} {count:,}" for name, count in rows.counts.items())
+            self._screen.print(f"  {stage.name}: {counts}")
         with self._vocabularies_cut(stage, [learner, *trained]):
             yield loop.Loop(
                 loop.Job(
@@ -213,7 +219,7 @@ class Runner:
                     student=learner,
                     teachers=teachers,
                     roles={"student": [learner], **({"teacher": trained} if trained else {})},
-                    rows=self._reading.training_rows(stage, learner, teachers),
+                    rows=rows,
                     training=stage.training,
                     seed=stage.seed,
                     first_epoch=stage.first_epoch,

@@ -50,6 +50,10 @@ SHRUNK = (
 )
 
 
+# A teacher of one epoch is sure of nothing.
+UNSURE = {"method=noisy_student": ("method.min_confidence=0.5",)}
+
+
 def composed(*overrides: str) -> DictConfig:
     """What `distill-run OVERRIDES` would compose."""
     register_schema()
@@ -58,7 +62,8 @@ def composed(*overrides: str) -> DictConfig:
 
 
 def shrunk(store: Path, *overrides: str) -> DictConfig:
-    return composed(*SHRUNK, f"store.dir={store}", *overrides)
+    unsure = [item for asked in overrides for item in UNSURE.get(asked, ())]
+    return composed(*SHRUNK, f"store.dir={store}", *unsure, *overrides)
 
 
 def planned(config: DictConfig, method: str = "kd") -> tuple[Config, Plan]:

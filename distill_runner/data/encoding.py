@@ -143,6 +143,22 @@ class NoisyView:
         return encoder.pad({k: [np.asarray(row) for row in v] for k, v in columns.items()})
 
 
+@dataclass(frozen=True)
+class ChosenView:
+    """Some rows of another view, in an order of their own; a row may occur more than once."""
+
+    whole: View
+    positions: np.ndarray  # into `whole`
+
+    @property
+    def lengths(self) -> np.ndarray:
+        lengths: np.ndarray = self.whole.lengths[self.positions]
+        return lengths
+
+    def inputs(self, rows: np.ndarray, epoch: int) -> Inputs:
+        return self.whole.inputs(self.positions[rows], epoch)
+
+
 def encode(table: Dataset, encoder: Encoder, *, fingerprint: str, store: Path) -> Encoding:
     """Tokenise every row of `table`, or find it done in the store.
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
+import numpy as np
 from torch import Tensor
 
 from distill_runner.errors import Refused
@@ -27,6 +28,7 @@ class Needs:
     teachers: TeacherUse = "none"
     teacher_dropout: bool = False  # teachers that are trained read with dropout on
     quiz: bool = False  # held-out labelled rows that no learner trains on
+    pool: bool = False  # the rows that the split leaves over, their labels hidden
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,14 @@ class Update:
     role: str
     loss: Tensor  # scalar, averaged over the micro-batch
     terms: Mapping[str, Tensor] = field(default_factory=dict)  # detached scalars
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which rows a stage trains on, and how that came about."""
+
+    positions: np.ndarray  # [rows to train on], into the rows on offer; a row may be repeated
+    counts: Mapping[str, int]  # printed, and part of the result
 
 
 @dataclass(frozen=True)
@@ -81,6 +91,15 @@ class Algorithm(ABC):
     def trained_teachers(self, count: int) -> tuple[int, ...]:
         """Which of `count` teachers this algorithm trains, by position."""
         return tuple(range(count)) if self.needs.teachers == "trained" else ()
+
+    def choose(self, labels: np.ndarray, signals: np.ndarray) -> Choice:
+        """The rows to train on, where the algorithm needs a pool.
+
+        Args:
+            labels: [rows], -1 where hidden.
+            signals: [rows, classes], the joined teachers' logits on the clean rows.
+        """
+        raise NotImplementedError(f"{type(self).__name__} declares a pool and chooses nothing")
 
     def check_combination(self, combine: str) -> None:  # noqa: B027
         """Refuse a way of joining several teachers that this algorithm cannot use."""

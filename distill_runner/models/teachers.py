@@ -46,8 +46,9 @@ class TeacherSource(ABC):
 
     def count(self, signals: Tensor, labels: Tensor) -> None:
         """Add one batch to each teacher's score inside the loop."""
+        # A hidden label, below 0, is nobody's answer.
         self._right += (signals.argmax(dim=-1) == labels).sum(dim=-1)
-        self._rows += len(labels)
+        self._rows += int((labels >= 0).sum())
 
     def take_score(self) -> dict[str, float]:
         """Each teacher's accuracy on the rows counted since the last call, 0..1."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from distill_runner.loop import steps_of
-from distill_runner.plan import Plan, Stage
+from distill_runner.plan import POOL, Plan, Stage
 from distill_runner.schema import Config
 
 
@@ -25,6 +25,8 @@ def plan_rows(plan: Plan, config: Config, counts: Mapping[str, int] | None) -> l
 
 
 def _rows_of(stage: Stage, config: Config, counts: Mapping[str, int] | None) -> int | None:
+    if POOL in stage.rows:
+        return None  # how many it trains on, the teacher decides
     if counts is not None:
         return sum(counts[split] for split in stage.rows)
     sizes = [getattr(config.dataset.split, split) for split in stage.rows]

@@ -1,0 +1,146 @@
+"""Noisy Student (Xie, Luong, Hovy & Le, CVPR 2020), on text.
+
+    distill-run experiment=noisy_student-3-generations
+
+The teacher reads the pool's clean text, without dropout, and labels it. What it is sure
+of is kept, every class as often as the others, and an equal or larger student learns
+labelled and pseudo-labelled rows together with noise on: dropout, and the words that
+`noise` disturbs. The student is the next generation's teacher.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from distill_runner.errors import Refused
+from distill_runner.methods.base import Algorithm, Choice, Needs, Passes, Update, require
+from distill_runner.models.scene import Scene
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoisyStudent(Algorithm):
+    """Hard labels where they are known, the teacher's where they are not.
+
+        L = 1/B · ( Σ_{known} CE_ε(y, s) + Σ_{pool} CE(softmax(t / T), s) )
+
+    Args:
+        ratio: pseudo-labelled rows for each labelled one, above 0.
+        min_confidence: pool rows of which the teacher is less sure are left out, 0..1. The
+            authors' 0.3 is for a thousand classes: with C classes no row is below 1/C.
+        balance: every class gets the same number of pseudo-labelled rows: of one that has
+            more the surest are kept, the rows of one that has fewer are repeated.
+        temperature: T > 0, of the teacher's distribution.
+        hard: take the teacher's first choice in place of its distribution.
+        label_smoothing: ε, 0..1, of hard labels; the authors' code has 0.1.
+
+    Raises:
+        Refused: a setting is out of range, or no row of the pool is sure enough.
+    """
+
+    needs: ClassVar[Needs] = Needs(teachers="frozen", pool=True)
+    passes: ClassVar[Passes] = Passes(student=3)
+
+    ratio: float = 3.0
+    min_confidence: float = 0.8
+    balance: bool = True
+    temperature: float = 1.0
+    hard: bool = False
+    label_smoothing: float = 0.1
+
+    def __post_init__(self) -> None:
+        infinite = float("inf")
+        require(0 < self.ratio < infinite, key="ratio", value=self.ratio, rule="a number above 0")
+        require(
+            0 < self.temperature < infinite,
+            key="temperature",
+            value=self.temperature,
+            rule="a number above 0",
+        )
+        for key in ("min_confidence", "label_smoothing"):
+            value = getattr(self, key)
+            require(0 <= value < 1, key=key, value=value, rule="0 or more, below 1")
+
+    def formula(self) -> str:
+        taught = "argmax t" if self.hard else f"softmax(t/{self.temperature:g})"
+        return (
+            f"L = mean over rows of CE(y, s), smoothed by {self.label_smoothing:g}, "
+            f"or in the pool CE({taught}, s)"
+        )
+
+    def choose(self, labels: np.ndarray, signals: np.ndarray) -> Choice:
+        known, pool = np.flatnonzero(labels >= 0), np.flatnonzero(labels < 0)
+        logits = torch.from_numpy(signals[pool])
+        every, predicted = (found.numpy() for found in logits.softmax(-1).max(-1))
+        sure = every >= self.min_confidence
+        kept, predicted, confidence = pool[sure], predicted[sure], every[sure]
+        wanted = int(self.ratio * len(known))
+        if self.balance:
+            chosen = balanced(kept, predicted, confidence, classes=signals.shape[1], total=wanted)
+        else:
+            chosen = kept[np.argsort(-confidence, kind="stable")[:wanted]]
+        if not len(chosen):
+            raise Refused(
+                "The teacher is sure of no row of the pool.",
+                key="method.min_confidence",
+                value=self.min_confidence,
+                rule=f"its surest row has {every.max():.2f}",
+                way_out="a smaller method.min_confidence, or a better teacher",
+            )
+        counts = {"labelled": len(known), "pool": len(pool), "sure": len(kept)}
+        by_class = np.bincount(predicted, minlength=signals.shape[1])
+        counts |= {f"sure of class {at}": int(count) for at, count in enumerate(by_class)}
+        counts |= {"pseudo-labelled": len(chosen), "of them distinct": len(np.unique(chosen))}
+        return Choice(np.concatenate([known, chosen]), counts)
+
+    def updates(self, scene: Scene) -> Iterator[Update]:
+        logits, labels = scene.student_logits(), scene.labels
+        taught = scene.teacher_logits(self.temperature)
+        known = labels >= 0
+        smoothed = self.label_smoothing
+        hard = F.cross_entropy(
+            logits[known], labels[known], reduction="sum", label_smoothing=smoothed
+        )
+        if self.hard:
+            soft = F.cross_entropy(
+                logits[~known],
+                taught[~known].argmax(-1),
+                reduction="sum",
+                label_smoothing=smoothed,
+            )
+        else:
+            targets = (taught[~known] / self.temperature).softmax(-1)
+            soft = F.cross_entropy(logits[~known], targets, reduction="sum")
+        rows = len(labels)
+        terms = {"labelled": hard.detach() / rows, "pseudo_labelled": soft.detach() / rows}
+        yield Update("student", (hard + soft) / rows, terms)
+
+
+def balanced(
+    rows: np.ndarray, predicted: np.ndarray, confidence: np.ndarray, *, classes: int, total: int
+) -> np.ndarray:
+    """As many rows of each class: the surest of a large one, those of a small one repeated.
+
+    Args:
+        rows: [rows], what is chosen from.
+        predicted: [rows], the class of each.
+        confidence: [rows], 0..1.
+        classes: how many there are; one without rows stays without.
+        total: rows of all classes together.
+
+    Returns:
+        [about total], class by class.
+    """
+    each = total // classes
+    chosen = []
+    for at in range(classes):
+        own = np.flatnonzero(predicted == at)
+        if len(own):
+            surest_first = own[np.argsort(-confidence[own], kind="stable")]
+            chosen.append(rows[np.resize(surest_first, each)])
+    return np.concatenate(chosen) if chosen else rows[:0]

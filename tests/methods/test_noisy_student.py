@@ -1,0 +1,172 @@
+"""Noisy Student: what is kept of the pool, what is learnt from it, and who labels it how."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from test_contract import job_of
+from tiny import Bench, composed, planned, run
+from torch import nn
+
+from distill_runner import loop
+from distill_runner.errors import Refused
+from distill_runner.methods.noisy_student import NoisyStudent, balanced
+from distill_runner.models.learner import Learner
+
+
+def signals_of(confidences: list[tuple[int, float]]) -> np.ndarray:
+    """Logits of two classes under which the teacher is that sure of that class."""
+    rows = []
+    for predicted, sure in confidences:
+        logit = math.log(sure / (1 - sure))
+        rows.append([logit, 0.0] if predicted == 0 else [0.0, logit])
+    return np.array(rows, dtype=np.float32)
+
+
+# Two labelled rows, then a pool of six: class 0 at .9 .95 .7 .85, class 1 at .99 .6.
+LABELS = np.array([0, 1, -1, -1, -1, -1, -1, -1])
+SIGNALS = signals_of(
+    [(0, 0.6), (1, 0.6), (0, 0.9), (0, 0.95), (0, 0.7), (0, 0.85), (1, 0.99), (1, 0.6)]
+)
+
+
+def test_unsure_rows_are_left_out_and_every_class_is_taken_alike() -> None:
+    choice = NoisyStudent(ratio=2.0, min_confidence=0.8).choose(LABELS, SIGNALS)
+    # Two of each class: the surest of class 0, the only one of class 1 twice.
+    assert choice.positions.tolist() == [0, 1, 3, 2, 6, 6]
+    assert choice.counts == {
+        "labelled": 2,
+        "pool": 6,
+        "sure": 4,
+        "sure of class 0": 3,
+        "sure of class 1": 1,
+        "pseudo-labelled": 4,
+        "of them distinct": 3,
+    }
+
+
+def test_without_balance_the_surest_are_taken_whatever_their_class() -> None:
+    method = NoisyStudent(ratio=1.5, min_confidence=0.8, balance=False)
+    assert method.choose(LABELS, SIGNALS).positions.tolist() == [0, 1, 6, 3, 2]
+
+
+def test_the_authors_threshold_filters_nothing_with_two_classes() -> None:
+    choice = NoisyStudent(min_confidence=0.3).choose(LABELS, SIGNALS)
+    assert choice.counts["sure"] == choice.counts["pool"] == 6
+
+
+def test_a_class_of_which_nothing_is_sure_stays_without() -> None:
+    rows, predicted, confidence = np.arange(3), np.zeros(3, dtype=int), np.array([0.9, 0.8, 0.7])
+    chosen = balanced(rows, predicted, confidence, classes=2, total=8)
+    assert chosen.tolist() == [0, 1, 2, 0]
+    assert len(balanced(rows[:0], predicted[:0], confidence[:0], classes=2, total=8)) == 0
+
+
+def test_a_teacher_that_is_sure_of_nothing_is_refused() -> None:
+    with pytest.raises(Refused, match="its surest row has 0.99"):
+        NoisyStudent(min_confidence=0.995).choose(LABELS, SIGNALS)
+
+
+@pytest.mark.parametrize("hard", [False, True])
+def test_the_loss_equals_plain_arithmetic(hard: bool, tmp_path: Path) -> None:
+    asked = (f"method.hard={hard}", "method.temperature=2", "method.label_smoothing=0.2")
+    made = job_of(Bench.make(tmp_path / "store", "noisy_student", asked), tmp_path / "job")
+    for part in made.student.module.modules():
+        if isinstance(part, nn.Dropout):
+            part.p = 0.0
+    training = loop.Loop(made)
+    labels = made.rows.labels
+    rows = np.concatenate([np.flatnonzero(labels >= 0)[:3], np.flatnonzero(labels < 0)[:3]])
+    scene = training._scene(0, 0, 0, rows)
+    (update,) = made.algorithm.updates(scene)
+    student = scene.student_logits().detach().double().tolist()
+    teacher = scene.teacher_signals().mean(0).double().tolist()
+    total = 0.0
+    for own, taught, label in zip(student, teacher, scene.labels.tolist(), strict=True):
+        log_probs = [one - math.log(sum(map(math.exp, own))) for one in own]
+        if label >= 0 or hard:
+            right = label if label >= 0 else max(range(2), key=taught.__getitem__)
+            targets = [0.8 * (at == right) + 0.2 / 2 for at in range(2)]
+        else:
+            softened = [math.exp(one / 2) for one in taught]
+            targets = [one / sum(softened) for one in softened]
+        total -= sum(t * p for t, p in zip(targets, log_probs, strict=True))
+    assert update.loss.item() == pytest.approx(total / 6, rel=1e-5)
+
+
+def test_no_hidden_label_reaches_the_stage(tmp_path: Path) -> None:
+    bench = Bench.make(tmp_path / "store", "noisy_student")
+    made = job_of(bench, tmp_path / "job")
+    pool = set(bench.runner._reading.ids("rest"))
+    assert pool
+    for row, label in zip(made.rows.ids, made.rows.labels, strict=True):
+        assert (label == -1) == (row in pool)
+
+
+def test_the_teacher_labels_clean_text_without_dropout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[tuple[bool, bytes]] = []
+    logits = Learner.logits
+
+    def watched(self: Learner, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        if self.name == "bert-base-uncased":
+            read.append((self.module.training, inputs["input_ids"].numpy().tobytes()))
+        return logits(self, inputs)
+
+    found = []
+    for noise in ((), ("noise=delete", "noise.p=0.5", "noise.seen_by=student")):
+        read.clear()
+        asked = ("teacher=bert", "method.generations=1", *noise)
+        bench = Bench.make(tmp_path / "store", "noisy_student", asked)
+        job_of(bench, tmp_path / str(len(noise)))  # the teacher is trained by now
+        with monkeypatch.context() as patch:
+            patch.setattr(Learner, "logits", watched)
+            name = bench.plan.teachers[0]
+            bench.runner._casting.predict(bench.runner._casting.trained(name), "rest")
+        assert not any(training for training, _ in read)
+        found.append([text for _, text in read])
+    assert found[0] == found[1]
+    assert found[0]
+
+
+def test_each_generations_teacher_is_the_student_of_the_one_before(tmp_path: Path) -> None:
+    run(tmp_path / "run", tmp_path / "store", "noisy_student", "teacher=bert")
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    generations = [name for name in result["stages"] if name.startswith("generation-")]
+    assert generations == ["generation-1", "generation-2", "generation-3"]
+    plan = json.loads((tmp_path / "run" / "plan.json").read_text())["stages"]
+    taught = {stage["name"]: stage["teachers"] for stage in plan}
+    assert taught["generation-2"] == ["generation-1"]
+    assert taught["generation-3"] == ["generation-2"]
+    assert [hop["name"] for hop in result["between"]] == ["generation-1", "generation-2"]
+    assert result["between"][0]["chosen_rows"]["labelled"] == 64
+    assert result["training"]["counts"]["pool"] == 20
+
+
+@pytest.mark.parametrize(
+    ("asked", "key"),
+    [
+        (["method.ratio=0"], "method.ratio"),
+        (["method.min_confidence=1"], "method.min_confidence"),
+        (["method.label_smoothing=-0.1"], "method.label_smoothing"),
+        (["method.temperature=0"], "method.temperature"),
+        (["noise=delete", "noise.p=0.1"], "noise.seen_by"),
+    ],
+)
+def test_what_cannot_be_is_refused(asked: list[str], key: str) -> None:
+    with pytest.raises(Refused) as refusal:
+        planned(composed("method=noisy_student", "teacher=bert", *asked), "noisy_student")
+    assert f"{key} = " in str(refusal.value)
+
+
+def test_a_split_that_leaves_no_pool_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    with pytest.raises(Refused) as refusal:
+        run(tmp_path / "r", tmp_path / "s", "noisy_student", "dataset.split.train=84")
+    assert "dataset.split.train = 84" in str(refusal.value)
+    assert not list((tmp_path / "s" / "artifacts").glob("*/model"))
