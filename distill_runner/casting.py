@@ -246,6 +246,8 @@ class Casting:
             draw_cheaply(learner.module)
         if runtime.first_token_only:
             learner.read_first_token_only()
+        if runtime.leave_padding_out and not runtime.compile:
+            learner.leave_padding_out()
         if runtime.compile:
             learner.compile()
         return learner

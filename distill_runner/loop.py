@@ -28,7 +28,7 @@ from distill_runner.models.teachers import TeacherSource
 from distill_runner.progress import Bar
 from distill_runner.schema import Select, Training
 
-# Rows of a quiz that are padded together.
+# Rows of a quiz that are padded together, where padding is not left out.
 _QUIZ_PIECE = 8
 
 
@@ -229,7 +229,8 @@ class Loop:
         assert data.quiz is not None
         rows = quiz_rows(len(data.quiz_labels), size, seed=self.job.seed, epoch=epoch, step=at)
         rows = rows[np.argsort(data.quiz.lengths[rows], kind="stable")]
-        pieces = np.array_split(rows, -(-len(rows) // _QUIZ_PIECE))
+        together = len(rows) if self.job.student.leaves_padding_out else _QUIZ_PIECE
+        pieces = np.array_split(rows, -(-len(rows) // together))
         labels = torch.from_numpy(data.quiz_labels[rows]).to(self.job.device)
         return Quiz(tuple(self._on_device(data.quiz.inputs(p, 0)) for p in pieces), labels)
 

@@ -140,6 +140,7 @@ class Runner:
                     "precision": self._machine.precision,
                     "first_token_only": self._config.runtime.first_token_only,
                     "cut_vocabulary": self._config.runtime.cut_vocabulary,
+                    "leave_padding_out": self._config.runtime.leave_padding_out,
                     "cheap_dropout": self._config.runtime.cheap_dropout,
                     **({"compile": True} if self._config.runtime.compile else {}),
                 }

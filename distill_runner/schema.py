@@ -106,7 +106,7 @@ class Training:
     clip_norm: float = 1.0  # largest gradient norm of a learner; 0 disables
     max_steps: Optional[int] = None  # stop every stage after so many optimiser steps
     select: Select = Select.last  # which epoch's weights are kept
-    batching: Batching = Batching.by_length  # sentences of like length share a batch
+    batching: Batching = Batching.random  # by_length: sentences of like length share a batch
     accumulate: int = 1  # micro-batches per optimiser step
 
 
@@ -201,6 +201,7 @@ class Runtime:
     compile: bool = False  # torch.compile
     first_token_only: bool = True  # the last layer, where the head reads no other token
     cut_vocabulary: bool = True  # train the words that a stage reads, decay the others at its end
+    leave_padding_out: bool = True  # on a CPU, where a batch has much of it
     cheap_dropout: bool = True  # on a CPU: masks of 16 bits a number
     keep_freed_memory: bool = True  # glibc returns none to the system between steps
     checkpoint_seconds: float = 300.0  # between two checkpoints inside a stage

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from distill_runner import memory
-from distill_runner.bench.sampling import Batch, chunk_of, offsets_of
+from distill_runner.bench.sampling import Batch, chunk_of, offsets_of, read
 
 
 @dataclass(frozen=True)
@@ -75,10 +75,12 @@ class Contender(ABC):
     Attributes:
         lengths: tokens of each training row.
         width: what every row is padded to; None pads to a batch's longest row.
+        packed: rows are read without padding.
     """
 
     lengths: np.ndarray
     width: int | None = None
+    packed: bool = False
 
     @abstractmethod
     def epoch(self, epoch: int) -> list[np.ndarray]:
@@ -109,6 +111,7 @@ class Contender(ABC):
                 self.lengths,
                 width=self.width,
                 offsets=offsets_of(number, rounds=rounds, count=steps),
+                packed=self.packed,
             )
             for number in range(rounds)
         ]
@@ -121,7 +124,6 @@ class Contender(ABC):
         order = self.epoch(0)
         order_seconds = time.perf_counter() - began
         tokenise_seconds, teacher_seconds = self.once()
-        widths = [self.width or int(self.lengths[rows].max()) for rows in order]
         return Facts(
             rows=len(self.lengths),
             steps_per_epoch=len(order),
@@ -129,7 +131,7 @@ class Contender(ABC):
             teacher_seconds=teacher_seconds,
             order_seconds=order_seconds,
             tokens=int(self.lengths.sum()),
-            padded=sum(len(rows) * width for rows, width in zip(order, widths, strict=True)),
+            padded=sum(read(self.lengths[rows], self.width, packed=self.packed) for rows in order),
         )
 
     def race(self, gate: Gate, *, rounds: int, steps: int) -> None:

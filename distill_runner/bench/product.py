@@ -18,6 +18,7 @@ from distill_runner.bench.setting import Setting
 from distill_runner.data.encoding import encode
 from distill_runner.reading import Reading
 from distill_runner.run import Runner
+from distill_runner.schema import Batching
 from distill_runner.screen import Screen
 from distill_runner.tracking import open_tracker
 
@@ -43,14 +44,16 @@ class Product(Contender):
         self.loop = within.enter_context(opened)
         atexit.register(within.close)  # what the loop was opened with lasts as long as the process
         self.lengths = self.loop.order.lengths
+        by_length = setting.config.training.batching is Batching.by_length
+        self.packed = self.student.leaves_padding_out and not by_length
 
     def epoch(self, epoch: int) -> list[np.ndarray]:
         return self.loop.order.epoch(self.loop.job.first_epoch + epoch)
 
     def shape(self, batch: Batch) -> Hashable:
-        # The quiz of a step has shapes of its own.
-        quiz = self.loop.job.algorithm.needs.quiz
-        return (batch.epoch, batch.at) if quiz else batch.padded
+        # The quiz of a step has shapes of its own, and so have rows without padding.
+        own = self.loop.job.algorithm.needs.quiz or self.packed
+        return (batch.epoch, batch.at) if own else batch.padded
 
     def step(self, batches: list[Batch]) -> None:
         loop = self.loop

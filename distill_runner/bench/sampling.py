@@ -61,6 +61,7 @@ def chunk_of(
     *,
     width: int | None,
     offsets: np.ndarray,
+    packed: bool = False,
 ) -> list[Batch]:
     """A few batches that stand for this epoch; a short last batch is left out.
 
@@ -70,10 +71,11 @@ def chunk_of(
         lengths: tokens of each row.
         width: what every row is padded to; None pads to a batch's longest row.
         offsets: one for each of them; see `representative`.
+        packed: the rows are read without padding.
     """
     size = max(len(rows) for rows in order)  # the short batch may stand anywhere
     full = [at for at, rows in enumerate(order) if len(rows) == size]
-    padded = np.array([size * (width or int(lengths[order[at]].max())) for at in full])
+    padded = np.array([read(lengths[order[at]], width, packed=packed) for at in full])
     chosen = representative(padded, offsets)
     return [
         Batch(
@@ -85,3 +87,8 @@ def chunk_of(
         )
         for at in chosen
     ]
+
+
+def read(lengths: np.ndarray, width: int | None, *, packed: bool) -> int:
+    """Tokens of one batch as the model reads them."""
+    return int(lengths.sum() if packed else len(lengths) * (width or lengths.max()))

@@ -16,8 +16,9 @@ from typing import Any
 from torch import Tensor
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from distill_runner.models.dropout import ATTENTION
+from distill_runner.models import attention as attentions
 from distill_runner.models.layers import layers_of
+from distill_runner.models.packed import Packing
 
 Forward = Callable[..., Tensor]  # (hidden [batch, tokens, width], mask) -> [batch, 1, width]
 
@@ -36,7 +37,7 @@ class LastLayer:
         config = module.config
         plain = (
             type(module).__module__.startswith("transformers.")
-            and config._attn_implementation in ("sdpa", ATTENTION)
+            and config._attn_implementation in ("sdpa", attentions.NAME)
             and not getattr(config, "is_decoder", False)
             and not getattr(config, "chunk_size_feed_forward", 0)
         )
@@ -59,10 +60,16 @@ class LastLayer:
 def _bert(layer: Any) -> Forward:
     attention, output = layer.attention.self, layer.attention.output
 
-    def forward(hidden: Tensor, mask: Tensor | None = None, *_: Any, **__: Any) -> Tensor:
-        first = hidden[:, :1]
+    def forward(
+        hidden: Tensor,
+        mask: Tensor | None = None,
+        *_: Any,
+        packing: Packing | None = None,
+        **__: Any,
+    ) -> Tensor:
+        first = _first(hidden, packing)
         query, key, value = attention.query(first), attention.key(hidden), attention.value(hidden)
-        context = _attend(attention, query, key, value, mask)
+        context = _attend(attention, query, key, value, mask, packing)
         result: Tensor = layer.feed_forward_chunk(output(context, first))
         return result
 
@@ -72,10 +79,16 @@ def _bert(layer: Any) -> Forward:
 def _distilbert(layer: Any) -> Forward:
     attention = layer.attention
 
-    def forward(hidden: Tensor, mask: Tensor | None = None, *_: Any, **__: Any) -> Tensor:
-        first = hidden[:, :1]
+    def forward(
+        hidden: Tensor,
+        mask: Tensor | None = None,
+        *_: Any,
+        packing: Packing | None = None,
+        **__: Any,
+    ) -> Tensor:
+        first = _first(hidden, packing)
         query, key, value = attention.q_lin(first), attention.k_lin(hidden), attention.v_lin(hidden)
-        context = attention.out_lin(_attend(attention, query, key, value, mask))
+        context = attention.out_lin(_attend(attention, query, key, value, mask, packing))
         mixed = layer.sa_layer_norm(context + first)
         result: Tensor = layer.output_layer_norm(layer.ffn(mixed) + mixed)
         return result
@@ -83,12 +96,23 @@ def _distilbert(layer: Any) -> Forward:
     return forward
 
 
+def _first(hidden: Tensor, packing: Packing | None) -> Tensor:
+    """The first token of every row. [batch, 1, width]."""
+    return hidden[:, :1] if packing is None else hidden[0, packing.firsts][:, None]
+
+
 def _attend(
-    attention: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None
+    attention: Any,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    packing: Packing | None,
 ) -> Tensor:
     """Attention from the first token. query [batch, 1, width]; key, value [batch, tokens, width].
 
-    mask: [batch, 1, tokens, tokens], True where attended to, or None. Returns [batch, 1, width].
+    mask: [batch, 1, tokens, tokens], True where attended to, or None. packing: where the rows
+    lie if key and value are [1, tokens of all, width]. Returns [batch, 1, width].
     """
     queries, keys, values = (
         projected.view(*projected.shape[:2], -1, attention.attention_head_size).transpose(1, 2)
@@ -103,6 +127,7 @@ def _attend(
         None if mask is None else mask[:, :, :1],
         dropout=attention.dropout.p if attention.training else 0.0,
         scaling=attention.scaling,
+        **({} if packing is None else {"packing": packing}),
     )[0]
     return context.flatten(-2)
 

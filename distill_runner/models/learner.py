@@ -12,6 +12,7 @@ from torch.func import functional_call
 
 from distill_runner.data.encoding import Encoder, Inputs
 from distill_runner.models.first_token import LastLayer
+from distill_runner.models.packed import Packer
 
 
 class Learner:
@@ -40,6 +41,7 @@ class Learner:
         self._weights: Mapping[str, Tensor] | None = None
         self._forward: Callable[..., Any] = self.module
         self._last_layer: LastLayer | None = None
+        self._packer: Packer | None = None
 
     def compile(self) -> None:
         """Run the plain forward through torch.compile from now on."""
@@ -48,6 +50,18 @@ class Learner:
     def read_first_token_only(self) -> None:
         """From now on compute the last layer for the first token alone, where that is enough."""
         self._last_layer = LastLayer.of(self.module)
+
+    def leave_padding_out(self) -> None:
+        """From now on read batches without their padding, where that pays.
+
+        Only together with `read_first_token_only`: the rows' ends are lost in between.
+        """
+        self._packer = Packer.of(self.module) if self._last_layer else None
+
+    @property
+    def leaves_padding_out(self) -> bool:
+        """Whether rows of different lengths cost no padding."""
+        return self._packer is not None
 
     @property
     def parameters(self) -> int:
@@ -65,12 +79,14 @@ class Learner:
 
     def logits(self, inputs: Inputs) -> Tensor:
         """[batch, classes], in float32 at least, whatever precision the module ran in."""
+        packed = self._packer.pack(inputs) if self._packer else None
+        asked = packed[0] if packed else dict(inputs)
         with self._last_layer.narrowed() if self._last_layer else nullcontext():
             if self._weights is None:
-                output = self._forward(**inputs)
+                output = self._forward(**asked)
             else:
-                output = functional_call(self.module, dict(self._weights), (), dict(inputs))
-        logits: Tensor = output.logits
+                output = functional_call(self.module, dict(self._weights), (), asked)
+        logits: Tensor = packed[1].unsorted(output.logits) if packed else output.logits
         if self._columns is not None:
             logits = logits[:, self._columns]
         return logits.to(torch.promote_types(logits.dtype, torch.float32))

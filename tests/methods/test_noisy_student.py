@@ -68,7 +68,7 @@ def test_a_class_of_which_nothing_is_sure_stays_without() -> None:
 
 
 def test_a_teacher_that_is_sure_of_nothing_is_refused() -> None:
-    with pytest.raises(Refused, match="its surest row has 0.99"):
+    with pytest.raises(Refused, match=r"its surest row has 0\.99"):
         NoisyStudent(min_confidence=0.995).choose(LABELS, SIGNALS)
 
 

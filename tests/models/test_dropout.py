@@ -12,8 +12,8 @@ from test_first_token import gradients, inputs_of
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from distill_runner.methods.pilot import jvp
-from distill_runner.models import dropout, loading
-from distill_runner.models.dropout import ATTENTION, Dropout, draw_cheaply, drop
+from distill_runner.models import attention, dropout, loading
+from distill_runner.models.dropout import Dropout, draw_cheaply, drop
 
 ELEMENTS = 1 << 20
 
@@ -134,7 +134,7 @@ def test_the_saved_model_is_transformers_own(new_learner: NewLearner, tmp_path: 
     learner = new_learner(dropout=0.3, dtype=torch.float32)
     draw_cheaply(learner.module)
     loading.save(learner, tmp_path / "model", classes=["a", "b"])
-    assert ATTENTION not in (tmp_path / "model" / "config.json").read_text(encoding="utf-8")
+    assert attention.NAME not in (tmp_path / "model" / "config.json").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("change", ["eager", "decoder"])
