@@ -188,14 +188,8 @@ def check_algorithm(
             rule=f"false for the stage {name!r}",
             way_out="runtime.compile=false",
         )
-    if needs.pool and config.noise.seen_by is NoiseSeenBy.both and config.noise.p > 0:
-        raise Refused(
-            "A teacher that labels a pool reads it as it is.",
-            key="noise.seen_by",
-            value="both",
-            rule=f"student, for the stage {name!r}",
-            way_out="noise.seen_by=student",
-        )
+    if needs.pool:
+        _check_pool(config, name)
     quiz = config.dataset.split.quiz
     if needs.quiz and not quiz:
         raise Refused(
@@ -219,4 +213,15 @@ def check_algorithm(
             value="best_validation",
             rule="needs dataset.split.validation",
             way_out="training.select=last",
+        )
+
+
+def _check_pool(config: Config, name: str) -> None:
+    if config.noise.seen_by is NoiseSeenBy.both and config.noise.p > 0:
+        raise Refused(
+            "A teacher that labels a pool reads it as it is.",
+            key="noise.seen_by",
+            value="both",
+            rule=f"student, for the stage {name!r}",
+            way_out="noise.seen_by=student",
         )

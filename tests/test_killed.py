@@ -13,13 +13,14 @@ from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
-from tiny import METHODS, SHRUNK
+from tiny import METHODS, SHRUNK, UNSURE
 
 
 def command(folder: Path, store: Path, method: str) -> list[str]:
     return [
         *(sys.executable, "-P", "-m", "distill_runner.cli", *SHRUNK),
         *(f"method={method}", "method.baseline=never", "training.epochs=8"),
+        *UNSURE.get(f"method={method}", ()),
         *("teacher=bert", f"output_dir={folder}", f"store.dir={store}"),
         *("runtime.checkpoint_seconds=0.01", "runtime.threads=1"),
     ]
