@@ -91,7 +91,11 @@ def gain_line(result: Mapping[str, Any]) -> str | None:
         f"(95%, paired over rows, one seed{verdict})."
     )
     share = gain["transferred"]
-    return line if share is None else f"{line} That is {100 * share:.0f}% of the teachers' own gain over it."
+    return (
+        line
+        if share is None
+        else f"{line} That is {100 * share:.0f}% of the teachers' own gain over it."
+    )
 
 
 def plan_table(stages: Sequence[Mapping[str, str]]) -> Table:
