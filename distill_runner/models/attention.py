@@ -7,13 +7,11 @@ to themselves (`packed`).
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from transformers import AttentionInterface, AttentionMaskInterface
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.masking_utils import sdpa_mask
 
 if TYPE_CHECKING:
     from distill_runner.models.packed import Packing
@@ -56,6 +54,8 @@ def attend(
 
         return packing.attend(of_group, query, key, value), None
     if not dropout or query.device.type != "cpu":
+        from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
         kept: tuple[Tensor, None] = sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout, scaling, **others
         )
@@ -69,8 +69,14 @@ def attend(
     return (weights @ value).transpose(1, 2).contiguous(), None
 
 
-AttentionInterface.register(NAME, attend)
-AttentionMaskInterface.register(NAME, sdpa_mask)
+@cache
+def _register() -> None:
+    # Not at import: a plan needs no transformers, and they take seconds.
+    from transformers import AttentionInterface, AttentionMaskInterface
+    from transformers.masking_utils import sdpa_mask
+
+    AttentionInterface.register(NAME, attend)
+    AttentionMaskInterface.register(NAME, sdpa_mask)
 
 
 def take_over(module: Any) -> bool:
@@ -82,5 +88,6 @@ def take_over(module: Any) -> bool:
     known = config._attn_implementation in ("sdpa", NAME)
     if not known or getattr(config, "is_decoder", False):
         return False
+    _register()
     module.set_attn_implementation(NAME)
     return True

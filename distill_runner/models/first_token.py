@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
-from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from distill_runner.models import attention as attentions
 from distill_runner.models.layers import layers_of
@@ -114,6 +113,8 @@ def _attend(
     mask: [batch, 1, tokens, tokens], True where attended to, or None. packing: where the rows
     lie if key and value are [1, tokens of all, width]. Returns [batch, 1, width].
     """
+    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
     queries, keys, values = (
         projected.view(*projected.shape[:2], -1, attention.attention_head_size).transpose(1, 2)
         for projected in (query, key, value)
