@@ -242,11 +242,12 @@ class Casting:
     def _ready(self, learner: Learner) -> Learner:
         learner.module.to(self._machine.device)
         runtime = self._config.runtime
-        if runtime.cheap_dropout and self._machine.device.type == "cpu" and not runtime.compile:
+        plain_cpu = self._machine.device.type == "cpu" and not runtime.compile
+        if runtime.cheap_dropout and plain_cpu:
             draw_cheaply(learner.module)
         if runtime.first_token_only:
             learner.read_first_token_only()
-        if runtime.leave_padding_out and not runtime.compile:
+        if runtime.leave_padding_out and plain_cpu:
             learner.leave_padding_out()
         if runtime.compile:
             learner.compile()

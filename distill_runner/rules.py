@@ -190,22 +190,7 @@ def check_algorithm(
         )
     if needs.pool:
         _check_pool(config, name)
-    quiz = config.dataset.split.quiz
-    if needs.quiz and not quiz:
-        raise Refused(
-            "This method needs a quiz set.",
-            key="dataset.split.quiz",
-            value=quiz,
-            rule="rows held out of training, above 0",
-            way_out="dataset.split.quiz=100",
-        )
-    if entry.with_quiz_rows and (needs.quiz or not quiz):
-        raise Refused(
-            "There are no quiz rows that this stage may train on.",
-            key="method.with_quiz_rows",
-            value=True,
-            rule="needs dataset.split.quiz above 0, and an algorithm that holds no quiz",
-        )
+    _check_quiz(config, entry, needed=needs.quiz)
     if config.training.select is Select.best_validation and config.dataset.split.validation == 0:
         raise Refused(
             "Nothing can be selected on an empty validation split.",
@@ -224,4 +209,23 @@ def _check_pool(config: Config, name: str) -> None:
             value="both",
             rule=f"student, for the stage {name!r}",
             way_out="noise.seen_by=student",
+        )
+
+
+def _check_quiz(config: Config, entry: StageConfig, *, needed: bool) -> None:
+    quiz = config.dataset.split.quiz
+    if needed and not quiz:
+        raise Refused(
+            "This method needs a quiz set.",
+            key="dataset.split.quiz",
+            value=quiz,
+            rule="rows held out of training, above 0",
+            way_out="dataset.split.quiz=100",
+        )
+    if entry.with_quiz_rows and (needed or not quiz):
+        raise Refused(
+            "There are no quiz rows that this stage may train on.",
+            key="method.with_quiz_rows",
+            value=True,
+            rule="needs dataset.split.quiz above 0, and an algorithm that holds no quiz",
         )

@@ -1,7 +1,8 @@
 """Whether a lever costs accuracy: whole runs with and without it, seed by seed.
 
-Both sides of a pair share the seed, the rows, the teacher and everything else that is
-not named; they are scored on every labelled row that neither trained on. What is
+Both sides of a pair share the seed, the rows and every setting that is not named. A setting
+that trains teachers too gives each side teachers of its own, unless `--set teacher.models=…`
+names trained ones. They are scored on every labelled row that neither trained on. What is
 finished lies in the store, so a call that was broken off goes on where it stopped.
 """
 

@@ -92,14 +92,14 @@ class Algorithm(ABC):
         """Which of `count` teachers this algorithm trains, by position."""
         return tuple(range(count)) if self.needs.teachers == "trained" else ()
 
-    def choose(self, labels: np.ndarray, signals: np.ndarray) -> Choice:
-        """The rows to train on, where the algorithm needs a pool.
+    def choose(self, labels: np.ndarray, signals: np.ndarray) -> Choice:  # noqa: ARG002
+        """The rows to train on, where the algorithm needs a pool: all, if it does not choose.
 
         Args:
             labels: [rows], -1 where hidden.
             signals: [rows, classes], the joined teachers' logits on the clean rows.
         """
-        raise NotImplementedError(f"{type(self).__name__} declares a pool and chooses nothing")
+        return Choice(np.arange(len(labels)), {})
 
     def check_combination(self, combine: str) -> None:  # noqa: B027
         """Refuse a way of joining several teachers that this algorithm cannot use."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import FAMILIES, NewLearner
-from test_first_token import gradients, inputs_of
+from test_first_token import assert_alike, gradients, inputs_of
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from distill_runner.methods.pilot import jvp
@@ -90,8 +90,7 @@ def test_logits_and_gradients_are_transformers_own_where_nothing_falls_out(
     assert len(asked) >= 5
     assert set(asked) == {0.3}
     torch.testing.assert_close(logits, expected_logits, rtol=1e-12, atol=1e-13)
-    for name, gradient in expected.items():
-        torch.testing.assert_close(found[name], gradient, rtol=1e-10, atol=1e-12, msg=name)
+    assert_alike(found, expected)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
