@@ -1,7 +1,7 @@
 """The last layer computed for the first token alone.
 
 A BERT, RoBERTa or DistilBERT classifier reads one state of its last layer, the first
-token's. The other tokens are needed there as keys and values, and no further: their
+token's. The other tokens are needed there to be attended to, and no further: their
 queries, their output and the feed-forward above them never reach the logits. Leaving
 them out changes neither logits nor gradients; with dropout on, fewer masks are drawn.
 """
@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from distill_runner.models import attention as attentions
@@ -67,8 +68,8 @@ def _bert(layer: Any) -> Forward:
         **__: Any,
     ) -> Tensor:
         first = _first(hidden, packing)
-        query, key, value = attention.query(first), attention.key(hidden), attention.value(hidden)
-        context = _attend(attention, query, key, value, mask, packing)
+        query = attention.query(first)
+        context = _attend(attention, query, attention.key, attention.value, hidden, mask, packing)
         result: Tensor = layer.feed_forward_chunk(output(context, first))
         return result
 
@@ -86,8 +87,9 @@ def _distilbert(layer: Any) -> Forward:
         **__: Any,
     ) -> Tensor:
         first = _first(hidden, packing)
-        query, key, value = attention.q_lin(first), attention.k_lin(hidden), attention.v_lin(hidden)
-        context = attention.out_lin(_attend(attention, query, key, value, mask, packing))
+        query = attention.q_lin(first)
+        context = _attend(attention, query, attention.k_lin, attention.v_lin, hidden, mask, packing)
+        context = attention.out_lin(context)
         mixed = layer.sa_layer_norm(context + first)
         result: Tensor = layer.output_layer_norm(layer.ffn(mixed) + mixed)
         return result
@@ -97,40 +99,66 @@ def _distilbert(layer: Any) -> Forward:
 
 def _first(hidden: Tensor, packing: Packing | None) -> Tensor:
     """The first token of every row. [batch, 1, width]."""
-    return hidden[:, :1] if packing is None else hidden[0, packing.firsts][:, None]
+    if packing is None:
+        return hidden[:, :1]
+    return hidden.squeeze(0).index_select(0, packing.firsts)[:, None]
 
 
 def _attend(
     attention: Any,
     query: Tensor,
-    key: Tensor,
-    value: Tensor,
+    key: Any,
+    value: Any,
+    hidden: Tensor,
     mask: Tensor | None,
     packing: Packing | None,
 ) -> Tensor:
-    """Attention from the first token. query [batch, 1, width]; key, value [batch, tokens, width].
+    """Attention from the first token alone: softmax(q·(K x + b)) (V x + c).
 
-    mask: [batch, 1, tokens, tokens], True where attended to, or None. packing: where the rows
-    lie if key and value are [1, tokens of all, width]. Returns [batch, 1, width].
+    With one query a row no token needs a key or a value of its own: q·(K x) = (qK)·x, and
+    the mean of V x is V times the mean of x.
+
+    Args:
+        attention: the layer's, for its dropout and its scale.
+        query: [batch, 1, width].
+        key, value: its linear layers, K x + b and V x + c.
+        hidden: x, [batch, tokens, width].
+        mask: [batch, 1, tokens, tokens], True where attended to, or None.
+        packing: where the rows lie if `hidden` is [1, tokens of all, width].
+
+    Returns:
+        [batch, 1, width].
     """
-    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-    queries, keys, values = (
-        projected.view(*projected.shape[:2], -1, attention.attention_head_size).transpose(1, 2)
-        for projected in (query, key, value)
-    )
-    attend = ALL_ATTENTION_FUNCTIONS[attention.config._attn_implementation]
-    context: Tensor = attend(
-        attention,
-        queries,
-        keys,
-        values,
-        None if mask is None else mask[:, :, :1],
-        dropout=attention.dropout.p if attention.training else 0.0,
-        scaling=attention.scaling,
-        **({} if packing is None else {"packing": packing}),
-    )[0]
-    return context.flatten(-2)
+    def per_head(weight: Tensor) -> Tensor:
+        return weight.view(-1, attention.attention_head_size, *weight.shape[1:])
+
+    queries = query.view(len(query), *per_head(key.bias).shape).transpose(0, 1)
+    asked = (queries @ per_head(key.weight)).transpose(0, 1)  # [batch, heads, width]
+    offset = (queries @ per_head(key.bias)[..., None]).transpose(0, 1)  # [batch, heads, 1]
+    means, sums = [], []
+    for rows, states, real in _parts(hidden, mask, packing):
+        scores = (asked[rows] @ states.transpose(1, 2) + offset[rows]) * attention.scaling
+        if real is not None:
+            scores = scores.masked_fill(~real, torch.finfo(scores.dtype).min)
+        exact = torch.promote_types(scores.dtype, torch.float32)
+        weights = attention.dropout(scores.softmax(-1, dtype=exact).to(states.dtype))
+        means.append(weights @ states)
+        sums.append(weights.sum(-1, keepdim=True))  # 1, but for dropout
+    mean = torch.cat(means).transpose(0, 1) @ per_head(value.weight).transpose(1, 2)
+    shift = torch.cat(sums).transpose(0, 1) * per_head(value.bias)[:, None]
+    return (mean + shift).transpose(0, 1).reshape(query.shape)
+
+
+def _parts(
+    hidden: Tensor, mask: Tensor | None, packing: Packing | None
+) -> Iterator[tuple[slice, Tensor, Tensor | None]]:
+    """Rows that lie together: which, their states, and [rows, 1, tokens] True at a token."""
+    if packing is None:
+        yield slice(None), hidden, None if mask is None else mask[:, 0, :1]
+        return
+    for group, states in zip(packing.groups, packing.split(hidden.squeeze(0)), strict=True):
+        yield group.rows, states, None if group.mask is None else group.mask[:, None]
 
 
 _FORWARDS: dict[str, Callable[[Any], Forward]] = {

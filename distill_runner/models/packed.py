@@ -28,25 +28,11 @@ Attend = Callable[[Tensor, Tensor, Tensor, "Tensor | None"], Tensor]
 
 
 @dataclass(frozen=True)
-class _Group:
+class Group:
     """Neighbouring rows, the shortest first."""
 
     rows: slice  # of the packed order
-    tokens: slice  # of the long row
-    width: int  # of the longest
-    index: Tensor | None  # [rows, width] into the group's tokens; None: all have one length
-    mask: Tensor | None  # [rows, width], True where there is a token
-
-    def spread(self, long: Tensor) -> Tensor:
-        """[1, heads, tokens, size] of the whole batch → [rows, heads, width, size]."""
-        own = long[0, :, self.tokens]
-        if self.index is None:
-            return own.reshape(own.shape[0], -1, self.width, own.shape[-1]).transpose(0, 1)
-        return own[:, self.index].transpose(0, 1)
-
-    def gather(self, spread: Tensor) -> Tensor:
-        """[rows, width, heads, size] → [tokens, heads, size]."""
-        return spread.flatten(0, 1) if self.mask is None else spread[self.mask]
+    mask: Tensor | None  # [rows, width of the longest], True at a token; None: all are as long
 
 
 @dataclass(frozen=True)
@@ -55,54 +41,76 @@ class Packing:
 
     order: Tensor  # [rows], the row of the batch that stands at each place
     firsts: Tensor  # [rows], in that order: the place of its first token
-    groups: tuple[_Group, ...]
+    groups: tuple[Group, ...]
+    shapes: tuple[tuple[int, ...], ...]  # rows and width of each group
+    # The groups' padded rows, all one after the other, have more places than there are tokens:
+    origins: Tensor | None  # [places], the token that stands there; None: no row is padded
+    places: Tensor | None  # [tokens], where each stands
 
     @classmethod
     def of(cls, lengths: np.ndarray) -> Packing:
         """The rows sorted by length. lengths: [rows], tokens of each."""
         order = np.argsort(lengths, kind="stable")
         sizes = lengths[order]
-        ends = np.cumsum(sizes)
-        cuts = np.array_split(np.arange(len(sizes)), -(-len(sizes) // _GROUP))
-        groups = tuple(_group(rows[0], rows[-1] + 1, sizes, ends) for rows in cuts)
-        return cls(torch.from_numpy(order), torch.from_numpy(ends - sizes), groups)
+        firsts = np.cumsum(sizes) - sizes
+        groups, shapes, origins, real = [], [], [], []
+        for rows in np.array_split(np.arange(len(sizes)), -(-len(sizes) // _GROUP)):
+            width = int(sizes[rows[-1]])
+            token = np.arange(width) < sizes[rows][:, None]
+            mask = None if token.all() else torch.from_numpy(token)
+            groups.append(Group(slice(int(rows[0]), int(rows[-1]) + 1), mask))
+            shapes.append(token.shape)
+            # Where there is no token, any will do: no one attends to it.
+            origins.append((firsts[rows][:, None] + np.arange(width) * token).ravel())
+            real.append(token.ravel())
+        padded = any(group.mask is not None for group in groups)
+        return cls(
+            torch.from_numpy(order),
+            torch.from_numpy(firsts),
+            tuple(groups),
+            tuple(shapes),
+            torch.from_numpy(np.concatenate(origins)) if padded else None,
+            torch.from_numpy(np.flatnonzero(np.concatenate(real))) if padded else None,
+        )
+
+    def split(self, long: Tensor) -> list[Tensor]:
+        """[tokens of all rows, …] → [rows, width, …] of every group."""
+        # index_select, because its gradient is added up several times faster than an index's.
+        spread = long if self.origins is None else long.index_select(0, self.origins)
+        parts = torch.split(spread, [rows * width for rows, width in self.shapes])
+        return [
+            part.view(*shape, *part.shape[1:])
+            for part, shape in zip(parts, self.shapes, strict=True)
+        ]
+
+    def join(self, parts: list[Tensor]) -> Tensor:
+        """The way back: [rows, width, …] of every group → [tokens of all rows, …]."""
+        spread = torch.cat([part.flatten(0, 1) for part in parts])
+        return spread if self.places is None else spread.index_select(0, self.places)
 
     def attend(self, of_group: Attend, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Each row's attention to itself.
 
         Args:
             of_group: attention over padded rows.
-            query: [1, heads, tokens, size], or of every row's first token alone
-                [rows, heads, 1, size].
-            key, value: [1, heads, tokens, size].
+            query, key, value: [1, heads, tokens, size].
 
         Returns:
-            [1, tokens, heads, size], or [rows, 1, heads, size].
+            [1, tokens, heads, size].
         """
-        first_only = query.shape[0] == len(self.order)
-        parts = []
-        for group in self.groups:
+        found = []
+        queries, keys, values = (
+            self.split(part.squeeze(0).transpose(0, 1)) for part in (query, key, value)
+        )
+        for group, *each in zip(self.groups, queries, keys, values, strict=True):
             mask = None if group.mask is None else group.mask[:, None, None]
-            asked = query[group.rows] if first_only else group.spread(query)
-            found = of_group(asked, group.spread(key), group.spread(value), mask)
-            parts.append(found if first_only else group.gather(found))
-        return torch.cat(parts) if first_only else torch.cat(parts)[None]
+            q, k, v = (part.transpose(1, 2) for part in each)
+            found.append(of_group(q, k, v, mask))
+        return self.join(found)[None]
 
     def unsorted(self, packed: Tensor) -> Tensor:
         """[rows, …] in the packed order → in the batch's."""
         return packed[self.order.argsort()]
-
-
-def _group(start: int, stop: int, sizes: np.ndarray, ends: np.ndarray) -> _Group:
-    own = sizes[start:stop]
-    width, begin = int(own[-1]), int(ends[start] - sizes[start])
-    rows, tokens = slice(int(start), int(stop)), slice(begin, int(ends[stop - 1]))
-    if own[0] == width:
-        return _Group(rows, tokens, width, None, None)
-    places = np.arange(width)
-    mask = places < own[:, None]
-    index = np.where(mask, (ends[start:stop] - own - begin)[:, None] + places, 0)
-    return _Group(rows, tokens, width, torch.from_numpy(index), torch.from_numpy(mask))
 
 
 @dataclass(frozen=True)

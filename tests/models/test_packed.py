@@ -72,10 +72,10 @@ def test_every_token_is_in_one_group_and_comes_back_to_its_place() -> None:
     lengths = np.random.default_rng(1).integers(1, 30, size=21)
     made = Packing.of(lengths)
     total = int(lengths.sum())
-    tokens = torch.arange(total, dtype=torch.float64).view(1, 1, total, 1)
-    parts = [group.gather(group.spread(tokens).transpose(1, 2)) for group in made.groups]
-    assert torch.cat(parts).flatten().tolist() == list(range(total))
-    assert (tokens[0, 0, made.firsts, 0] == made.firsts).all()
+    tokens = torch.arange(total)
+    assert made.join(made.split(tokens)).tolist() == list(range(total))
+    for group, part in zip(made.groups, made.split(tokens), strict=True):
+        assert part[:, 0].tolist() == made.firsts[group.rows].tolist()
     assert made.unsorted(torch.from_numpy(lengths)[made.order]).tolist() == lengths.tolist()
 
 
