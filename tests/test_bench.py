@@ -18,7 +18,7 @@ import torch
 from conftest import NewLearner
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from distill_runner.bench import figures, operations, pairs
+from distill_runner.bench import figures, operations, pairs, rounded
 from distill_runner.bench.contender import Gate
 from distill_runner.bench.efficiency import Stopwatch, weights_by_use
 from distill_runner.bench.options import Options, parse
@@ -368,3 +368,22 @@ def test_options_survive_the_way_to_a_worker() -> None:
 def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-P", "-m", "distill_runner.bench", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
+
+
+def test_products_of_bfloat16_are_those_of_float32_rounded_once() -> None:
+    generator = torch.Generator().manual_seed(1)
+    left, right = (torch.randn(3, 64, 64, generator=generator).bfloat16() for _ in range(2))
+    bias = torch.randn(64, generator=generator).bfloat16()
+    doubles = [part.double() for part in (left, right)]
+    library = rounded.install()
+    try:
+        found = [left[0] @ right[0], torch.addmm(bias, left[0], right[0]), left @ right]
+        exact = doubles[0] @ doubles[1]
+    finally:
+        library._destroy()
+    expected = [exact[0], bias.double() + exact[0], exact]
+    assert exact.dtype is torch.float64
+    for product, wanted in zip(found, expected, strict=True):
+        assert product.dtype is torch.bfloat16
+        # A bfloat16 has eight bits: half a unit of the last is 2^-9 of the number.
+        torch.testing.assert_close(product.double(), wanted, rtol=2**-8.9, atol=1e-5)

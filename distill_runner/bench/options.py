@@ -59,6 +59,7 @@ class Options:
     reference: tuple[str, ...] = ()  # of the other
     seeds: tuple[int, ...] = ()
     test_rows: int = 0
+    emulate_bfloat16: bool = False
 
     @property
     def folder(self) -> Path:
@@ -142,6 +143,8 @@ def _add_pairs(task: argparse.ArgumentParser) -> None:
         add(f"--{side}", action="append", default=[], metavar="KEY=VALUE", help=text)
     add("--seeds", nargs="+", type=int, default=[1, 2, 3, 4, 5], help="(1 2 3 4 5)")
     add("--test-rows", type=int, default=48000, metavar="N", help="scored on (48000)")
+    text = "for a processor without bfloat16: its rounding at the price of float32"
+    add("--emulate-bfloat16", action="store_true", help=text)
     task.set_defaults(rows=10000)
 
 

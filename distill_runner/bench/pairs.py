@@ -51,7 +51,11 @@ def run(options: Options, say: Callable[[str], None]) -> Report:
             ),
             ["mean", *(f"{value:.2f}" for value in means), f"{np.mean(differences):+.2f}"],
         ],
-        notes=(verdict(differences), _scored(pairs)),
+        notes=(
+            verdict(differences),
+            _scored(pairs),
+            *(["Products of bfloat16 numbers: in float32, rounded."] * options.emulate_bfloat16),
+        ),
         found={"raw": pairs, "differences": differences},
     )
 
@@ -60,7 +64,8 @@ def _trained(options: Options, side: str, seed: int, asked: tuple[str, ...]) -> 
     """One run of the product in a process of its own; what its result says of the test rows."""
     folder = options.folder / "runs" / f"{side}-{seed}"
     folder.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-P", "-m", "distill_runner.cli", *overrides(options, seed, asked)]
+    runner = "distill_runner.bench.rounded" if options.emulate_bfloat16 else "distill_runner.cli"
+    command = [sys.executable, "-P", "-m", runner, *overrides(options, seed, asked)]
     with (folder / "screen.txt").open("w", encoding="utf-8") as screen:
         done = subprocess.run(
             [*command, f"output_dir='{folder}'"],
