@@ -47,11 +47,11 @@ def _narrow(product: Tensor, like: Tensor) -> Tensor:
 
 def install() -> torch.library.Library:
     """Put the float32 products in bfloat16's place for as long as the result is kept."""
-    library = torch.library.Library("aten", "IMPL")
+    library = torch.library.Library("aten", "IMPL")  # type: ignore[no-untyped-call]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that a kernel is replaced is what is wanted
         for name, product in (("mm", _mm), ("bmm", _bmm), ("addmm", _addmm)):
-            library.impl(name, product, "CPU")
+            library.impl(name, product, "CPU")  # type: ignore[no-untyped-call]
     return library
 
 
