@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,26 +13,24 @@ from distill_runner import evaluation, loop
 from distill_runner.errors import Refused
 from distill_runner.hub import is_classifier, locate_model, model_fingerprint, read_config
 from distill_runner.machine import Machine
-from distill_runner.models import loading
+from distill_runner.models import heads, loading
 from distill_runner.models import signals as kept
 from distill_runner.models.build import build
 from distill_runner.models.dropout import draw_cheaply
 from distill_runner.models.layers import check_layers
 from distill_runner.models.learner import Learner
 from distill_runner.models.teachers import CachedTeachers, LiveTeachers, NoTeachers, TeacherSource
-from distill_runner.plan import ModelSpec, Plan, Stage
+from distill_runner.plan import TASK, ModelSpec, Plan, Stage
 from distill_runner.reading import Reading
 from distill_runner.schema import Config, NoiseSeenBy, Start
 from distill_runner.store import Artifact, Store, key_of, plain
-
-if TYPE_CHECKING:
-    from distill_runner.data.prepared import Prepared
 
 
 class Casting:
     """Finds, builds and loads the learners of a plan.
 
     Args:
+        readings: of the data sets that the plan's stages name.
         artifacts: of the stages done so far, by name; the run adds to it.
     """
 
@@ -40,17 +38,15 @@ class Casting:
         self,
         config: Config,
         plan: Plan,
-        data: Prepared,
+        readings: Mapping[str, Reading],
         *,
-        reading: Reading,
         store: Store,
         machine: Machine,
         artifacts: Mapping[str, Artifact],
     ) -> None:
         self._config = config
         self._plan = plan
-        self._data = data
-        self._reading = reading
+        self._readings = readings
         self._store = store
         self._machine = machine
         self._artifacts = artifacts
@@ -59,14 +55,16 @@ class Casting:
     def learner(self, stage: Stage) -> Learner:
         """The learner as the stage finds it, on the device."""
         spec, folder = stage.learner, self._folder_of(stage)
-        common: dict[str, Any] = {
-            "name": stage.name.removeprefix("teacher/"),
-            "classes": self._data.label_names,
-            "max_tokens": self._config.dataset.max_tokens,
-            "key": spec.asked,
-        }
-        if stage.start is not None:
-            learner = loading.load_trained(self._artifacts[stage.start].model, **common)
+        common = {**self._common(stage), "key": spec.asked}
+        if stage.start is not None and stage.fresh_head:
+            body = self._artifacts[stage.start].model
+            learner = loading.new_classifier(
+                body, seed=stage.seed, random=False, layers=None, **common
+            )
+        elif stage.start is not None:
+            learner = loading.load_trained(
+                self._artifacts[stage.start].model, soft_heads=False, **common
+            )
         elif spec.taken:
             learner = loading.load_trained(folder, labels=spec.labels, **common)
         else:
@@ -79,19 +77,36 @@ class Casting:
                 teacher=origin,
                 **common,
             )
+        count = stage.algorithm.soft_heads(len(stage.teachers))
+        if count:
+            heads.add(
+                learner.module,
+                heads=count,
+                classes=len(common["classes"]),
+                seed=stage.seed,
+                golden=stage.algorithm.reads_labels,
+            )
         return self._ready(learner)
 
-    def trained(self, name: str) -> Learner:
+    def trained(self, name: str, *, soft_heads: bool = True) -> Learner:
         """The learner that the finished stage `name` left, on the device."""
+        stage = self._plan.stage(name)
         learner = loading.load_trained(
             self._artifacts[name].model,
-            name=name.removeprefix("teacher/"),
-            classes=self._data.label_names,
-            max_tokens=self._config.dataset.max_tokens,
             key="store.dir",
-            labels=self._plan.stage(name).learner.labels,
+            labels=stage.learner.labels,
+            soft_heads=soft_heads,
+            **self._common(stage),
         )
         return self._ready(learner)
+
+    def _common(self, stage: Stage) -> dict[str, Any]:
+        reading = self._readings[stage.data]
+        return {
+            "name": stage.name.removeprefix("teacher/"),
+            "classes": reading.data.label_names,
+            "max_tokens": reading.max_tokens,
+        }
 
     def teachers(self, stage: Stage) -> TeacherSource:
         """The stage's teachers: cached where one pass over the clean rows serves it."""
@@ -116,33 +131,36 @@ class Casting:
             return False
         if stage.algorithm.needs.pool:
             return True  # every row is read for the choice
-        rows = sum(self._data.counts[split] for split in stage.rows)
+        rows = sum(self._readings[stage.data].data.counts[split] for split in stage.rows)
         # A stage cut short would pay for rows that it never visits.
         return loop.steps_of(stage.training, rows) * stage.training.batch_size >= rows
 
     def signals(self, name: str, split: str) -> kept.Signals:
         """The finished stage's logits on a split, from the store or computed now."""
-        folder = self._signals_folder(self._artifacts[name], split)
-        found = kept.load(folder)
+        stage = self._plan.stage(name)
+        found = kept.load(self._signals_folder(self._artifacts[name], stage, split))
         if found is None:
-            logits = self.predict(self.trained(name), split)
-            found = self.keep_signals(self._artifacts[name], split, logits)
+            logits = self.predict(self.trained(name), stage, split)
+            found = self.keep_signals(self._artifacts[name], stage, split, logits)
         return found
 
-    def keep_signals(self, artifact: Artifact, split: str, logits: np.ndarray) -> kept.Signals:
-        """Store the logits of a finished stage's learner on a split."""
-        folder = self._signals_folder(artifact, split)
-        return kept.save(folder, self._reading.ids(split), logits)
+    def keep_signals(
+        self, artifact: Artifact, stage: Stage, split: str, logits: np.ndarray
+    ) -> kept.Signals:
+        """Store the logits of a finished stage's learner on a split of the stage's data."""
+        folder = self._signals_folder(artifact, stage, split)
+        return kept.save(folder, self._readings[stage.data].ids(split), logits)
 
-    def predict(self, learner: Learner, split: str) -> np.ndarray:
-        """[rows, classes] on a whole split, in its order."""
-        view = self._reading.split(split, learner)
+    def predict(self, learner: Learner, stage: Stage, split: str) -> np.ndarray:
+        """[rows, classes] on a whole split of the stage's data, in its order."""
+        view = self._readings[stage.data].split(split, learner)
         return evaluation.predict(
             learner, view, device=self._machine.device, bf16=self._machine.bf16
         )
 
-    def _signals_folder(self, artifact: Artifact, split: str) -> Path:
-        return self._store.signals(artifact.key, self._data.fingerprints[split])
+    def _signals_folder(self, artifact: Artifact, stage: Stage, split: str) -> Path:
+        data = self._readings[stage.data].data
+        return self._store.signals(artifact.key, data.fingerprints[split])
 
     def model_key(self, stage: Stage) -> dict[str, Any]:
         """What decides the learner's start: the settings and the content of its folder.
@@ -178,19 +196,21 @@ class Casting:
     def _check_length(self, stage: Stage, folder: Path) -> None:
         """Refuse texts longer than the model has positions for, before a long one comes by."""
         config = read_config(folder)
-        positions, limit = config.get("max_position_embeddings"), self._config.dataset.max_tokens
+        positions = config.get("max_position_embeddings")
+        limit = self._readings[stage.data].max_tokens
         if not isinstance(positions, int):
             return
         padding = config.get("pad_token_id")
         if config.get("model_type") == "roberta" and isinstance(padding, int):
             positions -= padding + 1  # RoBERTa counts positions from the padding id on
         if limit > positions:
+            key = f"{'' if stage.data == TASK else f'{stage.data}.'}dataset.max_tokens"
             raise Refused(
                 f"{stage.learner.id} cannot read texts of so many tokens.",
-                key="dataset.max_tokens",
+                key=key,
                 value=limit,
                 rule=f"at most its {positions} positions",
-                way_out=f"dataset.max_tokens={positions}",
+                way_out=f"{key}={positions}",
             )
 
     def _check_start(self, stage: Stage) -> None:
@@ -200,8 +220,8 @@ class Casting:
             loading.check_labels(
                 folder,
                 name=stage.name.removeprefix("teacher/"),
-                classes=self._data.label_names,
-                key="teacher.models",
+                classes=self._readings[stage.data].data.label_names,
+                key=spec.asked,
                 labels=spec.labels,
             )
         elif stage.layers_from is not None:
@@ -209,7 +229,7 @@ class Casting:
                 folder,
                 teacher=self._folder_of(self._plan.stage(stage.layers_from)),
                 layers=spec.layers,
-                classes=self._data.label_names,
+                classes=self._readings[stage.data].data.label_names,
                 key=spec.asked,
             )
         elif spec.layers is not None:
@@ -231,12 +251,14 @@ class Casting:
 
     def _build(self, spec: ModelSpec) -> Path:
         assert spec.built is not None
-        limit = self._config.dataset.max_tokens
-        key = key_of([plain(spec.built), self._data.fingerprints["train"], limit])
+        # One tokenizer for all the data sets of a run, which a body may pass through in turn.
+        data = self._readings[TASK].data
+        limit = max(reading.max_tokens for reading in self._readings.values())
+        key = key_of([plain(spec.built), data.fingerprints["train"], limit])
         folder = self._store.folder / "built" / key
         with self._store.claim(f"built-{key}", waiting=lambda: None):
             if not folder.exists():
-                build(spec.built, self._data.splits["train"]["text"], folder, max_tokens=limit)
+                build(spec.built, data.splits["train"]["text"], folder, max_tokens=limit)
         return folder
 
     def _ready(self, learner: Learner) -> Learner:

@@ -10,6 +10,8 @@ from distill_runner.errors import Refused
 from distill_runner.schema import Config, StageConfig, Student, When
 
 DEPLOYED = "the last stage of a method is what it deploys"
+# What stands for some of the configured teachers in a stage's list.
+TEACHER_WORDS = ("teachers", "first", "each", "previous", "pretrain_teachers", "pretrain_first")
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ class Entries:
         """Whether any stage learns from the configured teachers, however indirectly."""
         nodes = self.config.method["stages"].values()
         wanted = {name for node in nodes for name in node.get("teachers", ())}
-        return bool({"teachers", "previous"} & wanted)
+        return bool(set(TEACHER_WORDS) & wanted)
 
     def _node(self, name: str) -> Mapping[str, Any]:
         node: Mapping[str, Any] = self.config.method["stages"][name]

@@ -41,6 +41,7 @@ class Refused(DistillError):
     ) -> None:
         self.what = what
         self.key = key
+        self._rest = {"value": value, "rule": rule, "way_out": way_out}
         lines = [what]
         if key is not None:
             lines.append(f"  {key} = {value!r}")
@@ -49,6 +50,13 @@ class Refused(DistillError):
         if way_out is not None:
             lines.append(f"  try:  {way_out}")
         super().__init__("\n".join(lines))
+
+    def of(self, old: str, new: str) -> Refused:
+        """The same of a key that starts with `new` where this one's starts with `old`."""
+        key = self.key
+        if key is not None and key.startswith(old):
+            key = new + key.removeprefix(old)
+        return type(self)(self.what, key=key, **self._rest)  # type: ignore[arg-type]
 
 
 class HubUnreachable(Refused):

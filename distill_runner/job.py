@@ -15,12 +15,12 @@ from distill_runner.errors import DistillError, HubUnreachable, Refused, of_the_
 from distill_runner.explain import explain
 from distill_runner.hub import is_classifier, locate_dataset, locate_model
 from distill_runner.methods.construct import make_algorithm
-from distill_runner.plan import Plan
+from distill_runner.plan import TASK, Plan
 from distill_runner.planning import make_plan
 from distill_runner.report.card import model_card
 from distill_runner.report.planned import plan_rows
 from distill_runner.report.tables import gain_line, plan_table, result_table
-from distill_runner.schema import Config, Select
+from distill_runner.schema import Config, Dataset, Select, Unlabelled
 from distill_runner.screen import Screen
 from distill_runner.store import plain, write_json
 
@@ -146,8 +146,8 @@ class _Job:
 
         machine = resolve_machine(config.runtime)
         _quiet()
-        data = self._data(config)
-        self._show(plan, config, data.counts)
+        data = {name: self._data(config, name) for name in plan.data}
+        self._show(plan, config, {name: prepared.counts for name, prepared in data.items()})
         tracker = self._tracker(config, plan)
         failed = True
         summary: dict[str, Any] = {}
@@ -165,24 +165,29 @@ class _Job:
             tracker.finish(summary, failed=failed)
         self._report(result, tracker.note)
 
-    def _data(self, config: Config) -> Any:
+    def _data(self, config: Config, name: str) -> Any:
+        """The data set of that name, with its rows without labels where it has any."""
         from distill_runner.data.prepared import prepare
+        from distill_runner.data.unlabelled import add_unlabelled
 
-        settings = config.dataset
-        source = None
-        if settings.path is not None:
-            source = Path(settings.path).expanduser()
-        elif settings.hub is not None:
-            directory = config.paths.datasets
-            source = locate_dataset(
-                settings.hub,
-                subset=settings.subset,
-                datasets_dir=Path(directory) if directory else None,
-                key="dataset.hub",
-            )
-        return prepare(settings, source=source, store_dir=Path(config.store.dir))
+        settings = config.dataset if name == TASK else config.pretrain.dataset
+        assert settings is not None
+        store, prefix = Path(config.store.dir), "" if name == TASK else f"{name}."
+        unlabelled, at = settings.unlabelled, "dataset"
+        try:
+            source = _source(settings, config)
+            prepared = prepare(settings, source=source, store_dir=store)
+            if unlabelled.path is None and unlabelled.hub is None and not unlabelled.generate:
+                return prepared
+            at = "dataset.unlabelled"
+            others = _source(unlabelled, config)
+            return add_unlabelled(prepared, settings, source=others, store_dir=store)
+        except Refused as error:
+            raise error.of("dataset", f"{prefix}{at}") from error
 
-    def _show(self, plan: Plan, config: Config, counts: Mapping[str, int] | None) -> None:
+    def _show(
+        self, plan: Plan, config: Config, counts: Mapping[str, Mapping[str, int]] | None
+    ) -> None:
         # A sweep's jobs differ in little; their plans are in their logs.
         show = self._screen.note if self._sweeping and not config.dry_run else self._screen.print
         show(plan_table(plan_rows(plan, config, counts)))
@@ -190,8 +195,9 @@ class _Job:
             "k passes: thousands of rows through a model, a backward counting two; "
             "s = learner, t = each teacher"
         )
-        if counts is not None:
-            show("rows: " + ", ".join(f"{k} {v:,}" for k, v in counts.items() if v))
+        for name, rows in (counts or {}).items():
+            of = "rows" if name == TASK else f"{name} rows"
+            show(f"{of}: " + ", ".join(f"{k} {v:,}" for k, v in rows.items() if v))
         if config.training.select is Select.best_validation:
             show("kept: the epoch that is best on validation, which is then no longer a result")
         show(f"loss: {plan.stage(plan.deployed).algorithm.formula()}")
@@ -227,10 +233,26 @@ class _Job:
         self._screen.print(f"Run folder: {folder}")
         if not self._sweeping:
             self._screen.print(
-                f'Load it: AutoModelForSequenceClassification.from_pretrained("{folder}/student")'
+                "Load it: AutoModelForSequenceClassification.from_pretrained"
+                f'("{folder}/student{"/…" if result["student"]["members"] else ""}")'
             )
         if note:
             self._screen.print(note)
+
+
+def _source(settings: Dataset | Unlabelled, config: Config) -> Path | None:
+    """The local files of a data set: named, or fetched from the hub."""
+    if settings.path is not None:
+        return Path(settings.path).expanduser()
+    if settings.hub is None:
+        return None
+    directory = config.paths.datasets
+    return locate_dataset(
+        settings.hub,
+        subset=settings.subset,
+        datasets_dir=Path(directory) if directory else None,
+        key="dataset.hub",
+    )
 
 
 def _is_classifier(model: str, key: str, config: Config) -> bool:

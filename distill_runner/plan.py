@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 
 POOL = "rest"  # the split of labelled rows that no other split took
+UNLABELLED = "unlabelled"  # the split of rows that came without labels
+TASK = "task"  # the data that a run is about
+PRETRAIN = "pretrain"  # the data that a first stage learns from
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,8 @@ class Stage:
     start: str | None = None  # the stage whose student goes on; None: the learner's own start
     layers_from: str | None = None  # the stage whose layers the learner starts from
     teachers: tuple[str, ...] = ()  # stages whose students teach
+    data: str = TASK  # TASK or PRETRAIN
+    fresh_head: bool = False  # of what `start` left, the body alone goes on
     combine: Combine = Combine.logit_mean
     weights: tuple[float, ...] = ()
     rows: tuple[str, ...] = ("train",)
@@ -60,8 +65,20 @@ class Plan:
     deployed: str  # name of the stage whose student is the result
     baseline: str | None  # name of the stage that is the same student without a teacher
     teachers: tuple[str, ...]  # names of the configured teachers' stages
+    pretrain_teachers: tuple[str, ...]  # of those that teach on the pretraining data alone
+    members: tuple[str, ...]  # stages that are deployed together; none: `deployed` alone
     near_chance: NearChance
     method: str
+
+    @property
+    def data(self) -> tuple[str, ...]:
+        """The data sets that the stages read, the task's first."""
+        return tuple(sorted({TASK, *(stage.data for stage in self.stages)}, reverse=True))
+
+    @property
+    def all_teachers(self) -> tuple[str, ...]:
+        """Names of every stage that makes or takes a configured teacher."""
+        return (*self.teachers, *self.pretrain_teachers)
 
     def stage(self, name: str) -> Stage:
         return next(stage for stage in self.stages if stage.name == name)

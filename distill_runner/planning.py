@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from distill_runner.entries import DEPLOYED, Entries
+from distill_runner.entries import DEPLOYED, TEACHER_WORDS, Entries
 from distill_runner.errors import Refused
-from distill_runner.plan import POOL, ModelSpec, Plan, Stage
-from distill_runner.rules import check_algorithm, check_settings
+from distill_runner.plan import POOL, PRETRAIN, TASK, UNLABELLED, ModelSpec, Plan, Stage
+from distill_runner.rules import check_algorithm, check_settings, check_unlabelled
 from distill_runner.schema import (
     Combine,
     Config,
@@ -23,6 +23,7 @@ from distill_runner.schema import (
     StageConfig,
     Start,
     Student,
+    Teacher,
     Training,
 )
 
@@ -70,6 +71,7 @@ class _Planner:
     make_algorithm: MakeAlgorithm
     is_classifier: Callable[[str, str], bool]
     teachers: list[Stage] = field(default_factory=list)
+    pretrain_teachers: list[Stage] = field(default_factory=list)
     students: dict[str, Stage] = field(default_factory=dict)
     last: dict[str, str] = field(default_factory=dict)  # a repeated stage's last repetition
     algorithms: dict[str, Algorithm] = field(default_factory=dict)
@@ -82,7 +84,12 @@ class _Planner:
             for name, entry in entries.items()
         }
         if self._wants_teachers():
-            self._add_teachers()
+            self.teachers = self._teacher_stages(self.config.teacher, TASK)
+        if self._data_of(PRETRAIN) == PRETRAIN and any(
+            entry.data == PRETRAIN for entry in entries.values()
+        ):
+            own = self.config.pretrain.teacher
+            self.pretrain_teachers = self._teacher_stages(own or self.config.teacher, PRETRAIN)
         for name, entry in entries.items():
             self._add_students(name, entry)
         if not self.students or list(self.students)[-1] == "baseline":
@@ -93,10 +100,12 @@ class _Planner:
                 rule=DEPLOYED,
             )
         return Plan(
-            stages=(*self.teachers, *self.students.values()),
+            stages=(*self.pretrain_teachers, *self.teachers, *self.students.values()),
             deployed=list(self.students)[-1],
             baseline="baseline" if "baseline" in self.students else None,
             teachers=tuple(self._teacher_names),
+            pretrain_teachers=tuple(stage.name for stage in self.pretrain_teachers),
+            members=self._members(entries),
             near_chance=self.config.teacher.near_chance,
             method=method,
         )
@@ -120,47 +129,51 @@ class _Planner:
             )
         return wanted
 
-    def _add_teachers(self) -> None:
-        teacher = self.config.teacher
+    def _teacher_stages(self, teacher: Teacher, data: str) -> list[Stage]:
+        prefix = "" if teacher is self.config.teacher else f"{PRETRAIN}."
+        stages: list[Stage] = []
         seeds = teacher.seeds or [1] * len(teacher.models)
         for model, seed in zip(teacher.models, seeds, strict=True):
-            taken = self._is_taken(model)
+            taken = self._is_taken(teacher, model, f"{prefix}teacher.models")
             built = self.config.models.get(model)
-            name = f"teacher/{model.rstrip('/').rsplit('/', 1)[-1]}"
-            if name in self._teacher_names:
-                name = f"{name}#{len(self.teachers) + 1}"
+            group = "teacher" if data == TASK else data
+            name = f"{group}/{model.rstrip('/').rsplit('/', 1)[-1]}"
+            if any(stage.name == name for stage in stages):
+                name = f"{name}#{len(stages) + 1}"
             spec = ModelSpec(
                 model,
                 start=Start.random if built else Start.pretrained,
                 built=built,
                 labels=tuple(teacher.labels) if teacher.labels else None,
                 taken=taken,
-                asked="teacher.models",
+                asked=f"{prefix}teacher.models",
             )
-            self.teachers.append(
+            stages.append(
                 Stage(
                     name=name,
                     learner=spec,
                     algorithm=self.make_algorithm(_FINE_TUNE),
-                    training=self._teacher_training(taken=taken),
+                    training=self._teacher_training(teacher, len(stages), taken=taken),
                     seed=seed,
+                    data=data,
                 )
             )
+        return stages
 
-    def _is_taken(self, model: str) -> bool:
+    def _is_taken(self, teacher: Teacher, model: str, key: str) -> bool:
         """Whether the teacher is used as it is, without fine-tuning."""
-        wish = self.config.teacher.finetune
+        wish = teacher.finetune
         if wish is not Finetune.auto:
             return wish is Finetune.never
-        return model not in self.config.models and self.is_classifier(model, "teacher.models")
+        return model not in self.config.models and self.is_classifier(model, key)
 
-    def _teacher_training(self, *, taken: bool) -> Training:
-        own = self.config.teacher.training
+    def _teacher_training(self, teacher: Teacher, at: int, *, taken: bool) -> Training:
+        own, rates = teacher.training, teacher.learning_rates
         return replace(
             self.config.training,
             epochs=0 if taken else own.epochs,
             batch_size=own.batch_size,
-            learning_rate=own.learning_rate,
+            learning_rate=own.learning_rate if rates is None else rates[at],
             accumulate=1,
         )
 
@@ -168,8 +181,12 @@ class _Planner:
 
     def _add_students(self, name: str, entry: StageConfig) -> None:
         """The stage, or one for each of its repetitions, each after the one before."""
-        for turn, own in enumerate(self.yaml.learners(name, entry)):
-            title = name if entry.repeat is None else f"{name}-{turn + 1}"
+        learners = self.yaml.learners(name, entry)
+        each = "each" in entry.teachers
+        if each:
+            learners = [self.config.student] * len(self.teachers)
+        for turn, own in enumerate(learners):
+            title = name if entry.repeat is None and not each else f"{name}-{turn + 1}"
             self.students[title] = self._student(title, name, entry, own, turn)
             self.last[name] = title
 
@@ -198,14 +215,35 @@ class _Planner:
             start=before.name if before else None,
             layers_from=self._teacher_names[0] if from_teacher else None,
             teachers=teaching,
-            combine=config.teacher.combine if teaching else Combine.logit_mean,
-            weights=self._weights(teaching),
-            rows=self._rows(entry, algorithm),
+            combine=self._teacher(entry).combine if teaching else Combine.logit_mean,
+            weights=self._weights(self._teacher(entry), teaching),
+            rows=self._rows(name, entry, algorithm),
+            data=self._data_of(entry.data),
+            fresh_head=entry.fresh_head and before is not None,
             noise=config.noise if noisy else None,
             first_epoch=before.first_epoch + before.training.epochs if before else 0,
         )
 
-    def _rows(self, entry: StageConfig, algorithm: Algorithm) -> tuple[str, ...]:
+    def _data_of(self, wanted: str) -> str:
+        """The data that a stage names; without any of its own, pretraining is on the task's."""
+        own = wanted == PRETRAIN and self.config.pretrain.dataset is not None
+        return PRETRAIN if own else TASK
+
+    def _teacher(self, entry: StageConfig) -> Teacher:
+        own = self.config.pretrain.teacher if self._data_of(entry.data) == PRETRAIN else None
+        return own or self.config.teacher
+
+    def _members(self, entries: Mapping[str, StageConfig]) -> tuple[str, ...]:
+        """The stages that are deployed together, where the last one asks for it."""
+        name = list(entries)[-1]
+        return tuple(fnmatch.filter(self.students, f"{name}-*")) if entries[name].together else ()
+
+    def _rows(self, name: str, entry: StageConfig, algorithm: Algorithm) -> tuple[str, ...]:
+        if entry.rows == UNLABELLED:
+            check_unlabelled(
+                self.config, name, algorithm, pretrain=self._data_of(entry.data) == PRETRAIN
+            )
+            return (UNLABELLED,)
         quiz = ("quiz",) if entry.with_quiz_rows else ()
         pool = (POOL,) if algorithm.needs.pool else ()
         return ("train", *quiz, *pool)
@@ -235,8 +273,9 @@ class _Planner:
         """The stages that teach in repetition `turn`; one left out passes on its own teachers."""
         names: list[str] = []
         for wanted in entry.teachers:
-            if wanted == "teachers" or (wanted == "previous" and turn == 0):
-                names += self._teacher_names
+            known = self._known_teachers(wanted, turn)
+            if known is not None:
+                names += known
             elif wanted == "previous":
                 names.append(self.last[name])
             elif wanted in self.last:
@@ -250,9 +289,24 @@ class _Planner:
                     f"The stage {name!r} names a teacher that does not exist by then.",
                     key=f"method.stages.{name}.teachers",
                     value=wanted,
-                    rule="teachers, previous, or earlier stages: " + ", ".join(self.last),
+                    rule=f"{', '.join(TEACHER_WORDS)}, or earlier stages: {', '.join(self.last)}",
                 )
         return tuple(names)
+
+    def _known_teachers(self, wanted: str, turn: int) -> list[str] | None:
+        """What a word for some of the configured teachers stands for; None for other words."""
+        names = self._teacher_names
+        pretrain = [stage.name for stage in self.pretrain_teachers] or names
+        if wanted == "previous" and turn > 0:
+            return None
+        return {
+            "teachers": names,
+            "previous": names,
+            "first": names[:1],
+            "each": names[turn : turn + 1],
+            "pretrain_teachers": pretrain,
+            "pretrain_first": pretrain[:1],
+        }.get(wanted)
 
     def _before(self, name: str, entry: StageConfig) -> Stage | None:
         """The stage whose student goes on here; a stage left out passes on its own start."""
@@ -268,8 +322,9 @@ class _Planner:
             start = self.yaml.of(start).start
         return self.students[self.last[start]] if start in self.last else None
 
-    def _weights(self, teaching: tuple[str, ...]) -> tuple[float, ...]:
-        given = self.config.teacher.weights
-        own = given is not None and list(teaching) == self._teacher_names
+    def _weights(self, teacher: Teacher, teaching: tuple[str, ...]) -> tuple[float, ...]:
+        given = teacher.weights
+        all_of_them = ([stage.name for stage in self.pretrain_teachers], self._teacher_names)
+        own = given is not None and list(teaching) in all_of_them
         weights = given if given is not None and own else [1.0] * len(teaching)
         return tuple(weight / sum(weights) for weight in weights)

@@ -10,10 +10,11 @@ import numpy as np
 
 from distill_runner import loop
 from distill_runner.data.encoding import ChosenView, Encoding, NoisyView, View, encode
+from distill_runner.data.unlabelled import HIDDEN
 from distill_runner.errors import Refused
 from distill_runner.models.learner import Learner
 from distill_runner.models.teachers import LiveTeachers, TeacherSource
-from distill_runner.plan import POOL, Stage
+from distill_runner.plan import POOL, UNLABELLED, Stage
 from distill_runner.schema import NoiseSeenBy
 
 if TYPE_CHECKING:
@@ -22,20 +23,28 @@ if TYPE_CHECKING:
     from distill_runner.data.prepared import Prepared
 
 
-HIDDEN = -1  # the label of a row whose label is not to be seen
-
-
 class Reading:
     """Gives every learner its view of a split.
 
     Args:
         data: the prepared splits.
         store: folder in which encodings are kept.
+        max_tokens: longer texts are cut.
     """
 
-    def __init__(self, data: Prepared, store: Path) -> None:
+    def __init__(self, data: Prepared, store: Path, *, max_tokens: int) -> None:
         self.data = data
+        self.max_tokens = max_tokens
         self._store = store
+
+    def fingerprints(self, stage: Stage) -> dict[str, str]:
+        """Of the splits that decide what the stage leads to."""
+        return {
+            split: found
+            for split, found in self.data.fingerprints.items()
+            # Rows without labels change nothing for whoever does not read them.
+            if split != UNLABELLED or UNLABELLED in stage.rows
+        }
 
     def has(self, split: str) -> bool:
         return split in self.data.splits

@@ -16,7 +16,7 @@ from distill_runner.intervals import paired_rows_interval
 from distill_runner.machine import Machine
 from distill_runner.models.signals import Signals
 from distill_runner.objectives import ensemble
-from distill_runner.plan import POOL, Plan, Stage
+from distill_runner.plan import POOL, PRETRAIN, TASK, Plan, Stage
 from distill_runner.run import SCORED, Outcome
 from distill_runner.schema import Combine, Config, Select
 from distill_runner.store import key_of, plain, write_json
@@ -34,7 +34,7 @@ class Results:
         self,
         config: Config,
         plan: Plan,
-        data: Prepared,
+        data: Mapping[str, Prepared],
         outcome: Outcome,
         *,
         machine: Machine,
@@ -42,22 +42,25 @@ class Results:
     ) -> None:
         self._config = config
         self._plan = plan
-        self._data = data
+        self._data = data[TASK]
+        self._all_data = data
         self._outcome = outcome
         self._machine = machine
         self._folder = folder
         self._facts = {name: found.facts() for name, found in outcome.artifacts.items()}
         self._labels = {
             split: np.asarray(table.with_format("numpy")["label"][:])
-            for split, table in data.splits.items()
+            for split, table in self._data.splits.items()
         }
 
     def write(self, *, overrides: Sequence[str]) -> Result:
         """Write everything, `result.json` last, and return what that says."""
-        deployed = self._outcome.artifacts[self._plan.deployed]
         student = self._folder / "student"
         shutil.rmtree(student, ignore_errors=True)
-        shutil.copytree(deployed.model, student)
+        for name in self._plan.members:
+            shutil.copytree(self._outcome.artifacts[name].model, student / name)
+        if not self._plan.members:
+            shutil.copytree(self._outcome.artifacts[self._plan.deployed].model, student)
         self._write_curves()
         self._write_predictions()
         result = {**self._result(), "overrides": list(overrides)}
@@ -85,8 +88,10 @@ class Results:
             "together": self._together(),
             "between": self._between(),
             "trained_teachers": self._trained_teachers(),
+            "pretrain": self._pretrain(),
             "student": self._student(facts),
             "metrics": metrics,
+            "golden_head": self._golden_head(),
             "selection": config.training.select.value,
             "baseline": self._baseline(),
             "agreement": self._agreement(),
@@ -115,6 +120,11 @@ class Results:
         return [split for split in present if not (chosen and split == "validation")]
 
     def _metrics(self, stage: str) -> dict[str, Any]:
+        if self._plan.members and stage == self._plan.deployed:
+            return {
+                split: score(self._logits(stage, split), self._labels[split]).as_dict()
+                for split in self._scored
+            }
         found = self._facts[stage]["metrics"]
         return {split: found[split] for split in self._scored if split in found}
 
@@ -159,9 +169,51 @@ class Results:
             }
             for stage in plan.stages
             if stage.name not in plan.teachers
+            and stage.data == TASK
             and stage.training.epochs  # peers at their start have nothing to show
             and any(stage.name in other.teachers for other in plan.stages)
         ]
+
+    def _pretrain(self) -> dict[str, Any] | None:
+        """What a stage learnt on other data than the task's, and from whom."""
+        data = self._all_data.get(PRETRAIN)
+        if data is None:
+            return None
+        assert self._config.pretrain.dataset is not None
+        return {
+            "dataset": self._config.pretrain.dataset.name,
+            "rows": data.counts,
+            "fingerprints": data.fingerprints,
+            "teachers": [
+                {
+                    "name": name,
+                    "model": self._facts[name]["model"],
+                    "parameters": self._facts[name]["parameters"],
+                    "seed": self._plan.stage(name).seed,
+                    "metrics": self._facts[name]["metrics"],
+                }
+                for name in self._plan.pretrain_teachers
+            ],
+        }
+
+    def _golden_head(self) -> dict[str, Any] | None:
+        """What a student with soft heads loses where its plain classifier answers alone."""
+        stage = self._plan.stage(self._plan.deployed)
+        if not stage.algorithm.soft_heads(len(stage.teachers)) or self._plan.members:
+            return None
+        found: dict[str, Any] = {}
+        casting = self._outcome.casting
+        learner = casting.trained(stage.name, soft_heads=False)
+        for split in self._scored:
+            alone, all_heads = (
+                casting.predict(learner, stage, split),
+                self._logits(stage.name, split),
+            )
+            found[split] = {
+                **score(alone, self._labels[split]).as_dict(),
+                "same_answers": float((alone.argmax(-1) == all_heads.argmax(-1)).mean()),
+            }
+        return found
 
     def _trained_teachers(self) -> list[dict[str, Any]]:
         """Teachers and peers that the student's stage trained too, as that stage left them."""
@@ -179,12 +231,14 @@ class Results:
         return found
 
     def _student(self, facts: Mapping[str, Any]) -> dict[str, Any]:
-        parameters = facts["parameters"]
+        together = self._plan.members or (self._plan.deployed,)
+        parameters = sum(self._facts[name]["parameters"] for name in together)
         return {
             "name": facts["model"].rstrip("/").rsplit("/", 1)[-1],
             "model": facts["model"],
             "layers": self._config.student.layers,
             "parameters": parameters,
+            "members": list(self._plan.members),
             "may_have_seen_test_rows": self._may_have_seen_test_rows(self._plan.deployed),
             "times_smaller": {
                 name.removeprefix("teacher/"): self._facts[name]["parameters"] / parameters
@@ -239,6 +293,20 @@ class Results:
         }
 
     def _logits(self, stage: str, split: str) -> np.ndarray:
+        if self._plan.members and stage == self._plan.deployed:
+            return self._logits_together(split)
+        return self._own_logits(stage, split)
+
+    def _logits_together(self, split: str) -> np.ndarray:
+        """log of the mean of the deployed students' probabilities. [rows, classes]."""
+        import torch
+
+        each = [self._own_logits(name, split) for name in self._plan.members]
+        weights = torch.full((len(each),), 1 / len(each))
+        found = ensemble.prob_mean(torch.from_numpy(np.stack(each)), weights, 1.0)
+        return np.asarray(found.numpy())
+
+    def _own_logits(self, stage: str, split: str) -> np.ndarray:
         return self._signals(stage, split).of(list(self._data.splits[split]["id"]))
 
     def _signals(self, stage: str, split: str) -> Signals:

@@ -12,6 +12,7 @@ from distill_runner.schema import (
     Select,
     Split,
     StageConfig,
+    Teacher,
     Training,
 )
 
@@ -31,15 +32,6 @@ def check_settings(config: Config) -> None:
         Refused: at the first one.
     """
     _check_training(config.training, "training")
-    own = config.teacher.training
-    _rule(own.epochs >= 0, key="teacher.training.epochs", value=own.epochs, rule="0 or more")
-    _rule(
-        own.batch_size > 0,
-        key="teacher.training.batch_size",
-        value=own.batch_size,
-        rule="1 or more",
-    )
-    _check_rate(own.learning_rate, "teacher.training.learning_rate")
     _rule(0 <= config.noise.p <= 1, key="noise.p", value=config.noise.p, rule="0..1")
     noisy = config.noise.kind is not NoiseKind.none
     _rule(
@@ -49,12 +41,7 @@ def check_settings(config: Config) -> None:
         rule="0 without a kind of noise",
         way_out="noise=replace_word noise.p=0.2",
     )
-    _rule(
-        config.dataset.max_tokens >= 8,
-        key="dataset.max_tokens",
-        value=config.dataset.max_tokens,
-        rule="8 or more",
-    )
+    _check_max_tokens(config.dataset.max_tokens, "")
     _rule(
         config.tracker.every > 0,
         key="tracker.every",
@@ -73,8 +60,13 @@ def check_settings(config: Config) -> None:
         value=config.runtime.checkpoint_seconds,
         rule="above 0",
     )
-    _check_split(config.dataset.split)
-    _check_teachers(config)
+    _check_split(config.dataset.split, "")
+    _check_teachers(config.teacher, "")
+    _check_pretrain(config)
+
+
+def _check_max_tokens(limit: int, prefix: str) -> None:
+    _rule(limit >= 8, key=f"{prefix}dataset.max_tokens", value=limit, rule="8 or more")
 
 
 def _check_rate(rate: float, key: str) -> None:
@@ -119,36 +111,66 @@ def _check_training(training: Training, at: str) -> None:
     )
 
 
-def _check_split(split: Split) -> None:
+def _check_pretrain(config: Config) -> None:
+    pretrain = config.pretrain
+    if pretrain.dataset is not None:
+        _check_split(pretrain.dataset.split, "pretrain.")
+        _check_max_tokens(pretrain.dataset.max_tokens, "pretrain.")
+    if pretrain.teacher is not None:
+        _check_teachers(pretrain.teacher, "pretrain.")
+        _rule(
+            len(pretrain.teacher.models) > 0,
+            key="pretrain.teacher.models",
+            value=pretrain.teacher.models,
+            rule="one hub id or folder at least",
+        )
+
+
+def _check_split(split: Split, prefix: str) -> None:
     for field in ("train", "quiz", "validation", "test"):
         value = getattr(split, field)
         whole = value is None or (0 <= value < float("inf") and (value < 1 or value == int(value)))
         _rule(
             whole,
-            key=f"dataset.split.{field}",
+            key=f"{prefix}dataset.split.{field}",
             value=value,
             rule="a whole number of rows, or a share below 1",
         )
 
 
-def _check_teachers(config: Config) -> None:
-    teacher, count = config.teacher, len(config.teacher.models)
+def _check_teachers(teacher: Teacher, prefix: str) -> None:
+    count, own = len(teacher.models), teacher.training
+    at = f"{prefix}teacher"
+    _rule(own.epochs >= 0, key=f"{at}.training.epochs", value=own.epochs, rule="0 or more")
+    _rule(
+        own.batch_size > 0, key=f"{at}.training.batch_size", value=own.batch_size, rule="1 or more"
+    )
+    _check_rate(own.learning_rate, f"{at}.training.learning_rate")
+    rates = teacher.learning_rates
+    _rule(
+        rates is None or len(rates) == count,
+        key=f"{at}.learning_rates",
+        value=rates,
+        rule=f"one for each of the {count} teachers",
+    )
+    for rate in rates or []:
+        _check_rate(rate, f"{at}.learning_rates")
     _rule(
         teacher.seeds is None or len(teacher.seeds) == count,
-        key="teacher.seeds",
+        key=f"{at}.seeds",
         value=teacher.seeds,
         rule=f"one for each of the {count} teachers",
     )
     weights = teacher.weights
     _rule(
         weights is None or len(weights) == count,
-        key="teacher.weights",
+        key=f"{at}.weights",
         value=weights,
         rule=f"one for each of the {count} teachers",
     )
     _rule(
         weights is None or (all(w > 0 for w in weights) and sum(weights) < float("inf")),
-        key="teacher.weights",
+        key=f"{at}.weights",
         value=weights,
         rule="each above 0; they are scaled to sum 1",
     )
@@ -209,6 +231,33 @@ def _check_pool(config: Config, name: str) -> None:
             value="both",
             rule=f"student, for the stage {name!r}",
             way_out="noise.seen_by=student",
+        )
+
+
+def check_unlabelled(config: Config, name: str, algorithm: Algorithm, *, pretrain: bool) -> None:
+    """Refuse a stage on rows without labels where there are none, or where it needs labels.
+
+    Raises:
+        Refused: at the first of them.
+    """
+    dataset = config.pretrain.dataset if pretrain else config.dataset
+    assert dataset is not None
+    wanted = dataset.unlabelled
+    prefix = "pretrain." if pretrain else ""
+    if wanted.path is None and wanted.hub is None and wanted.generate == 0:
+        raise Refused(
+            f"The stage {name!r} learns from texts without labels, and none are named.",
+            key=f"{prefix}dataset.unlabelled.path",
+            value=None,
+            rule="a file with the columns of dataset.text, or a folder with train.*",
+            way_out=f"{prefix}dataset.unlabelled.path=pairs.tsv, or a method without that stage",
+        )
+    if algorithm.reads_labels:
+        raise Refused(
+            f"The stage {name!r} learns from labels, and its rows have none.",
+            key=f"method.stages.{name}.rows",
+            value="unlabelled",
+            rule="train, or an algorithm that reads no label",
         )
 
 

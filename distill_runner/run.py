@@ -17,7 +17,7 @@ from distill_runner.models import loading
 from distill_runner.models.learner import Learner
 from distill_runner.models.teachers import LiveTeachers, TeacherSource
 from distill_runner.models.vocabulary import cut_to
-from distill_runner.plan import Plan, Stage
+from distill_runner.plan import PRETRAIN, TASK, Plan, Stage
 from distill_runner.reading import Reading
 from distill_runner.schema import Config, NearChance
 from distill_runner.screen import Screen
@@ -49,7 +49,7 @@ class Runner:
         self,
         config: Config,
         plan: Plan,
-        data: Prepared,
+        data: Mapping[str, Prepared],
         *,
         machine: Machine,
         screen: Screen,
@@ -57,20 +57,22 @@ class Runner:
     ) -> None:
         self._config = config
         self._plan = plan
-        self._data = data
         self._machine = machine
         self._screen = screen
         self._tracker = tracker
         self._store = Store(Path(config.store.dir))
-        self._reading = Reading(data, self._store.folder)
+        limits = {TASK: config.dataset, PRETRAIN: config.pretrain.dataset or config.dataset}
+        self._readings = {
+            name: Reading(prepared, self._store.folder, max_tokens=limits[name].max_tokens)
+            for name, prepared in data.items()
+        }
         self._artifacts: dict[str, Artifact] = {}
         self._keys: dict[str, str] = {}
         self._steps_before = 0
         self._casting = Casting(
             config,
             plan,
-            data,
-            reading=self._reading,
+            self._readings,
             store=self._store,
             machine=machine,
             artifacts=self._artifacts,
@@ -86,7 +88,7 @@ class Runner:
         # All models are found before the first is trained: a mistyped student is known at once.
         keys = [self.key_of(stage) for stage in self._plan.stages]
         for stage in self._plan.stages:
-            self._reading.check(stage)
+            self._readings[stage.data].check(stage)
         for stage, key in zip(self._plan.stages, keys, strict=True):
             made = None if self._done(stage, key) else self._train(stage, key)
             self._artifacts[stage.name] = made or self._store.artifact(key)
@@ -95,13 +97,13 @@ class Runner:
             else:
                 self._screen.print(f"✓ {stage.name}: found in the store ({key})")
                 self._replay(stage)
-            if stage.name in self._plan.teachers:
+            if stage.name in self._plan.all_teachers:
                 self._show_teacher(stage)
         return Outcome(self._artifacts, tuple(trained), self._casting)
 
     def _replay(self, stage: Stage) -> None:
         """Give the tracker the curves of a stage that was trained before this run."""
-        if stage.name not in self._plan.teachers:
+        if stage.name not in self._plan.all_teachers:
             on_point = self._on_point(stage)
             for step, values in read_points(self._artifacts[stage.name].curves):
                 on_point(step, values)
@@ -121,9 +123,9 @@ class Runner:
     def key_of(self, stage: Stage) -> str:
         """The hash of everything that decides the stage's weights and scores."""
         if stage.name not in self._keys:
-            decided = plain(stage)
+            reading, decided = self._readings[stage.data], plain(stage)
             # Names do not decide: a method's baseline is another's fine-tuning.
-            for name in ("name", "start", "layers_from", "teachers", "learner"):
+            for name in ("name", "start", "layers_from", "teachers", "learner", "data"):
                 del decided[name]
             algorithm = type(stage.algorithm)
             self._keys[stage.name] = key_of(
@@ -132,9 +134,9 @@ class Runner:
                     "stage": decided,
                     "algorithm": f"{algorithm.__module__}.{algorithm.__qualname__}",
                     "model": self._casting.model_key(stage),
-                    "data": self._data.fingerprints,
-                    "classes": self._data.label_names,
-                    "max_tokens": self._config.dataset.max_tokens,
+                    "data": reading.fingerprints(stage),
+                    "classes": reading.data.label_names,
+                    "max_tokens": reading.max_tokens,
                     "upstream": [self._keys[name] for name in stage.needs_stages],
                     "device": self._machine.device.type,
                     "precision": self._machine.precision,
@@ -150,7 +152,7 @@ class Runner:
     def _done(self, stage: Stage, key: str) -> bool:
         """Whether the stage's artifact can be used as it is."""
         # Teachers are shared with other runs; a forced run repeats what is its own.
-        forced = self._config.force and stage.name not in self._plan.teachers
+        forced = self._config.force and stage.name not in self._plan.all_teachers
         return self._store.has(key) and not forced
 
     # --- one stage -----------------------------------------------------------------------
@@ -168,20 +170,21 @@ class Runner:
             learner = self._casting.learner(stage)
             teachers = self._casting.teachers(stage)
             finished = self._loop(stage, learner, teachers, unfinished)
-            loading.save(learner, unfinished / "model", classes=self._data.label_names)
+            reading = self._readings[stage.data]
+            loading.save(learner, unfinished / "model", classes=reading.data.label_names)
             logits = {
-                split: self._casting.predict(learner, split)
+                split: self._casting.predict(learner, stage, split)
                 for split in SCORED
-                if self._reading.has(split)
+                if reading.has(split)
             }
             scores = {
-                split: evaluation.score(found, self._reading.labels(split))
+                split: evaluation.score(found, reading.labels(split))
                 for split, found in logits.items()
             }
             facts = self._facts(stage, key, learner, finished, scores)
             artifact = self._store.finish(key, unfinished, facts)
             for split, found in logits.items():
-                self._casting.keep_signals(artifact, split, found)
+                self._casting.keep_signals(artifact, stage, split, found)
             return artifact
 
     def _loop(
@@ -209,7 +212,7 @@ class Runner:
             folder: of checkpoint and curves.
         """
         trained = _trained_teachers(stage, teachers)
-        rows = self._reading.training_rows(stage, learner, teachers)
+        rows = self._readings[stage.data].training_rows(stage, learner, teachers)
         if rows.counts:
             counts = ", ".join(f"{name} {count:,}" for name, count in rows.counts.items())
             self._screen.print(f"  {stage.name}: {counts}")
@@ -229,7 +232,7 @@ class Runner:
                     folder=folder,
                     checkpoint_seconds=self._config.runtime.checkpoint_seconds,
                     log_every=self._config.tracker.every,
-                    validate=lambda _: self._validate(learner, trained),
+                    validate=lambda _: self._validate(stage, learner, trained),
                     on_point=self._on_point(stage),
                 )
             )
@@ -239,18 +242,21 @@ class Runner:
         """Inside, the learners that train have the words alone that the stage reads."""
         with ExitStack() as cut:
             for learner in learners:
-                ids = self._reading.vocabulary(stage, learner)
+                ids = self._readings[stage.data].vocabulary(stage, learner)
                 if self._config.runtime.cut_vocabulary and ids is not None:
                     cut.enter_context(cut_to(learner, ids))
             yield
 
-    def _validate(self, learner: Learner, teachers: list[Learner]) -> dict[str, float]:
-        if not self._reading.has("validation"):
+    def _validate(
+        self, stage: Stage, learner: Learner, teachers: list[Learner]
+    ) -> dict[str, float]:
+        reading = self._readings[stage.data]
+        if not reading.has("validation"):
             return {}
-        labels = self._reading.labels("validation")
+        labels = reading.labels("validation")
 
         def accuracy(model: Learner) -> float:
-            logits = self._casting.predict(model, "validation")
+            logits = self._casting.predict(model, stage, "validation")
             return evaluation.score(logits, labels).accuracy
 
         of_teachers = {f"teacher_accuracy/{model.name}": accuracy(model) for model in teachers}
@@ -278,7 +284,7 @@ class Runner:
             },
             "history": finished.history,
             "metrics": {split: score.as_dict() for split, score in scores.items()},
-            "data": dict(self._data.fingerprints),
+            "data": self._readings[stage.data].fingerprints(stage),
             "versions": versions(),
         }
 
@@ -295,7 +301,7 @@ class Runner:
         if found is None:
             self._screen.print(f"  {name}: no validation rows to score it on")
             return
-        labels = self._reading.labels("validation")
+        labels = self._readings[stage.data].labels("validation")
         chance = max((labels == at).mean() for at in set(labels.tolist()))
         seen = "; may have seen the test rows" if self._casting.from_classifier(stage) else ""
         self._screen.print(

@@ -125,6 +125,7 @@ class Teacher:
 
     models: list[str] = field(default_factory=list)  # hub ids or folders
     seeds: Optional[list[int]] = None  # fine-tuning seed of each; null: 1, 1, …
+    learning_rates: Optional[list[float]] = None  # of each; null: training.learning_rate
     combine: Combine = Combine.logit_mean
     weights: Optional[list[float]] = None  # of each teacher in the mean; null: equal
     finetune: Finetune = Finetune.auto  # auto: unless it is a classifier already
@@ -154,6 +155,18 @@ class Split:
 
 
 @dataclass
+class Unlabelled:
+    """Texts without labels, for stages that learn from teachers alone; none by default."""
+
+    path: Optional[str] = None  # file, or folder with train.*
+    hub: Optional[str] = None  # hub id, used when path is null
+    subset: Optional[str] = None  # the hub data set's configuration
+    generate: int = 0  # rows of the synthetic corpus
+    text: Any = None  # column, or a list of two columns; null: as the labelled rows'
+    rows: Optional[int] = None  # the first so many; null: all
+
+
+@dataclass
 class Dataset:
     """Labelled texts and how they are cut."""
 
@@ -168,6 +181,15 @@ class Dataset:
     split: Split = field(default_factory=Split)
     split_seed: int = 1
     max_tokens: int = 128  # longer texts are cut, special tokens included
+    unlabelled: Unlabelled = field(default_factory=Unlabelled)
+
+
+@dataclass
+class Pretrain:
+    """What a method's first stage learns from, where that is not the task itself."""
+
+    dataset: Optional[Dataset] = None  # null: the task's
+    teacher: Optional[Teacher] = None  # null: as the task's, trained on this data
 
 
 @dataclass
@@ -240,7 +262,12 @@ class StageConfig:
     algorithm: Any = MISSING  # _target_ and its constructor's arguments
     repeat: Any = None  # a number of times, or a list: what each learner has unlike the student
     start: str = "student"  # "student", or the name of an earlier stage
-    teachers: list[str] = field(default_factory=list)  # teachers, previous, stages (*)
+    # teachers, first, each, previous, pretrain_teachers, pretrain_first, earlier stages (*)
+    teachers: list[str] = field(default_factory=list)
+    rows: str = "train"  # train, or unlabelled
+    data: str = "task"  # task, or pretrain: what config.pretrain names, if it names any
+    fresh_head: bool = False  # of the stage that `start` names, keep the body alone
+    together: bool = False  # its repetitions are deployed together, their probabilities averaged
     epochs: Optional[int] = None  # null: training.epochs; 0: the stage is left out
     untrained: bool = False  # leaves the learner at its start
     seed_offset: int = 0  # added to the run's seed, for a learner that must start elsewhere
@@ -268,6 +295,7 @@ class Config:
     student: Student = field(default_factory=Student)
     dataset: Dataset = field(default_factory=Dataset)
     noise: Noise = field(default_factory=Noise)
+    pretrain: Pretrain = field(default_factory=Pretrain)
     tracker: Tracker = field(default_factory=Tracker)
     runtime: Runtime = field(default_factory=Runtime)
     models: dict[str, BuiltModel] = field(default_factory=dict)

@@ -14,7 +14,7 @@ from distill_runner.config import config_path, raw_method, register_schema, type
 from distill_runner.job import run_job
 from distill_runner.machine import resolve_machine
 from distill_runner.methods.construct import make_algorithm
-from distill_runner.plan import Plan
+from distill_runner.plan import TASK, Plan
 from distill_runner.planning import make_plan
 from distill_runner.run import Runner
 from distill_runner.schema import Config
@@ -109,7 +109,7 @@ class Bench:
         runner = Runner(
             config,
             plan,
-            data,
+            {TASK: data},
             machine=resolve_machine(config.runtime),
             screen=Screen(),
             tracker=tracker,

@@ -154,7 +154,11 @@ class _Ours(_Predictor):
         )
         if setting.config.runtime.first_token_only:
             self._learner.read_first_token_only()
-        reading = Reading(setting.data, Path(setting.config.store.dir))
+        reading = Reading(
+            setting.data,
+            Path(setting.config.store.dir),
+            max_tokens=setting.options.max_tokens,
+        )
         self._view = reading.split("train", self._learner)
         self.lengths = self._view.lengths
 

@@ -16,6 +16,7 @@ from distill_runner.bench.contender import Contender
 from distill_runner.bench.sampling import Batch
 from distill_runner.bench.setting import Setting
 from distill_runner.data.encoding import encode
+from distill_runner.plan import TASK
 from distill_runner.reading import Reading
 from distill_runner.run import Runner
 from distill_runner.schema import Batching
@@ -33,7 +34,11 @@ class Product(Contender):
 
     def __init__(self, setting: Setting, folder: Path) -> None:
         self._setting = setting
-        self._reading = Reading(setting.data, Path(setting.config.store.dir))
+        self._reading = Reading(
+            setting.data,
+            Path(setting.config.store.dir),
+            max_tokens=setting.config.dataset.max_tokens,
+        )
         self._runner = self._runner_of_stages_before(folder)
         self._before = self._runner.run()
         self._teacher_seconds = self._pass_of_teachers()
@@ -82,7 +87,7 @@ class Product(Contender):
         return Runner(
             setting.config,
             dataclasses.replace(setting.plan, stages=setting.plan.stages[:-1]),
-            setting.data,
+            {TASK: setting.data},
             machine=setting.machine,
             screen=Screen(),
             tracker=open_tracker(setting.config.tracker, folder=folder, card=None),  # type: ignore[arg-type]
@@ -95,11 +100,11 @@ class Product(Contender):
             return 0.0
         seconds = 0.0
         for name in stage.teachers:
-            teacher = casting.trained(name)
+            teacher, own = casting.trained(name), self._setting.plan.stage(name)
             for split in stage.rows:
                 self._reading.split(split, teacher)  # tokenised before the clock starts
                 began = time.perf_counter()
-                logits = casting.predict(teacher, split)
+                logits = casting.predict(teacher, own, split)
                 seconds += time.perf_counter() - began
-                casting.keep_signals(self._before.artifacts[name], split, logits)
+                casting.keep_signals(self._before.artifacts[name], own, split, logits)
         return seconds

@@ -69,7 +69,7 @@ def prepare(settings: schema.Dataset, *, source: Path | None, store_dir: Path) -
         content = _rows_hash(corpus.files["train"])
     else:
         files = locate(settings, _required(source))
-        content = _files_hash(files)
+        content = files_hash(files)
     key = _key(settings, content)
     root = _folder(store_dir / "data")
     with FileLock(root / f"{key}.lock"):
@@ -103,7 +103,8 @@ def _synthetic(settings: schema.Dataset) -> Source:
     return Source(files={"train": train}, label_names=_SYNTHETIC_NAMES, hidden=0)
 
 
-def _files_hash(files: Mapping[str, Iterable[Path]]) -> str:
+def files_hash(files: Mapping[str, Iterable[Path]]) -> str:
+    """sha256 over the files' splits and contents."""
     digest = hashlib.sha256()
     for split, paths in sorted(files.items()):
         for path in paths:

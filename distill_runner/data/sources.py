@@ -60,7 +60,7 @@ def read(settings: schema.Dataset, files: Mapping[str, tuple[Path, ...]], *, cac
     Raises:
         Refused: a file, a column or a label is not what the settings say.
     """
-    texts: dict[str, list[list[str]]] = {}
+    found: dict[str, list[list[str]]] = {}
     labels: dict[str, FileLabels] = {}
     hidden = 0
     for split, paths in files.items():
@@ -69,14 +69,14 @@ def read(settings: schema.Dataset, files: Mapping[str, tuple[Path, ...]], *, cac
             hidden += len(table)
             continue
         file = paths[0].name
-        texts[split] = _texts(settings, table, split=split, file=file)
+        found[split] = texts(settings, table, split=split, file=file)
         labels[split] = read_labels(settings, table, split=split, file=file)
     names, indices = class_indices(settings, labels)
-    rows = {split: _rows(split, texts[split], indices[split]) for split in texts}
+    rows = {split: _rows(split, found[split], indices[split]) for split in found}
     return Source(files=rows, label_names=names, hidden=hidden)
 
 
-def _texts(settings: schema.Dataset, table: Dataset, *, split: str, file: str) -> list[list[str]]:
+def texts(settings: schema.Dataset, table: Dataset, *, split: str, file: str) -> list[list[str]]:
     """The text columns, one list each."""
     columns = []
     for name in text_columns(settings):

@@ -149,7 +149,8 @@ def _header(settings: schema.Dataset, path: Path) -> list[str]:
 
 def _check_columns(settings: schema.Dataset, found: list[str], path: Path) -> None:
     wanted = [(name, "dataset.text") for name in text_columns(settings)]
-    if settings.label in found or not _may_lack_label(path):
+    # Rows that are read without labels have no column of them.
+    if settings.label and (settings.label in found or not _may_lack_label(path)):
         wanted.append((settings.label, "dataset.label"))
     for name, key in wanted:
         if found.count(name) != 1:

@@ -92,6 +92,15 @@ class Algorithm(ABC):
         """Which of `count` teachers this algorithm trains, by position."""
         return tuple(range(count)) if self.needs.teachers == "trained" else ()
 
+    def soft_heads(self, teachers: int) -> int:  # noqa: ARG002
+        """How many heads the student has beside its classifier, under so many teachers."""
+        return 0
+
+    @property
+    def reads_labels(self) -> bool:
+        """Whether the rows must have labels; without, the classifier itself learns nothing."""
+        return True
+
     def choose(self, labels: np.ndarray, signals: np.ndarray) -> Choice:  # noqa: ARG002
         """The rows to train on, where the algorithm needs a pool: all, if it does not choose.
 

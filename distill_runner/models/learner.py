@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from distill_runner.data.encoding import Encoder, Inputs
+from distill_runner.models import heads
 from distill_runner.models.first_token import LastLayer
 from distill_runner.models.packed import Packer
 
@@ -64,6 +65,10 @@ class Learner:
         return self._packer is not None
 
     @property
+    def _golden(self) -> bool:
+        return bool(self.module.golden_head)
+
+    @property
     def parameters(self) -> int:
         """How many parameters there are, embeddings included."""
         return sum(weight.numel() for weight in self.module.parameters())
@@ -79,6 +84,11 @@ class Learner:
 
     def logits(self, inputs: Inputs) -> Tensor:
         """[batch, classes], in float32 at least, whatever precision the module ran in."""
+        found = self.head_logits(inputs)
+        return found[0] if len(found) == 1 else heads.mean_answer(found, golden=self._golden)
+
+    def head_logits(self, inputs: Inputs) -> Tensor:
+        """Of every head, soft heads after the classifier's own. [heads, batch, classes]."""
         packed = self._packer.pack(inputs) if self._packer else None
         asked = packed[0] if packed else dict(inputs)
         with self._last_layer.narrowed() if self._last_layer else nullcontext():
@@ -86,9 +96,12 @@ class Learner:
                 output = self._forward(**asked)
             else:
                 output = functional_call(self.module, dict(self._weights), (), asked)
-        logits: Tensor = packed[1].unsorted(output.logits) if packed else output.logits
+        soft = heads.of(self.module) is not None
+        logits: Tensor = heads.logits_of(output) if soft else output.logits[None]
+        if packed:
+            logits = packed[1].unsorted(logits, dim=1)
         if self._columns is not None:
-            logits = logits[:, self._columns]
+            logits = logits[..., self._columns]
         return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
     @contextmanager

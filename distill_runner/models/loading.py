@@ -12,6 +12,7 @@ from distill_runner.address import seed_at
 from distill_runner.data.encoding import Encoder
 from distill_runner.errors import Refused
 from distill_runner.hub import is_classifier
+from distill_runner.models import heads
 from distill_runner.models.labels import columns_for
 from distill_runner.models.layers import copy_layers, keep_layers
 from distill_runner.models.learner import Learner
@@ -25,6 +26,7 @@ def load_trained(
     max_tokens: int,
     key: str,
     labels: Sequence[str] | None = None,
+    soft_heads: bool = True,
 ) -> Learner:
     """A trained classifier, its outputs put into the data set's order of classes.
 
@@ -35,12 +37,15 @@ def load_trained(
         max_tokens: length limit of its encoder.
         key: the configuration key to blame.
         labels: names of its outputs, where its config does not tell.
+        soft_heads: take them too, where the folder has any.
 
     Raises:
         Refused: the folder cannot be read, it does not know one of the classes, or
             `labels` are not as many as its outputs.
     """
     module = _load(folder, key=key)
+    if soft_heads:
+        heads.load(module, folder)
     columns = _columns(module.config, labels, classes, name=name)
     return Learner(name, module, load_encoder(folder, max_tokens, key=key), columns=columns)
 
@@ -164,7 +169,9 @@ def save(learner: Learner, folder: Path, *, classes: Sequence[str]) -> None:
     if learner.in_data_order:
         config.id2label = dict(enumerate(classes))
         config.label2id = {name: at for at, name in enumerate(classes)}
-    learner.module.save_pretrained(folder)  # type: ignore[operator]
+    body = heads.without(learner.module)
+    learner.module.save_pretrained(folder, state_dict=body)  # type: ignore[operator]
+    heads.save(learner.module, folder)
     learner.encoder.tokenizer.save_pretrained(folder)
 
 

@@ -108,9 +108,9 @@ class Packing:
             found.append(of_group(q, k, v, mask))
         return self.join(found)[None]
 
-    def unsorted(self, packed: Tensor) -> Tensor:
-        """[rows, …] in the packed order → in the batch's."""
-        return packed[self.order.argsort()]
+    def unsorted(self, packed: Tensor, *, dim: int = 0) -> Tensor:
+        """What has the rows along `dim`, in the packed order → in the batch's."""
+        return packed.index_select(dim, self.order.argsort())
 
 
 @dataclass(frozen=True)

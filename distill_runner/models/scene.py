@@ -54,6 +54,11 @@ class Scene:
         self._draw(mask)
         return self.student.logits(self.student_inputs)
 
+    def student_head_logits(self, mask: str = "student") -> Tensor:
+        """As `student_logits`, of every head. [heads, batch, classes]."""
+        self._draw(mask)
+        return self.student.head_logits(self.student_inputs)
+
     def teacher_signals(self) -> Tensor:
         """[teachers, batch, classes]; with a graph where the algorithm trains teachers."""
         self._draw("teachers")  # for those that read with dropout on

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from distill_runner.loop import steps_of
-from distill_runner.plan import POOL, Plan, Stage
+from distill_runner.plan import POOL, TASK, UNLABELLED, Plan, Stage
 from distill_runner.schema import Config
 
+Counts = Mapping[str, Mapping[str, int]]  # rows of each split of each data set
 
-def plan_rows(plan: Plan, config: Config, counts: Mapping[str, int] | None) -> list[dict[str, str]]:
+
+def plan_rows(plan: Plan, config: Config, counts: Counts | None) -> list[dict[str, str]]:
     """One row a stage: who learns what from whom, in how many steps and at what cost.
 
     Args:
         plan: the stages.
         config: for the sizes of the splits, as far as it states them.
-        counts: rows of each split where the data is known; None before.
+        counts: where the data is known; None before.
 
     Returns:
         Cost is in thousands of forward passes of a model over one row (a backward counts
@@ -24,12 +26,16 @@ def plan_rows(plan: Plan, config: Config, counts: Mapping[str, int] | None) -> l
     return [_row(stage, _rows_of(stage, config, counts)) for stage in plan.stages]
 
 
-def _rows_of(stage: Stage, config: Config, counts: Mapping[str, int] | None) -> int | None:
+def _rows_of(stage: Stage, config: Config, counts: Counts | None) -> int | None:
     if POOL in stage.rows:
         return None  # how many it trains on, the teacher decides
     if counts is not None:
-        return sum(counts[split] for split in stage.rows)
-    sizes = [getattr(config.dataset.split, split) for split in stage.rows]
+        return sum(counts[stage.data][split] for split in stage.rows)
+    if UNLABELLED in stage.rows:
+        return None
+    dataset = config.dataset if stage.data == TASK else config.pretrain.dataset
+    assert dataset is not None
+    sizes = [getattr(dataset.split, split) for split in stage.rows]
     if any(size is None or 0 < size < 1 for size in sizes):
         return None
     return int(sum(sizes))

@@ -1,0 +1,135 @@
+"""Texts without labels, for stages that learn from teachers alone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from distill_runner import schema
+from distill_runner.data import sources
+from distill_runner.data.files import locate
+from distill_runner.data.prepared import Prepared, files_hash
+from distill_runner.data.tables import load, text_columns
+from distill_runner.errors import Refused
+from distill_runner.plan import UNLABELLED
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+HIDDEN = -1  # the label of a row that has none, or whose label is not to be seen
+_FORMAT = 1  # of what is stored
+
+Texts = tuple[str, ...]  # a row: its text, or its two
+
+
+def add_unlabelled(
+    prepared: Prepared, settings: schema.Dataset, *, source: Path | None, store_dir: Path
+) -> Prepared:
+    """`prepared` with the split "unlabelled", the same columns, every label hidden.
+
+    A row that occurs twice is kept once, and one that is among the rows of validation or
+    test is left out: a teacher's answer to a test row is a label of it.
+
+    Args:
+        settings: of the labelled rows; `unlabelled` says where the others are.
+        source: their file or folder; None for the synthetic corpus.
+        store_dir: the store; this writes below its "data".
+
+    Raises:
+        Refused: the settings do not fit the files, or no row is left.
+    """
+    from datasets import load_from_disk
+    from filelock import FileLock
+
+    wanted = settings.unlabelled
+    content = files_hash(locate(_as_dataset(settings), source)) if source else wanted.generate
+    deciding = [_FORMAT, content, text_columns(_as_dataset(settings)), wanted.rows]
+    kept_out = [prepared.fingerprints.get(split) for split in ("validation", "test")]
+    key = hashlib.sha256(json.dumps([deciding, kept_out, settings.split_seed]).encode()).hexdigest()
+    folder = store_dir / "data" / f"unlabelled-{key}"
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            _build(prepared, settings, source, folder)
+    table = load_from_disk(str(folder))
+    read = json.loads((folder / "read.json").read_text(encoding="utf-8"))
+    return replace(
+        prepared,
+        splits={**prepared.splits, UNLABELLED: table},
+        fingerprints={**prepared.fingerprints, UNLABELLED: key},
+        counts={
+            **prepared.counts,
+            UNLABELLED: len(table),
+            "dropped_unlabelled": read - len(table),
+        },
+    )
+
+
+def _build(prepared: Prepared, settings: schema.Dataset, source: Path | None, folder: Path) -> None:
+    from datasets import Dataset
+
+    scratch = Path(tempfile.mkdtemp(prefix="unlabelled-", dir=folder.parent))
+    try:
+        rows = _read(settings, source, cache=scratch / "cache")
+        known = {
+            row
+            for split in ("validation", "test")
+            if split in prepared.splits
+            for row in _texts(prepared.splits[split])
+        }
+        kept = [row for row in dict.fromkeys(rows) if row not in known]
+        if not kept:
+            raise Refused(
+                "No unlabelled row is left.",
+                key="dataset.unlabelled.path",
+                value=str(source),
+                rule="rows that are not among those of validation and test",
+            )
+        columns = {"id": [f"unlabelled-{at}" for at in range(len(kept))]}
+        columns |= {
+            name: [row[at] for row in kept]
+            for at, name in enumerate(("text", "text_pair")[: len(kept[0])])
+        }
+        table = Dataset.from_dict({**columns, "label": [HIDDEN] * len(kept)})
+        table.save_to_disk(str(scratch / "built"))
+        (scratch / "built" / "read.json").write_text(json.dumps(len(rows)), encoding="utf-8")
+        os.replace(scratch / "built", folder)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _read(settings: schema.Dataset, source: Path | None, *, cache: Path) -> list[Texts]:
+    wanted = settings.unlabelled
+    if source is None:
+        from distill_runner.data.synthetic import generate
+
+        # Another seed than the labelled rows': other sentences.
+        return [(text,) for text, _ in generate(wanted.generate, settings.split_seed + 1000)]
+    spoken = _as_dataset(settings)
+    paths = locate(spoken, source)["train"]
+    table = load(spoken, paths, cache=cache)
+    columns = sources.texts(spoken, table, split=UNLABELLED, file=paths[0].name)
+    return list(zip(*columns, strict=True))[: wanted.rows]
+
+
+def _as_dataset(settings: schema.Dataset) -> schema.Dataset:
+    """The unlabelled files as a data set's, so that they are read and refused like one."""
+    wanted = settings.unlabelled
+    return schema.Dataset(
+        name=settings.name,
+        path=wanted.path,
+        hub=wanted.hub,
+        subset=wanted.subset,
+        text=settings.text if wanted.text is None else wanted.text,
+        label="",
+    )
+
+
+def _texts(table: Dataset) -> list[Texts]:
+    names = [name for name in ("text", "text_pair") if name in table.column_names]
+    return list(zip(*(list(table[name]) for name in names), strict=True))

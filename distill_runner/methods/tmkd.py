@@ -1,0 +1,94 @@
+"""Two-stage multi-teacher distillation (Yang et al., WSDM 2020: TMKD) and its ablations.
+
+    distill-run method=tmkd teacher=bert_large_x3 student=bert_3layer dataset=rte \\
+        dataset@pretrain.dataset=wikiqa pretrain.dataset.unlabelled.path=pairs.tsv
+
+Stage 1 learns from the teachers of a question-answering task alone, on pairs without
+labels; stage 2 keeps the body and learns from the task's labels and the task's teachers.
+Each teacher has a soft head of its own (`models.heads`), so that no two of them pull the
+same output in different ways. In the paper's table 4 the pretraining brings most of it,
+and many teachers without it (MKD) are not always ahead of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from distill_runner.methods.base import Algorithm, Needs, Passes, Update, require
+from distill_runner.models.scene import Scene
+from distill_runner.objectives.logits import hard_label_loss, mse_logits
+
+
+@dataclass(frozen=True, kw_only=True)
+class SoftHeads(Algorithm):
+    """A golden head for the label, and a soft head for each teacher's raw logits.
+
+        L = (1 − α)·CE(y, z_g) + α·(1/N) Σ_i MSE(z_i, t_i)      (eq. 5; MSE over classes, eq. 3)
+
+    At α = 1 (eq. 4, stage 1) no label is read, and the golden head neither learns nor answers.
+
+    Args:
+        alpha: weight of the soft heads, 0..1; the paper's best is 0.9.
+        averaged: one soft head, for the mean of the teachers' logits (1avg-o-1).
+
+    Raises:
+        Refused: a setting is out of range.
+    """
+
+    needs: ClassVar[Needs] = Needs(teachers="frozen")
+    passes: ClassVar[Passes] = Passes(student=3)
+
+    alpha: float = 0.9
+    averaged: bool = False
+
+    def __post_init__(self) -> None:
+        require(0 <= self.alpha <= 1, key="alpha", value=self.alpha, rule="0..1")
+
+    def formula(self) -> str:
+        soft = "MSE(z_1, mean t)" if self.averaged else "mean_i MSE(z_i, t_i)"
+        if self.alpha == 1:
+            return f"L = {soft}"
+        return f"L = {1 - self.alpha:g}·CE(y, z_g) + {self.alpha:g}·{soft}"
+
+    @property
+    def reads_labels(self) -> bool:
+        return self.alpha < 1
+
+    def soft_heads(self, teachers: int) -> int:
+        return 1 if self.averaged else teachers
+
+    def check_combination(self, combine: str) -> None:
+        require(
+            not (self.averaged and combine == "prob_mean"),
+            key="averaged",
+            value=self.averaged,
+            rule="teacher.combine=logit_mean: a mean of probabilities has no raw logits",
+        )
+
+    def updates(self, scene: Scene) -> Iterator[Update]:
+        signals = scene.teacher_signals()
+        targets = scene.join(signals, 1.0)[None] if self.averaged else signals
+        loss, terms = self.loss(scene.student_head_logits(), targets, scene.labels)
+        yield Update("student", loss, terms)
+
+    def loss(
+        self, heads: Tensor, targets: Tensor, labels: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The mixed loss and its two parts, unweighted and detached.
+
+        Args:
+            heads: [1 + soft heads, batch, classes], the golden head's first.
+            targets: [soft heads, batch, classes].
+            labels: [batch]; not read at α = 1.
+        """
+        # Heads are of one size, so the mean over all is the mean of the heads' means.
+        soft = mse_logits(heads[1:].flatten(0, 1), targets.flatten(0, 1), 1.0)
+        if not self.reads_labels:
+            return soft, {"soft": soft.detach()}
+        hard = hard_label_loss(heads[0], labels)
+        terms = {"hard": hard.detach(), "soft": soft.detach()}
+        return (1 - self.alpha) * hard + self.alpha * soft, terms

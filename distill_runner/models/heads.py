@@ -1,0 +1,132 @@
+"""Soft heads: a linear layer for each teacher, on the first token's last state (TMKD, §3.2).
+
+The classifier that the architecture has already is the golden head. With soft heads on, a
+learner answers with the mean of all heads' probabilities, which is no single linear head:
+so they are saved beside the model, which stays a plain classifier that transformers loads.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from distill_runner.address import seed_at
+from distill_runner.errors import Refused
+
+FILE = "soft_heads.safetensors"
+_NAME = "soft_heads"  # of the submodule
+
+
+def add(module: Any, *, heads: int, classes: int, seed: int, golden: bool) -> None:
+    """Give a classifier `heads` soft heads of its own, at a fresh start.
+
+    Args:
+        module: a transformers sequence classifier.
+        heads: one for each teacher.
+        classes: outputs of each head.
+        seed: of their weights.
+        golden: whether the golden head has a say in the answer.
+    """
+    torch.manual_seed(seed_at(seed, "soft heads"))
+    weights = nn.Linear(module.config.hidden_size, heads * classes)
+    nn.init.normal_(weights.weight, std=getattr(module.config, "initializer_range", 0.02))
+    nn.init.zeros_(weights.bias)
+    _attach(module, weights.to(next(module.parameters()).device), golden=golden)
+
+
+def _attach(module: Any, weights: nn.Linear, *, golden: bool) -> None:
+    kept: dict[str, Tensor] = {}
+
+    def keep_first(_: nn.Module, __: Any, output: Any) -> None:
+        kept["first"] = output[0][:, 0]
+
+    def answer(module: Any, _: Any, output: Any) -> None:
+        output[_NAME] = module.soft_heads(kept.pop("first"))
+
+    module.soft_heads = weights
+    module.golden_head = golden
+    module.base_model.register_forward_hook(keep_first)
+    module.register_forward_hook(answer)
+
+
+def of(module: Any) -> nn.Linear | None:
+    """The soft heads as one layer, [heads * classes] outputs; None where there are none."""
+    found: nn.Linear | None = getattr(module, _NAME, None)
+    return found
+
+
+def logits_of(output: Any) -> Tensor:
+    """Every head's logits, the golden head's first. [1 + soft heads, batch, classes]."""
+    golden: Tensor = output.logits
+    soft = output[_NAME].view(len(golden), -1, golden.shape[-1]).transpose(0, 1)
+    return torch.cat([golden[None], soft])
+
+
+def mean_answer(logits: Tensor, *, golden: bool) -> Tensor:
+    """log of the mean of the heads' probabilities (TMKD, eq. 6). [batch, classes].
+
+    Args:
+        logits: [1 + soft heads, batch, classes], the golden head's first.
+        golden: whether that one counts (§5.4 leaves it out where it learnt nothing).
+    """
+    counted = (logits if golden else logits[1:]).log_softmax(-1)
+    mean: Tensor = counted.logsumexp(0) - torch.tensor(float(len(counted))).log()
+    return mean
+
+
+def without(module: Any) -> dict[str, Tensor]:
+    """The weights of the plain classifier."""
+    state: dict[str, Tensor] = module.state_dict()
+    return {name: weight for name, weight in state.items() if not name.startswith(f"{_NAME}.")}
+
+
+def save(module: Any, folder: Path) -> None:
+    """Write the soft heads to `FILE`: weight [heads, classes, width] and bias [heads, classes].
+
+    Its metadata say whether the golden head counts. Nothing is written where there are none.
+    """
+    from safetensors.torch import save_file
+
+    weights = of(module)
+    if weights is None:
+        return
+    classes = module.config.num_labels
+    tensors = {
+        "weight": weights.weight.detach().cpu().view(-1, classes, weights.in_features),
+        "bias": weights.bias.detach().cpu().view(-1, classes),
+    }
+    metadata = {"golden_head": json.dumps(bool(module.golden_head))}
+    save_file({k: v.contiguous() for k, v in tensors.items()}, folder / FILE, metadata)
+
+
+def load(module: Any, folder: Path) -> None:
+    """Attach the soft heads that `folder` holds, if any.
+
+    Raises:
+        Refused: the file cannot be read.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = folder / FILE
+    if not path.is_file():
+        return
+    try:
+        with safe_open(path, framework="pt") as file:
+            weight, bias = file.get_tensor("weight"), file.get_tensor("bias")
+            golden = json.loads((file.metadata() or {})["golden_head"])
+    except (OSError, KeyError, ValueError, SafetensorError) as error:
+        raise Refused(
+            f"The soft heads of this model cannot be read: {error}",
+            key="store.dir",
+            value=str(path),
+            rule="weight [heads, classes, width] and bias [heads, classes] in safetensors",
+        ) from None
+    weights = nn.Linear(weight.shape[-1], bias.numel())
+    with torch.no_grad():
+        weights.weight.copy_(weight.flatten(0, 1))
+        weights.bias.copy_(bias.flatten())
+    _attach(module, weights, golden=bool(golden))
