@@ -109,7 +109,9 @@ def test_a_run_leaves_a_student_and_a_result(method: str, store: Path, tmp_path:
     result = json.loads((tmp_path / "result.json").read_text())
     assert result["status"] == "finished"
     assert result["metrics"]["test"]["n"] == 60
-    assert (tmp_path / "student" / "model.safetensors").is_file()
+    # Students that are deployed together have a folder each.
+    for folder in result["student"]["members"] or ["."]:
+        assert (tmp_path / "student" / folder / "model.safetensors").is_file()
     assert len((tmp_path / "predictions" / "test.csv").read_text().splitlines()) == 61
 
 

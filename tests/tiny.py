@@ -14,7 +14,7 @@ from distill_runner.config import config_path, raw_method, register_schema, type
 from distill_runner.job import run_job
 from distill_runner.machine import resolve_machine
 from distill_runner.methods.construct import make_algorithm
-from distill_runner.plan import TASK, Plan
+from distill_runner.plan import PRETRAIN, TASK, Plan
 from distill_runner.planning import make_plan
 from distill_runner.run import Runner
 from distill_runner.schema import Config
@@ -42,6 +42,11 @@ SHRUNK = (
     "dataset.split.quiz=16",
     "dataset.split.validation=40",
     "dataset.split.test=60",
+    "pretrain.dataset.generate=160",
+    "pretrain.dataset.split.train=40",
+    "pretrain.dataset.split.validation=40",
+    "pretrain.dataset.split.test=40",
+    "pretrain.dataset.unlabelled.generate=60",
     "runtime.device=cpu",
     "tracker.every=2",
     f"models.bert-base-uncased={MODEL.format(width=16, family='bert')}",
@@ -102,14 +107,22 @@ class Bench:
     @classmethod
     def make(cls, store: Path, method: str, overrides: Sequence[str] = ()) -> Bench:
         from distill_runner.data.prepared import prepare
+        from distill_runner.data.unlabelled import add_unlabelled
 
         config, plan = planned(shrunk(store, f"method={method}", *overrides), method)
-        data = prepare(config.dataset, source=None, store_dir=store)
+        settings = {TASK: config.dataset, PRETRAIN: config.pretrain.dataset}
+        data = {}
+        for name in plan.data:
+            wanted = settings[name]
+            assert wanted is not None
+            data[name] = prepare(wanted, source=None, store_dir=store)
+            if wanted.unlabelled.generate:
+                data[name] = add_unlabelled(data[name], wanted, source=None, store_dir=store)
         tracker = open_tracker(config.tracker, folder=store, card=None)  # type: ignore[arg-type]
         runner = Runner(
             config,
             plan,
-            {TASK: data},
+            data,
             machine=resolve_machine(config.runtime),
             screen=Screen(),
             tracker=tracker,

@@ -65,9 +65,8 @@ def run(options: Options, say: Callable[[str], None]) -> Report:
         notes=(
             "Needed: arithmetic with the weights outside the embeddings, on unpadded tokens, a "
             "backward counting two forwards, as a share of the best matrix product that the same "
-            "process reached; of the last layer only keys and values count for every token, the "
-            "rest, the pooler and the head for the first token alone. Attention's own products "
-            "and the embedding table are left out.",
+            "process reached; the last layer, the pooler and the head count for the first token "
+            "alone. Attention's own products and the embedding table are left out.",
         ),
         found={"raw": raw},
     )
@@ -138,21 +137,15 @@ def _flops(student: Learner, batches: list[Batch]) -> dict[str, float]:
 def weights_by_use(student: Learner) -> tuple[int, int]:
     """Weights outside the embeddings: those every token needs, and those one per row does.
 
-    The answer is read from the first token, so of the last layer only keys and values are
-    needed everywhere.
+    The answer is read from the first token, so the last layer is needed there alone; its keys
+    and values too (`models.first_token`).
     """
     module: Any = student.module
-    layers = layers_of(module)
-    in_layers = {id(weight) for weight in layers.parameters()}
-    spared = {
-        id(weight)
-        for name, weight in layers[-1].named_parameters()
-        if not any(part in name for part in (".key.", ".value.", "k_lin.", "v_lin."))
-    }
+    below_the_last = {id(w) for layer in layers_of(module)[:-1] for w in layer.parameters()}
     embeddings = {id(weight) for weight in module.base_model.embeddings.parameters()}
     everywhere = once = 0
     for weight in module.parameters():
-        if id(weight) in in_layers - spared:
+        if id(weight) in below_the_last:
             everywhere += weight.numel()
         elif id(weight) not in embeddings:
             once += weight.numel()

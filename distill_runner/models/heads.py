@@ -8,6 +8,7 @@ so they are saved beside the model, which stays a plain classifier that transfor
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -74,8 +75,7 @@ def mean_answer(logits: Tensor, *, golden: bool) -> Tensor:
         golden: whether that one counts (§5.4 leaves it out where it learnt nothing).
     """
     counted = (logits if golden else logits[1:]).log_softmax(-1)
-    mean: Tensor = counted.logsumexp(0) - torch.tensor(float(len(counted))).log()
-    return mean
+    return counted.logsumexp(0) - math.log(len(counted))
 
 
 def without(module: Any) -> dict[str, Tensor]:

@@ -19,12 +19,7 @@ def model_card(result: Mapping[str, Any]) -> str:
         "",
         f"{student['parameters']:,} parameters, classes: {', '.join(result['data']['classes'])}.",
         "",
-        "```python",
-        "from transformers import AutoModelForSequenceClassification, AutoTokenizer",
-        'tokenizer = AutoTokenizer.from_pretrained("student")',
-        'model = AutoModelForSequenceClassification.from_pretrained("student")',
-        "```",
-        "",
+        *_loading(result),
         "## What it scores",
         "",
         "| model | parameters | split | accuracy | 95% interval | rows |",
@@ -50,6 +45,40 @@ def model_card(result: Mapping[str, Any]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _loading(result: Mapping[str, Any]) -> list[str]:
+    members, golden = result["student"]["members"], result["golden_head"]
+    folder = f"student/{members[0]}" if members else "student"
+    lines = [
+        "```python",
+        "from transformers import AutoModelForSequenceClassification, AutoTokenizer",
+        f'tokenizer = AutoTokenizer.from_pretrained("{folder}")',
+        f'model = AutoModelForSequenceClassification.from_pretrained("{folder}")',
+        "```",
+        "",
+    ]
+    if members:
+        lines += [
+            f"{len(members)} students answer together ({', '.join(members)}): the mean of their "
+            "probabilities. One alone is another classifier.",
+            "",
+        ]
+    if golden:
+        lines += [
+            "The scores below are those of all its heads: the mean of their probabilities. "
+            "transformers loads the golden head alone; the soft heads lie in "
+            "`soft_heads.safetensors` (weight [heads, classes, width] and bias, on the first "
+            "token's last state). The golden head alone:",
+            "",
+            *(
+                f"- {split}: accuracy {100 * found['accuracy']:.2f}, the same answer as all heads "
+                f"on {100 * found['same_answers']:.1f}% of the rows"
+                for split, found in golden.items()
+            ),
+            "",
+        ]
+    return lines
 
 
 def _rows(name: str, model: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[str]:

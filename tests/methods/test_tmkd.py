@@ -1,0 +1,266 @@
+"""TMKD's heads, losses and stages against plain arithmetic (Yang et al. 2020, eqs. 2–6)."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from tiny import Bench, composed, planned, run
+from transformers import AutoModelForSequenceClassification
+
+from distill_runner.errors import Refused
+from distill_runner.methods.tmkd import SoftHeads
+from distill_runner.models import heads
+
+TWO = ("teacher=bert+roberta",)
+
+
+def slow_loss(
+    logits: list[list[list[float]]],
+    targets: list[list[list[float]]],
+    labels: list[int],
+    alpha: float,
+) -> float:
+    """[heads][batch][classes], number by number; the golden head is the first."""
+    batch, classes = len(labels), len(logits[0][0])
+    soft = 0.0
+    for head, target in zip(logits[1:], targets, strict=True):
+        own = 0.0
+        for row in range(batch):
+            own += sum((head[row][c] - target[row][c]) ** 2 for c in range(classes)) / classes
+        soft += own / batch / len(targets)
+    hard = 0.0
+    for row, label in enumerate(labels):
+        total = sum(math.exp(value) for value in logits[0][row])
+        hard -= math.log(math.exp(logits[0][row][label]) / total) / batch
+    return (1 - alpha) * hard + alpha * soft
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.3, 0.9])
+def test_the_loss_of_both_kinds_of_heads_is_the_papers(alpha: float) -> None:
+    generator = torch.Generator().manual_seed(1)
+    logits = torch.randn(4, 5, 3, generator=generator, dtype=torch.float64)
+    targets = torch.randn(3, 5, 3, generator=generator, dtype=torch.float64)
+    labels = torch.tensor([0, 2, 1, 1, 0])
+    loss, _ = SoftHeads(alpha=alpha).loss(logits, targets, labels)
+    expected = slow_loss(logits.tolist(), targets.tolist(), labels.tolist(), alpha)
+    assert float(loss) == pytest.approx(expected, abs=1e-12)
+
+
+def test_at_alpha_one_no_label_is_read_and_the_golden_head_gets_no_gradient() -> None:
+    logits = torch.randn(3, 4, 2, dtype=torch.float64, requires_grad=True)
+    targets = torch.randn(2, 4, 2, dtype=torch.float64)
+    hidden = torch.full((4,), -1)
+    loss, terms = SoftHeads(alpha=1.0).loss(logits, targets, hidden)
+    loss.backward()
+    assert logits.grad is not None
+    assert set(terms) == {"soft"}
+    assert logits.grad[0].abs().max() == 0
+    assert logits.grad[1:].abs().min() > 0
+    expected = slow_loss(
+        [[[0.0, 0.0]] * 4, *logits.detach()[1:].tolist()], targets.tolist(), [0] * 4, 1.0
+    )
+    assert float(loss.detach()) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("golden", [True, False])
+def test_the_answer_is_the_mean_of_the_heads_probabilities(golden: bool) -> None:
+    logits = torch.randn(4, 5, 3, dtype=torch.float64)
+    counted = logits.tolist() if golden else logits[1:].tolist()
+    found = heads.mean_answer(logits, golden=golden).exp()
+    for row in range(5):
+        for column in range(3):
+            share = 0.0
+            for head in counted:
+                total = sum(math.exp(value) for value in head[row])
+                share += math.exp(head[row][column]) / total / len(counted)
+            assert float(found[row, column]) == pytest.approx(share, abs=1e-12)
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    made = Bench.make(tmp_path_factory.mktemp("store"), "tmkd", TWO)
+    made.runner.run()
+    return made
+
+
+def test_a_plan_of_tmkd_has_two_data_sets_and_teachers_for_each(bench: Bench) -> None:
+    plan = bench.plan
+    assert plan.data == ("task", "pretrain")
+    first, second = plan.stage("pretrain"), plan.stage("finetune")
+    assert first.teachers == plan.pretrain_teachers
+    assert second.teachers == plan.teachers
+    assert (first.data, first.rows, second.start) == ("pretrain", ("unlabelled",), "pretrain")
+
+
+def test_stage_one_teaches_the_body_and_the_soft_heads_and_not_the_golden_head(
+    bench: Bench,
+) -> None:
+    learner = bench.runner._casting.trained("pretrain")
+    inputs = bench.runner._readings["pretrain"].split("unlabelled", learner).inputs(np.arange(8))
+    targets, hidden = torch.randn(2, 8, 2), torch.full((8,), -1)
+    loss, _ = SoftHeads(alpha=1.0).loss(learner.head_logits(inputs), targets, hidden)
+    names, weights = zip(*learner.trainable(), strict=True)
+    found = dict(zip(names, torch.autograd.grad(loss, weights, allow_unused=True), strict=True))
+    golden = [name for name in names if name.startswith(("classifier", "pre_classifier"))]
+    assert golden
+    for name in golden:
+        assert found[name] is None or found[name].abs().max() == 0, name
+    for name in (
+        "soft_heads.weight",
+        "soft_heads.bias",
+        *(n for n in names if "q_lin.weight" in n),
+    ):
+        assert found[name].abs().max() > 0, name
+
+
+def test_stage_two_keeps_the_body_and_has_new_heads(bench: Bench) -> None:
+    left = bench.runner._casting.trained("pretrain").module.state_dict()
+    start = bench.runner._casting.learner(bench.plan.stage("finetune")).module.state_dict()
+    for name, weight in start.items():
+        fresh = name.startswith(("classifier", "pre_classifier", "soft_heads"))
+        if not (fresh and name.endswith("weight")):
+            continue
+        assert not torch.equal(weight, left[name]), name
+    body = [name for name in start if name.startswith("distilbert.")]
+    assert all(torch.equal(start[name], left[name]) for name in body)
+
+
+def test_a_student_without_labels_answers_without_its_golden_head(bench: Bench) -> None:
+    casting, stage = bench.runner._casting, bench.plan.stage("pretrain")
+    learner = casting.trained("pretrain")
+    before = casting.predict(learner, stage, "test")
+    with torch.no_grad():
+        learner.module.classifier.bias += 5.0
+    assert np.array_equal(before, casting.predict(learner, stage, "test"))
+
+
+def test_heads_are_saved_beside_a_plain_classifier(bench: Bench) -> None:
+    folder = bench.runner._artifacts["finetune"].model
+    soft = load_file(folder / "soft_heads.safetensors")
+    assert soft["weight"].shape == (2, 2, 16)
+    assert soft["bias"].shape == (2, 2)
+    plain = AutoModelForSequenceClassification.from_pretrained(folder)
+    assert not any("soft_heads" in name for name in load_file(folder / "model.safetensors"))
+    casting, stage = bench.runner._casting, bench.plan.stage("finetune")
+    learner = casting.trained("finetune")
+    for name, weight in plain.state_dict().items():
+        assert torch.equal(weight, learner.module.state_dict()[name])
+    alone = casting.trained("finetune", soft_heads=False)
+    view = bench.runner._readings["task"].split("test", learner)
+    inputs = view.inputs(np.arange(8))
+    with torch.no_grad(), learner.evaluating():
+        found = learner.head_logits(inputs)
+        assert len(found) == 3
+        state = plain.base_model(**inputs)[0][:, 0]
+        for at, (weight, bias) in enumerate(zip(soft["weight"], soft["bias"], strict=True)):
+            torch.testing.assert_close(found[1 + at], state @ weight.T + bias)
+        torch.testing.assert_close(found[0], plain(**inputs).logits)
+        torch.testing.assert_close(learner.logits(inputs).exp(), found.softmax(-1).mean(0))
+    assert casting.predict(alone, stage, "test").shape == (60, 2)
+
+
+def test_broken_soft_heads_are_refused(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / heads.FILE).write_bytes(b"no safetensors")
+    module = bench.runner._casting.trained("baseline").module
+    with pytest.raises(Refused, match="soft heads of this model cannot be read"):
+        heads.load(module, tmp_path)
+
+
+def test_the_result_and_the_card_tell_of_the_golden_head_alone(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    folder, store = tmp_path_factory.mktemp("run"), tmp_path_factory.mktemp("store")
+    run(folder, store, "tmkd", *TWO)
+    result = json.loads((folder / "result.json").read_text())
+    golden = result["golden_head"]["test"]
+    assert 0 <= golden["same_answers"] <= 1
+    assert result["pretrain"]["rows"]["unlabelled"] > 0
+    assert [one["name"] for one in result["pretrain"]["teachers"]] == [
+        "pretrain/bert-base-uncased",
+        "pretrain/roberta-base",
+    ]
+    card = (folder / "student" / "README.md").read_text()
+    assert f"accuracy {100 * golden['accuracy']:.2f}" in card
+
+
+STUDENT_HEADS = {
+    "tmkd": (2, 2),
+    "tkd": (1, 1),
+    "tkd_avg": (1, 1),
+    "mkd": (None, 2),
+    "one_on_one": (None, 1),
+    "one_avg_on_one": (None, 1),
+}
+
+
+@pytest.mark.parametrize(("method", "expected"), STUDENT_HEADS.items())
+def test_the_ablations_differ_in_stages_and_heads_as_the_papers(
+    method: str, expected: tuple[int | None, int]
+) -> None:
+    _, plan = planned(composed(f"method={method}", "profile=tiny", *TWO), method)
+    names = [stage.name for stage in plan.stages]
+    assert ("pretrain" in names) == (expected[0] is not None)
+    for name, count in zip(("pretrain", "finetune"), expected, strict=True):
+        if count is not None:
+            stage = plan.stage(name)
+            assert stage.algorithm.soft_heads(len(stage.teachers)) == count
+    assert plan.stage("finetune").start == ("pretrain" if expected[0] else None)
+    assert not plan.stage("finetune").fresh_head or expected[0]
+
+
+def test_many_on_many_has_a_student_for_each_teacher_and_answers_with_their_mean(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "run"
+    run(folder, tmp_path / "store", "many_on_many", *TWO)
+    result = json.loads((folder / "result.json").read_text())
+    assert result["student"]["members"] == ["student-1", "student-2"]
+    bench = Bench.make(tmp_path / "store", "many_on_many", TWO)
+    teachers = [bench.plan.stage(name).teachers for name in bench.plan.members]
+    assert teachers == [("teacher/bert-base-uncased",), ("teacher/roberta-base",)]
+    outcome = bench.runner.run()
+    assert outcome.trained == ()
+    ids = bench.runner._readings["task"].ids("test")
+    each = [outcome.casting.signals(name, "test").of(ids) for name in bench.plan.members]
+    mean = sum(torch.from_numpy(one).softmax(-1) for one in each) / 2
+    labels = bench.runner._readings["task"].labels("test")
+    right = (mean.argmax(-1).numpy() == labels).mean()  # type: ignore[union-attr]
+    assert result["metrics"]["test"]["accuracy"] == pytest.approx(right)
+    parameters = [outcome.artifacts[name].facts()["parameters"] for name in bench.plan.members]
+    assert result["student"]["parameters"] == sum(parameters)
+
+
+def test_without_data_of_its_own_stage_one_learns_from_the_tasks_teachers() -> None:
+    asked = ("method=tmkd", *TWO, "dataset=synthetic", "dataset.unlabelled.generate=100")
+    _, plan = planned(composed(*asked), "tmkd")
+    assert plan.data == ("task",)
+    assert plan.stage("pretrain").teachers == plan.teachers
+
+
+def test_a_first_stage_without_texts_is_refused_with_the_key() -> None:
+    with pytest.raises(Refused) as refused:
+        planned(composed("method=tmkd", *TWO, "dataset=synthetic"), "tmkd")
+    assert refused.value.key == "dataset.unlabelled.path"
+    asked = ("method=tmkd", *TWO, "dataset=synthetic", "dataset@pretrain.dataset=sst2")
+    with pytest.raises(Refused) as refused:
+        planned(composed(*asked), "tmkd")
+    assert refused.value.key == "pretrain.dataset.unlabelled.path"
+
+
+def test_labels_cannot_be_read_where_there_are_none() -> None:
+    asked = ("method=tmkd", *TWO, "profile=tiny", "method.stages.pretrain.algorithm.alpha=0.5")
+    with pytest.raises(Refused, match="learns from labels"):
+        planned(composed(*asked), "tmkd")
+
+
+def test_averaged_logits_need_logits() -> None:
+    asked = ("method=tkd_avg", *TWO, "profile=tiny", "teacher.combine=prob_mean")
+    with pytest.raises(Refused) as refused:
+        planned(composed(*asked), "tkd_avg")
+    assert refused.value.key == "method.averaged"
