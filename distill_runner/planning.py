@@ -88,8 +88,7 @@ class _Planner:
         if self._data_of(PRETRAIN) == PRETRAIN and any(
             entry.data == PRETRAIN for entry in entries.values()
         ):
-            own = self.config.pretrain.teacher
-            self.pretrain_teachers = self._teacher_stages(own or self.config.teacher, PRETRAIN)
+            self.pretrain_teachers = self._teacher_stages(self._teacher_on(PRETRAIN), PRETRAIN)
         for name, entry in entries.items():
             self._add_students(name, entry)
         if not self.students or list(self.students)[-1] == "baseline":
@@ -196,6 +195,7 @@ class _Planner:
         config = self.config
         algorithm = self.algorithms[name]
         teaching = self._teaching(name, entry, turn)
+        teacher = self._teacher_on(self._data_of(entry.data))
         check_algorithm(config, name, algorithm, entry, teaching)
         algorithm.trained_teachers(len(teaching))
         before = self._before(name, entry)
@@ -215,8 +215,8 @@ class _Planner:
             start=before.name if before else None,
             layers_from=self._teacher_names[0] if from_teacher else None,
             teachers=teaching,
-            combine=self._teacher(entry).combine if teaching else Combine.logit_mean,
-            weights=self._weights(self._teacher(entry), teaching),
+            combine=teacher.combine if teaching else Combine.logit_mean,
+            weights=self._weights(teacher, teaching),
             rows=self._rows(name, entry, algorithm),
             data=self._data_of(entry.data),
             fresh_head=entry.fresh_head and before is not None,
@@ -229,9 +229,10 @@ class _Planner:
         own = wanted == PRETRAIN and self.config.pretrain.dataset is not None
         return PRETRAIN if own else TASK
 
-    def _teacher(self, entry: StageConfig) -> Teacher:
-        own = self.config.pretrain.teacher if self._data_of(entry.data) == PRETRAIN else None
-        return own or self.config.teacher
+    def _teacher_on(self, data: str) -> Teacher:
+        """The teachers' settings on that data; the task's where pretraining has no models named."""
+        own = self.config.pretrain.teacher if data == PRETRAIN else None
+        return own if own is not None and own.models else self.config.teacher
 
     def _members(self, entries: Mapping[str, StageConfig]) -> tuple[str, ...]:
         """The stages that are deployed together, where the last one asks for it."""

@@ -118,12 +118,6 @@ def _check_pretrain(config: Config) -> None:
         _check_max_tokens(pretrain.dataset.max_tokens, "pretrain.")
     if pretrain.teacher is not None:
         _check_teachers(pretrain.teacher, "pretrain.")
-        _rule(
-            len(pretrain.teacher.models) > 0,
-            key="pretrain.teacher.models",
-            value=pretrain.teacher.models,
-            rule="one hub id or folder at least",
-        )
 
 
 def _check_split(split: Split, prefix: str) -> None:

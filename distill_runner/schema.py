@@ -189,7 +189,7 @@ class Pretrain:
     """What a method's first stage learns from, where that is not the task itself."""
 
     dataset: Optional[Dataset] = None  # null: the task's
-    teacher: Optional[Teacher] = None  # null: as the task's, trained on this data
+    teacher: Optional[Teacher] = None  # null, or without models: as the task's
 
 
 @dataclass
