@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from distill_runner import evaluation, loop
 from distill_runner.errors import Refused
@@ -20,9 +19,10 @@ from distill_runner.models.dropout import draw_cheaply
 from distill_runner.models.layers import check_layers
 from distill_runner.models.learner import Learner
 from distill_runner.models.teachers import CachedTeachers, LiveTeachers, NoTeachers, TeacherSource
+from distill_runner.objectives.ensemble import Ensemble, weights_by_accuracy
 from distill_runner.plan import TASK, ModelSpec, Plan, Stage
 from distill_runner.reading import Reading
-from distill_runner.schema import Config, NoiseSeenBy, Start
+from distill_runner.schema import Config, NoiseSeenBy, Start, WeighBy
 from distill_runner.store import Artifact, Store, key_of, plain
 
 
@@ -112,17 +112,29 @@ class Casting:
         """The stage's teachers: cached where one pass over the clean rows serves it."""
         if not stage.teachers:
             return NoTeachers()
-        weights = torch.tensor(stage.weights, device=self._machine.device)
+        ensemble, device = self.ensemble(stage), self._machine.device
         if self._cacheable(stage):
             names = [name.removeprefix("teacher/") for name in stage.teachers]
             cached = [
                 kept.merge([self.signals(name, split) for split in stage.rows])
                 for name in stage.teachers
             ]
-            return CachedTeachers(names, cached, stage.combine, weights)
+            return CachedTeachers(names, cached, ensemble, device)
         learners = [self.trained(name) for name in stage.teachers]
         trained = stage.algorithm.trained_teachers(len(learners))
-        return LiveTeachers(learners, stage.combine, weights, trained=trained)
+        return LiveTeachers(learners, ensemble, device, trained=trained)
+
+    def ensemble(self, stage: Stage) -> Ensemble:
+        """How the signals of the stage's teachers, which are done, are joined."""
+        weights = stage.weights
+        if stage.weigh_by is WeighBy.validation:
+            found = [self._artifacts[name].facts()["metrics"] for name in stage.teachers]
+            weights = weights_by_accuracy(
+                [metrics["validation"]["accuracy"] for metrics in found],
+                rows=found[0]["validation"]["n"],
+                classes=len(self._readings[stage.data].data.label_names),
+            )
+        return Ensemble(stage.combine, weights, stage.temperatures or None)
 
     def _cacheable(self, stage: Stage) -> bool:
         if stage.algorithm.needs.teachers != "frozen":

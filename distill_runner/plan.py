@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from distill_runner.schema import BuiltModel, Combine, NearChance, Noise, Start, Training
+from distill_runner.schema import BuiltModel, Combine, NearChance, Noise, Start, Training, WeighBy
 
 if TYPE_CHECKING:
     from distill_runner.methods.base import Algorithm
@@ -46,6 +46,8 @@ class Stage:
     fresh_head: bool = False  # of what `start` left, the body alone goes on
     combine: Combine = Combine.logit_mean
     weights: tuple[float, ...] = ()
+    weigh_by: WeighBy = WeighBy.weights
+    temperatures: tuple[float, ...] = ()  # each teacher's own; none: 1
     rows: tuple[str, ...] = ("train",)
     noise: Noise | None = None
     first_epoch: int = 0  # epochs that the stages before it have run on this learner

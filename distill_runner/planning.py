@@ -16,7 +16,6 @@ from distill_runner.errors import Refused
 from distill_runner.plan import POOL, PRETRAIN, TASK, UNLABELLED, ModelSpec, Plan, Stage
 from distill_runner.rules import check_algorithm, check_settings, check_unlabelled
 from distill_runner.schema import (
-    Combine,
     Config,
     Finetune,
     NoiseKind,
@@ -215,8 +214,7 @@ class _Planner:
             start=before.name if before else None,
             layers_from=self._teacher_names[0] if from_teacher else None,
             teachers=teaching,
-            combine=teacher.combine if teaching else Combine.logit_mean,
-            weights=self._weights(teacher, teaching),
+            **self._ensemble(teacher, teaching),
             rows=self._rows(name, entry, algorithm),
             data=self._data_of(entry.data),
             fresh_head=entry.fresh_head and before is not None,
@@ -323,9 +321,16 @@ class _Planner:
             start = self.yaml.of(start).start
         return self.students[self.last[start]] if start in self.last else None
 
-    def _weights(self, teacher: Teacher, teaching: tuple[str, ...]) -> tuple[float, ...]:
-        given = teacher.weights
+    def _ensemble(self, teacher: Teacher, teaching: tuple[str, ...]) -> dict[str, Any]:
+        """How they are joined; what is given for each teacher holds where all of them teach."""
+        if not teaching:
+            return {}
         all_of_them = ([stage.name for stage in self.pretrain_teachers], self._teacher_names)
-        own = given is not None and list(teaching) in all_of_them
-        weights = given if given is not None and own else [1.0] * len(teaching)
-        return tuple(weight / sum(weights) for weight in weights)
+        whole = list(teaching) in all_of_them
+        weights = (teacher.weights if whole else None) or [1.0] * len(teaching)
+        return {
+            "combine": teacher.combine,
+            "weights": tuple(weight / sum(weights) for weight in weights),
+            "weigh_by": teacher.weigh_by,
+            "temperatures": tuple(teacher.temperatures or ()) if whole else (),
+        }

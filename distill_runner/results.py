@@ -15,7 +15,7 @@ from distill_runner.evaluation import score
 from distill_runner.intervals import paired_rows_interval
 from distill_runner.machine import Machine
 from distill_runner.models.signals import Signals
-from distill_runner.objectives import ensemble
+from distill_runner.objectives.ensemble import Ensemble
 from distill_runner.plan import POOL, PRETRAIN, TASK, Plan, Stage
 from distill_runner.run import SCORED, Outcome
 from distill_runner.schema import Combine, Config, Select
@@ -302,8 +302,8 @@ class Results:
         import torch
 
         each = [self._own_logits(name, split) for name in self._plan.members]
-        weights = torch.full((len(each),), 1 / len(each))
-        found = ensemble.prob_mean(torch.from_numpy(np.stack(each)), weights, 1.0)
+        equal = Ensemble(Combine.prob_mean, (1 / len(each),) * len(each))
+        found = equal.join(torch.from_numpy(np.stack(each)), 1.0)
         return np.asarray(found.numpy())
 
     def _own_logits(self, stage: str, split: str) -> np.ndarray:
@@ -332,18 +332,14 @@ class Results:
         return found
 
     def _joined(self, stage: Stage, split: str) -> np.ndarray:
+        """The configured teachers' logits as one, as the stage joins them if they teach it."""
         import torch
 
-        signals = torch.from_numpy(
-            np.stack([self._logits(name, split) for name in self._plan.teachers])
-        )
-        count = len(self._plan.teachers)
-        weights = torch.tensor(
-            stage.weights if len(stage.weights) == count else [1 / count] * count
-        )
-        if stage.combine is Combine.prob_mean:
-            return np.asarray(ensemble.prob_mean(signals, weights, 1.0).numpy())
-        return np.asarray(ensemble.logit_mean(signals, weights).numpy())
+        names = self._plan.teachers
+        signals = np.stack([self._logits(name, split) for name in names])
+        equal = Ensemble(stage.combine, (1 / len(names),) * len(names))
+        ensemble = self._outcome.casting.ensemble(stage) if stage.teachers == names else equal
+        return np.asarray(ensemble.join(torch.from_numpy(signals), 1.0).numpy())
 
     def _teachers_in_the_loop(self) -> dict[str, dict[str, float]]:
         """Each teacher's accuracy on the training rows: as the loop saw it, and alone."""

@@ -14,6 +14,7 @@ from distill_runner.schema import (
     StageConfig,
     Teacher,
     Training,
+    WeighBy,
 )
 
 if TYPE_CHECKING:
@@ -140,6 +141,20 @@ def _check_teachers(teacher: Teacher, prefix: str) -> None:
         own.batch_size > 0, key=f"{at}.training.batch_size", value=own.batch_size, rule="1 or more"
     )
     _check_rate(own.learning_rate, f"{at}.training.learning_rate")
+    own_temperatures = teacher.temperatures
+    _rule(
+        own_temperatures is None
+        or (len(own_temperatures) == count and all(0 < t < float("inf") for t in own_temperatures)),
+        key=f"{at}.temperatures",
+        value=own_temperatures,
+        rule=f"one above 0 for each of the {count} teachers",
+    )
+    _rule(
+        teacher.weights is None or teacher.weigh_by is WeighBy.weights,
+        key=f"{at}.weights",
+        value=teacher.weights,
+        rule=f"null where {at}.weigh_by=validation",
+    )
     rates = teacher.learning_rates
     _rule(
         rates is None or len(rates) == count,
@@ -187,6 +202,14 @@ def check_algorithm(
             rule="none" if needs.teachers == "none" else "one at least",
         )
     algorithm.check_combination(config.teacher.combine.value)
+    if config.teacher.weigh_by is WeighBy.validation and config.dataset.split.validation == 0:
+        raise Refused(
+            "Teachers cannot be weighed on an empty validation split.",
+            key="teacher.weigh_by",
+            value="validation",
+            rule="needs dataset.split.validation",
+            way_out="teacher.weigh_by=weights",
+        )
     if config.training.accumulate > 1 and not algorithm.accumulates:
         raise Refused(
             "Accumulation would give every micro-batch a pilot step of its own, "

@@ -46,6 +46,11 @@ class Combine(Enum):
     prob_mean = "prob_mean"
 
 
+class WeighBy(Enum):
+    weights = "weights"
+    validation = "validation"
+
+
 class When(Enum):
     auto = "auto"
     never = "never"
@@ -128,6 +133,8 @@ class Teacher:
     learning_rates: Optional[list[float]] = None  # of each; null: training.learning_rate
     combine: Combine = Combine.logit_mean
     weights: Optional[list[float]] = None  # of each teacher in the mean; null: equal
+    weigh_by: WeighBy = WeighBy.weights  # validation: by each teacher's accuracy there
+    temperatures: Optional[list[float]] = None  # of each, its logits divided by it; null: 1
     finetune: Finetune = Finetune.auto  # auto: unless it is a classifier already
     labels: Optional[list[str]] = None  # names of a taken classifier's outputs
     near_chance: NearChance = NearChance.refuse

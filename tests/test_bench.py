@@ -36,6 +36,7 @@ from distill_runner.models.build import build
 from distill_runner.models.learner import Learner
 from distill_runner.models.scene import Address, Quiz, Scene
 from distill_runner.models.teachers import LiveTeachers
+from distill_runner.objectives.ensemble import Ensemble
 from distill_runner.schema import BuiltModel, Combine
 
 needs_accelerate = pytest.mark.skipif(
@@ -94,7 +95,9 @@ def test_the_double_backward_peer_moves_the_teacher_as_we_do(new_learner: NewLea
         student=student,
         student_inputs=batch,
         labels=labels,
-        teachers=LiveTeachers([teacher], Combine.logit_mean, torch.ones(1), trained=[0]),
+        teachers=LiveTeachers(
+            [teacher], Ensemble(Combine.logit_mean, (1.0,)), torch.device("cpu"), trained=[0]
+        ),
         ids=["a", "b", "c"],
         teacher_inputs=lambda: [batch],
         draw_quiz=lambda _: Quiz((quiz,), quiz_labels),

@@ -13,7 +13,7 @@ from torch import Tensor
 from distill_runner.data.encoding import Inputs
 from distill_runner.models.learner import Learner
 from distill_runner.models.signals import Signals
-from distill_runner.objectives import ensemble
+from distill_runner.objectives.ensemble import Ensemble
 from distill_runner.schema import Combine
 
 InputsOf = Callable[[], list[Inputs]]  # one for each teacher, in its own tokens
@@ -26,11 +26,10 @@ class TeacherSource(ABC):
     reads the wrong tokens raises no error, but it cannot hide here.
     """
 
-    def __init__(self, names: Sequence[str], combine: Combine, weights: Tensor) -> None:
+    def __init__(self, names: Sequence[str], ensemble: Ensemble, device: torch.device) -> None:
         self.names = tuple(names)
-        self._combine = combine
-        self._weights = weights
-        self._right = torch.zeros(len(names), dtype=torch.float64, device=weights.device)
+        self._ensemble = ensemble
+        self._right = torch.zeros(len(names), dtype=torch.float64, device=device)
         self._rows = 0
 
     @abstractmethod
@@ -39,10 +38,7 @@ class TeacherSource(ABC):
 
     def join(self, signals: Tensor, temperature: float) -> Tensor:
         """[teachers, batch, classes] → [batch, classes]."""
-        weights = self._weights.to(signals.dtype)
-        if self._combine is Combine.prob_mean:
-            return ensemble.prob_mean(signals, weights, temperature)
-        return ensemble.logit_mean(signals, weights)
+        return self._ensemble.join(signals, temperature)
 
     def count(self, signals: Tensor, labels: Tensor) -> None:
         """Add one batch to each teacher's score inside the loop."""
@@ -73,7 +69,7 @@ class NoTeachers(TeacherSource):
     """For algorithms whose needs name no teacher."""
 
     def __init__(self) -> None:
-        super().__init__((), Combine.logit_mean, torch.zeros(0))
+        super().__init__((), Ensemble(Combine.logit_mean, ()), torch.device("cpu"))
 
     def signals(self, ids: Sequence[str], inputs: InputsOf) -> Tensor:  # noqa: ARG002
         raise RuntimeError("an algorithm that declares no teachers asked for their signals")
@@ -85,12 +81,12 @@ class LiveTeachers(TeacherSource):
     def __init__(
         self,
         learners: Sequence[Learner],
-        combine: Combine,
-        weights: Tensor,
+        ensemble: Ensemble,
+        device: torch.device,
         *,
         trained: Sequence[int] = (),
     ) -> None:
-        super().__init__([learner.name for learner in learners], combine, weights)
+        super().__init__([learner.name for learner in learners], ensemble, device)
         self.learners = tuple(learners)
         self._trained = frozenset(trained)
         for at, learner in enumerate(self.learners):
@@ -111,11 +107,16 @@ class CachedTeachers(TeacherSource):
     """Frozen teachers whose signals were computed once, on clean rows; looked up by id."""
 
     def __init__(
-        self, names: Sequence[str], cached: Sequence[Signals], combine: Combine, weights: Tensor
+        self,
+        names: Sequence[str],
+        cached: Sequence[Signals],
+        ensemble: Ensemble,
+        device: torch.device,
     ) -> None:
-        super().__init__(names, combine, weights)
+        super().__init__(names, ensemble, device)
         self._cached = tuple(cached)
+        self._device = device
 
     def signals(self, ids: Sequence[str], inputs: InputsOf) -> Tensor:  # noqa: ARG002
         stacked = np.stack([signals.of(ids) for signals in self._cached])
-        return torch.from_numpy(stacked).to(self._weights.device)
+        return torch.from_numpy(stacked).to(self._device)

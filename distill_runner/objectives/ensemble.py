@@ -2,9 +2,62 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from distill_runner.schema import Combine
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Several teachers, and how their logits become one set.
+
+    Args:
+        combine: a mean of logits or of probabilities.
+        weights: [teachers], sum 1.
+        temperatures: [teachers], each above 0; a teacher's logits are divided by its own before
+            they meet the others', so that one that is too sure of itself does not outshout them.
+            None: all 1.
+    """
+
+    combine: Combine
+    weights: tuple[float, ...]
+    temperatures: tuple[float, ...] | None = None
+
+    def join(self, signals: Tensor, temperature: float) -> Tensor:
+        """[teachers, batch, classes] → [batch, classes]; `temperature` is the distillation's."""
+        weights = signals.new_tensor(self.weights)
+        if self.temperatures is not None:
+            signals = signals / signals.new_tensor(self.temperatures)[:, None, None]
+        if self.combine is Combine.prob_mean:
+            return prob_mean(signals, weights, temperature)
+        return logit_mean(signals, weights)
+
+
+def weights_by_accuracy(
+    accuracies: Sequence[float], *, rows: int, classes: int
+) -> tuple[float, ...]:
+    """Weights by how often each teacher is right, as a weighted vote of independent voters has it.
+
+        w_m ∝ log( (C − 1)·a_m / (1 − a_m) ),  0 for a teacher no better than chance
+
+    Args:
+        accuracies: a_m, on `rows` rows; one that is never wrong counts as half a row wrong.
+        rows: behind each of them.
+        classes: C.
+
+    Returns:
+        [teachers], sum 1; equal where none is better than chance.
+    """
+    capped = [min(accuracy, 1 - 0.5 / rows) for accuracy in accuracies]
+    odds = [max(0.0, math.log((classes - 1) * a / (1 - a))) if a > 0 else 0.0 for a in capped]
+    total = sum(odds)
+    return tuple(one / total for one in odds) if total else (1 / len(odds),) * len(odds)
 
 
 def logit_mean(signals: Tensor, weights: Tensor) -> Tensor:

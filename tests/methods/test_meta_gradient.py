@@ -26,6 +26,7 @@ from distill_runner.methods.pilot import pilot_forward
 from distill_runner.models.learner import Learner
 from distill_runner.models.scene import Address, Quiz, Scene
 from distill_runner.models.teachers import LiveTeachers
+from distill_runner.objectives.ensemble import Ensemble
 from distill_runner.objectives.logits import SOFT_LOSSES
 from distill_runner.optim import adamw
 from distill_runner.schema import Combine
@@ -92,9 +93,9 @@ def cast(
         new_learner(family, seed=11 + at, classes=classes, dropout=0.1, dtype=dtype)
         for at, family in enumerate(teachers)
     )
-    weights = torch.tensor([[1.0], [0.3, 0.7]][len(masters) - 1], dtype=dtype)
+    ensemble = Ensemble(combine, ((1.0,), (0.3, 0.7))[len(masters) - 1])
     chosen = range(len(masters)) if trained is None else trained
-    source = LiveTeachers(masters, combine, weights, trained=list(chosen))
+    source = LiveTeachers(masters, ensemble, torch.device("cpu"), trained=list(chosen))
     return Cast(
         pupil, masters, source, torch.tensor([0, 2, 1, 0]) % classes, torch.tensor([1, 0, 1])
     )
@@ -200,7 +201,9 @@ def test_so_it_is_for_a_teacher_alone_whose_outputs_are_in_another_order(
     teacher, order = actors.teachers[0], (2, 0, 1)
     plain = by_surrogate(method, actors)
     renamed = Learner(teacher.name, teacher.module, teacher.encoder, columns=order)
-    source = LiveTeachers([renamed], Combine.logit_mean, torch.ones(1).double(), trained=[0])
+    source = LiveTeachers(
+        [renamed], Ensemble(Combine.logit_mean, (1.0,)), torch.device("cpu"), trained=[0]
+    )
     mapped = replace(actors, source=source, teachers=(renamed,))
     with torch.no_grad():
         head = teacher.module.classifier

@@ -16,9 +16,12 @@ from distill_runner.models import signals
 from distill_runner.models.learner import Learner
 from distill_runner.models.teachers import CachedTeachers, LiveTeachers, NoTeachers
 from distill_runner.objectives import ensemble
+from distill_runner.objectives.ensemble import Ensemble
 from distill_runner.schema import Combine
 
+CPU = torch.device("cpu")
 WEIGHTS = torch.tensor([0.25, 0.75])
+MEAN = Ensemble(Combine.logit_mean, (0.25, 0.75))
 
 
 def inputs_of(learner: Learner, texts: list[str]) -> Inputs:
@@ -51,14 +54,14 @@ def stored(pair: list[Learner], texts: list[str], tmp_path: Path) -> CachedTeach
         order = np.random.default_rng(len(kept)).permutation(len(texts))
         ids = [f"row {at}" for at in order]
         kept.append(signals.save(tmp_path / learner.name, ids, logits[order]))
-    return CachedTeachers([one.name for one in pair], kept, Combine.logit_mean, WEIGHTS)
+    return CachedTeachers([one.name for one in pair], kept, MEAN, CPU)
 
 
 @pytest.mark.parametrize("rows", [[0, 1, 2], [7, 2, 5, 0], [3], [6, 5, 4, 3, 2, 1, 0]])
 def test_stored_signals_equal_the_live_ones_joined_by_id(
     pair: list[Learner], stored: CachedTeachers, texts: list[str], rows: list[int]
 ) -> None:
-    live = LiveTeachers(pair, Combine.logit_mean, WEIGHTS)
+    live = LiveTeachers(pair, MEAN, CPU)
     asked = [texts[row] for row in rows]
     ids = [f"row {row}" for row in rows]
     found = live.signals(ids, lambda: [inputs_of(learner, asked) for learner in pair])
@@ -75,7 +78,7 @@ def test_a_row_that_is_not_stored_is_an_error(stored: CachedTeachers) -> None:
 
 @pytest.mark.parametrize("combine", list(Combine))
 def test_signals_are_joined_as_configured(stored: CachedTeachers, combine: Combine) -> None:
-    source = LiveTeachers([], combine, WEIGHTS)
+    source = LiveTeachers([], Ensemble(combine, tuple(WEIGHTS.tolist())), CPU)
     found = stored.signals(["row 4", "row 2"], nothing)
     expected = (
         ensemble.prob_mean(found, WEIGHTS, 3.0)
@@ -88,7 +91,7 @@ def test_signals_are_joined_as_configured(stored: CachedTeachers, combine: Combi
 def test_live_teachers_have_dropout_off_and_answer_alike_twice(
     pair: list[Learner], texts: list[str]
 ) -> None:
-    source = LiveTeachers(pair, Combine.logit_mean, WEIGHTS, trained=[0, 1])
+    source = LiveTeachers(pair, MEAN, CPU, trained=[0, 1])
     first, second = (
         source.signals([], lambda: [inputs_of(one, texts) for one in pair]) for _ in range(2)
     )
@@ -98,7 +101,7 @@ def test_live_teachers_have_dropout_off_and_answer_alike_twice(
 def test_frozen_teachers_get_no_gradient_and_trained_ones_do(
     pair: list[Learner], texts: list[str]
 ) -> None:
-    source = LiveTeachers(pair, Combine.logit_mean, WEIGHTS, trained=[1])
+    source = LiveTeachers(pair, MEAN, CPU, trained=[1])
     found = source.signals([], lambda: [inputs_of(one, texts) for one in pair])
     source.join(found, 2.0)[:, 0].sum().backward()
     assert pair[0].trainable() == []
@@ -107,7 +110,7 @@ def test_frozen_teachers_get_no_gradient_and_trained_ones_do(
 
 
 def test_frozen_teachers_signals_carry_no_graph(pair: list[Learner], texts: list[str]) -> None:
-    source = LiveTeachers(pair, Combine.logit_mean, WEIGHTS)
+    source = LiveTeachers(pair, MEAN, CPU)
     found = source.signals([], lambda: [inputs_of(one, texts) for one in pair])
     assert not found.requires_grad
 
@@ -122,7 +125,7 @@ def test_nobodys_signals_cannot_be_asked_for() -> None:
 
 
 def counting() -> tuple[CachedTeachers, Tensor, Tensor]:
-    source = CachedTeachers(["sure", "wrong"], [], Combine.logit_mean, WEIGHTS)
+    source = CachedTeachers(["sure", "wrong"], [], MEAN, CPU)
     labels = torch.tensor([0, 1, 1])
     right = torch.eye(2)[labels]
     return source, torch.stack([right, 1 - right]), labels

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
-from distill_runner.objectives.ensemble import logit_mean, prob_mean
+from distill_runner.objectives.ensemble import (
+    Ensemble,
+    logit_mean,
+    prob_mean,
+    weights_by_accuracy,
+)
+from distill_runner.schema import Combine
 
 SIGNALS = torch.tensor(
     [
@@ -77,3 +85,25 @@ def test_bfloat16_autocast_leaves_the_teachers_logits_in_float32() -> None:
     for mixed, full in zip(joined, plain, strict=True):
         assert mixed.dtype is torch.float32
         assert torch.equal(mixed, full)
+
+
+def test_a_teachers_own_temperature_divides_its_logits_before_they_are_joined() -> None:
+    weights, own = tuple(WEIGHTS.tolist()), (0.5, 4.0, 2.0)[: len(WEIGHTS)]
+    cooled = torch.stack([part / t for part, t in zip(SIGNALS, own, strict=True)])
+    for combine, plain in (
+        (Combine.logit_mean, logit_mean(cooled, WEIGHTS)),
+        (Combine.prob_mean, prob_mean(cooled, WEIGHTS, 3.0)),
+    ):
+        joined = Ensemble(combine, weights, own).join(SIGNALS, 3.0)
+        torch.testing.assert_close(joined, plain)
+        assert not torch.allclose(joined, Ensemble(combine, weights).join(SIGNALS, 3.0))
+
+
+def test_weights_by_accuracy_are_the_log_odds_over_chance() -> None:
+    found = weights_by_accuracy([0.9, 0.6, 0.3], rows=100, classes=2)
+    odds = [math.log(0.9 / 0.1), math.log(0.6 / 0.4), 0.0]
+    assert found == pytest.approx([one / sum(odds) for one in odds])
+    three = weights_by_accuracy([0.5, 1.0], rows=100, classes=3)
+    sure = math.log(2 * 0.995 / 0.005)
+    assert three == pytest.approx([math.log(2) / (math.log(2) + sure), sure / (math.log(2) + sure)])
+    assert weights_by_accuracy([0.2, 0.0], rows=10, classes=2) == (0.5, 0.5)
