@@ -7,16 +7,23 @@ from typing import TYPE_CHECKING
 from distill_runner.errors import Refused
 from distill_runner.schema import (
     Config,
+    Dataset,
+    Metric,
     NoiseKind,
     NoiseSeenBy,
     Select,
     Split,
+    SplitScheme,
     StageConfig,
     Training,
 )
 
 if TYPE_CHECKING:
     from distill_runner.methods.base import Algorithm
+
+RANKING = (Metric.map, Metric.mrr)
+_OF_TWO_CLASSES = (Metric.f1, *RANKING)
+_SPLITS = ("train", "quiz", "validation", "test", "rest")
 
 
 def _rule(holds: bool, *, key: str, value: object, rule: str, way_out: str | None = None) -> None:
@@ -74,6 +81,7 @@ def check_settings(config: Config) -> None:
         rule="above 0",
     )
     _check_split(config.dataset.split)
+    _check_dataset(config.dataset)
     _check_teachers(config)
 
 
@@ -128,6 +136,60 @@ def _check_split(split: Split) -> None:
             key=f"dataset.split.{field}",
             value=value,
             rule="a whole number of rows, or a share below 1",
+        )
+
+
+def _check_dataset(dataset: Dataset) -> None:
+    metrics, names = dataset.metrics, [metric.value for metric in dataset.metrics]
+    _rule(
+        0 < len(metrics) == len(set(metrics)),
+        key="dataset.metrics",
+        value=names,
+        rule="one metric or more, each once; the first is the main one",
+    )
+    _rule(
+        dataset.group is not None or not set(metrics) & set(RANKING),
+        key="dataset.metrics",
+        value=names,
+        rule="map and mrr rank the rows of a group, and there is none",
+        way_out="dataset.group=COLUMN, such as question",
+    )
+    if dataset.label_names is not None:
+        check_classes(dataset, len(dataset.label_names))
+    grouped = SplitScheme(dataset.split.scheme) is SplitScheme.grouped
+    _rule(
+        dataset.group is None or not grouped,
+        key="dataset.split.scheme",
+        value="grouped",
+        rule="random with dataset.group: rows are kept together by it, not by their phrases",
+        way_out="dataset.split.scheme=random, or dataset.group=null",
+    )
+    files_only = {"dataset.group": dataset.group, "dataset.extra": dataset.extra}
+    for key, value in files_only.items():
+        rule = "null for a generated corpus, which has no columns and no files"
+        _rule(not (dataset.generate and value), key=key, value=value, rule=rule)
+    for name in dataset.extra or {}:
+        _rule(
+            name.isidentifier() and name not in _SPLITS and not name.startswith("dropped"),
+            key="dataset.extra",
+            value=name,
+            rule="one word, and none of " + ", ".join(_SPLITS),
+        )
+
+
+def check_classes(dataset: Dataset, classes: int) -> None:
+    """Refuse metrics of two classes where there are others.
+
+    Raises:
+        Refused: at the first one.
+    """
+    for metric in dataset.metrics:
+        _rule(
+            classes == 2 or metric not in _OF_TWO_CLASSES,
+            key="dataset.metrics",
+            value=metric.value,
+            rule=f"a metric of two classes, and there are {classes}",
+            way_out="dataset.metrics=[accuracy,macro_f1]",
         )
 
 

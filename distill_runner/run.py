@@ -19,18 +19,26 @@ from distill_runner.models.teachers import LiveTeachers, TeacherSource
 from distill_runner.models.vocabulary import cut_to
 from distill_runner.plan import Plan, Stage
 from distill_runner.reading import Reading
-from distill_runner.schema import Config, NearChance
+from distill_runner.rules import RANKING
+from distill_runner.schema import Config, Metric, NearChance, Select
 from distill_runner.screen import Screen
 from distill_runner.store import Artifact, Store, key_of, plain
 from distill_runner.tracking import Tracker
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from distill_runner.data.prepared import Prepared
 
 # Raise it when a change of the code changes what a stage's settings lead to.
 _RECIPE = 3
-# Splits on which every finished stage is scored.
+# Splits on which every finished stage is scored, beside the extra ones.
 SCORED = ("validation", "test")
+
+
+def scored(config: Config) -> tuple[str, ...]:
+    """The splits on which every finished stage is scored, where they have rows."""
+    return (*SCORED, *(config.dataset.extra or {}))
 
 
 @dataclass(frozen=True)
@@ -143,9 +151,27 @@ class Runner:
                     "leave_padding_out": self._config.runtime.leave_padding_out,
                     "cheap_dropout": self._config.runtime.cheap_dropout,
                     **({"compile": True} if self._config.runtime.compile else {}),
+                    **self._selection(stage),
                 }
             )
         return self._keys[stage.name]
+
+    def _selection(self, stage: Stage) -> dict[str, str]:
+        """What chose the epoch, where it was chosen by anything but accuracy."""
+        chosen = stage.training.select is Select.best_validation
+        return (
+            {"selected_by": self._main.value}
+            if chosen and self._main is not Metric.accuracy
+            else {}
+        )
+
+    @property
+    def _main(self) -> Metric:
+        return self._config.dataset.metrics[0]
+
+    def _score(self, logits: np.ndarray, split: str) -> evaluation.Score:
+        metrics = self._config.dataset.metrics
+        return evaluation.score_rows(logits, self._data.splits[split], metrics)
 
     def _done(self, stage: Stage, key: str) -> bool:
         """Whether the stage's artifact can be used as it is."""
@@ -171,13 +197,10 @@ class Runner:
             loading.save(learner, unfinished / "model", classes=self._data.label_names)
             logits = {
                 split: self._casting.predict(learner, split)
-                for split in SCORED
+                for split in scored(self._config)
                 if self._reading.has(split)
             }
-            scores = {
-                split: evaluation.score(found, self._reading.labels(split))
-                for split, found in logits.items()
-            }
+            scores = {split: self._score(found, split) for split, found in logits.items()}
             facts = self._facts(stage, key, learner, finished, scores)
             artifact = self._store.finish(key, unfinished, facts)
             for split, found in logits.items():
@@ -231,6 +254,7 @@ class Runner:
                     log_every=self._config.tracker.every,
                     validate=lambda _: self._validate(learner, trained),
                     on_point=self._on_point(stage),
+                    selected_by=self._main.value,
                 )
             )
 
@@ -247,14 +271,16 @@ class Runner:
     def _validate(self, learner: Learner, teachers: list[Learner]) -> dict[str, float]:
         if not self._reading.has("validation"):
             return {}
-        labels = self._reading.labels("validation")
 
-        def accuracy(model: Learner) -> float:
-            logits = self._casting.predict(model, "validation")
-            return evaluation.score(logits, labels).accuracy
+        def score(model: Learner) -> evaluation.Score:
+            return self._score(self._casting.predict(model, "validation"), "validation")
 
-        of_teachers = {f"teacher_accuracy/{model.name}": accuracy(model) for model in teachers}
-        return {"accuracy": accuracy(learner), **of_teachers}
+        of_teachers = {
+            f"teacher_accuracy/{model.name}": score(model).accuracy for model in teachers
+        }
+        found = score(learner)
+        main = self._main.value
+        return {"accuracy": found.accuracy, main: found.metrics[main], **of_teachers}
 
     def _facts(
         self,
@@ -291,27 +317,49 @@ class Runner:
             Refused: it is no better than chance, and that was not allowed.
         """
         name = stage.name.removeprefix("teacher/")
-        found = self._artifacts[stage.name].facts()["metrics"].get("validation")
-        if found is None:
+        if not self._reading.has("validation"):
             self._screen.print(f"  {name}: no validation rows to score it on")
             return
-        labels = self._reading.labels("validation")
-        chance = max((labels == at).mean() for at in set(labels.tolist()))
+        signals = self._casting.signals(stage.name, "validation")
+        found = self._score(signals.of(self._reading.ids("validation")), "validation")
+        chance = self._chance(found)
         seen = "; may have seen the test rows" if self._casting.from_classifier(stage) else ""
         self._screen.print(
-            f"  {name}: validation accuracy {100 * found['accuracy']:.1f} "
-            f"(largest class {100 * chance:.1f}){seen}"
+            f"  {name}: validation accuracy {100 * found.accuracy:.1f} "
+            f"(largest class {100 * found.majority:.1f}){chance.shown}{seen}"
         )
-        if found["low"] <= chance and self._plan.near_chance is NearChance.refuse:
+        if chance.reached and self._plan.near_chance is NearChance.refuse:
             raise Refused(
-                f"The teacher {name} is not better than chance: its 95% interval starts at "
-                f"{100 * found['low']:.1f}, the largest class has {100 * chance:.1f}.",
+                f"The teacher {name} is not better than chance: {chance.told}.",
                 key="teacher.near_chance",
                 value="refuse",
-                rule="a teacher must know more than the largest class",
+                rule="a teacher must know more than the largest class, or than a ranking by lot",
                 way_out="more teacher.training.epochs, another teacher, "
                 "or teacher.near_chance=allow",
             )
+
+    def _chance(self, found: evaluation.Score) -> _Chance:
+        """Beside the main metric where that ranks rows, else beside the largest class."""
+        if self._main not in RANKING:
+            told = (
+                f"its 95% interval starts at {100 * found.low:.1f}, "
+                f"the largest class has {100 * found.majority:.1f}"
+            )
+            return _Chance(found.low <= found.majority, "", told)
+        # Where nearly every answer is wrong, accuracy says nothing of a ranking.
+        name, ours = self._main.value, found.metrics[self._main.value]
+        by_lot = evaluation.by_lot(self._main, self._data.splits["validation"])
+        told = f"{name} {100 * ours:.1f}, and {100 * by_lot:.1f} where the order is drawn by lot"
+        return _Chance(ours <= by_lot, f"; {told}", f"its {told}")
+
+
+@dataclass(frozen=True)
+class _Chance:
+    """Whether a teacher does no better than chance, and in which words."""
+
+    reached: bool
+    shown: str  # behind its accuracy
+    told: str  # where it is refused
 
 
 def _trained_teachers(stage: Stage, teachers: TeacherSource) -> list[Learner]:
