@@ -166,14 +166,15 @@ def _check_dataset(dataset: Dataset) -> None:
     )
     files_only = {"dataset.group": dataset.group, "dataset.extra": dataset.extra}
     for key, value in files_only.items():
-        rule = "null for a generated corpus, which has no columns and no files"
+        rule = "left out for a generated corpus, which has no columns and no files"
         _rule(not (dataset.generate and value), key=key, value=value, rule=rule)
-    for name in dataset.extra or {}:
+    for name in dataset.extra:
+        usable = name.isidentifier() and name not in _SPLITS and not name.startswith("dropped")
         _rule(
-            name.isidentifier() and name not in _SPLITS and not name.startswith("dropped"),
+            usable and dataset.extra.count(name) == 1,
             key="dataset.extra",
             value=name,
-            rule="one word, and none of " + ", ".join(_SPLITS),
+            rule="one word, named once, and none of " + ", ".join(_SPLITS),
         )
 
 

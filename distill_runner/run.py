@@ -38,7 +38,7 @@ SCORED = ("validation", "test")
 
 def scored(config: Config) -> tuple[str, ...]:
     """The splits on which every finished stage is scored, where they have rows."""
-    return (*SCORED, *(config.dataset.extra or {}))
+    return (*SCORED, *config.dataset.extra)
 
 
 @dataclass(frozen=True)

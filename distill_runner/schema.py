@@ -179,7 +179,7 @@ class Dataset:
     metrics: list[Metric] = field(
         default_factory=lambda: [Metric.accuracy, Metric.macro_f1]
     )  # the first chooses the epoch under training.select=best_validation
-    extra: Optional[dict[str, str]] = None  # more splits to score: name, and their file's name
+    extra: list[str] = field(default_factory=list)  # splits scored too; hard: validation_hard.*
     split: Split = field(default_factory=Split)
     split_seed: int = 1
     max_tokens: int = 128  # longer texts are cut, special tokens included

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Sequence
 from pathlib import Path
 
 from distill_runner import schema
@@ -26,6 +26,7 @@ _FILE_SPLITS = {
 }
 # MNLI has two validation files and no plain one; this one is of the training rows' genres.
 _STAND_INS = {"validation": "validation_matched"}
+_EXTRA = "validation_"  # and the name of an extra split
 _FILE_NAME = re.compile(r"(?P<name>.+?)(-(?P<shard>\d{5})-of-(?P<shards>\d{5}))?")
 
 
@@ -42,11 +43,11 @@ def locate(settings: schema.Dataset, source: Path) -> dict[str, tuple[Path, ...]
     if source.is_file():
         if source.suffix.lower() not in BUILDERS:
             raise bad_path(settings, source, f"'{source.name}' is of an unsupported kind.")
-        _check_extra(settings, source, {})
+        _check_extra(settings, source, ())
         return {"train": (source,)}
     if not source.is_dir():
         raise bad_path(settings, source, f"There is no file or folder '{source}'.")
-    files = _files_in(source, settings.extra or {})
+    files = _files_in(source, settings.extra)
     if "train" not in files:
         raise bad_path(settings, source, f"The folder '{source}' has no training file.")
     _check_extra(settings, source, files)
@@ -58,21 +59,21 @@ def locate(settings: schema.Dataset, source: Path) -> dict[str, tuple[Path, ...]
     return files
 
 
-def _check_extra(settings: schema.Dataset, source: Path, files: Mapping[str, object]) -> None:
-    for split, name in (settings.extra or {}).items():
+def _check_extra(settings: schema.Dataset, source: Path, files: Container[str]) -> None:
+    for split in settings.extra:
         if split not in files:
             raise Refused(
                 f"There is no file for the split {split!r}.",
                 key="dataset.extra",
-                value=f"{split}: {name}",
-                rule=f"a file {name}.* beside train.* in '{source}'",
-                way_out="dataset.extra=null leaves it out",
+                value=split,
+                rule=f"a file {_EXTRA}{split}.* beside train.* in '{source}'",
+                way_out="dataset.extra=[]",
             )
 
 
-def _files_in(folder: Path, extra: Mapping[str, str]) -> dict[str, tuple[Path, ...]]:
+def _files_in(folder: Path, extra: Sequence[str]) -> dict[str, tuple[Path, ...]]:
     splits = {name: name for name in _STAND_INS.values()} | _FILE_SPLITS
-    splits |= {name: split for split, name in extra.items()}
+    splits |= {f"{_EXTRA}{split}": split for split in extra}
     found: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()):
         match = _FILE_NAME.fullmatch(path.stem)

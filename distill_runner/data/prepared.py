@@ -90,7 +90,7 @@ def _check_metrics(settings: schema.Dataset, found: Prepared) -> None:
     check_classes(settings, len(found.label_names))
     if not set(settings.metrics) & set(RANKING):
         return
-    for split in ("validation", "test", *(settings.extra or {})):
+    for split in ("validation", "test", *settings.extra):
         if split in found.splits and 1 not in found.splits[split].unique("label"):
             raise Refused(
                 f"No group of the {split} rows has a row of class {found.label_names[1]!r}.",
@@ -159,7 +159,7 @@ def _key(settings: schema.Dataset, content: str) -> str:
         "scheme": schema.SplitScheme(split.scheme).value,
         "unlabelled": settings.unlabelled,
         "group": settings.group,
-        "extra": settings.extra,
+        "extra": list(settings.extra),
         "sizes": [split.train, split.quiz, split.validation, split.test],
         "split_seed": settings.split_seed,
     }

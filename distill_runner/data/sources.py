@@ -140,11 +140,11 @@ def _groups(
 
 
 def _check_not_extra(settings: schema.Dataset, split: str, file: str) -> None:
-    if split in (settings.extra or {}):
+    if split in settings.extra:
         raise Refused(
             f"'{file}' holds no labels to score by.",
             key="dataset.extra",
             value=split,
             rule="a file whose labels are not kept back",
-            way_out="dataset.extra=null leaves it out",
+            way_out="dataset.extra=[]",
         )
