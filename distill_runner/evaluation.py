@@ -2,31 +2,57 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from distill_runner import schema
 from distill_runner.data.encoding import View
+from distill_runner.metrics import expected_by_lot, of_classes, of_groups, rank
 from distill_runner.models.learner import Learner
+from distill_runner.rules import RANKING
+from distill_runner.schema import Metric
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 _BATCH = 64
+DEFAULT = (Metric.accuracy, Metric.macro_f1)
+
+
+# Splits on which every finished stage is scored, beside the extra ones.
+_SCORED = ("validation", "test")
+
+
+def scored(settings: schema.Dataset) -> tuple[str, ...]:
+    """The splits on which every finished stage is scored, where they have rows."""
+    return (*_SCORED, *settings.extra)
 
 
 @dataclass(frozen=True)
 class Score:
-    """Accuracy on a split with Wilson's 95% interval; shares in 0..1."""
+    """Accuracy on a split with Wilson's 95% interval, and the metrics asked for.
+
+    Shares in 0..1; `matthews` in -1..1.
+    """
 
     accuracy: float
     n: int
     low: float
     high: float
-    macro_f1: float
+    majority: float  # what always answering the largest class scores
+    metrics: Mapping[str, float]  # as asked for, the main one first
+    questions: int | None = None  # groups of rows, where they are ranked
+    without_positive: int | None = None  # of them, those left out: nothing to be found
 
     def as_dict(self) -> dict[str, float | int]:
-        return asdict(self)
+        """Flat, as `result.json` has it."""
+        own: dict[str, Any] = asdict(self)
+        named = own.pop("metrics")
+        return {name: value for name, value in (own | named).items() if value is not None}
 
 
 def predict(learner: Learner, view: View, *, device: torch.device, bf16: bool) -> np.ndarray:
@@ -48,47 +74,72 @@ def predict(learner: Learner, view: View, *, device: torch.device, bf16: bool) -
     return logits
 
 
-def score(logits: np.ndarray, labels: np.ndarray) -> Score:
-    """Accuracy and macro F1 of the largest logit. logits: [rows, classes]; labels: [rows]."""
+def score(
+    logits: np.ndarray,
+    labels: np.ndarray,
+    *,
+    metrics: Sequence[Metric] = DEFAULT,
+    groups: np.ndarray | None = None,
+) -> Score:
+    """What the logits are worth: accuracy, and the metrics asked for.
+
+    Args:
+        logits: [rows, classes]; the largest is the answer, and two classes are ranked by
+            the second's minus the first's.
+        labels: [rows].
+        groups: [rows], the number of each row's group; None without metrics of groups.
+    """
     from distill_runner.intervals import proportion_interval
 
     predictions = logits.argmax(axis=-1)
     right = int((predictions == labels).sum())
-    found = _classification().compute(
-        predictions=predictions.tolist(), references=labels.tolist(), classes=logits.shape[-1]
-    )
     interval = proportion_interval(right, len(labels))
-    return Score(found["accuracy"], len(labels), interval.low, interval.high, found["macro_f1"])
+    found = of_classes().compute(
+        predictions=predictions.tolist(),
+        references=labels.tolist(),
+        classes=logits.shape[-1],
+        names=(Metric.accuracy, *(m for m in metrics if m not in RANKING)),
+    )
+    questions: dict[str, int] = {}
+    ranking = [metric for metric in metrics if metric in RANKING]
+    if ranking:
+        assert groups is not None
+        ranked = of_groups().compute(
+            predictions=(logits[:, 1].astype(float) - logits[:, 0]).tolist(),
+            references=labels.tolist(),
+            groups=groups.tolist(),
+            names=ranking,
+        )
+        questions = {name: ranked.pop(name) for name in ("questions", "without_positive")}
+        found |= ranked
+    return Score(
+        accuracy=found["accuracy"],
+        n=len(labels),
+        low=interval.low,
+        high=interval.high,
+        majority=float(np.bincount(labels).max() / len(labels)),
+        metrics={metric.value: found[metric.value] for metric in metrics},
+        **questions,
+    )
 
 
-@cache
-def _classification() -> Any:
-    """Our own metric on evaluate's base class: nothing is downloaded."""
-    import datasets
-    import evaluate
+def score_rows(logits: np.ndarray, rows: Dataset, metrics: Sequence[Metric]) -> Score:
+    """The score of logits on a prepared split, in its order."""
+    ranking = any(metric in RANKING for metric in metrics)
+    groups = _groups(rows) if ranking else None
+    return score(logits, _labels(rows), metrics=metrics, groups=groups)
 
-    class Classification(evaluate.Metric):  # type: ignore[misc]
-        def _info(self) -> Any:
-            return evaluate.MetricInfo(
-                description="Accuracy and macro F1 of class predictions.",
-                citation="",
-                features=datasets.Features(
-                    {"predictions": datasets.Value("int64"), "references": datasets.Value("int64")}
-                ),
-            )
 
-        def _compute(
-            self, predictions: list[int], references: list[int], classes: int
-        ) -> dict[str, float]:
-            table = np.zeros((classes, classes))
-            np.add.at(table, (np.asarray(references), np.asarray(predictions)), 1)
-            hits = np.diag(table)
-            both = table.sum(axis=0) + table.sum(axis=1)
-            # A class that neither occurs nor is predicted has no F1 and does not count.
-            f1 = 2 * hits[both > 0] / both[both > 0]
-            return {
-                "accuracy": float(hits.sum() / table.sum()),
-                "macro_f1": float(f1.mean()),
-            }
+def _groups(rows: Dataset) -> np.ndarray:
+    """The number of each row's group. [rows]."""
+    return np.unique(np.asarray(rows["group"][:]), return_inverse=True)[1]
 
-    return Classification(keep_in_memory=True)
+
+def by_lot(metric: Metric, rows: Dataset) -> float:
+    """What a ranking metric is expected to be on a split in an order drawn by lot."""
+    labels = _labels(rows)
+    return expected_by_lot(metric, rank(np.zeros(len(labels)), labels, _groups(rows)))
+
+
+def _labels(rows: Dataset) -> np.ndarray:
+    return np.asarray(rows.with_format("numpy")["label"][:], dtype=np.int64)

@@ -18,6 +18,7 @@ from distill_runner.methods.construct import make_algorithm
 from distill_runner.plan import TASK, Plan
 from distill_runner.planning import make_plan
 from distill_runner.report.card import model_card
+from distill_runner.report.columns import columns_of, figure, notes
 from distill_runner.report.planned import plan_rows
 from distill_runner.report.tables import gain_line, plan_table, result_table
 from distill_runner.schema import Config, Dataset, Select, Unlabelled
@@ -220,8 +221,8 @@ class _Job:
     def _report(self, result: Mapping[str, Any], note: str | None) -> None:
         (self._screen.note if self._sweeping else self._screen.print)(result_table(result))
         line = gain_line(result)
-        if line:
-            self._screen.print(line)
+        for told in (*([line] if line else []), *notes(result)):
+            self._screen.print(told)
         published = result["published"]
         if published:
             self._screen.print(
@@ -279,6 +280,10 @@ def _summary(result: Mapping[str, Any]) -> dict[str, float | str]:
     for split, found in result["metrics"].items():
         if found:
             summary[f"{split}/accuracy"] = found["accuracy"]
+    for split, metric in columns_of([result]).values():
+        value = figure(result["metrics"], (split, metric))
+        if value is not None:
+            summary[f"{split}/{metric}"] = value / 100
     baseline = result["baseline"]
     if baseline:
         for split, gain in baseline["gain"].items():

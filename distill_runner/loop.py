@@ -62,8 +62,9 @@ class Job:
     folder: Path  # of the unfinished stage: checkpoint, best weights, curves
     checkpoint_seconds: float
     log_every: int
-    validate: Callable[[int], dict[str, float]]  # scores after an epoch, "accuracy" among them
+    validate: Callable[[int], dict[str, float]]  # scores after an epoch, or none
     on_point: Callable[[int, Mapping[str, float]], None]
+    selected_by: str = "accuracy"  # the score by which the best epoch is known
 
 
 @dataclass
@@ -75,7 +76,7 @@ class Progress:
     tokens: int = 0
     examples: int = 0
     peak_memory: int = 0  # bytes, of the attempts before
-    best_accuracy: float = -1.0
+    best_score: float = -math.inf
     best_epoch: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
 
@@ -256,8 +257,8 @@ class Loop:
             scores[f"teacher_on_training_rows/{name}"] = share
         self.curves.point(self.progress.step, {"epoch": epoch + 1.0, **scores})
         self.progress.history.append({"epoch": epoch + 1.0, **scores})
-        if scores.get("accuracy", -1.0) > self.progress.best_accuracy:
-            self.progress.best_accuracy = scores["accuracy"]
+        if scores.get(self.job.selected_by, -math.inf) > self.progress.best_score:
+            self.progress.best_score = scores[self.job.selected_by]
             self.progress.best_epoch = epoch + 1
             if self.job.training.select is Select.best_validation:
                 checkpoint.save(self._best_path, dict(self.job.student.module.state_dict()))

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from distill_runner import loop
+from distill_runner import evaluation, loop
 from distill_runner.data.encoding import ChosenView, Encoding, NoisyView, View, encode
 from distill_runner.data.unlabelled import HIDDEN
 from distill_runner.errors import Refused
 from distill_runner.models.learner import Learner
 from distill_runner.models.teachers import LiveTeachers, TeacherSource
 from distill_runner.plan import POOL, UNLABELLED, Stage
-from distill_runner.schema import NoiseSeenBy
+from distill_runner.schema import Dataset, NoiseSeenBy
 
 if TYPE_CHECKING:
-    from datasets import Dataset
+    import datasets
 
     from distill_runner.data.prepared import Prepared
 
@@ -28,13 +28,15 @@ class Reading:
 
     Args:
         data: the prepared splits.
+        settings: of that data set.
         store: folder in which encodings are kept.
-        max_tokens: longer texts are cut.
     """
 
-    def __init__(self, data: Prepared, store: Path, *, max_tokens: int) -> None:
+    def __init__(self, data: Prepared, settings: Dataset, store: Path) -> None:
         self.data = data
-        self.max_tokens = max_tokens
+        self.max_tokens = settings.max_tokens
+        self.main = settings.metrics[0]
+        self._settings = settings
         self._store = store
 
     def fingerprints(self, stage: Stage) -> dict[str, str]:
@@ -45,6 +47,14 @@ class Reading:
             # Rows without labels change nothing for whoever does not read them.
             if split != UNLABELLED or UNLABELLED in stage.rows
         }
+
+    def scored(self) -> list[str]:
+        """The splits on which every finished stage is scored."""
+        return [split for split in evaluation.scored(self._settings) if self.has(split)]
+
+    def score(self, logits: np.ndarray, split: str) -> evaluation.Score:
+        """What logits on a split, in its order, are worth by the data set's own metrics."""
+        return evaluation.score_rows(logits, self.data.splits[split], self._settings.metrics)
 
     def has(self, split: str) -> bool:
         return split in self.data.splits
@@ -117,7 +127,7 @@ class Reading:
             return clean
         return NoisyView(clean, table, stage.noise, stage.seed)
 
-    def _encode(self, splits: Sequence[str], learner: Learner) -> tuple[Dataset, Encoding]:
+    def _encode(self, splits: Sequence[str], learner: Learner) -> tuple[datasets.Dataset, Encoding]:
         from datasets import concatenate_datasets
 
         table = concatenate_datasets([self.data.splits[name] for name in splits])
@@ -125,5 +135,5 @@ class Reading:
         return table, encode(table, learner.encoder, fingerprint=fingerprint, store=self._store)
 
 
-def _labels(table: Dataset) -> np.ndarray:
+def _labels(table: datasets.Dataset) -> np.ndarray:
     return np.asarray(table.with_format("numpy")["label"][:], dtype=np.int64)

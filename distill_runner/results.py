@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from distill_runner.evaluation import score
+from distill_runner.evaluation import score_rows, scored
 from distill_runner.intervals import paired_rows_interval
 from distill_runner.machine import Machine
 from distill_runner.models.signals import Signals
 from distill_runner.objectives.ensemble import Ensemble
 from distill_runner.plan import POOL, PRETRAIN, TASK, Plan, Stage
-from distill_runner.run import SCORED, Outcome
+from distill_runner.run import Outcome
 from distill_runner.schema import Combine, Config, Select
 from distill_runner.store import key_of, plain, write_json
 
@@ -73,8 +73,9 @@ class Results:
         config, plan = self._config, self._plan
         facts = self._facts[plan.deployed]
         metrics = self._metrics(plan.deployed)
-        if "validation" not in self._scored and "validation" in facts["metrics"]:
-            metrics["selection_on_validation"] = facts["metrics"]["validation"]
+        if "validation" not in self._scored and "validation" in self._data.splits:
+            logits = self._logits(plan.deployed, "validation")
+            metrics["selection_on_validation"] = self._score(logits, "validation")
         return {
             "status": "finished",
             "key": key_of([found.key for found in self._outcome.artifacts.values()]),
@@ -92,6 +93,7 @@ class Results:
             "student": self._student(facts),
             "metrics": metrics,
             "golden_head": self._golden_head(),
+            "scored_by": [metric.value for metric in config.dataset.metrics],
             "selection": config.training.select.value,
             "baseline": self._baseline(),
             "agreement": self._agreement(),
@@ -116,17 +118,16 @@ class Results:
     def _scored(self) -> list[str]:
         """The splits that are results; one that chose an epoch is none."""
         chosen = self._config.training.select is Select.best_validation
-        present = [split for split in SCORED if split in self._data.splits]
+        present = [split for split in scored(self._config.dataset) if split in self._data.splits]
         return [split for split in present if not (chosen and split == "validation")]
 
     def _metrics(self, stage: str) -> dict[str, Any]:
-        if self._plan.members and stage == self._plan.deployed:
-            return {
-                split: score(self._logits(stage, split), self._labels[split]).as_dict()
-                for split in self._scored
-            }
-        found = self._facts[stage]["metrics"]
-        return {split: found[split] for split in self._scored if split in found}
+        return {split: self._score(self._logits(stage, split), split) for split in self._scored}
+
+    def _score(self, logits: np.ndarray, split: str) -> dict[str, Any]:
+        """From the logits, not from the stage: it may have been scored by other metrics."""
+        metrics = self._config.dataset.metrics
+        return dict(score_rows(logits, self._data.splits[split], metrics).as_dict())
 
     def _teacher(self, name: str) -> dict[str, Any]:
         facts = self._facts[name]
@@ -148,8 +149,7 @@ class Results:
             "combine": stage.combine.value,
             "parameters": sum(self._facts[name]["parameters"] for name in self._plan.teachers),
             "metrics": {
-                split: score(self._joined(stage, split), self._labels[split]).as_dict()
-                for split in self._scored
+                split: self._score(self._joined(stage, split), split) for split in self._scored
             },
             "may_have_seen_test_rows": any(map(self._may_have_seen_test_rows, self._plan.teachers)),
         }
@@ -210,7 +210,7 @@ class Results:
                 self._logits(stage.name, split),
             )
             found[split] = {
-                **score(alone, self._labels[split]).as_dict(),
+                **self._score(alone, split),
                 "same_answers": float((alone.argmax(-1) == all_heads.argmax(-1)).mean()),
             }
         return found
@@ -378,7 +378,11 @@ class Results:
     def _write_predictions(self) -> None:
         folder = self._folder / "predictions"
         folder.mkdir(exist_ok=True)
-        splits = [*SCORED, "quiz", *(["train"] if self._whole_epoch() else [])]
+        splits = [
+            *scored(self._config.dataset),
+            "quiz",
+            *(["train"] if self._whole_epoch() else []),
+        ]
         for split in splits:
             if split in self._data.splits:
                 logits = self._logits(self._plan.deployed, split)

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 from distill_runner.errors import Refused
 from distill_runner.schema import (
     Config,
+    Dataset,
+    Metric,
     NoiseKind,
     NoiseSeenBy,
     Select,
     Split,
+    SplitScheme,
     StageConfig,
     Teacher,
     Training,
@@ -19,6 +22,10 @@ from distill_runner.schema import (
 
 if TYPE_CHECKING:
     from distill_runner.methods.base import Algorithm
+
+RANKING = (Metric.map, Metric.mrr)
+_OF_TWO_CLASSES = (Metric.f1, *RANKING)
+_SPLITS = ("train", "quiz", "validation", "test", "rest")
 
 
 def _rule(holds: bool, *, key: str, value: object, rule: str, way_out: str | None = None) -> None:
@@ -62,6 +69,7 @@ def check_settings(config: Config) -> None:
         rule="above 0",
     )
     _check_split(config.dataset.split, "")
+    _check_dataset(config.dataset, "")
     _check_teachers(config.teacher, "")
     _check_pretrain(config)
 
@@ -116,6 +124,7 @@ def _check_pretrain(config: Config) -> None:
     pretrain = config.pretrain
     if pretrain.dataset is not None:
         _check_split(pretrain.dataset.split, "pretrain.")
+        _check_dataset(pretrain.dataset, "pretrain.")
         _check_max_tokens(pretrain.dataset.max_tokens, "pretrain.")
     if pretrain.teacher is not None:
         _check_teachers(pretrain.teacher, "pretrain.")
@@ -130,6 +139,63 @@ def _check_split(split: Split, prefix: str) -> None:
             key=f"{prefix}dataset.split.{field}",
             value=value,
             rule="a whole number of rows, or a share below 1",
+        )
+
+
+def _check_dataset(dataset: Dataset, prefix: str) -> None:
+    metrics, names = dataset.metrics, [metric.value for metric in dataset.metrics]
+    _rule(
+        0 < len(metrics) == len(set(metrics)),
+        key=f"{prefix}dataset.metrics",
+        value=names,
+        rule="one metric or more, each once; the first is the main one",
+    )
+    _rule(
+        dataset.group is not None or not set(metrics) & set(RANKING),
+        key=f"{prefix}dataset.metrics",
+        value=names,
+        rule="map and mrr rank the rows of a group, and there is none",
+        way_out="dataset.group=COLUMN, such as question",
+    )
+    if dataset.label_names is not None:
+        check_classes(dataset, len(dataset.label_names))
+    grouped = SplitScheme(dataset.split.scheme) is SplitScheme.grouped
+    _rule(
+        dataset.group is None or not grouped,
+        key=f"{prefix}dataset.split.scheme",
+        value="grouped",
+        rule="random with dataset.group: rows are kept together by it, not by their phrases",
+        way_out="dataset.split.scheme=random, or dataset.group=null",
+    )
+    files_only = {"group": dataset.group, "extra": dataset.extra}
+    for key, value in files_only.items():
+        rule = "left out for a generated corpus, which has no columns and no files"
+        _rule(
+            not (dataset.generate and value), key=f"{prefix}dataset.{key}", value=value, rule=rule
+        )
+    for name in dataset.extra:
+        usable = name.isidentifier() and name not in _SPLITS and not name.startswith("dropped")
+        _rule(
+            usable and dataset.extra.count(name) == 1,
+            key=f"{prefix}dataset.extra",
+            value=name,
+            rule="one word, named once, and none of " + ", ".join(_SPLITS),
+        )
+
+
+def check_classes(dataset: Dataset, classes: int) -> None:
+    """Refuse metrics of two classes where there are others.
+
+    Raises:
+        Refused: at the first one.
+    """
+    for metric in dataset.metrics:
+        _rule(
+            classes == 2 or metric not in _OF_TWO_CLASSES,
+            key="dataset.metrics",
+            value=metric.value,
+            rule=f"a metric of two classes, and there are {classes}",
+            way_out="dataset.metrics=[accuracy,macro_f1]",
         )
 
 

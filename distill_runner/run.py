@@ -19,7 +19,8 @@ from distill_runner.models.teachers import LiveTeachers, TeacherSource
 from distill_runner.models.vocabulary import cut_to
 from distill_runner.plan import PRETRAIN, TASK, Plan, Stage
 from distill_runner.reading import Reading
-from distill_runner.schema import Config, NearChance
+from distill_runner.rules import RANKING
+from distill_runner.schema import Config, NearChance, Select
 from distill_runner.screen import Screen
 from distill_runner.store import Artifact, Store, key_of, plain
 from distill_runner.tracking import Tracker
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 
 # Raise it when a change of the code changes what a stage's settings lead to.
 _RECIPE = 3
-# Splits on which every finished stage is scored.
-SCORED = ("validation", "test")
 
 
 @dataclass(frozen=True)
@@ -61,9 +60,9 @@ class Runner:
         self._screen = screen
         self._tracker = tracker
         self._store = Store(Path(config.store.dir))
-        limits = {TASK: config.dataset, PRETRAIN: config.pretrain.dataset or config.dataset}
+        settings = {TASK: config.dataset, PRETRAIN: config.pretrain.dataset or config.dataset}
         self._readings = {
-            name: Reading(prepared, self._store.folder, max_tokens=limits[name].max_tokens)
+            name: Reading(prepared, settings[name], self._store.folder)
             for name, prepared in data.items()
         }
         self._artifacts: dict[str, Artifact] = {}
@@ -128,6 +127,7 @@ class Runner:
             for name in ("name", "start", "layers_from", "teachers", "learner", "data"):
                 del decided[name]
             algorithm = type(stage.algorithm)
+            selected = stage.training.select is Select.best_validation
             self._keys[stage.name] = key_of(
                 {
                     "recipe": _RECIPE,
@@ -145,6 +145,7 @@ class Runner:
                     "leave_padding_out": self._config.runtime.leave_padding_out,
                     "cheap_dropout": self._config.runtime.cheap_dropout,
                     **({"compile": True} if self._config.runtime.compile else {}),
+                    **({"selected_by": reading.main.value} if selected else {}),
                 }
             )
         return self._keys[stage.name]
@@ -173,14 +174,9 @@ class Runner:
             reading = self._readings[stage.data]
             loading.save(learner, unfinished / "model", classes=reading.data.label_names)
             logits = {
-                split: self._casting.predict(learner, stage, split)
-                for split in SCORED
-                if reading.has(split)
+                split: self._casting.predict(learner, stage, split) for split in reading.scored()
             }
-            scores = {
-                split: evaluation.score(found, reading.labels(split))
-                for split, found in logits.items()
-            }
+            scores = {split: reading.score(found, split) for split, found in logits.items()}
             facts = self._facts(stage, key, learner, finished, scores)
             artifact = self._store.finish(key, unfinished, facts)
             for split, found in logits.items():
@@ -234,6 +230,7 @@ class Runner:
                     log_every=self._config.tracker.every,
                     validate=lambda _: self._validate(stage, learner, trained),
                     on_point=self._on_point(stage),
+                    selected_by=self._readings[stage.data].main.value,
                 )
             )
 
@@ -253,14 +250,17 @@ class Runner:
         reading = self._readings[stage.data]
         if not reading.has("validation"):
             return {}
-        labels = reading.labels("validation")
 
-        def accuracy(model: Learner) -> float:
+        def score(model: Learner) -> evaluation.Score:
             logits = self._casting.predict(model, stage, "validation")
-            return evaluation.score(logits, labels).accuracy
+            return reading.score(logits, "validation")
 
-        of_teachers = {f"teacher_accuracy/{model.name}": accuracy(model) for model in teachers}
-        return {"accuracy": accuracy(learner), **of_teachers}
+        of_teachers = {
+            f"teacher_accuracy/{model.name}": score(model).accuracy for model in teachers
+        }
+        found = score(learner)
+        main = reading.main.value
+        return {"accuracy": found.accuracy, main: found.metrics[main], **of_teachers}
 
     def _facts(
         self,
@@ -296,28 +296,51 @@ class Runner:
         Raises:
             Refused: it is no better than chance, and that was not allowed.
         """
-        name = stage.name.removeprefix("teacher/")
-        found = self._artifacts[stage.name].facts()["metrics"].get("validation")
-        if found is None:
+        name, reading = stage.name.removeprefix("teacher/"), self._readings[stage.data]
+        if not reading.has("validation"):
             self._screen.print(f"  {name}: no validation rows to score it on")
             return
-        labels = self._readings[stage.data].labels("validation")
-        chance = max((labels == at).mean() for at in set(labels.tolist()))
+        signals = self._casting.signals(stage.name, "validation")
+        found = reading.score(signals.of(reading.ids("validation")), "validation")
+        chance = _chance(reading, found)
         seen = "; may have seen the test rows" if self._casting.from_classifier(stage) else ""
         self._screen.print(
-            f"  {name}: validation accuracy {100 * found['accuracy']:.1f} "
-            f"(largest class {100 * chance:.1f}){seen}"
+            f"  {name}: validation accuracy {100 * found.accuracy:.1f} "
+            f"(largest class {100 * found.majority:.1f}){chance.shown}{seen}"
         )
-        if found["low"] <= chance and self._plan.near_chance is NearChance.refuse:
+        if chance.reached and self._plan.near_chance is NearChance.refuse:
             raise Refused(
-                f"The teacher {name} is not better than chance: its 95% interval starts at "
-                f"{100 * found['low']:.1f}, the largest class has {100 * chance:.1f}.",
+                f"The teacher {name} is not better than chance: {chance.told}.",
                 key="teacher.near_chance",
                 value="refuse",
-                rule="a teacher must know more than the largest class",
+                rule="a teacher must know more than the largest class, or than a ranking by lot",
                 way_out="more teacher.training.epochs, another teacher, "
                 "or teacher.near_chance=allow",
             )
+
+
+@dataclass(frozen=True)
+class _Chance:
+    """Whether a teacher does no better than chance, and in which words."""
+
+    reached: bool
+    shown: str  # behind its accuracy
+    told: str  # where it is refused
+
+
+def _chance(reading: Reading, found: evaluation.Score) -> _Chance:
+    """Beside the main metric where that ranks rows, else beside the largest class."""
+    if reading.main not in RANKING:
+        told = (
+            f"its 95% interval starts at {100 * found.low:.1f}, "
+            f"the largest class has {100 * found.majority:.1f}"
+        )
+        return _Chance(found.low <= found.majority, "", told)
+    # Where nearly every answer is wrong, accuracy says nothing of a ranking.
+    name, ours = reading.main.value, found.metrics[reading.main.value]
+    by_lot = evaluation.by_lot(reading.main, reading.data.splits["validation"])
+    told = f"{name} {100 * ours:.1f}, and {100 * by_lot:.1f} where the order is drawn by lot"
+    return _Chance(ours <= by_lot, f"; {told}", f"its {told}")
 
 
 def _trained_teachers(stage: Stage, teachers: TeacherSource) -> list[Learner]:

@@ -19,6 +19,15 @@ class SplitScheme(Enum):
     grouped = "grouped"
 
 
+class Metric(Enum):
+    accuracy = "accuracy"
+    macro_f1 = "macro_f1"
+    f1 = "f1"  # of class 1; two classes
+    matthews = "matthews"
+    map = "map"  # of each group's rows, ranked by class 1; two classes
+    mrr = "mrr"
+
+
 class Select(Enum):
     last = "last"
     best_validation = "best_validation"
@@ -185,6 +194,12 @@ class Dataset:
     text: Any = "text"  # column, or a list of two columns
     label: str = "label"  # column
     label_names: Optional[list[str]] = None  # of classes 0, 1, …; null: as found
+    no_label: Optional[str] = None  # the label of rows that have none; they are dropped
+    group: Optional[str] = None  # column; rows alike in it are never parted, and are ranked
+    metrics: list[Metric] = field(
+        default_factory=lambda: [Metric.accuracy, Metric.macro_f1]
+    )  # the first chooses the epoch under training.select=best_validation
+    extra: list[str] = field(default_factory=list)  # splits scored too; hard: validation_hard.*
     split: Split = field(default_factory=Split)
     split_seed: int = 1
     max_tokens: int = 128  # longer texts are cut, special tokens included

@@ -23,7 +23,7 @@ LAYERS = (
     ("data.*",),
     ("models.*",),
     ("methods.*",),
-    ("optim", "tracking", "wandb_child", "checkpoint", "evaluation", "store", "curves",
+    ("optim", "tracking", "wandb_child", "checkpoint", "metrics", "evaluation", "store", "curves",
      "progress", "machine", "memory"),
     ("loop",),
     ("reading", "casting", "screen"),

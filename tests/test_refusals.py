@@ -108,6 +108,28 @@ CASES = {
         [TEXT, "dataset.path={}/good.tsv", "dataset.split.train=9000"],
         ["dataset.split.train"],
     ),
+    "an unknown metric": (["dataset.metrics=[acuracy]"], ["dataset.metrics", "acuracy"]),
+    "no metric": (["dataset.metrics=[]"], ["dataset.metrics"]),
+    "a metric twice": (["dataset.metrics=[f1,f1]"], ["dataset.metrics"]),
+    "a ranking without groups": (["dataset.metrics=[map]"], ["dataset.metrics", "dataset.group"]),
+    "a metric of two classes for three": (
+        ["dataset=mnli", "dataset.metrics=[f1]"],
+        ["dataset.metrics", "there are 3"],
+    ),
+    "groups and phrases at once": (
+        ["dataset=wikiqa", "dataset.split.scheme=grouped"],
+        ["dataset.split.scheme", "dataset.group"],
+    ),
+    "groups of generated sentences": (["dataset.group=text"], ["dataset.group"]),
+    "a group that is no column": (
+        [TEXT, "dataset.path={}/good.tsv", "dataset.group=author"],
+        ["dataset.group", "author"],
+    ),
+    "an extra split of a taken name": (["dataset=mnli", "dataset.extra=[test]"], ["dataset.extra"]),
+    "an extra split without a file": (
+        [TEXT, "dataset.path={}/good.tsv", "dataset.extra=[hard]"],
+        ["dataset.extra", "validation_hard"],
+    ),
     "an output that is a file": (["output_dir={}/file/run"], ["output_dir"]),
     "a store that is a file": (["store.dir={}/file/store"], ["store.dir"]),
     "a model folder that is missing": (

@@ -154,11 +154,7 @@ class _Ours(_Predictor):
         )
         if setting.config.runtime.first_token_only:
             self._learner.read_first_token_only()
-        reading = Reading(
-            setting.data,
-            Path(setting.config.store.dir),
-            max_tokens=setting.options.max_tokens,
-        )
+        reading = Reading(setting.data, setting.config.dataset, Path(setting.config.store.dir))
         self._view = reading.split("train", self._learner)
         self.lengths = self._view.lengths
 

@@ -35,9 +35,7 @@ class Product(Contender):
     def __init__(self, setting: Setting, folder: Path) -> None:
         self._setting = setting
         self._reading = Reading(
-            setting.data,
-            Path(setting.config.store.dir),
-            max_tokens=setting.config.dataset.max_tokens,
+            setting.data, setting.config.dataset, Path(setting.config.store.dir)
         )
         self._runner = self._runner_of_stages_before(folder)
         self._before = self._runner.run()

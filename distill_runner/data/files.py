@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Container, Sequence
 from pathlib import Path
 
 from distill_runner import schema
@@ -25,30 +26,31 @@ _FILE_SPLITS = {
 }
 # MNLI has two validation files and no plain one; this one is of the training rows' genres.
 _STAND_INS = {"validation": "validation_matched"}
-_FILE_NAME = re.compile(
-    rf"(?P<name>{'|'.join([*_FILE_SPLITS, *_STAND_INS.values()])})"
-    r"(-(?P<shard>\d{5})-of-(?P<shards>\d{5}))?"
-)
+_EXTRA = "validation_"  # and the name of an extra split
+_FILE_NAME = re.compile(r"(?P<name>.+?)(-(?P<shard>\d{5})-of-(?P<shards>\d{5}))?")
 
 
 def locate(settings: schema.Dataset, source: Path) -> dict[str, tuple[Path, ...]]:
-    """The files of each file split ("train", "validation", "test").
+    """The files of each file split ("train", "validation", "test", and what is extra).
 
     Args:
         source: a file, which is all training rows, or the folder that holds train.*.
 
     Raises:
-        Refused: there is no such file or folder, no training file, or a choice of files.
+        Refused: there is no such file or folder, no training file, none for an extra split,
+            or a choice of files.
     """
     if source.is_file():
         if source.suffix.lower() not in BUILDERS:
             raise bad_path(settings, source, f"'{source.name}' is of an unsupported kind.")
+        _check_extra(settings, source, ())
         return {"train": (source,)}
     if not source.is_dir():
         raise bad_path(settings, source, f"There is no file or folder '{source}'.")
-    files = _files_in(source)
+    files = _files_in(source, settings.extra)
     if "train" not in files:
         raise bad_path(settings, source, f"The folder '{source}' has no training file.")
+    _check_extra(settings, source, files)
     for split, paths in files.items():
         if not _are_one_whole(paths):
             names = ", ".join(path.name for path in paths)
@@ -57,12 +59,27 @@ def locate(settings: schema.Dataset, source: Path) -> dict[str, tuple[Path, ...]
     return files
 
 
-def _files_in(folder: Path) -> dict[str, tuple[Path, ...]]:
+def _check_extra(settings: schema.Dataset, source: Path, files: Container[str]) -> None:
+    for split in settings.extra:
+        if split not in files:
+            raise Refused(
+                f"There is no file for the split {split!r}.",
+                key="dataset.extra",
+                value=split,
+                rule=f"a file {_EXTRA}{split}.* beside train.* in '{source}'",
+                way_out="dataset.extra=[]",
+            )
+
+
+def _files_in(folder: Path, extra: Sequence[str]) -> dict[str, tuple[Path, ...]]:
+    splits = {name: name for name in _STAND_INS.values()} | _FILE_SPLITS
+    splits |= {f"{_EXTRA}{split}": split for split in extra}
     found: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()):
         match = _FILE_NAME.fullmatch(path.stem)
-        if match and path.suffix.lower() in BUILDERS and path.is_file():
-            found.setdefault(_FILE_SPLITS.get(match["name"], match["name"]), []).append(path)
+        split = splits.get(match["name"]) if match else None
+        if split and path.suffix.lower() in BUILDERS and path.is_file():
+            found.setdefault(split, []).append(path)
     for split, stand_in in _STAND_INS.items():
         paths = found.pop(stand_in, [])
         if paths:

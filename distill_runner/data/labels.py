@@ -53,6 +53,24 @@ def read_labels(settings: schema.Dataset, table: Dataset, *, split: str, file: s
     return FileLabels(file, labels)
 
 
+def labelled(settings: schema.Dataset, found: FileLabels) -> tuple[FileLabels, list[int]]:
+    """The labels without `dataset.no_label`, and the rows that they are of.
+
+    Raises:
+        Refused: no row has another label.
+    """
+    kept = [n for n, label in enumerate(found.labels) if str(label) != settings.no_label]
+    if not kept:
+        raise Refused(
+            f"'{found.file}' holds no row with a label.",
+            key="dataset.no_label",
+            value=settings.no_label,
+            rule="rows that carry it are dropped, and others must be left",
+            way_out="dataset.no_label=null",
+        )
+    return FileLabels(found.file, [found.labels[n] for n in kept]), kept
+
+
 def _label(
     settings: schema.Dataset, value: object, names: list[str] | None, *, where: str
 ) -> Label:

@@ -18,11 +18,12 @@ from distill_runner.data.files import locate
 from distill_runner.data.sources import Rows, Source
 from distill_runner.data.tables import quiet, text_columns
 from distill_runner.errors import DistillError, Refused
+from distill_runner.rules import RANKING, check_classes
 
 if TYPE_CHECKING:
     import datasets
 
-FORMAT = 3  # of what is stored; raise it when reading or cutting changes
+FORMAT = 4  # of what is stored; raise it when reading or cutting changes
 _SUMMARY = "prepared.json"
 _SYNTHETIC_NAMES = ("negative", "positive")
 _BLOCK_BYTES = 1 << 20
@@ -34,14 +35,18 @@ class Prepared:
 
     Attributes:
         splits: "train", "quiz", "validation", "test", and "rest" for labelled rows
-            left over; a split without rows is absent. Columns: id, text, text_pair
-            (pairs only), label (int64, the class's index).
+            left over, and the extra ones; a split without rows is absent. Columns: id,
+            text, text_pair (pairs only), label (int64, the class's index), group (where
+            the rows have groups).
         label_names: of class 0, 1, ….
-        fingerprints: per split of `splits`, the sha256 over ids, texts and labels, in order.
+        fingerprints: per split of `splits`, the sha256 over ids, texts, labels and any
+            groups, in order.
         counts: rows of each of the five splits, absent ones too, and how many were
             dropped: "dropped_both_labels", "dropped_duplicates", "dropped_touching"
             (scheme grouped), "dropped_from_validation" (a test file has them too),
-            "dropped_hidden_labels" (files whose labels are kept back).
+            "dropped_same_group" (groups that a held-out file has), "dropped_without_label"
+            (rows of `dataset.no_label`), "dropped_hidden_labels" (files whose labels
+            are kept back).
     """
 
     splits: dict[str, datasets.Dataset]
@@ -75,7 +80,25 @@ def prepare(settings: schema.Dataset, *, source: Path | None, store_dir: Path) -
     with FileLock(root / f"{key}.lock"):
         if not (root / key).exists():
             _build(settings, files, corpus, target=root / key)
-    return _open(root / key)
+    found = _open(root / key)
+    _check_metrics(settings, found)
+    return found
+
+
+def _check_metrics(settings: schema.Dataset, found: Prepared) -> None:
+    """Refuse metrics that these classes or rows cannot be scored by, before any training."""
+    check_classes(settings, len(found.label_names))
+    if not set(settings.metrics) & set(RANKING):
+        return
+    for split in ("validation", "test", *settings.extra):
+        if split in found.splits and 1 not in found.splits[split].unique("label"):
+            raise Refused(
+                f"No group of the {split} rows has a row of class {found.label_names[1]!r}.",
+                key="dataset.metrics",
+                value=[metric.value for metric in settings.metrics],
+                rule="map and mrr are means over the groups that have one",
+                way_out=f"more rows: dataset.split.{split}, or dataset.metrics=[accuracy]",
+            )
 
 
 def _required(source: Path | None) -> Path:
@@ -118,7 +141,10 @@ def files_hash(files: Mapping[str, Iterable[Path]]) -> str:
 def _rows_hash(rows: Rows) -> str:
     digest = hashlib.sha256()
     pairs: Iterable[str | None] = rows.pairs or [None] * len(rows)
-    for row in zip(rows.ids, rows.texts, pairs, rows.labels, strict=True):
+    columns: list[Iterable[object]] = [rows.ids, rows.texts, pairs, rows.labels]
+    if rows.groups is not None:
+        columns.append(rows.groups)
+    for row in zip(*columns, strict=True):
         digest.update(json.dumps(row).encode() + b"\n")
     return digest.hexdigest()
 
@@ -132,6 +158,9 @@ def _key(settings: schema.Dataset, content: str) -> str:
         "label": settings.label,
         "label_names": list(settings.label_names) if settings.label_names is not None else None,
         "scheme": schema.SplitScheme(split.scheme).value,
+        "no_label": settings.no_label,
+        "group": settings.group,
+        "extra": list(settings.extra),
         "sizes": [split.train, split.quiz, split.validation, split.test],
         "split_seed": settings.split_seed,
     }
@@ -171,12 +200,17 @@ def _build(
         summary = {
             "label_names": found.label_names,
             "fingerprints": {name: _rows_hash(rows) for name, rows in filled.items()},
-            "counts": counts | cut.dropped | {"dropped_hidden_labels": found.hidden},
+            "counts": counts | cut.dropped | _left_aside(found),
         }
         (scratch / "built" / _SUMMARY).write_text(json.dumps(summary, indent=1), encoding="utf-8")
         os.replace(scratch / "built", target)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _left_aside(found: Source) -> dict[str, int]:
+    without_label = {"dropped_without_label": found.without_label} if found.without_label else {}
+    return {"dropped_hidden_labels": found.hidden} | without_label
 
 
 def _save(rows: Rows, folder: Path) -> None:
@@ -187,6 +221,8 @@ def _save(rows: Rows, folder: Path) -> None:
     if rows.pairs is not None:
         columns["text_pair"], types["text_pair"] = rows.pairs, datasets.Value("string")
     columns["label"], types["label"] = rows.labels, datasets.Value("int64")
+    if rows.groups is not None:
+        columns["group"], types["group"] = rows.groups, datasets.Value("string")
     table = datasets.Dataset.from_dict(columns, features=datasets.Features(types))
     with quiet():
         table.save_to_disk(str(folder))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from distill_runner import schema
+from distill_runner.data.groups import whole_groups, without_groups
 from distill_runner.data.phrases import Phrases
 from distill_runner.data.sources import Rows
 from distill_runner.errors import Refused
@@ -55,28 +56,30 @@ def cut(files: dict[str, Rows], split: schema.Split, *, seed: int) -> Cut:
     """Cuts the files' rows.
 
     Validation and test files are taken whole unless a number asks for rows cut
-    from the training file; only what equals a test row leaves the validation file.
+    from the training file, extra files always; only what equals a row of a test or an
+    extra file leaves the validation file.
     Texts that carry two labels are dropped, repeated ones kept once, and what equals
     a held-out file's row leaves the pool. The scheme
     "grouped" also keeps apart what shares a phrase: texts of which one lies inside
     the other as `phrases.SHARED_WORDS` or more consecutive words.
+    Where the rows have groups, no two splits share one, be they files or cut.
 
     Raises:
         Refused: a number is no share or count, or more than there is, or the validation
             file holds nothing but test rows.
     """
     _check_seed(seed)
-    official: dict[str, Rows] = {
-        name: files[name]
-        for name in ("validation", "test")
-        if name in files and getattr(split, name) is None
-    }
+    official = _official(files, split)
     train = files["train"]
     texts = normalised(train)
     shared = _leave_to_test(official)
     pool, dropped = _pool(texts, train.labels, held_out=official.values())
     if shared:
         dropped["dropped_from_validation"] = shared
+    if train.groups is not None:
+        before = len(pool)
+        pool = without_groups(pool, train.groups, official.values())
+        dropped["dropped_same_group"] = before - len(pool)
     sizes = _sizes(split, len(pool), official)
     pool.sort(key=texts.__getitem__)  # the draw depends on the set of rows, not on their order
     drawn: dict[str, list[int]] = {}
@@ -87,7 +90,12 @@ def cut(files: dict[str, Rows], split: schema.Split, *, seed: int) -> Cut:
     for turn, name in enumerate(DRAWN):
         if name not in official and name not in drawn:
             count = _available(split, name, sizes[name], len(pool))
-            chosen = _stratified(pool, train.labels, count, np.random.default_rng([seed, turn]))
+            generator = np.random.default_rng([seed, turn])
+            chosen = (
+                _stratified(pool, train.labels, count, generator)
+                if train.groups is None
+                else whole_groups(pool, train.groups, count, generator)
+            )
             pool = _without(pool, chosen)
             drawn[name] = chosen
     if not drawn["train"]:
@@ -96,18 +104,28 @@ def cut(files: dict[str, Rows], split: schema.Split, *, seed: int) -> Cut:
     return Cut(splits=rows | official | {"rest": train.take(sorted(pool))}, dropped=dropped)
 
 
+def _official(files: dict[str, Rows], split: schema.Split) -> dict[str, Rows]:
+    """The files that are splits of their own, whole."""
+    set_aside = {"train"} | {n for n in ("validation", "test") if getattr(split, n) is not None}
+    named = [name for name in ("validation", "test") if name in files]
+    return {name: files[name] for name in [*named, *files] if name not in set_aside}
+
+
 def _leave_to_test(official: dict[str, Rows]) -> int:
-    """Takes the test file's texts out of the validation file; returns how many rows that were."""
-    if not {"validation", "test"} <= set(official):
+    """Takes what test and extra files hold out of the validation file; returns how many rows."""
+    if "validation" not in official:
         return 0
-    tested = set(normalised(official["test"]))
+    others = [found for name, found in official.items() if name != "validation"]
+    tested = {text for found in others for text in normalised(found)}
     rows = official["validation"]
     kept = [n for n, text in enumerate(normalised(rows)) if text not in tested]
+    if rows.groups is not None:
+        kept = without_groups(kept, rows.groups, others)
     if len(kept) == len(rows):
         return 0
     if not kept:
         raise Refused(
-            "Every row of the validation file is in the test file too.",
+            "Every row of the validation file is in a test file too.",
             key="dataset.split.validation",
             value=None,
             rule="what is chosen on validation is judged on other rows",

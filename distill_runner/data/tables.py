@@ -96,7 +96,7 @@ def _csv_options(settings: schema.Dataset, paths: tuple[Path, ...]) -> dict[str,
     if any(header != headers[0] for header in headers):
         raise bad_path(settings, paths[0], "The parts of the training file differ in columns.")
     _check_columns(settings, headers[0], paths[0])
-    wanted = [*text_columns(settings), settings.label]
+    wanted = [*text_columns(settings), settings.label, settings.group]
     names = [name if name in wanted else f"{n} (unused)" for n, name in enumerate(headers[0])]
     delimiter, quoting = _dialect(paths[0])
     return {
@@ -152,13 +152,15 @@ def _check_columns(settings: schema.Dataset, found: list[str], path: Path) -> No
     # Rows that are read without labels have no column of them.
     if settings.label and (settings.label in found or not _may_lack_label(path)):
         wanted.append((settings.label, "dataset.label"))
+    if settings.group is not None:
+        wanted.append((settings.group, "dataset.group"))
     for name, key in wanted:
         if found.count(name) != 1:
             times = "no column" if name not in found else "more than one column"
             raise Refused(
                 f"'{path.name}' has {times} '{name}'.",
                 key=key,
-                value=settings.label if key == "dataset.label" else settings.text,
+                value=settings.text if key == "dataset.text" else name,
                 rule="a column of the file",
                 way_out="one of: " + ", ".join(repr(column[:60]) for column in found[:20]),
             )

@@ -113,7 +113,7 @@ def _read(settings: schema.Dataset, source: Path | None, *, cache: Path) -> list
     spoken = _as_dataset(settings)
     paths = locate(spoken, source)["train"]
     table = load(spoken, paths, cache=cache)
-    columns = sources.texts(spoken, table, split=UNLABELLED, file=paths[0].name)
+    columns = sources.texts(spoken, table, range(len(table)), split=UNLABELLED, file=paths[0].name)
     return list(zip(*columns, strict=True))[: wanted.rows]
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from distill_runner.report.columns import notes, own_metrics, shown
 
 
 def model_card(result: Mapping[str, Any]) -> str:
     """Markdown with what a user of the student needs to know; figures from `result` alone."""
     student, training = result["student"], result["training"]
+    own = own_metrics(result)
     lines = [
         "---",
         "library_name: transformers",
@@ -22,15 +25,16 @@ def model_card(result: Mapping[str, Any]) -> str:
         *_loading(result),
         "## What it scores",
         "",
-        "| model | parameters | split | accuracy | 95% interval | rows |",
-        "|---|---|---|---|---|---|",
-        *_rows("this student", student, result["metrics"]),
+        _line("model", "parameters", "split", "accuracy", "95% interval", "rows", *own),
+        "|" + (6 + len(own)) * "---|",
+        *_rows("this student", student, result["metrics"], own),
     ]
     if result["baseline"]:
         metrics = result["baseline"]["metrics"]
-        lines += _rows("the same, without a teacher", student, metrics)
+        lines += _rows("the same, without a teacher", student, metrics, own)
     for teacher in result["teachers"]:
-        lines += _rows(f"teacher {teacher['name']}", teacher, teacher["metrics"])
+        lines += _rows(f"teacher {teacher['name']}", teacher, teacher["metrics"], own)
+    lines += ["", *notes(result)] if notes(result) else []
     lines += [
         "",
         "## How it was made",
@@ -81,11 +85,24 @@ def _loading(result: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _rows(name: str, model: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[str]:
+def _rows(
+    name: str, model: Mapping[str, Any], metrics: Mapping[str, Any], own: Sequence[str]
+) -> list[str]:
     seen = ", may have seen the test rows" if model["may_have_seen_test_rows"] else ""
     return [
-        f"| {name}{seen} | {model['parameters']:,} | {split} | {100 * found['accuracy']:.2f} "
-        f"| {100 * found['low']:.2f}–{100 * found['high']:.2f} | {found['n']} |"
+        _line(
+            name + seen,
+            f"{model['parameters']:,}",
+            split,
+            f"{100 * found['accuracy']:.2f}",
+            f"{100 * found['low']:.2f}–{100 * found['high']:.2f}",
+            str(found["n"]),
+            *(shown(metrics, (split, metric)) for metric in own),
+        )
         for split, found in metrics.items()
         if found
     ]
+
+
+def _line(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"

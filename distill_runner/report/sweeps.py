@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from distill_runner.intervals import mean_interval
+from distill_runner.report.columns import Column, columns_of, figure, shown
 
 Job = tuple[str, Mapping[str, Any]]  # name of the job's folder, its result
 
@@ -21,20 +22,28 @@ def job_rows(jobs: Sequence[Job]) -> list[dict[str, str]]:
     """One row a job: what it differs in, and what it gave on the test rows, in %."""
     common = set(shared(jobs))
     published = any(found.get("published") for _, found in jobs)
-    return [_row(name, found, common, published=published) for name, found in jobs]
+    own = columns_of([found for _, found in jobs if found["status"] == "finished"])
+    return [_row(name, found, common, own, published=published) for name, found in jobs]
 
 
 def _row(
-    name: str, found: Mapping[str, Any], common: set[str], *, published: bool
+    name: str,
+    found: Mapping[str, Any],
+    common: set[str],
+    own: Mapping[str, Column],
+    *,
+    published: bool,
 ) -> dict[str, str]:
-    own = " ".join(item for item in found["overrides"] if item not in common)
-    row = {"job": f"{name}: {own.removeprefix('experiment=') or found['method']}"}
+    asked = " ".join(item for item in found["overrides"] if item not in common)
+    row = {"job": f"{name}: {asked.removeprefix('experiment=') or found['method']}"}
     if found["status"] != "finished":
         figures = {"test": found["status"], "95%": "–", "no teacher": "–", "gain": "–"}
         size = "–"
     else:
         figures, size = _figures(found), f"{found['student']['parameters']:,}"
-    row |= {**figures, "parameters": size}
+    row |= figures
+    row |= {title: shown(found.get("metrics", {}), column) for title, column in own.items()}
+    row["parameters"] = size
     if published:
         known = found.get("published")
         row["published"] = f"{known['accuracy']:g}" if known else "–"
@@ -71,10 +80,13 @@ def seed_rows(jobs: Sequence[Job]) -> list[dict[str, str]]:
             groups[" ".join(asked)].append(found)
     if all(len(found) < 2 for found in groups.values()):
         return []
-    return [_seed_row(asked, found) for asked, found in groups.items()]
+    columns = columns_of([one for found in groups.values() for one in found])
+    return [_seed_row(asked, found, columns) for asked, found in groups.items()]
 
 
-def _seed_row(asked: str, found: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+def _seed_row(
+    asked: str, found: Sequence[Mapping[str, Any]], own: Mapping[str, Column]
+) -> dict[str, str]:
     accuracies = [100 * one["metrics"]["test"]["accuracy"] for one in found]
     gains = [100 * one["baseline"]["gain"]["test"]["accuracy"] for one in found if one["baseline"]]
     return {
@@ -84,7 +96,14 @@ def _seed_row(asked: str, found: Sequence[Mapping[str, Any]]) -> dict[str, str]:
         "95% of the mean": _reach(accuracies),
         "mean gain": f"{sum(gains) / len(gains):+.2f}" if gains else "–",
         "95% of the gain": _reach(gains),
+        **{f"mean {title}": _mean(found, column) for title, column in own.items()},
     }
+
+
+def _mean(found: Sequence[Mapping[str, Any]], column: Column) -> str:
+    figures = [figure(one["metrics"], column) for one in found]
+    known = [value for value in figures if value is not None]
+    return f"{sum(known) / len(known):.2f}" if len(known) == len(found) else "–"
 
 
 def _reach(values: Sequence[float]) -> str:

@@ -9,6 +9,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from distill_runner.report.columns import columns_of, shown
+
 
 def _table(title: str, *columns: str) -> Table:
     table = Table(
@@ -39,11 +41,13 @@ def result_table(result: Mapping[str, Any]) -> Table:
     """Teachers, baseline, student, gain: what distillation bought."""
     rows, student = result["data"]["rows"], result["student"]
     sizes = f"{rows.get('validation', 0):,} validation and {rows.get('test', 0):,} test rows"
+    own = columns_of([result])
     table = _table(
         f"{result['method']} on {result['dataset']}: accuracy in % on {sizes}",
         "model",
         "validation",
         "test [95%]",
+        *own,
         "parameters",
         "times smaller",
     )
@@ -52,7 +56,8 @@ def result_table(result: Mapping[str, Any]) -> Table:
         name: str, model: Mapping[str, Any], metrics: Mapping[str, Any], smaller: str, style: str
     ) -> None:
         seen = " (may have seen the test rows)" if model["may_have_seen_test_rows"] else ""
-        scores = _percent(metrics.get("validation")), _with_interval(metrics.get("test"))
+        scores = [_percent(metrics.get("validation")), _with_interval(metrics.get("test"))]
+        scores += [shown(metrics, column) for column in own.values()]
         table.add_row(Text(name + seen), *scores, f"{model['parameters']:,}", smaller, style=style)
 
     for teacher in result["teachers"]:
@@ -66,7 +71,9 @@ def result_table(result: Mapping[str, Any]) -> Table:
     for taught in result["trained_teachers"]:
         name, model = taught["name"], taught["model"].rstrip("/").rsplit("/", 1)[-1]
         label = name if name.startswith(model) else f"{name} {model}"
-        cells = f"{100 * taught['validation_accuracy']:.2f}", "–", f"{taught['parameters']:,}", ""
+        unknown = ["–"] * (1 + len(own))
+        accuracy, size = f"{100 * taught['validation_accuracy']:.2f}", f"{taught['parameters']:,}"
+        cells = [accuracy, *unknown, size, ""]
         table.add_row(Text(f"{label}, after {result['method']}"), *cells)
     smaller = " / ".join(f"{times:.2f}" for times in student["times_smaller"].values()) or "–"
     name = student["name"]

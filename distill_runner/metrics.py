@@ -1,0 +1,189 @@
+"""What a data set may be scored by: our own metrics on evaluate's base class.
+
+Nothing is downloaded. A classification metric is a function of the table of true and
+predicted classes; a ranking metric is the mean, over groups of rows, of a function of the
+labels in the order of the ranking.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from distill_runner.schema import Metric
+
+Table = np.ndarray  # [true class, predicted class], counts of rows
+Ranked = Sequence[np.ndarray]  # per group that has a 1, its labels 0 or 1, best rank first
+
+
+def accuracy(table: Table) -> float:
+    """The share of rows on the diagonal."""
+    return float(np.diag(table).sum() / table.sum())
+
+
+def macro_f1(table: Table) -> float:
+    """The mean of F1 over the classes that occur or are predicted; the others have none."""
+    found = _f1(table)
+    return float(found[~np.isnan(found)].mean())
+
+
+def f1(table: Table) -> float:
+    """F1 of class 1; 0 where it neither occurs nor is predicted."""
+    return float(np.nan_to_num(_f1(table)[1]))
+
+
+def _f1(table: Table) -> np.ndarray:
+    """F1 of each class; nan where it neither occurs nor is predicted. [classes]."""
+    both = table.sum(axis=0) + table.sum(axis=1)
+    found = np.full(len(table), np.nan)
+    np.divide(2 * np.diag(table), both, out=found, where=both > 0)
+    return found
+
+
+def matthews(table: Table) -> float:
+    """Correlation of true and predicted class, -1..1 (Gorodkin 2004, of two classes Matthews').
+
+    0 where only one class is predicted or occurs, so that nothing can correlate.
+    """
+    n, true, predicted = table.sum(), table.sum(axis=1), table.sum(axis=0)
+    scale = np.sqrt((n**2 - true @ true) * (n**2 - predicted @ predicted))
+    return float((n * np.trace(table) - true @ predicted) / scale) if scale else 0.0
+
+
+def average_precision(ranked: np.ndarray) -> float:
+    """The mean, over the ranks of the 1s, of the share of 1s down to there."""
+    precision = np.cumsum(ranked) / np.arange(1, len(ranked) + 1)
+    return float(precision[ranked == 1].mean())
+
+
+def reciprocal_rank(ranked: np.ndarray) -> float:
+    """One over the rank of the first 1."""
+    return 1 / (1 + int(np.argmax(ranked)))
+
+
+_OF_TABLE: dict[Metric, Callable[[Table], float]] = {
+    Metric.accuracy: accuracy,
+    Metric.macro_f1: macro_f1,
+    Metric.f1: f1,
+    Metric.matthews: matthews,
+}
+_OF_RANKING: dict[Metric, Callable[[np.ndarray], float]] = {
+    Metric.map: average_precision,
+    Metric.mrr: reciprocal_rank,
+}
+
+
+def rank(scores: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> Ranked:
+    """The labels of each group that has a 1, by falling score.
+
+    Among equal scores the 0s stand first: a model that answers all alike earns nothing by
+    the order of the rows.
+
+    Args:
+        scores: [rows].
+        labels: [rows], 0 or 1.
+        groups: [rows], the number of each row's group.
+    """
+    order = np.lexsort((labels, -scores, groups))
+    edges = np.flatnonzero(np.diff(groups[order])) + 1
+    return [part for part in np.split(labels[order], edges) if part.any()]
+
+
+def expected_by_lot(metric: Metric, ranked: Ranked) -> float:
+    """What a ranking metric is expected to be where the order of the rows is drawn by lot."""
+    return float(np.mean([_BY_LOT[metric](len(part), int(part.sum())) for part in ranked]))
+
+
+def _average_precision_by_lot(n: int, ones: int) -> float:
+    # Rank k holds a 1 with ones/n; of the k-1 above it (ones-1)/(n-1) are 1s on average.
+    ranks = np.arange(1, n + 1)
+    above = (ones - 1) / (n - 1) if n > 1 else 0.0
+    return float(((1 + (ranks - 1) * above) / ranks).mean())
+
+
+def _reciprocal_rank_by_lot(n: int, ones: int) -> float:
+    # none: the chance that ranks 1 to k-1 hold no 1.
+    expected, none = 0.0, 1.0
+    for k in range(1, n - ones + 2):
+        here = ones / (n - k + 1)
+        expected += none * here / k
+        none *= 1 - here
+    return expected
+
+
+_BY_LOT: dict[Metric, Callable[[int, int], float]] = {
+    Metric.map: _average_precision_by_lot,
+    Metric.mrr: _reciprocal_rank_by_lot,
+}
+
+
+@cache
+def of_classes() -> Any:
+    """The classification metrics as one `evaluate.Metric`; it computes those of `names`."""
+    import datasets
+    import evaluate
+
+    class Classification(evaluate.Metric):  # type: ignore[misc]
+        def _info(self) -> Any:
+            number = datasets.Value("int64")
+            return evaluate.MetricInfo(
+                description="Metrics of class predictions.",
+                citation="",
+                features=datasets.Features({"predictions": number, "references": number}),
+            )
+
+        def _compute(
+            self,
+            predictions: list[int],
+            references: list[int],
+            classes: int,
+            names: Sequence[Metric],
+        ) -> dict[str, float]:
+            table = np.zeros((classes, classes))
+            np.add.at(table, (np.asarray(references), np.asarray(predictions)), 1)
+            return {name.value: _OF_TABLE[name](table) for name in names}
+
+    return Classification(keep_in_memory=True)
+
+
+@cache
+def of_groups() -> Any:
+    """The ranking metrics as one `evaluate.Metric`; `predictions` are scores of class 1."""
+    import datasets
+    import evaluate
+
+    class Ranking(evaluate.Metric):  # type: ignore[misc]
+        def _info(self) -> Any:
+            number = datasets.Value("int64")
+            features = {
+                "predictions": datasets.Value("float64"),
+                "references": number,
+                "groups": number,
+            }
+            return evaluate.MetricInfo(
+                description="Metrics of rankings.",
+                citation="",
+                features=datasets.Features(features),
+            )
+
+        def _compute(
+            self,
+            predictions: list[float],
+            references: list[int],
+            groups: list[int],
+            names: Sequence[Metric],
+        ) -> dict[str, float | int]:
+            numbers = np.asarray(groups)
+            ranked = rank(np.asarray(predictions), np.asarray(references), numbers)
+            questions = len(np.unique(numbers))
+            found: dict[str, float | int] = {
+                name.value: float(np.mean([_OF_RANKING[name](part) for part in ranked]))
+                for name in names
+            }
+            counts = {"questions": questions, "without_positive": questions - len(ranked)}
+            return found | counts
+
+    return Ranking(keep_in_memory=True)

@@ -1,0 +1,60 @@
+"""Which figures a table has beside accuracy: the named metrics, and the extra splits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+# In result.json alone: accuracy has its own columns, macro F1 would say nearly the same.
+_NO_COLUMN = ("accuracy", "macro_f1")
+_USUAL_SPLITS = ("validation", "test", "selection_on_validation")
+_UNBALANCED = 0.6  # share of the largest class from which accuracy needs it beside it
+
+Column = tuple[str, str]  # split, metric
+
+
+def columns_of(results: Iterable[Mapping[str, Any]]) -> dict[str, Column]:
+    """By title, the figures that any of these finished runs has of its own."""
+    found: dict[str, Column] = {}
+    for result in results:
+        found |= {f"{metric} (test)": ("test", metric) for metric in own_metrics(result)}
+        for split in result["metrics"]:
+            if split not in _USUAL_SPLITS:
+                found[split] = (split, "accuracy")
+    return found
+
+
+def own_metrics(result: Mapping[str, Any]) -> list[str]:
+    """The metrics of a finished run that have columns of their own."""
+    return [metric for metric in result.get("scored_by", ()) if metric not in _NO_COLUMN]
+
+
+def figure(metrics: Mapping[str, Any], column: Column) -> float | None:
+    """In %; None where the model was not scored so."""
+    split, metric = column
+    found: float | None = (metrics.get(split) or {}).get(metric)
+    return None if found is None else 100 * found
+
+
+def shown(metrics: Mapping[str, Any], column: Column) -> str:
+    """A table's cell."""
+    found = figure(metrics, column)
+    return "–" if found is None else f"{found:.2f}"
+
+
+def notes(result: Mapping[str, Any]) -> list[str]:
+    """What must stand beside the figures on test for them to be read right."""
+    test = result["metrics"].get("test")
+    if not test:
+        return []
+    lines = []
+    if test["majority"] > _UNBALANCED:
+        share = f"{100 * test['majority']:.2f}"
+        lines.append(f"Always answering the largest class has an accuracy of {share} on test.")
+    if "questions" in test:
+        all_of_them, without = test["questions"], test["without_positive"]
+        lines.append(
+            f"Ranked: {all_of_them - without:,} of the {all_of_them:,} groups of test rows; "
+            f"{without:,} hold nothing to be found and are left out."
+        )
+    return lines
