@@ -16,6 +16,7 @@ from distill_runner.machine import Machine
 from distill_runner.models import loading
 from distill_runner.models import signals as kept
 from distill_runner.models.build import build
+from distill_runner.models.depth import check_family
 from distill_runner.models.dropout import draw_cheaply
 from distill_runner.models.layers import check_layers
 from distill_runner.models.learner import Learner
@@ -79,6 +80,7 @@ class Casting:
                 teacher=origin,
                 **common,
             )
+        learner.skip_layers(stage.algorithm.skips_layers())
         return self._ready(learner)
 
     def trained(self, name: str) -> Learner:
@@ -158,6 +160,8 @@ class Casting:
             del settings["id"]
             settings["content"] = model_fingerprint(folder)
             self._check_length(stage, folder)
+            if stage.algorithm.skips_layers():
+                check_family(read_config(folder).get("model_type"))
         self._check_start(stage)
         return settings
 

@@ -188,6 +188,14 @@ def check_algorithm(
             rule=f"false for the stage {name!r}",
             way_out="runtime.compile=false",
         )
+    if config.runtime.compile and algorithm.skips_layers():
+        raise Refused(
+            "A compiled forward has every layer.",
+            key="runtime.compile",
+            value=True,
+            rule=f"false for the stage {name!r}, which skips layers at random",
+            way_out="runtime.compile=false, or method.stochastic_depth=0",
+        )
     if needs.pool:
         _check_pool(config, name)
     _check_quiz(config, entry, needed=needs.quiz)

@@ -92,6 +92,14 @@ class Algorithm(ABC):
         """Which of `count` teachers this algorithm trains, by position."""
         return tuple(range(count)) if self.needs.teachers == "trained" else ()
 
+    def skips_layers(self) -> float:
+        """The chance that a pass of the student in training skips its last layer, 0..1.
+
+        Earlier layers are skipped less (`models.depth`). Where a method sets it, its YAML calls
+        it `stochastic_depth`.
+        """
+        return 0.0
+
     def choose(self, labels: np.ndarray, signals: np.ndarray) -> Choice:  # noqa: ARG002
         """The rows to train on, where the algorithm needs a pool: all, if it does not choose.
 

@@ -156,6 +156,9 @@ def test_each_generations_teacher_is_the_student_of_the_one_before(tmp_path: Pat
         (["method.min_confidence=1"], "method.min_confidence"),
         (["method.label_smoothing=-0.1"], "method.label_smoothing"),
         (["method.temperature=0"], "method.temperature"),
+        (["method.stochastic_depth=1"], "method.stochastic_depth"),
+        (["method.stochastic_depth=nan"], "method.stochastic_depth"),
+        (["runtime.compile=true"], "runtime.compile"),
         (["noise=delete", "noise.p=0.1"], "noise.seen_by"),
     ],
 )
