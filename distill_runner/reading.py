@@ -57,14 +57,16 @@ class Reading:
         both = stage.noise is not None and stage.noise.seen_by is NoiseSeenBy.both
         table, _ = self._encode(stage.rows, student)
         ids, labels = list(table["id"]), _labels(table)
-        view, counts = self._view(stage, student, noisy=True), {}
+        whole = self._view(stage, student, noisy=True)
+        view: View = whole
+        counts: dict[str, int] = {}
         if stage.algorithm.needs.pool:
             labels = labels.copy()
             labels[-self.data.counts[POOL] :] = HIDDEN
             signals = teachers.join(teachers.signals(ids, list), 1.0).cpu().numpy()
             choice = stage.algorithm.choose(labels, signals)
             ids, labels = [ids[at] for at in choice.positions], labels[choice.positions]
-            view, counts = ChosenView(view, choice.positions), dict(choice.counts)
+            view, counts = ChosenView(whole, choice.positions), dict(choice.counts)
         quiz = "quiz" if stage.algorithm.needs.quiz else None
         return loop.Rows(
             ids=ids,
@@ -102,7 +104,7 @@ class Reading:
         found = [self.split(split, learner).vocabulary() for split in splits]
         return np.unique(np.concatenate(found))
 
-    def _view(self, stage: Stage, learner: Learner, *, noisy: bool) -> View:
+    def _view(self, stage: Stage, learner: Learner, *, noisy: bool) -> Encoding | NoisyView:
         table, clean = self._encode(stage.rows, learner)
         if not noisy or stage.noise is None:
             return clean

@@ -108,6 +108,16 @@ def test_no_hidden_label_reaches_the_stage(tmp_path: Path) -> None:
         assert (label == -1) == (row in pool)
 
 
+def test_the_copies_of_a_repeated_row_are_read_with_different_noise(tmp_path: Path) -> None:
+    asked = ("noise=mask", "noise.p=0.5", "noise.seen_by=student", "method.generations=1")
+    rows = job_of(Bench.make(tmp_path / "store", "noisy_student", asked), tmp_path / "job").rows
+    first = next(at for at, row in enumerate(rows.ids) if row in rows.ids[at + 1 :])
+    same = [at for at, row in enumerate(rows.ids) if row == rows.ids[first]]
+    read = {rows.student.inputs(np.array([at]), 0)["input_ids"].numpy().tobytes() for at in same}
+    assert len(same) > 2
+    assert len(read) > 1
+
+
 def test_the_teacher_labels_clean_text_without_dropout(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
