@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from distill_runner import evaluation, loop
+from distill_runner.data.encoding import View
 from distill_runner.errors import Refused
 from distill_runner.hub import is_classifier, locate_model, model_fingerprint, read_config
 from distill_runner.machine import Machine
@@ -23,7 +24,7 @@ from distill_runner.models.learner import Learner
 from distill_runner.models.teachers import CachedTeachers, LiveTeachers, NoTeachers, TeacherSource
 from distill_runner.plan import ModelSpec, Plan, Stage
 from distill_runner.reading import Reading
-from distill_runner.schema import Config, NoiseSeenBy, Start
+from distill_runner.schema import Config, Noise, NoiseSeenBy, Start
 from distill_runner.store import Artifact, Store, key_of, plain
 
 if TYPE_CHECKING:
@@ -136,9 +137,40 @@ class Casting:
         folder = self._signals_folder(artifact, split)
         return kept.save(folder, self._reading.ids(split), logits)
 
+    def under_noise(
+        self, name: str, split: str, noises: Sequence[Noise], *, computing: Callable[[], None]
+    ) -> list[kept.Signals]:
+        """The finished stage's logits on a split under each noise, from the store or now.
+
+        The noise is the rows' own, of the seed that cut them: every learner reads the same.
+
+        Args:
+            computing: called once where something is not in the store.
+        """
+        learner: Learner | None = None
+        found = []
+        for noise in noises:
+            decided = [self._data.fingerprints[split], plain(noise), self._noise_seed]
+            folder = self._store.signals(self._artifacts[name].key, key_of(decided))
+            stored = kept.load(folder)
+            if stored is None:
+                if learner is None:
+                    computing()
+                    learner = self.trained(name)
+                view = self._reading.disturbed(split, learner, noise, seed=self._noise_seed)
+                stored = kept.save(folder, self._reading.ids(split), self._predict(learner, view))
+            found.append(stored)
+        return found
+
+    @property
+    def _noise_seed(self) -> int:
+        return self._config.dataset.split_seed
+
     def predict(self, learner: Learner, split: str) -> np.ndarray:
         """[rows, classes] on a whole split, in its order."""
-        view = self._reading.split(split, learner)
+        return self._predict(learner, self._reading.split(split, learner))
+
+    def _predict(self, learner: Learner, view: View) -> np.ndarray:
         return evaluation.predict(
             learner, view, device=self._machine.device, bf16=self._machine.bf16
         )

@@ -14,7 +14,7 @@ from distill_runner.errors import Refused
 from distill_runner.models.learner import Learner
 from distill_runner.models.teachers import LiveTeachers, TeacherSource
 from distill_runner.plan import POOL, Stage
-from distill_runner.schema import NoiseSeenBy
+from distill_runner.schema import Noise, NoiseSeenBy
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -50,6 +50,11 @@ class Reading:
     def split(self, split: str, learner: Learner) -> Encoding:
         """A whole split in the learner's tokens."""
         return self._encode([split], learner)[1]
+
+    def disturbed(self, split: str, learner: Learner, noise: Noise, *, seed: int) -> NoisyView:
+        """A whole split in the learner's tokens, its words disturbed; of `seed`, row by row."""
+        table, clean = self._encode([split], learner)
+        return NoisyView(clean, table, noise, seed)
 
     def training_rows(self, stage: Stage, student: Learner, teachers: TeacherSource) -> loop.Rows:
         """What the loop needs of the data for this stage."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from distill_runner import robustness
 from distill_runner.evaluation import score
 from distill_runner.intervals import paired_rows_interval
 from distill_runner.machine import Machine
@@ -18,7 +19,7 @@ from distill_runner.models.signals import Signals
 from distill_runner.objectives import ensemble
 from distill_runner.plan import POOL, Plan, Stage
 from distill_runner.run import SCORED, Outcome
-from distill_runner.schema import Combine, Config, Select
+from distill_runner.schema import Combine, Config, Noise, Select
 from distill_runner.store import key_of, plain, write_json
 
 if TYPE_CHECKING:
@@ -28,7 +29,11 @@ Result = dict[str, Any]  # what result.json holds
 
 
 class Results:
-    """Turns the artifacts of a finished plan into the run folder."""
+    """Turns the artifacts of a finished plan into the run folder.
+
+    Args:
+        say: told what takes a while.
+    """
 
     def __init__(
         self,
@@ -39,6 +44,7 @@ class Results:
         *,
         machine: Machine,
         folder: Path,
+        say: Callable[[str], None],
     ) -> None:
         self._config = config
         self._plan = plan
@@ -46,6 +52,7 @@ class Results:
         self._outcome = outcome
         self._machine = machine
         self._folder = folder
+        self._say = say
         self._facts = {name: found.facts() for name, found in outcome.artifacts.items()}
         self._labels = {
             split: np.asarray(table.with_format("numpy")["label"][:])
@@ -90,6 +97,7 @@ class Results:
             "selection": config.training.select.value,
             "baseline": self._baseline(),
             "agreement": self._agreement(),
+            "robustness": self._robustness(),
             "training": facts["training"],
             "teachers_on_training_rows": self._teachers_in_the_loop(),
             "data": {
@@ -146,7 +154,6 @@ class Results:
 
     def _between(self) -> list[dict[str, Any]]:
         """The stages that teach on the way from the teachers to the student."""
-        plan = self._plan
         return [
             {
                 "name": stage.name,
@@ -157,6 +164,14 @@ class Results:
                 "may_have_seen_test_rows": self._may_have_seen_test_rows(stage.name),
                 "metrics": self._metrics(stage.name),
             }
+            for stage in self._between_stages
+        ]
+
+    @property
+    def _between_stages(self) -> list[Stage]:
+        plan = self._plan
+        return [
+            stage
             for stage in plan.stages
             if stage.name not in plan.teachers
             and stage.training.epochs  # peers at their start have nothing to show
@@ -263,13 +278,55 @@ class Results:
             }
         return found
 
+    def _robustness(self) -> dict[str, Any] | None:
+        """Accuracy on the test rows under noise, of every model that the result has."""
+        strengths, plan = self._config.evaluation.robustness, self._plan
+        if strengths is None:
+            return None
+        noises = robustness.noises(strengths, word=self._config.noise.word)
+        logits = {
+            f"teacher {name.removeprefix('teacher/')}": self._under_noise(name, noises)
+            for name in plan.teachers
+        }
+        against = next(iter(logits), None)
+        if len(logits) > 1:
+            stage, each = plan.stage(plan.deployed), list(logits.values())
+            against = "teachers together"
+            logits[against] = [self._join(stage, np.stack(o)) for o in zip(*each, strict=True)]
+        for stage in self._between_stages:
+            logits[stage.name] = self._under_noise(stage.name, noises)
+        if plan.baseline is not None:
+            logits["no teacher"] = self._under_noise(plan.baseline, noises)
+        logits[robustness.STUDENT] = self._under_noise(plan.deployed, noises)
+        labels = self._labels["test"]
+        return {
+            "rows": len(labels),
+            "noise_seed": self._config.dataset.split_seed,
+            "models": list(logits),
+            "against": against,
+            "scores": robustness.compared(logits, labels, noises=noises, against=against),
+        }
+
+    def _under_noise(self, stage: str, noises: Sequence[Noise]) -> list[np.ndarray]:
+        """The stage's logits on the test rows, clean and under each noise. [rows, classes]."""
+        found = self._outcome.casting.under_noise(
+            stage,
+            "test",
+            noises,
+            computing=lambda: self._say(f"  {stage}: reads the test rows with noise"),
+        )
+        ids = list(self._data.splits["test"]["id"])
+        return [self._logits(stage, "test"), *(signals.of(ids) for signals in found)]
+
     def _joined(self, stage: Stage, split: str) -> np.ndarray:
+        logits = [self._logits(name, split) for name in self._plan.teachers]
+        return self._join(stage, np.stack(logits))
+
+    def _join(self, stage: Stage, logits: np.ndarray) -> np.ndarray:
+        """The teachers' logits as one. [teachers, rows, classes] → [rows, classes]."""
         import torch
 
-        signals = torch.from_numpy(
-            np.stack([self._logits(name, split) for name in self._plan.teachers])
-        )
-        count = len(self._plan.teachers)
+        signals, count = torch.from_numpy(logits), len(logits)
         weights = torch.tensor(
             stage.weights if len(stage.weights) == count else [1 / count] * count
         )

@@ -75,6 +75,7 @@ def check_settings(config: Config) -> None:
     )
     _check_split(config.dataset.split)
     _check_teachers(config)
+    _check_robustness(config)
 
 
 def _check_rate(rate: float, key: str) -> None:
@@ -151,6 +152,37 @@ def _check_teachers(config: Config) -> None:
         key="teacher.weights",
         value=weights,
         rule="each above 0; they are scaled to sum 1",
+    )
+
+
+def _check_robustness(config: Config) -> None:
+    strengths = config.evaluation.robustness
+    _rule(
+        strengths is None
+        or (
+            len(strengths) > 0
+            and len(set(strengths)) == len(strengths)
+            and all(0 <= p <= 1 for p in strengths)
+        ),
+        key="evaluation.robustness",
+        value=strengths,
+        rule="different chances, 0..1, one at least",
+        way_out="evaluation.robustness=[0.1,0.3], or null",
+    )
+
+
+def check_test_rows(config: Config, rows: int) -> None:
+    """Refuse to measure robustness on no test rows, before anything is trained.
+
+    Raises:
+        Refused: there are none.
+    """
+    _rule(
+        config.evaluation.robustness is None or rows > 0,
+        key="evaluation.robustness",
+        value=config.evaluation.robustness,
+        rule="null where the split has no test rows",
+        way_out="evaluation.robustness=null, or dataset.split.test=0.1",
     )
 
 

@@ -181,6 +181,13 @@ class Noise:
 
 
 @dataclass
+class Evaluation:
+    """What is measured of the trained models, beside their accuracy."""
+
+    robustness: Optional[list[float]] = None  # chances of each word, 0..1; null: not measured
+
+
+@dataclass
 class Tracker:
     """Where curves go."""
 
@@ -268,6 +275,7 @@ class Config:
     student: Student = field(default_factory=Student)
     dataset: Dataset = field(default_factory=Dataset)
     noise: Noise = field(default_factory=Noise)
+    evaluation: Evaluation = field(default_factory=Evaluation)
     tracker: Tracker = field(default_factory=Tracker)
     runtime: Runtime = field(default_factory=Runtime)
     models: dict[str, BuiltModel] = field(default_factory=dict)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from distill_runner.report.robustness import robustness_lines
+
 
 def model_card(result: Mapping[str, Any]) -> str:
     """Markdown with what a user of the student needs to know; figures from `result` alone."""
@@ -38,6 +40,7 @@ def model_card(result: Mapping[str, Any]) -> str:
         lines += _rows(f"teacher {teacher['name']}", teacher, teacher["metrics"])
     lines += [
         "",
+        *robustness_lines(result),
         "## How it was made",
         "",
         f"Loss: {result['formula'].splitlines()[0]}. Seed {result['seed']}, "
