@@ -22,12 +22,18 @@ def robustness_table(result: Mapping[str, Any]) -> Table | None:
         header_style="bold",
         box=box.SIMPLE_HEAD,
         padding=(0, 1),
+        collapse_padding=True,
     )
     head, *rows = _cells(found)
     for at, title in enumerate(head):
-        last = found["against"] is not None and at == len(head) - 1
+        # Many models make the table wide: their names give way, figures and noises do not.
+        name = 2 <= at < 2 + len(found["models"])
         table.add_column(
-            title, justify="left" if at == 0 else "right", no_wrap=last, overflow="fold"
+            title.replace(" [", "\n["),
+            justify="left" if at == 0 else "right",
+            no_wrap=not name,
+            overflow="fold",
+            min_width=len("99.99") if name else None,
         )
     for row in rows:
         table.add_row(*row)
@@ -55,11 +61,15 @@ def robustness_lines(result: Mapping[str, Any]) -> list[str]:
 
 def _cells(found: Mapping[str, Any]) -> list[list[str]]:
     """The titles, then a row for the clean text and one for each noise."""
-    against = found["against"]
+    against, models = found["against"], found["models"]
+    # A sole teacher needs no name.
+    titles = [
+        "teacher" if name == against and name != "teachers together" else name for name in models
+    ]
     lead = [] if against is None else [f"student − {against.split()[0]} [95%]"]
-    rows = [["noise", "p", *found["models"], *lead]]
+    rows = [["noise", "p", *titles, *lead]]
     for score in found["scores"]:
-        accuracies = [f"{100 * score['accuracy'][name]:.2f}" for name in found["models"]]
+        accuracies = [f"{100 * score['accuracy'][name]:.2f}" for name in models]
         difference = score["difference"]
         shown = [] if difference is None else [_points(difference)]
         rows.append([score["noise"], f"{score['p']:g}", *accuracies, *shown])
