@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from distill_runner import evaluation, loop
+from distill_runner.data.encoding import View
 from distill_runner.errors import Refused
 from distill_runner.hub import is_classifier, locate_model, model_fingerprint, read_config
 from distill_runner.machine import Machine
 from distill_runner.models import heads, loading
 from distill_runner.models import signals as kept
 from distill_runner.models.build import build
+from distill_runner.models.depth import check_family
 from distill_runner.models.dropout import draw_cheaply
 from distill_runner.models.layers import check_layers
 from distill_runner.models.learner import Learner
@@ -22,7 +24,7 @@ from distill_runner.models.teachers import CachedTeachers, LiveTeachers, NoTeach
 from distill_runner.objectives.ensemble import Ensemble, weights_by_accuracy
 from distill_runner.plan import TASK, ModelSpec, Plan, Stage
 from distill_runner.reading import Reading
-from distill_runner.schema import Config, NoiseSeenBy, Start, WeighBy
+from distill_runner.schema import Config, Noise, NoiseSeenBy, Start, WeighBy
 from distill_runner.store import Artifact, Store, key_of, plain
 
 
@@ -86,6 +88,7 @@ class Casting:
                 seed=stage.seed,
                 golden=stage.algorithm.reads_labels,
             )
+        learner.skip_layers(stage.algorithm.skips_layers())
         return self._ready(learner)
 
     def trained(self, name: str, *, soft_heads: bool = True) -> Learner:
@@ -163,9 +166,36 @@ class Casting:
         folder = self._signals_folder(artifact, stage, split)
         return kept.save(folder, self._readings[stage.data].ids(split), logits)
 
+    def under_noise(
+        self, name: str, split: str, noises: Sequence[Noise], *, computing: Callable[[], None]
+    ) -> list[kept.Signals]:
+        """The finished stage's logits on a split under each noise, from the store or now.
+
+        The noise is the rows' own, of the seed that cut them: every learner reads the same.
+
+        Args:
+            computing: called once where something is not in the store.
+        """
+        reading, learner = self._readings[self._plan.stage(name).data], None
+        found = []
+        for noise in noises:
+            decided = [reading.data.fingerprints[split], plain(noise), reading.noise_seed]
+            folder = self._store.signals(self._artifacts[name].key, key_of(decided))
+            stored = kept.load(folder)
+            if stored is None:
+                if learner is None:
+                    computing()
+                    learner = self.trained(name)
+                view = reading.disturbed(split, learner, noise)
+                stored = kept.save(folder, reading.ids(split), self._predict(learner, view))
+            found.append(stored)
+        return found
+
     def predict(self, learner: Learner, stage: Stage, split: str) -> np.ndarray:
         """[rows, classes] on a whole split of the stage's data, in its order."""
-        view = self._readings[stage.data].split(split, learner)
+        return self._predict(learner, self._readings[stage.data].split(split, learner))
+
+    def _predict(self, learner: Learner, view: View) -> np.ndarray:
         return evaluation.predict(
             learner, view, device=self._machine.device, bf16=self._machine.bf16
         )
@@ -188,6 +218,8 @@ class Casting:
             del settings["id"]
             settings["content"] = model_fingerprint(folder)
             self._check_length(stage, folder)
+            if stage.algorithm.skips_layers():
+                check_family(read_config(folder).get("model_type"))
         self._check_start(stage)
         return settings
 

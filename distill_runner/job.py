@@ -20,7 +20,10 @@ from distill_runner.planning import make_plan
 from distill_runner.report.card import model_card
 from distill_runner.report.columns import columns_of, figure, notes
 from distill_runner.report.planned import plan_rows
+from distill_runner.report.robustness import robustness_table
 from distill_runner.report.tables import gain_line, plan_table, result_table
+from distill_runner.robustness import STUDENT
+from distill_runner.rules import check_test_rows
 from distill_runner.schema import Config, Dataset, Select, Unlabelled
 from distill_runner.screen import Screen
 from distill_runner.store import plain, write_json
@@ -148,6 +151,7 @@ class _Job:
         machine = resolve_machine(config.runtime)
         _quiet()
         data = {name: self._data(config, name) for name in plan.data}
+        check_test_rows(config, data[TASK].counts["test"])
         self._show(plan, config, {name: prepared.counts for name, prepared in data.items()})
         tracker = self._tracker(config, plan)
         failed = True
@@ -156,7 +160,15 @@ class _Job:
             outcome = Runner(
                 config, plan, data, machine=machine, screen=self._screen, tracker=tracker
             ).run()
-            results = Results(config, plan, data, outcome, machine=machine, folder=self._folder)
+            results = Results(
+                config,
+                plan,
+                data,
+                outcome,
+                machine=machine,
+                folder=self._folder,
+                say=self._screen.print,
+            )
             result = results.write(overrides=self._overrides)
             card = model_card(result)
             (self._folder / "student" / "README.md").write_text(card, encoding="utf-8")
@@ -223,6 +235,9 @@ class _Job:
         line = gain_line(result)
         for told in (*([line] if line else []), *notes(result)):
             self._screen.print(told)
+        under_noise = robustness_table(result)
+        if under_noise:
+            self._screen.print(under_noise)
         published = result["published"]
         if published:
             self._screen.print(
@@ -289,6 +304,9 @@ def _summary(result: Mapping[str, Any]) -> dict[str, float | str]:
         for split, gain in baseline["gain"].items():
             summary[f"baseline/{split}/accuracy"] = baseline["metrics"][split]["accuracy"]
             summary[f"gain/{split}/accuracy"] = gain["accuracy"]
+    for score in result["robustness"]["scores"] if result["robustness"] else ():
+        accuracy = score["accuracy"][STUDENT]
+        summary[f"robustness/{score['noise']}-{score['p']:g}/accuracy"] = accuracy
     summary["student/parameters"] = result["student"]["parameters"]
     summary["training/examples_per_second"] = result["training"]["examples_per_second"]
     return summary

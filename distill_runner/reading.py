@@ -15,7 +15,7 @@ from distill_runner.errors import Refused
 from distill_runner.models.learner import Learner
 from distill_runner.models.teachers import LiveTeachers, TeacherSource
 from distill_runner.plan import POOL, UNLABELLED, Stage
-from distill_runner.schema import Dataset, NoiseSeenBy
+from distill_runner.schema import Dataset, Noise, NoiseSeenBy
 
 if TYPE_CHECKING:
     import datasets
@@ -36,6 +36,7 @@ class Reading:
         self.data = data
         self.max_tokens = settings.max_tokens
         self.main = settings.metrics[0]
+        self.noise_seed = settings.split_seed
         self._settings = settings
         self._store = store
 
@@ -70,20 +71,27 @@ class Reading:
         """A whole split in the learner's tokens."""
         return self._encode([split], learner)[1]
 
+    def disturbed(self, split: str, learner: Learner, noise: Noise) -> NoisyView:
+        """A whole split in the learner's tokens, its words disturbed row by row."""
+        table, clean = self._encode([split], learner)
+        return NoisyView(clean, table, noise, self.noise_seed)
+
     def training_rows(self, stage: Stage, student: Learner, teachers: TeacherSource) -> loop.Rows:
         """What the loop needs of the data for this stage."""
         live = teachers.learners if isinstance(teachers, LiveTeachers) else ()
         both = stage.noise is not None and stage.noise.seen_by is NoiseSeenBy.both
         table, _ = self._encode(stage.rows, student)
         ids, labels = list(table["id"]), _labels(table)
-        view, counts = self._view(stage, student, noisy=True), {}
+        whole = self._view(stage, student, noisy=True)
+        view: View = whole
+        counts: dict[str, int] = {}
         if stage.algorithm.needs.pool:
             labels = labels.copy()
             labels[-self.data.counts[POOL] :] = HIDDEN
             signals = teachers.join(teachers.signals(ids, list), 1.0).cpu().numpy()
             choice = stage.algorithm.choose(labels, signals)
             ids, labels = [ids[at] for at in choice.positions], labels[choice.positions]
-            view, counts = ChosenView(view, choice.positions), dict(choice.counts)
+            view, counts = ChosenView(whole, choice.positions), dict(choice.counts)
         quiz = "quiz" if stage.algorithm.needs.quiz else None
         return loop.Rows(
             ids=ids,
@@ -121,7 +129,7 @@ class Reading:
         found = [self.split(split, learner).vocabulary() for split in splits]
         return np.unique(np.concatenate(found))
 
-    def _view(self, stage: Stage, learner: Learner, *, noisy: bool) -> View:
+    def _view(self, stage: Stage, learner: Learner, *, noisy: bool) -> Encoding | NoisyView:
         table, clean = self._encode(stage.rows, learner)
         if not noisy or stage.noise is None:
             return clean

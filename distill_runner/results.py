@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from distill_runner import robustness
 from distill_runner.evaluation import score_rows, scored
 from distill_runner.intervals import paired_rows_interval
 from distill_runner.machine import Machine
@@ -18,7 +19,7 @@ from distill_runner.models.signals import Signals
 from distill_runner.objectives.ensemble import Ensemble
 from distill_runner.plan import POOL, PRETRAIN, TASK, Plan, Stage
 from distill_runner.run import Outcome
-from distill_runner.schema import Combine, Config, Select
+from distill_runner.schema import Combine, Config, Noise, Select
 from distill_runner.store import key_of, plain, write_json
 
 if TYPE_CHECKING:
@@ -28,7 +29,11 @@ Result = dict[str, Any]  # what result.json holds
 
 
 class Results:
-    """Turns the artifacts of a finished plan into the run folder."""
+    """Turns the artifacts of a finished plan into the run folder.
+
+    Args:
+        say: told what takes a while.
+    """
 
     def __init__(
         self,
@@ -39,6 +44,7 @@ class Results:
         *,
         machine: Machine,
         folder: Path,
+        say: Callable[[str], None],
     ) -> None:
         self._config = config
         self._plan = plan
@@ -47,6 +53,7 @@ class Results:
         self._outcome = outcome
         self._machine = machine
         self._folder = folder
+        self._say = say
         self._facts = {name: found.facts() for name, found in outcome.artifacts.items()}
         self._labels = {
             split: np.asarray(table.with_format("numpy")["label"][:])
@@ -97,6 +104,7 @@ class Results:
             "selection": config.training.select.value,
             "baseline": self._baseline(),
             "agreement": self._agreement(),
+            "robustness": self._robustness(),
             "training": facts["training"],
             "teachers_on_training_rows": self._teachers_in_the_loop(),
             "data": {
@@ -156,7 +164,6 @@ class Results:
 
     def _between(self) -> list[dict[str, Any]]:
         """The stages that teach on the way from the teachers to the student."""
-        plan = self._plan
         return [
             {
                 "name": stage.name,
@@ -167,6 +174,14 @@ class Results:
                 "may_have_seen_test_rows": self._may_have_seen_test_rows(stage.name),
                 "metrics": self._metrics(stage.name),
             }
+            for stage in self._between_stages
+        ]
+
+    @property
+    def _between_stages(self) -> list[Stage]:
+        plan = self._plan
+        return [
+            stage
             for stage in plan.stages
             if stage.name not in plan.teachers
             and stage.data == TASK
@@ -294,17 +309,8 @@ class Results:
 
     def _logits(self, stage: str, split: str) -> np.ndarray:
         if self._plan.members and stage == self._plan.deployed:
-            return self._logits_together(split)
+            return _mean_answer([self._own_logits(name, split) for name in self._plan.members])
         return self._own_logits(stage, split)
-
-    def _logits_together(self, split: str) -> np.ndarray:
-        """log of the mean of the deployed students' probabilities. [rows, classes]."""
-        import torch
-
-        each = [self._own_logits(name, split) for name in self._plan.members]
-        equal = Ensemble(Combine.prob_mean, (1 / len(each),) * len(each))
-        found = equal.join(torch.from_numpy(np.stack(each)), 1.0)
-        return np.asarray(found.numpy())
 
     def _own_logits(self, stage: str, split: str) -> np.ndarray:
         return self._signals(stage, split).of(list(self._data.splits[split]["id"]))
@@ -331,15 +337,71 @@ class Results:
             }
         return found
 
+    def _robustness(self) -> dict[str, Any] | None:
+        """Accuracy on the test rows under noise, of every model that the result has."""
+        strengths, plan = self._config.evaluation.robustness, self._plan
+        if strengths is None:
+            return None
+        noises = robustness.noises(strengths, word=self._config.noise.word)
+        logits = {
+            f"teacher {name.removeprefix('teacher/')}": self._under_noise(name, noises)
+            for name in plan.teachers
+        }
+        against = next(iter(logits), None)
+        if len(logits) > 1:
+            stage, each = plan.stage(plan.deployed), list(logits.values())
+            against = "teachers together"
+            logits[against] = [self._join(stage, np.stack(o)) for o in zip(*each, strict=True)]
+        for stage in self._between_stages:
+            logits[stage.name] = self._under_noise(stage.name, noises)
+        if plan.baseline is not None:
+            logits["no teacher"] = self._under_noise(plan.baseline, noises)
+        logits[robustness.STUDENT] = self._under_noise(plan.deployed, noises)
+        labels = self._labels["test"]
+        return {
+            "rows": len(labels),
+            "noise_seed": self._config.dataset.split_seed,
+            "models": list(logits),
+            "against": against,
+            "scores": robustness.compared(logits, labels, noises=noises, against=against),
+        }
+
+    def _under_noise(self, stage: str, noises: Sequence[Noise]) -> list[np.ndarray]:
+        """The stage's logits on the test rows, clean and under each noise. [rows, classes]."""
+        if self._plan.members and stage == self._plan.deployed:
+            each = [self._own_under_noise(name, noises) for name in self._plan.members]
+            return [_mean_answer(of_one) for of_one in zip(*each, strict=True)]
+        return self._own_under_noise(stage, noises)
+
+    def _own_under_noise(self, stage: str, noises: Sequence[Noise]) -> list[np.ndarray]:
+        found = self._outcome.casting.under_noise(
+            stage,
+            "test",
+            noises,
+            computing=lambda: self._say(f"  {stage}: reads the test rows with noise"),
+        )
+        ids = list(self._data.splits["test"]["id"])
+        return [self._own_logits(stage, "test"), *(signals.of(ids) for signals in found)]
+
     def _joined(self, stage: Stage, split: str) -> np.ndarray:
-        """The configured teachers' logits as one, as the stage joins them if they teach it."""
+        logits = [self._logits(name, split) for name in self._plan.teachers]
+        return self._join(stage, np.stack(logits))
+
+    def _join(self, stage: Stage, logits: np.ndarray) -> np.ndarray:
+        """The configured teachers' logits as one, as the stage joins them if they teach it.
+
+        Args:
+            logits: [teachers, rows, classes].
+
+        Returns:
+            [rows, classes].
+        """
         import torch
 
         names = self._plan.teachers
-        signals = np.stack([self._logits(name, split) for name in names])
         equal = Ensemble(stage.combine, (1 / len(names),) * len(names))
         ensemble = self._outcome.casting.ensemble(stage) if stage.teachers == names else equal
-        return np.asarray(ensemble.join(torch.from_numpy(signals), 1.0).numpy())
+        return np.asarray(ensemble.join(torch.from_numpy(logits), 1.0).numpy())
 
     def _teachers_in_the_loop(self) -> dict[str, dict[str, float]]:
         """Each teacher's accuracy on the training rows: as the loop saw it, and alone."""
@@ -393,6 +455,14 @@ class Results:
                     logits,
                     self._data.label_names,
                 )
+
+
+def _mean_answer(each: Sequence[np.ndarray]) -> np.ndarray:
+    """log of the mean of several students' probabilities. [rows, classes], of as many each."""
+    import torch
+
+    equal = Ensemble(Combine.prob_mean, (1 / len(each),) * len(each))
+    return np.asarray(equal.join(torch.from_numpy(np.stack(each)), 1.0).numpy())
 
 
 def _write_table(

@@ -72,6 +72,7 @@ def check_settings(config: Config) -> None:
     _check_dataset(config.dataset, "")
     _check_teachers(config.teacher, "")
     _check_pretrain(config)
+    _check_robustness(config)
 
 
 def _check_max_tokens(limit: int, prefix: str) -> None:
@@ -251,6 +252,37 @@ def _check_teachers(teacher: Teacher, prefix: str) -> None:
     )
 
 
+def _check_robustness(config: Config) -> None:
+    strengths = config.evaluation.robustness
+    _rule(
+        strengths is None
+        or (
+            len(strengths) > 0
+            and len(set(strengths)) == len(strengths)
+            and all(0 <= p <= 1 for p in strengths)
+        ),
+        key="evaluation.robustness",
+        value=strengths,
+        rule="different chances, 0..1, one at least",
+        way_out="evaluation.robustness=[0.1,0.3], or null",
+    )
+
+
+def check_test_rows(config: Config, rows: int) -> None:
+    """Refuse to measure robustness on no test rows, before anything is trained.
+
+    Raises:
+        Refused: there are none.
+    """
+    _rule(
+        config.evaluation.robustness is None or rows > 0,
+        key="evaluation.robustness",
+        value=config.evaluation.robustness,
+        rule="null where the split has no test rows",
+        way_out="evaluation.robustness=null, or dataset.split.test=0.1",
+    )
+
+
 def check_algorithm(
     config: Config, name: str, algorithm: Algorithm, entry: StageConfig, teaching: tuple[str, ...]
 ) -> None:
@@ -292,6 +324,14 @@ def check_algorithm(
             value=True,
             rule=f"false for the stage {name!r}",
             way_out="runtime.compile=false",
+        )
+    if config.runtime.compile and algorithm.skips_layers():
+        raise Refused(
+            "A compiled forward has every layer.",
+            key="runtime.compile",
+            value=True,
+            rule=f"false for the stage {name!r}, which skips layers at random",
+            way_out="runtime.compile=false, or method.stochastic_depth=0",
         )
     if needs.pool:
         _check_pool(config, name)

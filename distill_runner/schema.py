@@ -225,6 +225,13 @@ class Noise:
 
 
 @dataclass
+class Evaluation:
+    """What is measured of the trained models, beside their accuracy."""
+
+    robustness: Optional[list[float]] = None  # chances of each word, 0..1; null: not measured
+
+
+@dataclass
 class Tracker:
     """Where curves go."""
 
@@ -318,6 +325,7 @@ class Config:
     dataset: Dataset = field(default_factory=Dataset)
     noise: Noise = field(default_factory=Noise)
     pretrain: Pretrain = field(default_factory=Pretrain)
+    evaluation: Evaluation = field(default_factory=Evaluation)
     tracker: Tracker = field(default_factory=Tracker)
     runtime: Runtime = field(default_factory=Runtime)
     models: dict[str, BuiltModel] = field(default_factory=dict)

@@ -93,9 +93,11 @@ def same(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> bool:
 
 
 def without_dropout(learner: Learner) -> None:
+    """Nor any other draw of a pass."""
     for module in learner.module.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0
+    learner.skip_layers(0)
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ LAYERS = (
     ("loop",),
     ("reading", "casting", "screen"),
     ("run",),
-    ("results",),
+    ("results", "robustness"),
     ("report.*",),
     ("job", "sweep"),
     ("cli",),

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -100,7 +101,12 @@ class Encoding:
         occurring = pc.unique(pc.list_flatten(self.tokens.data.column("input_ids"))).to_numpy()
         return np.union1d(occurring, [self.encoder.tokenizer.pad_token_id])
 
-    def inputs(self, rows: np.ndarray, epoch: int = 0) -> Inputs:  # noqa: ARG002
+    def inputs(
+        self,
+        rows: np.ndarray,
+        epoch: int = 0,  # noqa: ARG002
+        copies: np.ndarray | None = None,  # noqa: ARG002
+    ) -> Inputs:
         table = self.tokens.with_format("arrow")[rows.tolist()]
         columns = {}
         for name in table.column_names:
@@ -124,7 +130,13 @@ class NoisyView:
     def lengths(self) -> np.ndarray:
         return self.clean.lengths
 
-    def inputs(self, rows: np.ndarray, epoch: int) -> Inputs:
+    def inputs(self, rows: np.ndarray, epoch: int, copies: np.ndarray | None = None) -> Inputs:
+        """The padded inputs of `rows` as read in `epoch`.
+
+        Args:
+            rows: [batch], positions.
+            copies: [batch], which copy of its row each is, from 0 on; None: none is repeated.
+        """
         batch = self.table[rows.tolist()]
         encoder = self.clean.encoder
 
@@ -136,6 +148,7 @@ class NoisyView:
                 seed=self.seed,
                 noise=self.noise,
                 mask_token=encoder.tokenizer.mask_token or encoder.tokenizer.unk_token,
+                copies=None if copies is None else copies.tolist(),
             )
 
         pairs = with_noise("text_pair") if "text_pair" in batch else None
@@ -145,9 +158,12 @@ class NoisyView:
 
 @dataclass(frozen=True)
 class ChosenView:
-    """Some rows of another view, in an order of their own; a row may occur more than once."""
+    """Some rows of another view, in an order of their own; a row may occur more than once.
 
-    whole: View
+    Where the other view is noisy, each copy of a row has noise of its own.
+    """
+
+    whole: Encoding | NoisyView
     positions: np.ndarray  # into `whole`
 
     @property
@@ -155,8 +171,17 @@ class ChosenView:
         lengths: np.ndarray = self.whole.lengths[self.positions]
         return lengths
 
+    @cached_property
+    def copies(self) -> np.ndarray:
+        """[rows], how often each row has occurred before."""
+        order = np.argsort(self.positions, kind="stable")
+        _, first, counts = np.unique(self.positions[order], return_index=True, return_counts=True)
+        copies = np.empty(len(order), dtype=np.int64)
+        copies[order] = np.arange(len(order)) - np.repeat(first, counts)
+        return copies
+
     def inputs(self, rows: np.ndarray, epoch: int) -> Inputs:
-        return self.whole.inputs(self.positions[rows], epoch)
+        return self.whole.inputs(self.positions[rows], epoch, self.copies[rows])
 
 
 def encode(table: Dataset, encoder: Encoder, *, fingerprint: str, store: Path) -> Encoding:

@@ -2,7 +2,7 @@
 
 Words are what whitespace separates, so the same noise serves every tokenizer.
 Fresh every epoch, and addressed: what happens to a row is a function of
-(seed, epoch, row id), whatever batch or process it is in.
+(seed, epoch, row id, copy), whatever batch or process it is in.
 """
 
 from __future__ import annotations
@@ -71,12 +71,15 @@ def noisy(
     seed: int,
     noise: Noise,
     mask_token: str,
+    copies: Sequence[int] | None = None,
 ) -> list[str]:
-    """Every text with its own noise, a function of (seed, epoch, row id) and the text.
+    """Every text with its own noise, a function of (seed, epoch, row id, copy) and the text.
 
     Args:
         row_ids: of the texts, in the same order; unique within the data.
         epoch: 0-based; another epoch draws other noise.
+        copies: of a row that is repeated, which one each text is, from 0 on, so that each draws
+            its own noise; None: no row is repeated.
     """
     if noise.kind is NoiseKind.none or noise.p == 0:
         return list(texts)
@@ -87,9 +90,10 @@ def noisy(
             p=noise.p,
             word=noise.word,
             mask_token=mask_token,
-            generator=generator_at(seed, "noise", epoch, row_id),
+            # The first copy draws what a row that is not repeated does.
+            generator=generator_at(seed, "noise", epoch, row_id, *([copy] if copy else [])),
         )
-        for text, row_id in zip(texts, row_ids, strict=True)
+        for text, row_id, copy in zip(texts, row_ids, copies or [0] * len(texts), strict=True)
     ]
 
 

@@ -101,6 +101,14 @@ class Algorithm(ABC):
         """Whether the rows must have labels; without, the classifier itself learns nothing."""
         return True
 
+    def skips_layers(self) -> float:
+        """The chance that a pass of the student in training skips its last layer, 0..1.
+
+        Earlier layers are skipped less (`models.depth`). Where a method sets it, its YAML calls
+        it `stochastic_depth`.
+        """
+        return 0.0
+
     def choose(self, labels: np.ndarray, signals: np.ndarray) -> Choice:  # noqa: ARG002
         """The rows to train on, where the algorithm needs a pool: all, if it does not choose.
 

@@ -4,8 +4,8 @@
 
 The teacher reads the pool's clean text, without dropout, and labels it. What it is sure
 of is kept, every class as often as the others, and an equal or larger student learns
-labelled and pseudo-labelled rows together with noise on: dropout, and the words that
-`noise` disturbs. The student is the next generation's teacher.
+labelled and pseudo-labelled rows together with noise on: dropout, layers that are skipped,
+and the words that `noise` disturbs. The student is the next generation's teacher.
 """
 
 from __future__ import annotations
@@ -38,6 +38,9 @@ class NoisyStudent(Algorithm):
         temperature: T > 0, of the teacher's distribution.
         hard: take the teacher's first choice in place of its distribution.
         label_smoothing: ε, 0..1, of hard labels; the authors' code has 0.1.
+        stochastic_depth: p, from 0 to below 1: layer l of L is skipped with probability
+            p·l/L while the student trains. The authors let their last layer survive with
+            0.8; 0 keeps every layer.
 
     Raises:
         Refused: a setting is out of range, or no row of the pool is sure enough.
@@ -52,6 +55,7 @@ class NoisyStudent(Algorithm):
     temperature: float = 1.0
     hard: bool = False
     label_smoothing: float = 0.1
+    stochastic_depth: float = 0.2
 
     def __post_init__(self) -> None:
         infinite = float("inf")
@@ -62,16 +66,20 @@ class NoisyStudent(Algorithm):
             value=self.temperature,
             rule="a number above 0",
         )
-        for key in ("min_confidence", "label_smoothing"):
+        for key in ("min_confidence", "label_smoothing", "stochastic_depth"):
             value = getattr(self, key)
             require(0 <= value < 1, key=key, value=value, rule="0 or more, below 1")
 
     def formula(self) -> str:
         taught = "argmax t" if self.hard else f"softmax(t/{self.temperature:g})"
+        skipped = f"; layer l of L is skipped with probability {self.stochastic_depth:g}·l/L"
         return (
             f"L = mean over rows of CE(y, s), smoothed by {self.label_smoothing:g}, "
-            f"or in the pool CE({taught}, s)"
+            f"or in the pool CE({taught}, s){skipped if self.stochastic_depth else ''}"
         )
+
+    def skips_layers(self) -> float:
+        return self.stochastic_depth
 
     def choose(self, labels: np.ndarray, signals: np.ndarray) -> Choice:
         known, pool = np.flatnonzero(labels >= 0), np.flatnonzero(labels < 0)

@@ -67,7 +67,7 @@ def _bert(layer: Any) -> Forward:
         packing: Packing | None = None,
         **__: Any,
     ) -> Tensor:
-        first = _first(hidden, packing)
+        first = first_token(hidden, packing)
         query = attention.query(first)
         context = _attend(attention, query, attention.key, attention.value, hidden, mask, packing)
         result: Tensor = layer.feed_forward_chunk(output(context, first))
@@ -86,7 +86,7 @@ def _distilbert(layer: Any) -> Forward:
         packing: Packing | None = None,
         **__: Any,
     ) -> Tensor:
-        first = _first(hidden, packing)
+        first = first_token(hidden, packing)
         query = attention.q_lin(first)
         context = _attend(attention, query, attention.k_lin, attention.v_lin, hidden, mask, packing)
         context = attention.out_lin(context)
@@ -97,7 +97,7 @@ def _distilbert(layer: Any) -> Forward:
     return forward
 
 
-def _first(hidden: Tensor, packing: Packing | None) -> Tensor:
+def first_token(hidden: Tensor, packing: Packing | None) -> Tensor:
     """The first token of every row. [batch, 1, width]."""
     if packing is None:
         return hidden[:, :1]

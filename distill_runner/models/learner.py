@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from torch.func import functional_call
 
 from distill_runner.data.encoding import Encoder, Inputs
 from distill_runner.models import heads
+from distill_runner.models.depth import StochasticDepth
 from distill_runner.models.first_token import LastLayer
 from distill_runner.models.packed import Packer
 
@@ -43,6 +44,7 @@ class Learner:
         self._forward: Callable[..., Any] = self.module
         self._last_layer: LastLayer | None = None
         self._packer: Packer | None = None
+        self._depth: StochasticDepth | None = None
 
     def compile(self) -> None:
         """Run the plain forward through torch.compile from now on."""
@@ -58,6 +60,14 @@ class Learner:
         Only together with `read_first_token_only`: the rows' ends are lost in between.
         """
         self._packer = Packer.of(self.module) if self._last_layer else None
+
+    def skip_layers(self, p: float) -> None:
+        """From now on skip layers while training: the last with probability `p`, 0..1.
+
+        Raises:
+            Refused: an architecture whose layers cannot be skipped here.
+        """
+        self._depth = StochasticDepth.of(self.module, p)
 
     @property
     def leaves_padding_out(self) -> bool:
@@ -91,7 +101,7 @@ class Learner:
         """Of every head, soft heads after the classifier's own. [heads, batch, classes]."""
         packed = self._packer.pack(inputs) if self._packer else None
         asked = packed[0] if packed else dict(inputs)
-        with self._last_layer.narrowed() if self._last_layer else nullcontext():
+        with self._layers_as_asked():
             if self._weights is None:
                 output = self._forward(**asked)
             else:
@@ -103,6 +113,16 @@ class Learner:
         if self._columns is not None:
             logits = logits[..., self._columns]
         return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+    @contextmanager
+    def _layers_as_asked(self) -> Iterator[None]:
+        with ExitStack() as changes:
+            if self._last_layer:
+                changes.enter_context(self._last_layer.narrowed())
+            if self._depth and self.module.training:
+                narrowed = self._last_layer is not None
+                changes.enter_context(self._depth.drawn(narrowed=narrowed))
+            yield
 
     @contextmanager
     def with_weights(self, weights: Mapping[str, Tensor]) -> Iterator[None]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from distill_runner.report.columns import notes, own_metrics, shown
+from distill_runner.report.robustness import robustness_lines
 
 
 def model_card(result: Mapping[str, Any]) -> str:
@@ -37,6 +38,7 @@ def model_card(result: Mapping[str, Any]) -> str:
     lines += ["", *notes(result)] if notes(result) else []
     lines += [
         "",
+        *robustness_lines(result),
         "## How it was made",
         "",
         f"Loss: {result['formula'].splitlines()[0]}. Seed {result['seed']}, "

@@ -10,7 +10,7 @@ import torch
 from conftest import FAMILIES, MAX_TOKENS, NewLearner
 from datasets import Dataset
 
-from distill_runner.data.encoding import Encoder, Encoding, NoisyView, encode
+from distill_runner.data.encoding import ChosenView, Encoder, Encoding, NoisyView, View, encode
 from distill_runner.models import loading
 from distill_runner.schema import Noise, NoiseKind
 
@@ -167,7 +167,7 @@ def noisy_view(
     return NoisyView(view, table(texts, pairs=pairs), Noise(**settings), seed=5)  # type: ignore[arg-type]
 
 
-def read(view: NoisyView, rows: list[int], epoch: int) -> list[list[int]]:
+def read(view: View, rows: list[int], epoch: int) -> list[list[int]]:
     """The real tokens of each row."""
     inputs = view.inputs(np.array(rows), epoch)
     return [
@@ -193,6 +193,29 @@ def test_a_rows_noise_does_not_depend_on_its_batchs_company(
     view = noisy_view(texts, encoders["bert"], tmp_path)
     together = read(view, [6, 4, 1, 2], 2)
     assert [read(view, [row], 2)[0] for row in (6, 4, 1, 2)] == together
+
+
+def test_a_row_chosen_twice_is_read_with_two_noises(
+    texts: list[str], encoders: dict[str, Encoder], tmp_path: Path
+) -> None:
+    whole = noisy_view(texts, encoders["bert"], tmp_path, p=0.5)
+    view = ChosenView(whole, np.array([4, 6, 4, 1, 4, 6]))
+    assert view.copies.tolist() == [0, 0, 1, 0, 2, 1]
+    together = read(view, [0, 2, 4, 1, 5], 1)
+    assert len({tuple(row) for row in together[:3]}) == 3
+    # Whatever stands beside it, and in whatever order: the copy decides.
+    assert [read(view, [at], 1)[0] for at in (0, 2, 4, 1, 5)] == together
+    assert read(view, [5, 4], 1) == [together[4], together[2]]
+    assert together[0] == read(whole, [4], 1)[0]
+    assert read(view, [0, 2, 4, 1, 5], 2) != together
+
+
+def test_a_row_chosen_twice_is_read_alike_without_noise(
+    texts: list[str], encoders: dict[str, Encoder], tmp_path: Path
+) -> None:
+    view = ChosenView(clean(texts, encoders["bert"], tmp_path), np.array([3, 3]))
+    first, second = read(view, [0, 1], 0)
+    assert first == second
 
 
 def test_two_learners_read_the_same_noise_each_in_its_own_tokens(

@@ -121,6 +121,15 @@ def test_rows_with_the_same_text_get_noise_of_their_own():
     assert len(set(disturb_rows(["a", "b", "c"]))) == 3
 
 
+def test_each_copy_of_a_repeated_row_has_noise_of_its_own():
+    again = {"row_ids": ["a"] * 3, "epoch": 0, "seed": 1, "mask_token": "[MASK]"}
+    text, noise = [LONG[:200]] * 3, Noise(kind=NoiseKind.mask, p=0.5)
+    drawn = noisy(text, **again, noise=noise, copies=[0, 1, 2])
+    assert len(set(drawn)) == 3
+    assert noisy(text, **again, noise=noise, copies=[2, 0, 1]) == [drawn[2], drawn[0], drawn[1]]
+    assert noisy(text, **again, noise=noise)[0] == drawn[0]  # the first is the row's own
+
+
 def test_parts_of_an_address_do_not_run_into_each_other():
     assert disturb_rows(["3"], epoch=12) != disturb_rows(["23"], epoch=1)
 

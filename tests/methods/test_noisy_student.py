@@ -108,6 +108,16 @@ def test_no_hidden_label_reaches_the_stage(tmp_path: Path) -> None:
         assert (label == -1) == (row in pool)
 
 
+def test_the_copies_of_a_repeated_row_are_read_with_different_noise(tmp_path: Path) -> None:
+    asked = ("noise=mask", "noise.p=0.5", "noise.seen_by=student", "method.generations=1")
+    rows = job_of(Bench.make(tmp_path / "store", "noisy_student", asked), tmp_path / "job").rows
+    first = next(at for at, row in enumerate(rows.ids) if row in rows.ids[at + 1 :])
+    same = [at for at, row in enumerate(rows.ids) if row == rows.ids[first]]
+    read = {rows.student.inputs(np.array([at]), 0)["input_ids"].numpy().tobytes() for at in same}
+    assert len(same) > 2
+    assert len(read) > 1
+
+
 def test_the_teacher_labels_clean_text_without_dropout(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -156,6 +166,9 @@ def test_each_generations_teacher_is_the_student_of_the_one_before(tmp_path: Pat
         (["method.min_confidence=1"], "method.min_confidence"),
         (["method.label_smoothing=-0.1"], "method.label_smoothing"),
         (["method.temperature=0"], "method.temperature"),
+        (["method.stochastic_depth=1"], "method.stochastic_depth"),
+        (["method.stochastic_depth=nan"], "method.stochastic_depth"),
+        (["runtime.compile=true"], "runtime.compile"),
         (["noise=delete", "noise.p=0.1"], "noise.seen_by"),
     ],
 )
