@@ -300,14 +300,6 @@ def check_algorithm(
             rule="none" if needs.teachers == "none" else "one at least",
         )
     algorithm.check_combination(config.teacher.combine.value)
-    if config.teacher.weigh_by is WeighBy.validation and config.dataset.split.validation == 0:
-        raise Refused(
-            "Teachers cannot be weighed on an empty validation split.",
-            key="teacher.weigh_by",
-            value="validation",
-            rule="needs dataset.split.validation",
-            way_out="teacher.weigh_by=weights",
-        )
     if config.training.accumulate > 1 and not algorithm.accumulates:
         raise Refused(
             "Accumulation would give every micro-batch a pilot step of its own, "
@@ -317,7 +309,15 @@ def check_algorithm(
             rule=f"1 for the stage {name!r}",
             way_out="training.accumulate=1, and a smaller training.batch_size if memory is short",
         )
-    if config.runtime.compile and needs.teachers == "trained":
+    _check_compiled(config, name, algorithm)
+    if needs.pool:
+        _check_pool(config, name)
+    _check_quiz(config, entry, needed=needs.quiz)
+    _check_validation(config)
+
+
+def _check_compiled(config: Config, name: str, algorithm: Algorithm) -> None:
+    if config.runtime.compile and algorithm.needs.teachers == "trained":
         raise Refused(
             "A compiled forward draws other dropout masks than the derivative of the pilot step.",
             key="runtime.compile",
@@ -333,10 +333,21 @@ def check_algorithm(
             rule=f"false for the stage {name!r}, which skips layers at random",
             way_out="runtime.compile=false, or method.stochastic_depth=0",
         )
-    if needs.pool:
-        _check_pool(config, name)
-    _check_quiz(config, entry, needed=needs.quiz)
-    if config.training.select is Select.best_validation and config.dataset.split.validation == 0:
+
+
+def _check_validation(config: Config) -> None:
+    """Refuse what rests on validation rows where there are none."""
+    if config.dataset.split.validation != 0:
+        return
+    if config.teacher.weigh_by is WeighBy.validation:
+        raise Refused(
+            "Teachers cannot be weighed on an empty validation split.",
+            key="teacher.weigh_by",
+            value="validation",
+            rule="needs dataset.split.validation",
+            way_out="teacher.weigh_by=weights",
+        )
+    if config.training.select is Select.best_validation:
         raise Refused(
             "Nothing can be selected on an empty validation split.",
             key="training.select",

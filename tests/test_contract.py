@@ -64,7 +64,7 @@ def job_of(bench: Bench, folder: Path, **changes: object) -> loop.Job:
         student=learner,
         teachers=teachers,
         roles={"student": [learner], **({"teacher": trained} if trained else {})},
-        rows=runner._reading.training_rows(stage, learner, teachers),
+        rows=runner._readings["task"].training_rows(stage, learner, teachers),
         training=stage.training,
         seed=stage.seed,
         first_epoch=0,
