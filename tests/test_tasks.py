@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 from tiny import composed, run
 
 from distill_runner import schema
@@ -18,6 +19,7 @@ from distill_runner.errors import Refused
 from distill_runner.hub import locate_dataset
 from distill_runner.report.columns import columns_of, notes
 from distill_runner.report.sweeps import job_rows, seed_rows
+from distill_runner.report.tables import sweep_table
 from distill_runner.rules import check_settings
 
 DATASETS = sorted(path.stem for path in Path(config_path(), "dataset").glob("*.yaml"))
@@ -292,3 +294,10 @@ def test_accuracy_and_macro_f1_add_no_column_and_balanced_classes_no_line() -> N
     assert notes(plain) == []
     plain["metrics"]["test"]["majority"] = 0.68
     assert notes(plain) == ["Always answering the largest class has an accuracy of 68.00 on test."]
+
+
+def test_a_list_in_what_was_typed_is_in_the_tables_title(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Console().print(sweep_table("dataset.metrics=[map,mrr]", [{"job": 40 * "0"}]))
+    assert "[map,mrr]" in capsys.readouterr().out

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -14,7 +15,7 @@ from distill_runner.report.columns import columns_of, shown
 
 def _table(title: str, *columns: str) -> Table:
     table = Table(
-        title=title,
+        title=escape(title),  # [map,mrr] in what was typed is no markup
         title_justify="left",
         title_style="bold",
         header_style="bold",
