@@ -162,7 +162,7 @@ class _Job:
             ).run()
             results = Results(
                 config,
-                plan,
+                outcome.plan,
                 data,
                 outcome,
                 machine=machine,
@@ -233,7 +233,7 @@ class _Job:
     def _report(self, result: Mapping[str, Any], note: str | None) -> None:
         (self._screen.note if self._sweeping else self._screen.print)(result_table(result))
         line = gain_line(result)
-        for told in (*([line] if line else []), *notes(result)):
+        for told in (*([line] if line else []), *notes(result), *_stopped(result)):
             self._screen.print(told)
         under_noise = robustness_table(result)
         if under_noise:
@@ -254,6 +254,16 @@ class _Job:
             )
         if note:
             self._screen.print(note)
+
+
+def _stopped(result: Mapping[str, Any]) -> list[str]:
+    stopped = result["stopped"]
+    if not stopped:
+        return []
+    scores = ", ".join(
+        f"{name} {100 * found['accuracy']:.2f}" for name, found in stopped["validation"].items()
+    )
+    return [f"Kept by validation: {stopped['kept']} ({scores}); validation is no result here."]
 
 
 def _source(settings: Dataset | Unlabelled, config: Config) -> Path | None:

@@ -69,6 +69,7 @@ class Plan:
     teachers: tuple[str, ...]  # names of the configured teachers' stages
     pretrain_teachers: tuple[str, ...]  # of those that teach on the pretraining data alone
     members: tuple[str, ...]  # stages that are deployed together; none: `deployed` alone
+    stopping: tuple[str, ...]  # repetitions that end where validation gets no better
     near_chance: NearChance
     method: str
 

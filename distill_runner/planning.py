@@ -103,7 +103,8 @@ class _Planner:
             baseline="baseline" if "baseline" in self.students else None,
             teachers=tuple(self._teacher_names),
             pretrain_teachers=tuple(stage.name for stage in self.pretrain_teachers),
-            members=self._members(entries),
+            members=self._repetitions(entries) if self._last(entries).together else (),
+            stopping=self._stopping(entries),
             near_chance=self.config.teacher.near_chance,
             method=method,
         )
@@ -232,10 +233,26 @@ class _Planner:
         own = self.config.pretrain.teacher if data == PRETRAIN else None
         return own if own is not None and own.models else self.config.teacher
 
-    def _members(self, entries: Mapping[str, StageConfig]) -> tuple[str, ...]:
-        """The stages that are deployed together, where the last one asks for it."""
-        name = list(entries)[-1]
-        return tuple(fnmatch.filter(self.students, f"{name}-*")) if entries[name].together else ()
+    def _stopping(self, entries: Mapping[str, StageConfig]) -> tuple[str, ...]:
+        name, entry = list(entries.items())[-1]
+        chain = self._repetitions(entries) if entry.stop else ()
+        if len(chain) > 1 and self.config.dataset.split.validation == 0:
+            key = self.yaml.blame(name, "stop")
+            raise Refused(
+                "Nothing says when to stop where there are no validation rows.",
+                key=key,
+                value=True,
+                rule="needs dataset.split.validation",
+                way_out=f"{key}=false",
+            )
+        return chain if len(chain) > 1 else ()  # one alone is not chosen
+
+    def _last(self, entries: Mapping[str, StageConfig]) -> StageConfig:
+        return list(entries.values())[-1]
+
+    def _repetitions(self, entries: Mapping[str, StageConfig]) -> tuple[str, ...]:
+        """The repetitions of the stage that is deployed."""
+        return tuple(fnmatch.filter(self.students, f"{list(entries)[-1]}-*"))
 
     def _rows(self, name: str, entry: StageConfig, algorithm: Algorithm) -> tuple[str, ...]:
         if entry.rows == UNLABELLED:

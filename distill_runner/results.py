@@ -102,6 +102,7 @@ class Results:
             "golden_head": self._golden_head(),
             "scored_by": [metric.value for metric in config.dataset.metrics],
             "selection": config.training.select.value,
+            "stopped": self._stopped(),
             "baseline": self._baseline(),
             "agreement": self._agreement(),
             "robustness": self._robustness(),
@@ -122,10 +123,21 @@ class Results:
             "versions": facts["versions"],
         }
 
+    def _stopped(self) -> dict[str, Any] | None:
+        """Which repetition validation chose, where it was asked to choose."""
+        if not self._plan.stopping:
+            return None
+        done = {
+            name: self._score(self._logits(name, "validation"), "validation")
+            for name in self._plan.stopping
+        }
+        return {"kept": self._plan.deployed, "validation": done}
+
     @property
     def _scored(self) -> list[str]:
-        """The splits that are results; one that chose an epoch is none."""
-        chosen = self._config.training.select is Select.best_validation
+        """The splits that are results; one that chose an epoch or a generation is none."""
+        selected = self._config.training.select is Select.best_validation
+        chosen = selected or bool(self._plan.stopping)
         present = [split for split in scored(self._config.dataset) if split in self._data.splits]
         return [split for split in present if not (chosen and split == "validation")]
 
@@ -186,7 +198,11 @@ class Results:
             if stage.name not in plan.teachers
             and stage.data == TASK
             and stage.training.epochs  # peers at their start have nothing to show
-            and any(stage.name in other.teachers for other in plan.stages)
+            and stage.name != plan.deployed
+            and (
+                stage.name in plan.stopping
+                or any(stage.name in other.teachers for other in plan.stages)
+            )
         ]
 
     def _pretrain(self) -> dict[str, Any] | None:

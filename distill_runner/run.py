@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,8 +34,13 @@ _RECIPE = 3
 
 @dataclass(frozen=True)
 class Outcome:
-    """The artifacts of a plan's stages, by the stage's name, and which were trained just now."""
+    """The artifacts of a plan's stages, by the stage's name, and which were trained just now.
 
+    `plan` has the stages that took place: repetitions may end early, and not the last one be
+    deployed.
+    """
+
+    plan: Plan
     artifacts: Mapping[str, Artifact]
     trained: tuple[str, ...]
     casting: Casting
@@ -88,7 +93,10 @@ class Runner:
         keys = [self.key_of(stage) for stage in self._plan.stages]
         for stage in self._plan.stages:
             self._readings[stage.data].check(stage)
+        left_out: tuple[str, ...] = ()
         for stage, key in zip(self._plan.stages, keys, strict=True):
+            if stage.name in left_out:
+                continue
             made = None if self._done(stage, key) else self._train(stage, key)
             self._artifacts[stage.name] = made or self._store.artifact(key)
             if made:
@@ -98,7 +106,39 @@ class Runner:
                 self._replay(stage)
             if stage.name in self._plan.all_teachers:
                 self._show_teacher(stage)
-        return Outcome(self._artifacts, tuple(trained), self._casting)
+            if stage.name in self._plan.stopping:
+                left_out = self._left_out_after(stage)
+        return Outcome(self._ended(), self._artifacts, tuple(trained), self._casting)
+
+    def _left_out_after(self, stage: Stage) -> tuple[str, ...]:
+        """The repetitions behind this one that need not take place."""
+        chain = self._plan.stopping
+        done = chain[: chain.index(stage.name) + 1]
+        if len(done) < 2 or self._best(done) == stage.name:
+            return ()
+        rest = chain[len(done) :]
+        if rest:
+            self._screen.print(f"  {stage.name} is no better than the one before: stopped there")
+        return rest
+
+    def _best(self, names: Sequence[str]) -> str:
+        """The first of the stages with the highest score on validation."""
+        scores = [self._on_validation(name) for name in names]
+        return names[scores.index(max(scores))]
+
+    def _on_validation(self, name: str) -> float:
+        reading = self._readings[self._plan.stage(name).data]
+        signals = self._casting.signals(name, "validation")
+        found = reading.score(signals.of(reading.ids("validation")), "validation")
+        return found.metrics[reading.main.value]
+
+    def _ended(self) -> Plan:
+        """The plan as it was carried out."""
+        plan = self._plan
+        stages = tuple(stage for stage in plan.stages if stage.name in self._artifacts)
+        done = tuple(name for name in plan.stopping if name in self._artifacts)
+        deployed = self._best(done) if done else plan.deployed
+        return replace(plan, stages=stages, stopping=done, deployed=deployed)
 
     def _replay(self, stage: Stage) -> None:
         """Give the tracker the curves of a stage that was trained before this run."""

@@ -296,6 +296,7 @@ class StageConfig:
     rows: str = "train"  # train, or unlabelled
     data: str = "task"  # task, or pretrain: what config.pretrain names, if it names any
     fresh_head: bool = False  # of the stage that `start` names, keep the body alone
+    stop: bool = False  # its repetitions end where validation gets no better; the best is kept
     together: bool = False  # its repetitions are deployed together, their probabilities averaged
     epochs: Optional[int] = None  # null: training.epochs; 0: the stage is left out
     untrained: bool = False  # leaves the learner at its start

@@ -31,7 +31,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def folder(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("run")
-    run(made, store, "noisy_student", "method.generations=2", *ASKED)
+    run(made, store, "noisy_student", "method.generations=2", "method.stop=false", *ASKED)
     return made
 
 
@@ -125,7 +125,7 @@ def test_what_was_read_once_is_not_read_again(
 ) -> None:
     assert "  generation-2: reads the test rows with noise" in (folder / "log.txt").read_text()
     monkeypatch.setattr(Casting, "_predict", lambda *_: 1 / 0)
-    run(tmp_path, store, "noisy_student", "method.generations=2", *ASKED)
+    run(tmp_path, store, "noisy_student", "method.generations=2", "method.stop=false", *ASKED)
     again = json.loads((tmp_path / "result.json").read_text())
     assert again["robustness"] == result["robustness"]
     assert "reads the test rows" not in (tmp_path / "log.txt").read_text()

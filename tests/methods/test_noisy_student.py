@@ -148,7 +148,7 @@ def test_the_teacher_labels_clean_text_without_dropout(
 
 
 def test_each_generations_teacher_is_the_student_of_the_one_before(tmp_path: Path) -> None:
-    run(tmp_path / "run", tmp_path / "store", "noisy_student", "teacher=bert")
+    run(tmp_path / "run", tmp_path / "store", "noisy_student", "teacher=bert", "method.stop=false")
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     generations = [name for name in result["stages"] if name.startswith("generation-")]
     assert generations == ["generation-1", "generation-2", "generation-3"]
@@ -185,3 +185,47 @@ def test_a_split_that_leaves_no_pool_is_refused_before_anything_is_trained(tmp_p
         run(tmp_path / "r", tmp_path / "s", "noisy_student", "dataset.split.train=84")
     assert "dataset.split.train = 84" in str(refusal.value)
     assert not list((tmp_path / "s" / "artifacts").glob("*/model"))
+
+
+def bench_of_chain(tmp_path: Path, scores: list[float], monkeypatch: pytest.MonkeyPatch) -> Bench:
+    asked = ("method.generations=4",)
+    bench = Bench.make(tmp_path, "noisy_student", asked)
+    by_name = {f"generation-{at + 1}": score for at, score in enumerate(scores)}
+    monkeypatch.setattr(bench.runner, "_on_validation", by_name.__getitem__)
+    return bench
+
+
+@pytest.mark.parametrize(
+    ("scores", "done", "kept"),
+    [
+        ([0.5, 0.7, 0.6, 0.9], 3, "generation-2"),
+        ([0.5, 0.5, 0.9, 0.9], 2, "generation-1"),
+        ([0.5, 0.6, 0.7, 0.8], 4, "generation-4"),
+    ],
+)
+def test_generations_end_where_validation_gets_no_better_and_the_best_is_kept(
+    tmp_path: Path,
+    scores: list[float],
+    done: int,
+    kept: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    outcome = bench_of_chain(tmp_path, scores, monkeypatch).runner.run()
+    generations = [name for name in outcome.artifacts if name.startswith("generation")]
+    assert len(generations) == done
+    assert outcome.plan.deployed == kept
+    assert outcome.plan.stopping == tuple(generations)
+
+
+def test_what_chose_a_generation_is_no_result(tmp_path: Path) -> None:
+    run(tmp_path / "run", tmp_path / "store", "noisy_student", "method.generations=2")
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert "validation" not in result["metrics"]
+    assert "selection_on_validation" in result["metrics"]
+    assert result["stopped"]["kept"] in result["stopped"]["validation"]
+
+
+def test_nothing_is_stopped_without_validation_rows(tmp_path: Path) -> None:
+    with pytest.raises(Refused) as refused:
+        Bench.make(tmp_path, "noisy_student", ("dataset.split.validation=0",))
+    assert refused.value.key == "method.stop"
