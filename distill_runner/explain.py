@@ -20,7 +20,7 @@ def explain(error: HydraException | OmegaConfBaseException, overrides: Sequence[
         overrides: what was typed, to quote the value.
     """
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
-        return _no_option(error)
+        return _no_option(error, overrides)
     cause = _innermost(error)
     key = str(getattr(cause, "full_key", None) or "") or None
     if isinstance(cause, ConfigKeyError | ConfigAttributeError) and key is not None:
@@ -36,8 +36,12 @@ def explain(error: HydraException | OmegaConfBaseException, overrides: Sequence[
     )
 
 
-def _no_option(error: MissingConfigException) -> Refused:
+def _no_option(error: MissingConfigException, overrides: Sequence[str]) -> Refused:
     group, _, option = str(error.missing_cfg_file).rpartition("/")
+    # A group may have been asked for under another key: dataset@pretrain.dataset=OPTION.
+    typed = (override.partition("=") for override in overrides)
+    asked = [key for key, _, value in typed if value == option and key.startswith(f"{group}@")]
+    group = asked[0] if asked else group
     options = [str(name) for name in error.options or ()]
     return Refused(
         "There is no such option.",

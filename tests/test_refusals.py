@@ -86,6 +86,41 @@ CASES = {
         ["training.accumulate", "pilot step"],
     ),
     "weights for the wrong number of teachers": (["teacher.weights=[1.0]"], ["teacher.weights"]),
+    "temperatures for the wrong number of teachers": (
+        ["teacher.temperatures=[1.0]"],
+        ["teacher.temperatures", "2 teachers"],
+    ),
+    "a teacher's own temperature of zero": (
+        ["teacher.temperatures=[1.0,0.0]"],
+        ["teacher.temperatures"],
+    ),
+    "learning rates for the wrong number of teachers": (
+        ["teacher.learning_rates=[1e-5]"],
+        ["teacher.learning_rates"],
+    ),
+    "weights given and weighed by validation": (
+        ["teacher.weights=[1.0,2.0]", "teacher.weigh_by=validation"],
+        ["teacher.weights", "weigh_by"],
+    ),
+    "weighed by validation without any": (
+        ["teacher.weigh_by=validation", "dataset.split.validation=0"],
+        ["teacher.weigh_by", "dataset.split.validation"],
+    ),
+    "a data set for pretraining that does not exist": (
+        ["dataset@pretrain.dataset=wikiqua"],
+        ["dataset@pretrain.dataset=wikiqa"],
+    ),
+    "a split for pretraining out of range": (
+        ["dataset@pretrain.dataset=rte", "pretrain.dataset.split.train=-1"],
+        ["pretrain.dataset.split.train"],
+    ),
+    "texts without labels that are not there": (
+        [
+            *("method=tmkd", "profile=tiny", "teacher.near_chance=allow"),
+            *("pretrain.dataset.unlabelled.generate=0", "pretrain.dataset.unlabelled.path=no.tsv"),
+        ],
+        ["pretrain.dataset.unlabelled.path", "no.tsv"],
+    ),
     "no teacher": (["method=kd", "teacher.models=[]"], ["teacher.models"]),
     "an endless split": (["dataset.split.train=inf"], ["dataset.split.train"]),
     "a method without stages": (["method.stages=null"], ["method.stages"]),
