@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from distill_runner import evaluation, loop
 from distill_runner.casting import Casting
 from distill_runner.curves import OnPoint, read_points
@@ -300,8 +302,12 @@ class Runner:
             self._screen.print(f"  {name}: no validation rows to score it on")
             return
         signals = self._casting.signals(stage.name, "validation")
-        found = reading.score(signals.of(reading.ids("validation")), "validation")
-        chance = _chance(reading, found)
+        answers = signals.of(reading.ids("validation"))
+        found = reading.score(answers, "validation")
+        of_scores = answers.shape[-1] == 1
+        chance = (
+            _chance_of_scores(reading, found, answers) if of_scores else _chance(reading, found)
+        )
         seen = "; may have seen the test rows" if self._casting.from_classifier(stage) else ""
         self._screen.print(
             f"  {name}: validation {found.headline} {100 * found.value:.1f} {chance.shown}{seen}"
@@ -328,12 +334,8 @@ class _Chance:
 
 
 def _chance(reading: Reading, found: evaluation.Score) -> _Chance:
-    """Beside the main metric where that ranks or scores rows, else beside the largest class."""
-    if found.majority is None:
-        # One score for all rows correlates with nothing.
-        interval = f"[{100 * found.low:.1f}, {100 * found.high:.1f}]"
-        told = f"the 95% interval of its {found.headline} is {interval}, times 100"
-        return _Chance(found.low <= 0, interval, told)
+    """Beside the main metric where that ranks rows, else beside the largest class."""
+    assert found.majority is not None
     beside = f"(largest class {100 * found.majority:.1f})"
     if reading.main not in RANKING:
         told = (
@@ -346,6 +348,22 @@ def _chance(reading: Reading, found: evaluation.Score) -> _Chance:
     by_lot = evaluation.by_lot(reading.main, reading.data.splits["validation"])
     told = f"{name} {100 * ours:.1f}, and {100 * by_lot:.1f} where the order is drawn by lot"
     return _Chance(ours <= by_lot, f"{beside}; {told}", f"its {told}")
+
+
+def _chance_of_scores(reading: Reading, found: evaluation.Score, answers: np.ndarray) -> _Chance:
+    """Beside one score for all rows: that correlates with nothing, and the mean errs least.
+
+    The error tells a teacher of another scale, 0..1 for 0..5, which correlation cannot.
+    """
+    labels = reading.labels("validation").astype(float)
+    error = float(((answers[:, 0] - labels) ** 2).mean() / labels.var())
+    interval = f"[{100 * found.low:.1f}, {100 * found.high:.1f}]"
+    told = f"{error:.2f} times the squared error of the labels' mean"
+    return _Chance(
+        found.low <= 0 or error >= 1,
+        f"{interval}, {told}",
+        f"its {found.headline} times 100 has the 95% interval {interval}, and it makes {told}",
+    )
 
 
 def _trained_teachers(stage: Stage, teachers: TeacherSource) -> list[Learner]:

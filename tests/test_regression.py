@@ -201,6 +201,7 @@ QUICK = (
         ("born_again", ["teacher=bert", "method.soft_loss=mse_logits", "method.generations=2"]),
         ("many_on_many", ["teacher=bert+roberta"]),
         ("mkd", ["teacher=bert+roberta"]),
+        ("tmkd", ["teacher=bert+roberta"]),  # its first stage on the generated corpus, of classes
     ],
 )
 def test_other_methods_of_scores_run_to_their_tables(
@@ -234,6 +235,20 @@ def test_a_teacher_of_scores_by_lot_is_refused(tmp_path: Path) -> None:
             tmp_path, "kd", *KD, "teacher.near_chance=refuse",
             "teacher.training.learning_rate=1e-9", "teacher.training.epochs=1",
         )  # fmt: skip
+    assert caught.value.key == "teacher.near_chance"
+
+
+def test_a_teacher_that_scores_on_another_scale_is_refused(tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    regress(tmp_path, "finetune", "training.epochs=2")
+    student = tmp_path / "finetune" / "student"
+    weights = load_file(student / "model.safetensors")
+    for name in ("classifier.weight", "classifier.bias"):
+        weights[name] = weights[name] / 5 - 1
+    save_file(weights, student / "model.safetensors", {"format": "pt"})
+    with pytest.raises(Refused, match="times the squared error of the labels' mean") as caught:
+        regress(tmp_path, "kd", *KD, "teacher.near_chance=refuse", f"teacher.models=[{student}]")
     assert caught.value.key == "teacher.near_chance"
 
 
