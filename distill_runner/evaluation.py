@@ -11,7 +11,14 @@ import torch
 
 from distill_runner import schema
 from distill_runner.data.encoding import View
-from distill_runner.metrics import expected_by_lot, of_classes, of_groups, rank
+from distill_runner.metrics import (
+    OF_SCORES,
+    expected_by_lot,
+    of_classes,
+    of_groups,
+    of_scores,
+    rank,
+)
 from distill_runner.models.learner import Learner
 from distill_runner.rules import RANKING
 from distill_runner.schema import Metric
@@ -34,19 +41,30 @@ def scored(settings: schema.Dataset) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Score:
-    """Accuracy on a split with Wilson's 95% interval, and the metrics asked for.
+    """The headline on a split with its 95% interval, and the metrics asked for.
 
-    Shares in 0..1; `matthews` in -1..1.
+    The headline is accuracy with Wilson's interval; of scores it is the main metric with a
+    bootstrapped one. Shares in 0..1; `matthews` and correlations in -1..1.
     """
 
-    accuracy: float
+    accuracy: float | None  # None: of scores
     n: int
     low: float
     high: float
-    majority: float  # what always answering the largest class scores
+    majority: float | None  # what always answering the largest class scores; None: of scores
     metrics: Mapping[str, float]  # as asked for, the main one first
     questions: int | None = None  # groups of rows, where they are ranked
     without_positive: int | None = None  # of them, those left out: nothing to be found
+
+    @property
+    def headline(self) -> str:
+        """The name of what `low` and `high` are of."""
+        return Metric.accuracy.value if self.accuracy is not None else next(iter(self.metrics))
+
+    @property
+    def value(self) -> float:
+        """The headline's."""
+        return self.accuracy if self.accuracy is not None else self.metrics[self.headline]
 
     def as_dict(self) -> dict[str, float | int]:
         """Flat, as `result.json` has it."""
@@ -85,12 +103,14 @@ def score(
 
     Args:
         logits: [rows, classes]; the largest is the answer, and two classes are ranked by
-            the second's minus the first's.
-        labels: [rows].
+            the second's minus the first's. With one class they are scores.
+        labels: [rows], classes or scores.
         groups: [rows], the number of each row's group; None without metrics of groups.
     """
     from distill_runner.intervals import proportion_interval
 
+    if logits.shape[-1] == 1:
+        return _score_of_scores(logits, labels, metrics)
     predictions = logits.argmax(axis=-1)
     right = int((predictions == labels).sum())
     interval = proportion_interval(right, len(labels))
@@ -123,11 +143,27 @@ def score(
     )
 
 
+def _score_of_scores(logits: np.ndarray, labels: np.ndarray, metrics: Sequence[Metric]) -> Score:
+    from distill_runner.intervals import bootstrap_interval
+
+    answers, truth = logits[:, 0].astype(float), labels.astype(float)
+    found = of_scores().compute(predictions=answers, references=truth, names=metrics)
+    interval = bootstrap_interval(OF_SCORES[metrics[0]], answers, truth)
+    return Score(
+        accuracy=None,
+        n=len(labels),
+        low=interval.low,
+        high=interval.high,
+        majority=None,
+        metrics={metric.value: found[metric.value] for metric in metrics},
+    )
+
+
 def score_rows(logits: np.ndarray, rows: Dataset, metrics: Sequence[Metric]) -> Score:
     """The score of logits on a prepared split, in its order."""
     ranking = any(metric in RANKING for metric in metrics)
     groups = _groups(rows) if ranking else None
-    return score(logits, _labels(rows), metrics=metrics, groups=groups)
+    return score(logits, labels_of(rows), metrics=metrics, groups=groups)
 
 
 def _groups(rows: Dataset) -> np.ndarray:
@@ -137,9 +173,11 @@ def _groups(rows: Dataset) -> np.ndarray:
 
 def by_lot(metric: Metric, rows: Dataset) -> float:
     """What a ranking metric is expected to be on a split in an order drawn by lot."""
-    labels = _labels(rows)
+    labels = labels_of(rows)
     return expected_by_lot(metric, rank(np.zeros(len(labels)), labels, _groups(rows)))
 
 
-def _labels(rows: Dataset) -> np.ndarray:
-    return np.asarray(rows.with_format("numpy")["label"][:], dtype=np.int64)
+def labels_of(rows: Dataset) -> np.ndarray:
+    """[rows], class indices as int64, or scores as float32."""
+    labels = np.asarray(rows.with_format("numpy")["label"][:])
+    return labels if labels.dtype == np.float32 else labels.astype(np.int64)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+_RESAMPLES = 2000
+_RESAMPLES_AT_ONCE = 100  # so many times the rows are in memory
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,31 @@ def paired_rows_interval(ours: np.ndarray, theirs: np.ndarray) -> Interval:
     difference = ours.astype(float) - theirs.astype(float)
     centre, error = difference.mean(), difference.std(ddof=1) / np.sqrt(len(difference))
     return Interval(float(centre - 1.96 * error), float(centre + 1.96 * error))
+
+
+def bootstrap_interval(statistic: Callable[..., np.ndarray], *columns: np.ndarray) -> Interval:
+    """Percentile interval of a statistic over rows drawn anew, the columns' rows together.
+
+    As `paired_rows_interval`, it speaks of the rows and not of the seeds.
+
+    Args:
+        statistic: of the columns, along their last axis.
+        columns: [rows] each, two rows at least.
+    """
+    from scipy.stats import bootstrap
+
+    found = bootstrap(
+        columns,
+        lambda *drawn, axis: statistic(*drawn),  # noqa: ARG005
+        paired=True,
+        vectorized=True,
+        n_resamples=_RESAMPLES,
+        batch=_RESAMPLES_AT_ONCE,
+        confidence_level=0.95,
+        method="percentile",
+        rng=np.random.default_rng(0),  # the same rows give the same interval
+    ).confidence_interval
+    return Interval(float(found.low), float(found.high))
 
 
 def mean_interval(values: Sequence[float]) -> Interval | None:

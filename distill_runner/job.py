@@ -17,6 +17,7 @@ from distill_runner.hub import is_classifier, locate_dataset, locate_model
 from distill_runner.methods.construct import make_algorithm
 from distill_runner.plan import TASK, Plan
 from distill_runner.planning import make_plan
+from distill_runner.reading import formula_on
 from distill_runner.report.card import model_card
 from distill_runner.report.columns import columns_of, figure, notes
 from distill_runner.report.planned import plan_rows
@@ -213,7 +214,8 @@ class _Job:
             show(f"{of}: " + ", ".join(f"{k} {v:,}" for k, v in rows.items() if v))
         if config.training.select is Select.best_validation:
             show("kept: the epoch that is best on validation, which is then no longer a result")
-        show(f"loss: {plan.stage(plan.deployed).algorithm.formula()}")
+        # What is deployed is always trained on the task's rows in the end.
+        show(f"loss: {formula_on(config.dataset, plan.stage(plan.deployed).algorithm)}")
 
     def _tracker(self, config: Config, plan: Plan) -> Any:
         from distill_runner.tracking import RunCard, open_tracker
@@ -302,9 +304,10 @@ def _is_classifier(model: str, key: str, config: Config) -> bool:
 
 def _summary(result: Mapping[str, Any]) -> dict[str, float | str]:
     summary: dict[str, float | str] = {"status": result["status"]}
+    headline = result["headline"]
     for split, found in result["metrics"].items():
         if found:
-            summary[f"{split}/accuracy"] = found["accuracy"]
+            summary[f"{split}/{headline}"] = found[headline]
     for split, metric in columns_of([result]).values():
         value = figure(result["metrics"], (split, metric))
         if value is not None:
@@ -312,8 +315,8 @@ def _summary(result: Mapping[str, Any]) -> dict[str, float | str]:
     baseline = result["baseline"]
     if baseline:
         for split, gain in baseline["gain"].items():
-            summary[f"baseline/{split}/accuracy"] = baseline["metrics"][split]["accuracy"]
-            summary[f"gain/{split}/accuracy"] = gain["accuracy"]
+            summary[f"baseline/{split}/{headline}"] = baseline["metrics"][split][headline]
+            summary[f"gain/{split}/{headline}"] = gain[headline]
     for score in result["robustness"]["scores"] if result["robustness"] else ():
         accuracy = score["accuracy"][STUDENT]
         summary[f"robustness/{score['noise']}-{score['p']:g}/accuracy"] = accuracy

@@ -2,7 +2,7 @@
 
 Nothing is downloaded. A classification metric is a function of the table of true and
 predicted classes; a ranking metric is the mean, over groups of rows, of a function of the
-labels in the order of the ranking.
+labels in the order of the ranking; a metric of scores is a correlation over the rows.
 """
 
 from __future__ import annotations
@@ -64,6 +64,33 @@ def reciprocal_rank(ranked: np.ndarray) -> float:
     return 1 / (1 + int(np.argmax(ranked)))
 
 
+def pearson(predictions: np.ndarray, references: np.ndarray) -> np.ndarray:
+    """Correlation along the last axis, -1..1; 0 where either is constant.
+
+    Args:
+        predictions, references: [..., rows], of one shape.
+    """
+    centred = [x - x.mean(axis=-1, keepdims=True) for x in (predictions, references)]
+    both = (centred[0] * centred[1]).sum(axis=-1)
+    scale = np.sqrt((centred[0] ** 2).sum(axis=-1) * (centred[1] ** 2).sum(axis=-1))
+    # Not scale > 0: rounding leaves a little of it even where all rows are equal.
+    varied = (np.ptp(predictions, axis=-1) > 0) & (np.ptp(references, axis=-1) > 0)
+    correlation: np.ndarray = np.zeros_like(scale)
+    np.divide(both, scale, out=correlation, where=varied & (scale > 0))
+    return correlation
+
+
+def spearman(predictions: np.ndarray, references: np.ndarray) -> np.ndarray:
+    """`pearson` of the ranks; equal values share the mean of theirs."""
+    from scipy.stats import rankdata
+
+    return pearson(rankdata(predictions, axis=-1), rankdata(references, axis=-1))
+
+
+OF_SCORES: dict[Metric, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    Metric.pearson: pearson,
+    Metric.spearman: spearman,
+}
 _OF_TABLE: dict[Metric, Callable[[Table], float]] = {
     Metric.accuracy: accuracy,
     Metric.macro_f1: macro_f1,
@@ -187,3 +214,27 @@ def of_groups() -> Any:
             return found | counts
 
     return Ranking(keep_in_memory=True)
+
+
+@cache
+def of_scores() -> Any:
+    """The metrics of scores as one `evaluate.Metric`; it computes those of `names`."""
+    import datasets
+    import evaluate
+
+    class Scores(evaluate.Metric):  # type: ignore[misc]
+        def _info(self) -> Any:
+            number = datasets.Value("float64")
+            return evaluate.MetricInfo(
+                description="Correlations of scores.",
+                citation="",
+                features=datasets.Features({"predictions": number, "references": number}),
+            )
+
+        def _compute(
+            self, predictions: list[float], references: list[float], names: Sequence[Metric]
+        ) -> dict[str, float]:
+            columns = np.asarray(predictions), np.asarray(references)
+            return {name.value: float(OF_SCORES[name](*columns)) for name in names}
+
+    return Scores(keep_in_memory=True)

@@ -12,15 +12,23 @@ from distill_runner import evaluation, loop
 from distill_runner.data.encoding import ChosenView, Encoding, NoisyView, View, encode
 from distill_runner.data.unlabelled import HIDDEN
 from distill_runner.errors import Refused
+from distill_runner.methods.base import Algorithm
 from distill_runner.models.learner import Learner
 from distill_runner.models.teachers import LiveTeachers, TeacherSource
+from distill_runner.objectives.logits import formula_of_scores
 from distill_runner.plan import POOL, UNLABELLED, Stage
-from distill_runner.schema import Dataset, Noise, NoiseSeenBy
+from distill_runner.schema import Dataset, Noise, NoiseSeenBy, Task
 
 if TYPE_CHECKING:
     import datasets
 
     from distill_runner.data.prepared import Prepared
+
+
+def formula_on(settings: Dataset, algorithm: Algorithm) -> str:
+    """The algorithm's loss as it is on rows of that task."""
+    formula = algorithm.formula()
+    return formula_of_scores(formula) if settings.task is Task.regression else formula
 
 
 class Reading:
@@ -49,6 +57,10 @@ class Reading:
             if split != UNLABELLED or UNLABELLED in stage.rows
         }
 
+    def formula(self, algorithm: Algorithm) -> str:
+        """The algorithm's loss as it is on these rows."""
+        return formula_on(self._settings, algorithm)
+
     def scored(self) -> list[str]:
         """The splits on which every finished stage is scored."""
         return [split for split in evaluation.scored(self._settings) if self.has(split)]
@@ -61,8 +73,8 @@ class Reading:
         return split in self.data.splits
 
     def labels(self, split: str) -> np.ndarray:
-        """[rows], class indices."""
-        return _labels(self.data.splits[split])
+        """[rows], class indices, or scores."""
+        return evaluation.labels_of(self.data.splits[split])
 
     def ids(self, split: str) -> list[str]:
         return list(self.data.splits[split]["id"])
@@ -81,7 +93,7 @@ class Reading:
         live = teachers.learners if isinstance(teachers, LiveTeachers) else ()
         both = stage.noise is not None and stage.noise.seen_by is NoiseSeenBy.both
         table, _ = self._encode(stage.rows, student)
-        ids, labels = list(table["id"]), _labels(table)
+        ids, labels = list(table["id"]), evaluation.labels_of(table)
         whole = self._view(stage, student, noisy=True)
         view: View = whole
         counts: dict[str, int] = {}
@@ -141,7 +153,3 @@ class Reading:
         table = concatenate_datasets([self.data.splits[name] for name in splits])
         fingerprint = "+".join(self.data.fingerprints[name] for name in splits)
         return table, encode(table, learner.encoder, fingerprint=fingerprint, store=self._store)
-
-
-def _labels(table: datasets.Dataset) -> np.ndarray:
-    return np.asarray(table.with_format("numpy")["label"][:], dtype=np.int64)

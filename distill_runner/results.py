@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from distill_runner import robustness
-from distill_runner.evaluation import score_rows, scored
-from distill_runner.intervals import paired_rows_interval
+from distill_runner.comparing import Measure, headline
+from distill_runner.evaluation import labels_of, score_rows, scored
 from distill_runner.machine import Machine
 from distill_runner.models.signals import Signals
 from distill_runner.objectives.ensemble import Ensemble
@@ -54,11 +54,9 @@ class Results:
         self._machine = machine
         self._folder = folder
         self._say = say
+        self._measure = Measure(headline(config.dataset))
         self._facts = {name: found.facts() for name, found in outcome.artifacts.items()}
-        self._labels = {
-            split: np.asarray(table.with_format("numpy")["label"][:])
-            for split, table in self._data.splits.items()
-        }
+        self._labels = {split: labels_of(table) for split, table in self._data.splits.items()}
 
     def write(self, *, overrides: Sequence[str]) -> Result:
         """Write everything, `result.json` last, and return what that says."""
@@ -100,6 +98,7 @@ class Results:
             "student": self._student(facts),
             "metrics": metrics,
             "golden_head": self._golden_head(),
+            "headline": self._measure.name,
             "scored_by": [metric.value for metric in config.dataset.metrics],
             "selection": config.training.select.value,
             "stopped": self._stopped(),
@@ -242,7 +241,7 @@ class Results:
             )
             found[split] = {
                 **self._score(alone, split),
-                "same_answers": float((alone.argmax(-1) == all_heads.argmax(-1)).mean()),
+                "same_answers": self._measure.alike(alone, all_heads),
             }
         return found
 
@@ -255,10 +254,10 @@ class Results:
         found = []
         for name in stage.teachers:
             short, facts = name.removeprefix("teacher/"), self._facts[name]
-            accuracy = history[-1].get(f"teacher_accuracy/{short}")
-            if accuracy is not None:
+            value = history[-1].get(f"teacher_{self._measure.name}/{short}")
+            if value is not None:
                 known = {"name": short, "model": facts["model"], "parameters": facts["parameters"]}
-                found.append({**known, "validation_accuracy": accuracy})
+                found.append({**known, f"validation_{self._measure.name}": value})
         return found
 
     def _student(self, facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -285,15 +284,15 @@ class Results:
         name = self._plan.baseline
         if name is None:
             return None
-        ours, theirs = self._right(self._plan.deployed), self._right(name)
         gain = {}
         for split in self._scored:
-            interval = paired_rows_interval(ours[split], theirs[split])
+            ours, theirs = self._logits(self._plan.deployed, split), self._logits(name, split)
+            interval = self._measure.lead(ours, theirs, self._labels[split])
             gain[split] = {
-                "accuracy": float(ours[split].mean() - theirs[split].mean()),
+                self._measure.name: self._worth(ours, split) - self._worth(theirs, split),
                 "low": interval.low,
                 "high": interval.high,
-                "transferred": self._transferred(split, ours[split], theirs[split]),
+                "transferred": self._transferred(split, ours, theirs),
             }
         return {
             "method": "finetune",
@@ -307,21 +306,18 @@ class Results:
         """The student's gain as a share of the teachers', joined; None where theirs is not clear.
 
         Args:
-            ours, baseline: [rows], whether each answer was right.
+            ours, baseline: [rows, classes], logits.
         """
         if not self._plan.teachers:
             return None
         joined = self._joined(self._plan.stage(self._plan.deployed), split)
-        teachers = joined.argmax(axis=-1) == self._labels[split]
-        if paired_rows_interval(teachers, baseline).low <= 0:
+        if self._measure.lead(joined, baseline, self._labels[split]).low <= 0:
             return None
-        return float((ours.mean() - baseline.mean()) / (teachers.mean() - baseline.mean()))
+        before = self._worth(baseline, split)
+        return (self._worth(ours, split) - before) / (self._worth(joined, split) - before)
 
-    def _right(self, stage: str) -> dict[str, np.ndarray]:
-        return {
-            split: self._logits(stage, split).argmax(axis=-1) == self._labels[split]
-            for split in self._scored
-        }
+    def _worth(self, answers: np.ndarray, split: str) -> float:
+        return self._measure.worth(answers, self._labels[split])
 
     def _logits(self, stage: str, split: str) -> np.ndarray:
         if self._plan.members and stage == self._plan.deployed:
@@ -335,7 +331,7 @@ class Results:
         return self._outcome.casting.signals(stage, split)
 
     def _agreement(self) -> dict[str, dict[str, float]]:
-        """Share of rows on which student and joined teachers answer alike, by split.
+        """How far student and joined teachers answer alike (`Measure.alike`), by split.
 
         The teachers are as they came into the stage; MetaDistil moves its copies.
         """
@@ -344,12 +340,10 @@ class Results:
         stage = self._plan.stage(self._plan.deployed)
         found = {}
         for split in self._scored:
-            ours = self._logits(self._plan.deployed, split).argmax(axis=-1)
-            theirs = self._joined(stage, split).argmax(axis=-1)
-            labels = self._labels[split]
+            ours, theirs = self._logits(self._plan.deployed, split), self._joined(stage, split)
             found[split] = {
-                "with_teachers": float((ours == theirs).mean()),
-                "teachers_accuracy": float((theirs == labels).mean()),
+                "with_teachers": self._measure.alike(ours, theirs),
+                f"teachers_{self._measure.name}": self._worth(theirs, split),
             }
         return found
 
@@ -474,10 +468,14 @@ class Results:
 
 
 def _mean_answer(each: Sequence[np.ndarray]) -> np.ndarray:
-    """log of the mean of several students' probabilities. [rows, classes], of as many each."""
+    """log of the mean of several students' probabilities, or the mean of their scores.
+
+    [rows, classes], of as many each.
+    """
     import torch
 
-    equal = Ensemble(Combine.prob_mean, (1 / len(each),) * len(each))
+    combine = Combine.logit_mean if each[0].shape[-1] == 1 else Combine.prob_mean
+    equal = Ensemble(combine, (1 / len(each),) * len(each))
     return np.asarray(equal.join(torch.from_numpy(np.stack(each)), 1.0).numpy())
 
 
@@ -488,9 +486,14 @@ def _write_table(
     logits: np.ndarray,
     classes: tuple[str, ...],
 ) -> None:
-    """Predictions by row id: never the text."""
+    """Predictions by row id: never the text. Scores as they are."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
+        if logits.shape[-1] == 1:
+            writer.writerow(["id", "label", "predicted"])
+            for row, label, value in zip(ids, labels, logits[:, 0], strict=True):
+                writer.writerow([row, f"{label:.7g}", f"{value:.7g}"])
+            return
         writer.writerow(["id", "label", "predicted", *(f"logit_{name}" for name in classes)])
         predicted = logits.argmax(axis=-1)
         for row, label, answer, values in zip(ids, labels, predicted, logits, strict=True):

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from distill_runner.errors import Refused
+from distill_runner.plan import PRETRAIN
 from distill_runner.schema import (
+    Combine,
     Config,
     Dataset,
     Metric,
@@ -15,6 +17,7 @@ from distill_runner.schema import (
     Split,
     SplitScheme,
     StageConfig,
+    Task,
     Teacher,
     Training,
     WeighBy,
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from distill_runner.methods.base import Algorithm
 
 RANKING = (Metric.map, Metric.mrr)
+OF_SCORES = (Metric.pearson, Metric.spearman)
 _OF_TWO_CLASSES = (Metric.f1, *RANKING)
 _SPLITS = ("train", "quiz", "validation", "test", "rest")
 
@@ -73,6 +77,7 @@ def check_settings(config: Config) -> None:
     _check_teachers(config.teacher, "")
     _check_pretrain(config)
     _check_robustness(config)
+    _check_regression(config)
 
 
 def _check_max_tokens(limit: int, prefix: str) -> None:
@@ -151,6 +156,7 @@ def _check_dataset(dataset: Dataset, prefix: str) -> None:
         value=names,
         rule="one metric or more, each once; the first is the main one",
     )
+    _check_task(dataset, prefix)
     _rule(
         dataset.group is not None or not set(metrics) & set(RANKING),
         key=f"{prefix}dataset.metrics",
@@ -182,6 +188,33 @@ def _check_dataset(dataset: Dataset, prefix: str) -> None:
             value=name,
             rule="one word, named once, and none of " + ", ".join(_SPLITS),
         )
+
+
+def _check_task(dataset: Dataset, prefix: str) -> None:
+    """Refuse metrics of the other task, and what scores do not have."""
+    regression = dataset.task is Task.regression
+    for metric in dataset.metrics:
+        good = "pearson,spearman" if regression else "accuracy,macro_f1"
+        _rule(
+            (metric in OF_SCORES) is regression,
+            key=f"{prefix}dataset.metrics",
+            value=metric.value,
+            rule=f"metrics of {dataset.task.value}",
+            way_out=f"{prefix}dataset.metrics=[{good}], or another {prefix}dataset.task",
+        )
+    _rule(
+        not (regression and dataset.label_names),
+        key=f"{prefix}dataset.label_names",
+        value=dataset.label_names,
+        rule=f"null under {prefix}dataset.task=regression: scores have no names",
+    )
+    _rule(
+        not (regression and dataset.generate),
+        key=f"{prefix}dataset.task",
+        value=dataset.task.value,
+        rule="classification: the generated corpus has classes",
+        way_out="dataset=stsb, or dataset=files",
+    )
 
 
 def check_classes(dataset: Dataset, classes: int) -> None:
@@ -268,6 +301,52 @@ def _check_robustness(config: Config) -> None:
     )
 
 
+def _check_regression(config: Config) -> None:
+    """Refuse what only answers in classes have: probabilities, and a share of right ones."""
+    for dataset, teacher, prefix in _taught(config):
+        if dataset.task is not Task.regression:
+            continue
+        reason = f"under {prefix}dataset.task=regression"
+        _rule(
+            teacher.combine is Combine.logit_mean,
+            key=f"{prefix}teacher.combine",
+            value=teacher.combine.value,
+            rule=f"logit_mean {reason}: a score has no probabilities",
+            way_out=f"{prefix}teacher.combine=logit_mean",
+        )
+        _rule(
+            teacher.weigh_by is WeighBy.weights,
+            key=f"{prefix}teacher.weigh_by",
+            value=teacher.weigh_by.value,
+            rule=f"weights {reason}: its weights are those of votes for classes",
+            way_out=f"{prefix}teacher.weigh_by=weights",
+        )
+        _rule(
+            teacher.temperatures is None,
+            key=f"{prefix}teacher.temperatures",
+            value=teacher.temperatures,
+            rule=f"null {reason}: a score that is divided is another score",
+            way_out=f"{prefix}teacher.temperatures=null",
+        )
+    _rule(
+        config.evaluation.robustness is None or config.dataset.task is not Task.regression,
+        key="evaluation.robustness",
+        value=config.evaluation.robustness,
+        rule="null under dataset.task=regression: it is measured in accuracy",
+        way_out="evaluation.robustness=null",
+    )
+
+
+def _taught(config: Config) -> list[tuple[Dataset, Teacher, str]]:
+    """Each data set with its teachers, and the prefix of their keys."""
+    pairs = [(config.dataset, config.teacher, "")]
+    if config.pretrain.dataset is not None:
+        own = config.pretrain.teacher
+        named = own if own is not None and own.models else config.teacher
+        pairs.append((config.pretrain.dataset, named, "pretrain."))
+    return pairs
+
+
 def check_test_rows(config: Config, rows: int) -> None:
     """Refuse to measure robustness on no test rows, before anything is trained.
 
@@ -288,6 +367,9 @@ def check_algorithm(
 ) -> None:
     """Refuse settings that the stage's algorithm cannot work with.
 
+    Args:
+        teaching: the stages that teach in this one.
+
     Raises:
         Refused: at the first one.
     """
@@ -299,6 +381,7 @@ def check_algorithm(
             value=entry.teachers,
             rule="none" if needs.teachers == "none" else "one at least",
         )
+    _check_outputs(config, name, algorithm, entry)
     algorithm.check_combination(config.teacher.combine.value)
     if config.training.accumulate > 1 and not algorithm.accumulates:
         raise Refused(
@@ -314,6 +397,22 @@ def check_algorithm(
         _check_pool(config, name)
     _check_quiz(config, entry, needed=needs.quiz)
     _check_validation(config)
+
+
+def _check_outputs(config: Config, name: str, algorithm: Algorithm, entry: StageConfig) -> None:
+    """Refuse an algorithm of classes where the stage's rows have scores."""
+    own = config.pretrain.dataset if entry.data == PRETRAIN else None
+    if (own or config.dataset).task is not Task.regression:
+        return
+    if algorithm.needs.classes:
+        raise Refused(
+            f"The stage {name!r} learns from distributions over classes.",
+            key=f"{'pretrain.' if own else ''}dataset.task",
+            value="regression",
+            rule="classification for this method",
+            way_out="method=finetune, or method=kd method.soft_loss=mse_logits",
+        )
+    algorithm.check_regression()
 
 
 def _check_compiled(config: Config, name: str, algorithm: Algorithm) -> None:

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from distill_runner import evaluation, loop
 from distill_runner.casting import Casting
 from distill_runner.curves import OnPoint, read_points
@@ -295,12 +297,11 @@ class Runner:
             logits = self._casting.predict(model, stage, "validation")
             return reading.score(logits, "validation")
 
+        found, main = score(learner), reading.main.value
         of_teachers = {
-            f"teacher_accuracy/{model.name}": score(model).accuracy for model in teachers
+            f"teacher_{found.headline}/{model.name}": score(model).value for model in teachers
         }
-        found = score(learner)
-        main = reading.main.value
-        return {"accuracy": found.accuracy, main: found.metrics[main], **of_teachers}
+        return {found.headline: found.value, main: found.metrics[main], **of_teachers}
 
     def _facts(
         self,
@@ -313,7 +314,7 @@ class Runner:
         return {
             "key": key,
             "stage": plain(stage),
-            "formula": stage.algorithm.formula(),
+            "formula": self._readings[stage.data].formula(stage.algorithm),
             "model": stage.learner.id,
             "parameters": learner.parameters,
             "training": {
@@ -341,19 +342,23 @@ class Runner:
             self._screen.print(f"  {name}: no validation rows to score it on")
             return
         signals = self._casting.signals(stage.name, "validation")
-        found = reading.score(signals.of(reading.ids("validation")), "validation")
-        chance = _chance(reading, found)
+        answers = signals.of(reading.ids("validation"))
+        found = reading.score(answers, "validation")
+        of_scores = answers.shape[-1] == 1
+        chance = (
+            _chance_of_scores(reading, found, answers) if of_scores else _chance(reading, found)
+        )
         seen = "; may have seen the test rows" if self._casting.from_classifier(stage) else ""
         self._screen.print(
-            f"  {name}: validation accuracy {100 * found.accuracy:.1f} "
-            f"(largest class {100 * found.majority:.1f}){chance.shown}{seen}"
+            f"  {name}: validation {found.headline} {100 * found.value:.1f} {chance.shown}{seen}"
         )
         if chance.reached and self._plan.near_chance is NearChance.refuse:
             raise Refused(
                 f"The teacher {name} is not better than chance: {chance.told}.",
                 key="teacher.near_chance",
                 value="refuse",
-                rule="a teacher must know more than the largest class, or than a ranking by lot",
+                rule="a teacher must know more than the largest class, than a ranking by lot, "
+                "or than one score for all",
                 way_out="more teacher.training.epochs, another teacher, "
                 "or teacher.near_chance=allow",
             )
@@ -364,23 +369,41 @@ class _Chance:
     """Whether a teacher does no better than chance, and in which words."""
 
     reached: bool
-    shown: str  # behind its accuracy
+    shown: str  # behind its headline
     told: str  # where it is refused
 
 
 def _chance(reading: Reading, found: evaluation.Score) -> _Chance:
     """Beside the main metric where that ranks rows, else beside the largest class."""
+    assert found.majority is not None
+    beside = f"(largest class {100 * found.majority:.1f})"
     if reading.main not in RANKING:
         told = (
             f"its 95% interval starts at {100 * found.low:.1f}, "
             f"the largest class has {100 * found.majority:.1f}"
         )
-        return _Chance(found.low <= found.majority, "", told)
+        return _Chance(found.low <= found.majority, beside, told)
     # Where nearly every answer is wrong, accuracy says nothing of a ranking.
     name, ours = reading.main.value, found.metrics[reading.main.value]
     by_lot = evaluation.by_lot(reading.main, reading.data.splits["validation"])
     told = f"{name} {100 * ours:.1f}, and {100 * by_lot:.1f} where the order is drawn by lot"
-    return _Chance(ours <= by_lot, f"; {told}", f"its {told}")
+    return _Chance(ours <= by_lot, f"{beside}; {told}", f"its {told}")
+
+
+def _chance_of_scores(reading: Reading, found: evaluation.Score, answers: np.ndarray) -> _Chance:
+    """Beside one score for all rows: that correlates with nothing, and the mean errs least.
+
+    The error tells a teacher of another scale, 0..1 for 0..5, which correlation cannot.
+    """
+    labels = reading.labels("validation").astype(float)
+    error = float(((answers[:, 0] - labels) ** 2).mean() / labels.var())
+    interval = f"[{100 * found.low:.1f}, {100 * found.high:.1f}]"
+    told = f"{error:.2f} times the squared error of the labels' mean"
+    return _Chance(
+        found.low <= 0 or error >= 1,
+        f"{interval}, {told}",
+        f"its {found.headline} times 100 has the 95% interval {interval}, and it makes {told}",
+    )
 
 
 def _trained_teachers(stage: Stage, teachers: TeacherSource) -> list[Learner]:

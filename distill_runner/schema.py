@@ -19,6 +19,11 @@ class SplitScheme(Enum):
     grouped = "grouped"
 
 
+class Task(Enum):
+    classification = "classification"
+    regression = "regression"  # labels are numbers
+
+
 class Metric(Enum):
     accuracy = "accuracy"
     macro_f1 = "macro_f1"
@@ -26,6 +31,8 @@ class Metric(Enum):
     matthews = "matthews"
     map = "map"  # of each group's rows, ranked by class 1; two classes
     mrr = "mrr"
+    pearson = "pearson"  # of scores; regression
+    spearman = "spearman"
 
 
 class Select(Enum):
@@ -187,12 +194,13 @@ class Dataset:
     """Labelled texts and how they are cut."""
 
     name: str = MISSING
+    task: Task = Task.classification
     path: Optional[str] = None  # file, or folder with train.*, validation.*, test.*
     hub: Optional[str] = None  # hub id, used when path is null
     subset: Optional[str] = None  # the hub data set's configuration
     generate: int = 0  # rows of the synthetic corpus; 0: not synthetic
     text: Any = "text"  # column, or a list of two columns
-    label: str = "label"  # column
+    label: str = "label"  # column: of classes, or of numbers under task=regression
     label_names: Optional[list[str]] = None  # of classes 0, 1, …; null: as found
     no_label: Optional[str] = None  # the label of rows that have none; they are dropped
     group: Optional[str] = None  # column; rows alike in it are never parted, and are ranked

@@ -7,7 +7,12 @@ import math
 import numpy as np
 import pytest
 
-from distill_runner.intervals import mean_interval, paired_rows_interval, proportion_interval
+from distill_runner.intervals import (
+    bootstrap_interval,
+    mean_interval,
+    paired_rows_interval,
+    proportion_interval,
+)
 
 
 def test_a_share_has_wilsons_interval() -> None:
@@ -49,6 +54,24 @@ def test_pairing_narrows_the_interval_of_like_models() -> None:
 def test_two_models_that_never_disagree_differ_by_nothing() -> None:
     same = np.array([True, False, True])
     found = paired_rows_interval(same, same)
+    assert (found.low, found.high) == (0.0, 0.0)
+
+
+def test_a_bootstrapped_mean_is_near_the_one_by_formula_and_the_same_every_time() -> None:
+    draw = np.random.default_rng(2)
+    ours, theirs = draw.random(500) < 0.9, draw.random(500) < 0.8
+
+    def lead(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+        return np.asarray(ours.mean(axis=-1) - theirs.mean(axis=-1))
+
+    found, wanted = bootstrap_interval(lead, ours, theirs), paired_rows_interval(ours, theirs)
+    assert (found.low, found.high) == pytest.approx((wanted.low, wanted.high), abs=0.006)
+    assert found == bootstrap_interval(lead, ours, theirs)
+
+
+def test_a_bootstrap_draws_the_rows_of_its_columns_together() -> None:
+    ours = np.random.default_rng(3).random(200)
+    found = bootstrap_interval(lambda a, b: (a - b).mean(axis=-1), ours, ours)
     assert (found.low, found.high) == (0.0, 0.0)
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Callable
 from itertools import permutations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from distill_runner.evaluation import score
-from distill_runner.metrics import expected_by_lot, rank
+from distill_runner.metrics import expected_by_lot, pearson, rank, spearman
 from distill_runner.schema import Metric
 
 RANKINGS = (Metric.map, Metric.mrr)
@@ -151,3 +153,31 @@ def test_the_main_metric_stands_first_and_accuracy_is_always_there() -> None:
     found = score(logits, labels, metrics=[Metric.matthews, Metric.f1])
     assert list(found.metrics) == ["matthews", "f1"]
     assert {"accuracy", "low", "high", "majority", "matthews", "f1", "n"} == set(found.as_dict())
+
+
+def test_correlations_of_scores_are_scipys_row_by_row_of_many_at_once() -> None:
+    draw = np.random.default_rng(0)
+    labels = draw.integers(0, 6, size=(4, 50)).astype(float)  # with ties
+    told = labels + draw.normal(size=(4, 50))
+    for at in range(4):
+        linear, ranked = stats.pearsonr(told[at], labels[at]), stats.spearmanr(told[at], labels[at])
+        assert pearson(told, labels)[at] == pytest.approx(linear.statistic)
+        assert spearman(told, labels)[at] == pytest.approx(ranked.statistic)
+
+
+@pytest.mark.parametrize("metric", [pearson, spearman])
+def test_one_score_for_all_rows_correlates_with_nothing(metric: Callable[..., np.ndarray]) -> None:
+    # 0.1 has no exact mean, so that rounding leaves something of a spread.
+    assert metric(np.full(7, 0.1), np.arange(7.0)) == 0.0
+    assert metric(np.arange(7.0), np.full(7, 0.1)) == 0.0
+
+
+def test_a_score_of_scores_has_its_main_metrics_interval_and_no_accuracy() -> None:
+    draw = np.random.default_rng(1)
+    labels = draw.uniform(0, 5, size=400).astype(np.float32)
+    told = (labels + draw.normal(size=400)).astype(np.float32)[:, None]
+    found = score(told, labels, metrics=[Metric.pearson, Metric.spearman])
+    assert list(found.as_dict()) == ["n", "low", "high", "pearson", "spearman"]
+    assert (found.headline, found.value) == ("pearson", found.metrics["pearson"])
+    fisher = stats.pearsonr(told[:, 0], labels).confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx((fisher.low, fisher.high), abs=0.01)

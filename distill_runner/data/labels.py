@@ -14,7 +14,7 @@ from distill_runner.errors import Refused
 if TYPE_CHECKING:
     from datasets import Dataset
 
-Label = str | int
+Label = str | int | float  # a float: a score
 
 _WHOLE = re.compile(r"-?[0-9]+")
 _NUMBER = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?")
@@ -23,7 +23,7 @@ _HIDDEN = -1  # what GLUE puts where a label is kept back
 
 @dataclass(frozen=True)
 class FileLabels:
-    """The labels of one file, row by row; not yet class indices."""
+    """The labels of one file, row by row; not yet class indices, but scores if any."""
 
     file: str
     labels: list[Label]
@@ -33,7 +33,7 @@ def are_hidden(settings: schema.Dataset, table: Dataset) -> bool:
     """Whether the table's labels are kept back: no column of them, or -1 in every row."""
     if settings.label not in table.column_names:
         return True
-    return set(table.unique(settings.label)) in ({_HIDDEN}, {str(_HIDDEN)})
+    return set(table.unique(settings.label)) in ({_HIDDEN}, {str(_HIDDEN)}, {f"{_HIDDEN}.0"})
 
 
 def read_labels(settings: schema.Dataset, table: Dataset, *, split: str, file: str) -> FileLabels:

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from distill_runner import schema
 from distill_runner.data import sources, splits
 from distill_runner.data.files import locate
+from distill_runner.data.scores import check_spread
 from distill_runner.data.sources import Rows, Source
 from distill_runner.data.tables import quiet, text_columns
 from distill_runner.errors import DistillError, Refused
@@ -36,9 +37,9 @@ class Prepared:
     Attributes:
         splits: "train", "quiz", "validation", "test", and "rest" for labelled rows
             left over, and the extra ones; a split without rows is absent. Columns: id,
-            text, text_pair (pairs only), label (int64, the class's index), group (where
-            the rows have groups).
-        label_names: of class 0, 1, ….
+            text, text_pair (pairs only), label (int64, the class's index; float32 under
+            task=regression), group (where the rows have groups).
+        label_names: of class 0, 1, …; under task=regression `scores.OUTPUT` alone.
         fingerprints: per split of `splits`, the sha256 over ids, texts, labels and any
             groups, in order.
         counts: rows of each of the five splits, absent ones too, and how many were
@@ -87,6 +88,11 @@ def prepare(settings: schema.Dataset, *, source: Path | None, store_dir: Path) -
 
 def _check_metrics(settings: schema.Dataset, found: Prepared) -> None:
     """Refuse metrics that these classes or rows cannot be scored by, before any training."""
+    if settings.task is schema.Task.regression:
+        for split in ("validation", "test", *settings.extra):
+            if split in found.splits:
+                check_spread(settings, found.splits[split].unique("label"), split)
+        return
     check_classes(settings, len(found.label_names))
     if not set(settings.metrics) & set(RANKING):
         return
@@ -164,6 +170,8 @@ def _key(settings: schema.Dataset, content: str) -> str:
         "sizes": [split.train, split.quiz, split.validation, split.test],
         "split_seed": settings.split_seed,
     }
+    if settings.task is schema.Task.regression:
+        deciding["task"] = settings.task.value
     return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
 
 
@@ -192,11 +200,11 @@ def _build(
     scratch = Path(tempfile.mkdtemp(prefix=f"{target.name[:16]}-", dir=target.parent))
     try:
         found = corpus or sources.read(settings, files, cache=scratch / "cache")
-        cut = splits.cut(found.files, settings.split, seed=settings.split_seed)
+        cut = splits.cut(found.files, settings.split, seed=settings.split_seed, task=settings.task)
         filled = {name: rows for name, rows in cut.splits.items() if len(rows)}
         counts = {name: len(rows) for name, rows in cut.splits.items()}
         for name, rows in filled.items():
-            _save(rows, scratch / "built" / name)
+            _save(rows, scratch / "built" / name, settings.task)
         summary = {
             "label_names": found.label_names,
             "fingerprints": {name: _rows_hash(rows) for name, rows in filled.items()},
@@ -213,14 +221,15 @@ def _left_aside(found: Source) -> dict[str, int]:
     return {"dropped_hidden_labels": found.hidden} | without_label
 
 
-def _save(rows: Rows, folder: Path) -> None:
+def _save(rows: Rows, folder: Path, task: schema.Task) -> None:
     import datasets
 
-    columns: dict[str, list[str] | list[int]] = {"id": rows.ids, "text": rows.texts}
+    columns: dict[str, Sequence[str] | Sequence[float]] = {"id": rows.ids, "text": rows.texts}
     types = {"id": datasets.Value("string"), "text": datasets.Value("string")}
     if rows.pairs is not None:
         columns["text_pair"], types["text_pair"] = rows.pairs, datasets.Value("string")
-    columns["label"], types["label"] = rows.labels, datasets.Value("int64")
+    label = "float32" if task is schema.Task.regression else "int64"
+    columns["label"], types["label"] = rows.labels, datasets.Value(label)
     if rows.groups is not None:
         columns["group"], types["group"] = rows.groups, datasets.Value("string")
     table = datasets.Dataset.from_dict(columns, features=datasets.Features(types))

@@ -19,6 +19,7 @@ from distill_runner.data.labels import (
     labelled,
     read_labels,
 )
+from distill_runner.data.scores import all_scores, read_scores
 from distill_runner.data.tables import load, text_columns
 from distill_runner.errors import Refused
 
@@ -28,12 +29,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Rows:
-    """Labelled texts, one entry of each list per row; labels are class indices."""
+    """Labelled texts, one entry of each list per row; labels are class indices, or scores."""
 
     ids: list[str]
     texts: list[str]
     pairs: list[str] | None
-    labels: list[int]
+    labels: Sequence[float]
     groups: list[str] | None = None  # what the rows of one group have alike
 
     def __len__(self) -> int:
@@ -79,12 +80,14 @@ def read(settings: schema.Dataset, files: Mapping[str, tuple[Path, ...]], *, cac
             _check_not_extra(settings, split, file)
             hidden += len(table)
             continue
-        found = read_labels(settings, table, split=split, file=file)
+        reader = read_scores if settings.task is schema.Task.regression else read_labels
+        found = reader(settings, table, split=split, file=file)
         labels[split], kept = labelled(settings, found)
         without_label += len(table) - len(kept)
         columns[split] = _columns(settings, table.select(kept), kept, split=split, file=file)
-    names, indices = class_indices(settings, labels)
-    rows = {split: found.rows(split, indices[split]) for split, found in columns.items()}
+    regression = settings.task is schema.Task.regression
+    names, values = (all_scores if regression else class_indices)(settings, labels)
+    rows = {split: found.rows(split, values[split]) for split, found in columns.items()}
     return Source(files=rows, label_names=names, hidden=hidden, without_label=without_label)
 
 
@@ -96,7 +99,7 @@ class _Columns:
     texts: list[list[str]]
     groups: list[str] | None
 
-    def rows(self, split: str, labels: list[int]) -> Rows:
+    def rows(self, split: str, labels: Sequence[float]) -> Rows:
         ids = [f"{split}-{row}" for row in self.numbers]
         pairs = self.texts[1] if len(self.texts) == 2 else None
         return Rows(ids, self.texts[0], pairs, labels, self.groups)

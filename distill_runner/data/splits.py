@@ -52,8 +52,14 @@ def _words(text: str) -> str:
     return " ".join(_WORD.findall(folded)) or " ".join(folded.split())
 
 
-def cut(files: dict[str, Rows], split: schema.Split, *, seed: int) -> Cut:
-    """Cuts the files' rows.
+def cut(
+    files: dict[str, Rows],
+    split: schema.Split,
+    *,
+    seed: int,
+    task: schema.Task = schema.Task.classification,
+) -> Cut:
+    """Cuts the files' rows, each class in proportion; rows with scores are drawn alike.
 
     Validation and test files are taken whole unless a number asks for rows cut
     from the training file, extra files always; only what equals a row of a test or an
@@ -72,6 +78,8 @@ def cut(files: dict[str, Rows], split: schema.Split, *, seed: int) -> Cut:
     official = _official(files, split)
     train = files["train"]
     texts = normalised(train)
+    # Numbers are no classes: nearly every row would be one of its own.
+    classes = train.labels if task is schema.Task.classification else [0] * len(train)
     shared = _leave_to_test(official)
     pool, dropped = _pool(texts, train.labels, held_out=official.values())
     if shared:
@@ -92,7 +100,7 @@ def cut(files: dict[str, Rows], split: schema.Split, *, seed: int) -> Cut:
             count = _available(split, name, sizes[name], len(pool))
             generator = np.random.default_rng([seed, turn])
             chosen = (
-                _stratified(pool, train.labels, count, generator)
+                _stratified(pool, classes, count, generator)
                 if train.groups is None
                 else whole_groups(pool, train.groups, count, generator)
             )
@@ -136,7 +144,7 @@ def _leave_to_test(official: dict[str, Rows]) -> int:
 
 
 def _pool(
-    texts: list[str], labels: list[int], *, held_out: Iterable[Rows]
+    texts: list[str], labels: Sequence[float], *, held_out: Iterable[Rows]
 ) -> tuple[list[int], dict[str, int]]:
     """Positions of the rows that may be drawn, and what was dropped."""
     kept: dict[str, int] = {}
@@ -186,13 +194,13 @@ def _available(split: schema.Split, name: str, size: int | None, left: int) -> i
 
 
 def _stratified(
-    pool: list[int], labels: Sequence[int], count: int, generator: Generator
+    pool: list[int], labels: Sequence[float], count: int, generator: Generator
 ) -> list[int]:
     """`count` rows, each class in proportion (largest remainders first)."""
     if not count:
         return []
     order = generator.permutation(len(pool))
-    by_class: dict[int, list[int]] = {}
+    by_class: dict[float, list[int]] = {}
     for n in order:
         by_class.setdefault(labels[pool[n]], []).append(pool[n])
     classes = sorted(by_class)

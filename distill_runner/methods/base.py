@@ -28,6 +28,7 @@ class Needs:
     teachers: TeacherUse = "none"
     teacher_dropout: bool = False  # teachers that are trained read with dropout on
     quiz: bool = False  # held-out labelled rows that no learner trains on
+    classes: bool = False  # answers that are distributions, not one score
     pool: bool = False  # the rows that the split leaves over, their labels hidden
 
 
@@ -120,6 +121,9 @@ class Algorithm(ABC):
 
     def check_combination(self, combine: str) -> None:  # noqa: B027
         """Refuse a way of joining several teachers that this algorithm cannot use."""
+
+    def check_regression(self) -> None:  # noqa: B027
+        """Refuse settings that make no sense where a learner answers with one score."""
 
 
 def require(holds: bool, *, key: str, value: object, rule: str) -> None:

@@ -18,7 +18,7 @@ from distill_runner.objectives.logits import hard_label_loss
 
 @dataclass(frozen=True, kw_only=True)
 class FineTune(Algorithm):
-    """Cross-entropy with the hard labels."""
+    """Cross-entropy with the hard labels; squared error, where the learner answers with a score."""
 
     needs: ClassVar[Needs] = Needs(teachers="none")
     passes: ClassVar[Passes] = Passes(student=3)

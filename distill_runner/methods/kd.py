@@ -18,7 +18,12 @@ from torch import Tensor
 from distill_runner.errors import Refused
 from distill_runner.methods.base import Algorithm, Needs, Passes, Update, require
 from distill_runner.models.scene import Scene
-from distill_runner.objectives.logits import distillation_formula, hard_label_loss, soft_loss
+from distill_runner.objectives.logits import (
+    OF_SCORES,
+    distillation_formula,
+    hard_label_loss,
+    soft_loss,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +31,8 @@ class SoftTargets(Algorithm):
     """The settings and the loss that every method with soft targets shares.
 
         L = (1 − α)·CE(y, s) + α·soft(s, t, T)
+
+    With one output the hard term is the squared error, and `mse_logits` the only soft loss.
 
     Args:
         temperature: T > 0; 1 leaves the distributions as they are.
@@ -61,6 +68,16 @@ class SoftTargets(Algorithm):
                 value=combine,
                 rule="method.soft_loss=mse_logits needs logit_mean",
                 way_out="teacher.combine=logit_mean",
+            )
+
+    def check_regression(self) -> None:
+        if self.soft_loss not in OF_SCORES:
+            raise Refused(
+                "This soft loss compares distributions, and a score is none.",
+                key="method.soft_loss",
+                value=self.soft_loss,
+                rule=f"{', '.join(OF_SCORES)} under dataset.task=regression",
+                way_out=f"method.soft_loss={OF_SCORES[0]}",
             )
 
     def distillation_loss(

@@ -152,10 +152,9 @@ class MetaDistil(SoftTargets):
                 length=self.finite_difference_length,
             )
         surrogate = teacher_surrogate(pilot, change)
-        terms = {
-            "quiz": quiz_loss.detach(),
-            "quiz_accuracy": accuracy(quiz_logits.detach(), quiz.labels),
-        }
+        terms = {"quiz": quiz_loss.detach()}
+        if quiz_logits.shape[-1] > 1:
+            terms["quiz_accuracy"] = accuracy(quiz_logits.detach(), quiz.labels)
         return Update("teacher", surrogate, terms)
 
     def _student_update(self, scene: Scene, pilot: Pilot) -> Update:

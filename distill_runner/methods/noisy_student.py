@@ -46,7 +46,7 @@ class NoisyStudent(Algorithm):
         Refused: a setting is out of range, or no row of the pool is sure enough.
     """
 
-    needs: ClassVar[Needs] = Needs(teachers="frozen", pool=True)
+    needs: ClassVar[Needs] = Needs(teachers="frozen", pool=True, classes=True)
     passes: ClassVar[Passes] = Passes(student=3)
 
     ratio: float = 3.0

@@ -70,11 +70,16 @@ def logits_of(output: Any) -> Tensor:
 def mean_answer(logits: Tensor, *, golden: bool) -> Tensor:
     """log of the mean of the heads' probabilities (TMKD, eq. 6). [batch, classes].
 
+    Of one class, a score, the mean itself.
+
     Args:
         logits: [1 + soft heads, batch, classes], the golden head's first.
         golden: whether that one counts (§5.4 leaves it out where it learnt nothing).
     """
-    counted = (logits if golden else logits[1:]).log_softmax(-1)
+    kept = logits if golden else logits[1:]
+    if logits.shape[-1] == 1:
+        return kept.mean(0)
+    counted = kept.log_softmax(-1)
     return counted.logsumexp(0) - math.log(len(counted))
 
 

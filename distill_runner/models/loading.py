@@ -71,6 +71,16 @@ def _columns(
             value=list(labels),
             rule=f"{outputs} names, one for each output, in their order",
         )
+    if (len(classes) == 1) != (outputs == 1):
+        raise Refused(
+            f"{name} has {outputs} outputs.",
+            key="dataset.task",
+            value="regression" if len(classes) == 1 else "classification",
+            rule="one output for a score, one for each class",
+            way_out="teacher.finetune=always, or another teacher",
+        )
+    if len(classes) == 1:
+        return None  # whatever its name is
     own = list(labels) if labels else [config.id2label[at] for at in range(outputs)]
     return columns_for(classes, own, name=name)
 
@@ -227,6 +237,8 @@ def _label_maps(classes: Sequence[str]) -> dict[str, Any]:
         "num_labels": len(classes),
         "id2label": dict(enumerate(classes)),
         "label2id": {name: at for at, name in enumerate(classes)},
+        # Of transformers' own loss, which trains nothing here; None: by the type of the labels.
+        "problem_type": "regression" if len(classes) == 1 else None,
     }
 
 

@@ -27,17 +27,20 @@ def _check_shapes(student_logits: Tensor, teacher_logits: Tensor) -> None:
 
 
 def hard_label_loss(student_logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy with the true label at T = 1.
+    """Cross-entropy with the true label at T = 1; squared error, where there is one output.
 
         L = mean_b −log p(z_s,b, 1)[y_b]
+        L = mean_b ( z_s,b − y_b )²          (C = 1: regression)
 
     Args:
         student_logits: [batch, classes].
-        labels: [batch], class indices.
+        labels: [batch], class indices, or scores where there is one output.
 
     Returns:
-        Scalar, in nats.
+        Scalar, in nats, or in the scores' unit squared.
     """
+    if student_logits.shape[-1] == 1:
+        return F.mse_loss(student_logits[..., 0], labels.to(student_logits.dtype))
     return F.cross_entropy(student_logits, labels)
 
 
@@ -143,6 +146,9 @@ SOFT_LOSSES: dict[str, SoftLoss] = {
     "mse_logits": mse_logits,  # TMKD
 }
 
+# What also compares single scores, no distributions.
+OF_SCORES = ("mse_logits",)
+
 FORMULAS: dict[str, str] = {
     "kl": "T²·KL(t‖s)",
     "kl_elementwise": "T²/C·KL(t‖s)",
@@ -175,6 +181,11 @@ def distillation_formula(name: str, *, alpha: float, temperature: float) -> str:
     soft = FORMULAS[name].replace("T²", f"{temperature:g}²")
     at = f", T={temperature:g}" if name != "mse_logits" else ""
     return f"L = {1 - alpha:g}·CE(y, s) + {alpha:g}·{soft}{at}"
+
+
+def formula_of_scores(formula: str) -> str:
+    """An algorithm's formula as it is where learners answer with a score (`hard_label_loss`)."""
+    return formula.replace("CE(", "MSE(")
 
 
 def accuracy(logits: Tensor, labels: Tensor) -> Tensor:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from distill_runner.report.columns import notes, own_metrics, shown
+from distill_runner.report.columns import headline, notes, own_metrics, shown
 from distill_runner.report.robustness import robustness_lines
 
 
 def model_card(result: Mapping[str, Any]) -> str:
     """Markdown with what a user of the student needs to know; figures from `result` alone."""
     student, training = result["student"], result["training"]
-    own = own_metrics(result)
+    own, figure = own_metrics(result), headline(result)
+    classes = result["data"]["classes"]
+    answers = f"classes: {', '.join(classes)}" if len(classes) > 1 else "its one output is a score"
+    title = figure if figure == "accuracy" else f"{figure} × 100"
     lines = [
         "---",
         "library_name: transformers",
@@ -21,20 +24,20 @@ def model_card(result: Mapping[str, Any]) -> str:
         "",
         f"# {student['name']}, {result['method']} on {result['dataset']}",
         "",
-        f"{student['parameters']:,} parameters, classes: {', '.join(result['data']['classes'])}.",
+        f"{student['parameters']:,} parameters, {answers}.",
         "",
         *_loading(result),
         "## What it scores",
         "",
-        _line("model", "parameters", "split", "accuracy", "95% interval", "rows", *own),
+        _line("model", "parameters", "split", title, "95% interval", "rows", *own),
         "|" + (6 + len(own)) * "---|",
-        *_rows("this student", student, result["metrics"], own),
+        *_rows("this student", student, result["metrics"], own, figure),
     ]
     if result["baseline"]:
         metrics = result["baseline"]["metrics"]
-        lines += _rows("the same, without a teacher", student, metrics, own)
+        lines += _rows("the same, without a teacher", student, metrics, own, figure)
     for teacher in result["teachers"]:
-        lines += _rows(f"teacher {teacher['name']}", teacher, teacher["metrics"], own)
+        lines += _rows(f"teacher {teacher['name']}", teacher, teacher["metrics"], own, figure)
     lines += ["", *notes(result)] if notes(result) else []
     lines += [
         "",
@@ -55,6 +58,8 @@ def model_card(result: Mapping[str, Any]) -> str:
 
 def _loading(result: Mapping[str, Any]) -> list[str]:
     members, golden = result["student"]["members"], result["golden_head"]
+    figure = headline(result)
+    answers = "probabilities" if figure == "accuracy" else "scores"
     folder = f"student/{members[0]}" if members else "student"
     lines = [
         "```python",
@@ -67,19 +72,18 @@ def _loading(result: Mapping[str, Any]) -> list[str]:
     if members:
         lines += [
             f"{len(members)} students answer together ({', '.join(members)}): the mean of their "
-            "probabilities. One alone is another classifier.",
+            f"{answers}. One alone is another classifier.",
             "",
         ]
     if golden:
         lines += [
-            "The scores below are those of all its heads: the mean of their probabilities. "
+            f"The scores below are those of all its heads: the mean of their {answers}. "
             "transformers loads the golden head alone; the soft heads lie in "
             "`soft_heads.safetensors` (weight [heads, classes, width] and bias, on the first "
             "token's last state). The golden head alone:",
             "",
             *(
-                f"- {split}: accuracy {100 * found['accuracy']:.2f}, the same answer as all heads "
-                f"on {100 * found['same_answers']:.1f}% of the rows"
+                f"- {split}: {figure} {100 * found[figure]:.2f}, {_alike(found, figure)}"
                 for split, found in golden.items()
             ),
             "",
@@ -87,8 +91,20 @@ def _loading(result: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def _alike(found: Mapping[str, Any], figure: str) -> str:
+    """How far a golden head answers as all heads do."""
+    alike = 100 * found["same_answers"]
+    if figure == "accuracy":
+        return f"the same answer as all heads on {alike:.1f}% of the rows"
+    return f"its {figure} with the answers of all heads {alike:.1f}"
+
+
 def _rows(
-    name: str, model: Mapping[str, Any], metrics: Mapping[str, Any], own: Sequence[str]
+    name: str,
+    model: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    own: Sequence[str],
+    figure: str,
 ) -> list[str]:
     seen = ", may have seen the test rows" if model["may_have_seen_test_rows"] else ""
     return [
@@ -96,7 +112,7 @@ def _rows(
             name + seen,
             f"{model['parameters']:,}",
             split,
-            f"{100 * found['accuracy']:.2f}",
+            f"{100 * found[figure]:.2f}",
             f"{100 * found['low']:.2f}–{100 * found['high']:.2f}",
             str(found["n"]),
             *(shown(metrics, (split, metric)) for metric in own),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-# In result.json alone: accuracy has its own columns, macro F1 would say nearly the same.
+# In result.json alone: the headline has its own columns, macro F1 would say nearly the same.
 _NO_COLUMN = ("accuracy", "macro_f1")
 _USUAL_SPLITS = ("validation", "test", "selection_on_validation")
 _UNBALANCED = 0.6  # share of the largest class from which accuracy needs it beside it
@@ -20,13 +20,19 @@ def columns_of(results: Iterable[Mapping[str, Any]]) -> dict[str, Column]:
         found |= {f"{metric} (test)": ("test", metric) for metric in own_metrics(result)}
         for split in result["metrics"]:
             if split not in _USUAL_SPLITS:
-                found[split] = (split, "accuracy")
+                found[split] = (split, headline(result))
     return found
+
+
+def headline(result: Mapping[str, Any]) -> str:
+    """What a finished run's models are compared by: `accuracy`, of scores a correlation."""
+    return str(result.get("headline", "accuracy"))
 
 
 def own_metrics(result: Mapping[str, Any]) -> list[str]:
     """The metrics of a finished run that have columns of their own."""
-    return [metric for metric in result.get("scored_by", ()) if metric not in _NO_COLUMN]
+    without = (*_NO_COLUMN, headline(result))
+    return [metric for metric in result.get("scored_by", ()) if metric not in without]
 
 
 def figure(metrics: Mapping[str, Any], column: Column) -> float | None:
@@ -48,7 +54,7 @@ def notes(result: Mapping[str, Any]) -> list[str]:
     if not test:
         return []
     lines = []
-    if test["majority"] > _UNBALANCED:
+    if test.get("majority", 0) > _UNBALANCED:
         share = f"{100 * test['majority']:.2f}"
         lines.append(f"Always answering the largest class has an accuracy of {share} on test.")
     if "questions" in test:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from distill_runner.errors import DistillError
+from distill_runner.report.columns import headline
 
 # Keys that say where things lie on one machine, and decide nothing.
 _LOCAL = ("paths.", "store.dir", "output_dir", "dataset.path")
@@ -69,17 +70,17 @@ def write_table(target: Path) -> None:
 
 def _row(name: str, found: dict[str, Any]) -> str:
     test, baseline, training = found["metrics"]["test"], found["baseline"], found["training"]
-    without, gain = "–", "–"
+    without, gain, figure = "–", "–", headline(found)
     if baseline:
         difference = baseline["gain"]["test"]
-        without = f"{100 * baseline['metrics']['test']['accuracy']:.2f}"
+        without = f"{100 * baseline['metrics']['test'][figure]:.2f}"
         gain = (
-            f"{100 * difference['accuracy']:+.2f} "
+            f"{100 * difference[figure]:+.2f} "
             f"[{100 * difference['low']:+.2f}, {100 * difference['high']:+.2f}]"
         )
     return (
         f"| [{name}]({name}/result.json) | `{' '.join(found['overrides'])}` "
-        f"| {100 * test['accuracy']:.2f} | {100 * test['low']:.1f}–{100 * test['high']:.1f} "
+        f"| {100 * test[figure]:.2f} | {100 * test['low']:.1f}–{100 * test['high']:.1f} "
         f"| {without} | {gain} | {training['examples_per_second']:.0f} "
         f"| {training['device']}, {training['precision']} |"
     )
@@ -94,7 +95,7 @@ def main() -> None:
         for name in sys.argv[2:]:
             run = Path(name)
             found = record(run, target / run.name)
-            print(f"{run.name}: test {100 * found['metrics']['test']['accuracy']:.2f}")
+            print(f"{run.name}: test {100 * found['metrics']['test'][headline(found)]:.2f}")
         write_table(target)
     except DistillError as error:
         sys.exit(f"records: {error}")

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from distill_runner.intervals import mean_interval
-from distill_runner.report.columns import Column, columns_of, figure, shown
+from distill_runner.report.columns import Column, columns_of, figure, headline, shown
 
 Job = tuple[str, Mapping[str, Any]]  # name of the job's folder, its result
 
@@ -51,14 +51,14 @@ def _row(
 
 
 def _figures(found: Mapping[str, Any]) -> dict[str, str]:
-    test, baseline = found["metrics"].get("test"), found["baseline"]
+    test, baseline, name = found["metrics"].get("test"), found["baseline"], headline(found)
     if test is None:
         return {"test": "no rows", "95%": "–", "no teacher": "–", "gain": "–"}
     return {
-        "test": f"{100 * test['accuracy']:.2f}",
+        "test": f"{100 * test[name]:.2f}",
         "95%": f"{100 * test['low']:.1f}–{100 * test['high']:.1f}",
-        "no teacher": f"{100 * baseline['metrics']['test']['accuracy']:.2f}" if baseline else "–",
-        "gain": f"{100 * baseline['gain']['test']['accuracy']:+.2f}" if baseline else "–",
+        "no teacher": f"{100 * baseline['metrics']['test'][name]:.2f}" if baseline else "–",
+        "gain": f"{100 * baseline['gain']['test'][name]:+.2f}" if baseline else "–",
     }
 
 
@@ -87,13 +87,15 @@ def seed_rows(jobs: Sequence[Job]) -> list[dict[str, str]]:
 def _seed_row(
     asked: str, found: Sequence[Mapping[str, Any]], own: Mapping[str, Column]
 ) -> dict[str, str]:
-    accuracies = [100 * one["metrics"]["test"]["accuracy"] for one in found]
-    gains = [100 * one["baseline"]["gain"]["test"]["accuracy"] for one in found if one["baseline"]]
+    figures = [100 * one["metrics"]["test"][headline(one)] for one in found]
+    gains = [
+        100 * one["baseline"]["gain"]["test"][headline(one)] for one in found if one["baseline"]
+    ]
     return {
         "job": asked or "all seeds",
         "seeds": str(len(found)),
-        "mean": f"{sum(accuracies) / len(accuracies):.2f}",
-        "95% of the mean": _reach(accuracies),
+        "mean": f"{sum(figures) / len(figures):.2f}",
+        "95% of the mean": _reach(figures),
         "mean gain": f"{sum(gains) / len(gains):+.2f}" if gains else "–",
         "95% of the gain": _reach(gains),
         **{f"mean {title}": _mean(found, column) for title, column in own.items()},

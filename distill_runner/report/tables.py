@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from distill_runner.report.columns import columns_of, shown
+from distill_runner.report.columns import columns_of, headline, shown
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -28,23 +28,24 @@ def _table(title: str, *columns: str) -> Table:
     return table
 
 
-def _percent(found: Mapping[str, Any] | None) -> str:
-    return f"{100 * found['accuracy']:.2f}" if found else "–"
+def _percent(found: Mapping[str, Any] | None, name: str) -> str:
+    return f"{100 * found[name]:.2f}" if found else "–"
 
 
-def _with_interval(found: Mapping[str, Any] | None) -> str:
+def _with_interval(found: Mapping[str, Any] | None, name: str) -> str:
     if not found:
         return "–"
-    return f"{_percent(found)} [{100 * found['low']:.1f}, {100 * found['high']:.1f}]"
+    return f"{_percent(found, name)} [{100 * found['low']:.1f}, {100 * found['high']:.1f}]"
 
 
 def result_table(result: Mapping[str, Any]) -> Table:
     """Teachers, baseline, student, gain: what distillation bought."""
     rows, student = result["data"]["rows"], result["student"]
     sizes = f"{rows.get('validation', 0):,} validation and {rows.get('test', 0):,} test rows"
-    own = columns_of([result])
+    own, figure = columns_of([result]), headline(result)
+    unit = "accuracy in %" if figure == "accuracy" else f"{figure} times 100"
     table = _table(
-        f"{result['method']} on {result['dataset']}: accuracy in % on {sizes}",
+        f"{result['method']} on {result['dataset']}: {unit} on {sizes}",
         "model",
         "validation",
         "test [95%]",
@@ -57,7 +58,8 @@ def result_table(result: Mapping[str, Any]) -> Table:
         name: str, model: Mapping[str, Any], metrics: Mapping[str, Any], smaller: str, style: str
     ) -> None:
         seen = " (may have seen the test rows)" if model["may_have_seen_test_rows"] else ""
-        scores = [_percent(metrics.get("validation")), _with_interval(metrics.get("test"))]
+        validation, test = metrics.get("validation"), metrics.get("test")
+        scores = [_percent(validation, figure), _with_interval(test, figure)]
         scores += [shown(metrics, column) for column in own.values()]
         table.add_row(Text(name + seen), *scores, f"{model['parameters']:,}", smaller, style=style)
 
@@ -73,8 +75,8 @@ def result_table(result: Mapping[str, Any]) -> Table:
         name, model = taught["name"], taught["model"].rstrip("/").rsplit("/", 1)[-1]
         label = name if name.startswith(model) else f"{name} {model}"
         unknown = ["–"] * (1 + len(own))
-        accuracy, size = f"{100 * taught['validation_accuracy']:.2f}", f"{taught['parameters']:,}"
-        cells = [accuracy, *unknown, size, ""]
+        value, size = f"{100 * taught[f'validation_{figure}']:.2f}", f"{taught['parameters']:,}"
+        cells = [value, *unknown, size, ""]
         table.add_row(Text(f"{label}, after {result['method']}"), *cells)
     smaller = " / ".join(f"{times:.2f}" for times in student["times_smaller"].values()) or "–"
     name = student["name"]
@@ -90,7 +92,7 @@ def gain_line(result: Mapping[str, Any]) -> str | None:
     if not baseline or "test" not in baseline["gain"]:
         return None
     gain = baseline["gain"]["test"]
-    points = f"{100 * gain['accuracy']:+.2f} points"
+    points = f"{100 * gain[headline(result)]:+.2f} points"
     interval = f"[{100 * gain['low']:+.2f}, {100 * gain['high']:+.2f}]"
     clear = gain["low"] > 0 or gain["high"] < 0
     verdict = "" if clear else "; not told apart from zero"

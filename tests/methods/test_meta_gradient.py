@@ -122,7 +122,7 @@ def quiz_loss(method: MetaDistil, actors: Cast, *, create_graph: bool) -> Tensor
         signals = torch.stack([t.module(**actors.inputs(t, TEXTS)).logits for t in actors.teachers])
         joined = actors.source.join(signals, method.temperature)
         soft = SOFT_LOSSES[method.soft_loss](logits, joined, method.temperature)
-        loss = (1 - method.alpha) * F.cross_entropy(logits, actors.labels) + method.alpha * soft
+        loss = (1 - method.alpha) * hard(logits, actors.labels) + method.alpha * soft
         gradients = torch.autograd.grad(loss, list(weights.values()), create_graph=create_graph)
         moved = {
             name: weight - method.pilot_learning_rate * gradient
@@ -131,7 +131,13 @@ def quiz_loss(method: MetaDistil, actors: Cast, *, create_graph: bool) -> Tensor
         module.eval()
         quiz = functional_call(module, moved, (), actors.inputs(actors.student, QUIZ_TEXTS))
         module.train()
-    return F.cross_entropy(quiz.logits, actors.quiz_labels)
+    return hard(quiz.logits, actors.quiz_labels)
+
+
+def hard(logits: Tensor, labels: Tensor) -> Tensor:
+    if logits.shape[-1] == 1:
+        return ((logits[:, 0] - labels) ** 2).mean()
+    return F.cross_entropy(logits, labels)
 
 
 def double_backward(method: MetaDistil, actors: Cast) -> Tensor:
@@ -212,6 +218,14 @@ def test_so_it_is_for_a_teacher_alone_whose_outputs_are_in_another_order(
     # The head's rows moved and are mapped back: the body must not notice.
     body = sum(w.numel() for n, w in teacher.trainable() if not n.startswith("classifier"))
     assert apart(by_surrogate(method, mapped)[:body], plain[:body]) < 1e-10
+
+
+@with_and_without_dropout
+def test_so_it_is_for_scores(new_learner: NewLearner, dropout: float) -> None:
+    scores = {"labels": torch.tensor([0.5, 3.0, -1.0, 2.0]), "quiz_labels": torch.tensor([4, 0, 1])}
+    actors = replace(cast(new_learner, classes=1, dropout=dropout), **scores)
+    method = algorithm(soft_loss="mse_logits")
+    assert apart(by_surrogate(method, actors), double_backward(method, actors)) < 1e-10
 
 
 def test_a_mask_of_another_address_would_give_another_gradient(new_learner: NewLearner) -> None:

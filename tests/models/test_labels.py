@@ -111,3 +111,23 @@ def test_names_must_be_as_many_as_the_outputs(
     with pytest.raises(Refused, match="3 outputs") as caught:
         loaded(tmp_path / "m", ["neg", "pos"], labels=labels)
     assert caught.value.key == "teacher.labels"
+
+
+def test_the_one_output_of_a_regressor_needs_no_name(
+    new_learner: NewLearner, tmp_path: Path
+) -> None:
+    own = saved(new_learner, tmp_path, ["LABEL_0"])
+    found = loaded(tmp_path, ["score"])
+    inputs = own.encoder.pad({"input_ids": own.encoder.tokenize(["a good film"])["input_ids"]})  # type: ignore[dict-item]
+    with own.evaluating(), found.evaluating(), torch.no_grad():
+        assert torch.allclose(own.logits(inputs), found.logits(inputs))
+
+
+@pytest.mark.parametrize(("own", "classes"), [(["a", "b"], ["score"]), (["a"], ["a", "b"])])
+def test_a_classifier_gives_no_score_and_a_regressor_no_class(
+    new_learner: NewLearner, tmp_path: Path, own: list[str], classes: list[str]
+) -> None:
+    saved(new_learner, tmp_path, own)
+    with pytest.raises(Refused) as caught:
+        loaded(tmp_path, classes)
+    assert caught.value.key == "dataset.task"

@@ -16,6 +16,7 @@ from distill_runner.objectives.logits import (
     SOFT_LOSSES,
     accuracy,
     distillation_formula,
+    formula_of_scores,
     hard_label_loss,
     soft_loss,
 )
@@ -329,3 +330,15 @@ def test_a_loss_that_does_not_exist_is_refused_by_name() -> None:
 def test_accuracy_is_the_share_of_rows_whose_largest_logit_is_the_labels() -> None:
     logits = torch.tensor([[1.0, 2.0], [3.0, 0.0], [0.0, 1.0], [5.0, 4.0]])
     assert accuracy(logits, torch.tensor([1, 0, 0, 0])).item() == 0.75
+
+
+def test_the_hard_loss_of_one_output_is_the_squared_error() -> None:
+    scores, labels = torch.tensor([[0.5], [2.0], [-1.0]]), torch.tensor([1.0, 4.5, -1.0])
+    found = hard_label_loss(scores, labels)
+    assert found == pytest.approx((0.5**2 + 2.5**2 + 0) / 3)
+    assert hard_label_loss(scores, torch.tensor([1, 4, 0])).dtype == torch.float32
+
+
+def test_the_formula_of_scores_names_the_squared_error() -> None:
+    classes = distillation_formula("mse_logits", alpha=0.5, temperature=2.0)
+    assert formula_of_scores(classes) == "L = 0.5·MSE(y, s) + 0.5·1/C·‖s − t‖²"

@@ -1,0 +1,91 @@
+"""Labels that are numbers, for regression: read, and refused where they are none."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
+
+from distill_runner import schema
+from distill_runner.data.labels import FileLabels, Label
+from distill_runner.errors import Refused
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+OUTPUT = "score"  # the name of the one output
+
+
+def read_scores(settings: schema.Dataset, table: Dataset, *, split: str, file: str) -> FileLabels:
+    """The table's scores; a row that carries `dataset.no_label` keeps that.
+
+    Raises:
+        Refused: a label is missing, or no finite number.
+    """
+    names = getattr(table.features[settings.label], "names", None)
+    if names is not None:
+        raise _no_score(settings, f"'{file}' holds classes: {', '.join(names[:5])}.")
+    scores = [
+        _score(settings, value, where=f"'{file}', row {split}-{row}")
+        for row, value in enumerate(table[settings.label])
+    ]
+    return FileLabels(file, scores)
+
+
+def _score(settings: schema.Dataset, value: object, *, where: str) -> Label:
+    if value is None or (isinstance(value, str) and not value.strip()):
+        raise _no_score(settings, f"A label is empty: {where}.")
+    found = math.nan
+    if isinstance(value, str | int | float) and not isinstance(value, bool):
+        try:
+            found = float(value)
+        except ValueError:
+            found = math.nan
+    # A column of numbers may have the mark as 1, 1.0 or "1".
+    if settings.no_label is not None and settings.no_label in (str(value), f"{found:g}"):
+        return settings.no_label
+    if not math.isfinite(found):
+        raise _no_score(settings, f"A label is no number: {value!r}, {where}.")
+    return found
+
+
+def all_scores(
+    settings: schema.Dataset, found: Mapping[str, FileLabels]
+) -> tuple[tuple[str, ...], dict[str, list[float]]]:
+    """The name of the one output, and each file split's scores.
+
+    Raises:
+        Refused: all training rows have the same one.
+    """
+    scores = {split: [float(label) for label in part.labels] for split, part in found.items()}
+    check_spread(settings, set(scores["train"]), "training")
+    return (OUTPUT,), scores
+
+
+def check_spread(settings: schema.Dataset, distinct: Collection[float], split: str) -> None:
+    """Refuse rows with which nothing can correlate.
+
+    Args:
+        distinct: the different scores of the split.
+
+    Raises:
+        Refused: there is but one.
+    """
+    if len(distinct) < 2:
+        raise Refused(
+            f"All {split} rows have the same score: {next(iter(distinct))}.",
+            key="dataset.label",
+            value=settings.label,
+            rule="scores that differ, in the rows of each split",
+            way_out="name the column that holds the scores, or take more rows",
+        )
+
+
+def _no_score(settings: schema.Dataset, what: str) -> Refused:
+    return Refused(
+        what,
+        key="dataset.label",
+        value=settings.label,
+        rule="a column with a finite number in every row, under dataset.task=regression",
+        way_out="name the column that holds the scores, or dataset.task=classification",
+    )
