@@ -15,9 +15,11 @@ import numpy as np
 import pytest
 from tiny import MODEL, run
 
+from distill_runner.comparing import Measure
 from distill_runner.data.synthetic import generate
 from distill_runner.errors import Refused
 from distill_runner.results import Results
+from distill_runner.schema import Metric
 
 BARE = """
 import json, sys, torch
@@ -110,13 +112,15 @@ def test_the_transferred_share_is_of_a_gain_that_is_clear(
     teachers: str, share: float | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     labels = np.zeros(8, dtype=int)
-    joined = np.array([[1.0, 0.0] if right == "1" else [0.0, 1.0] for right in teachers])
+
+    def answers(right: str) -> np.ndarray:
+        return np.array([[1.0, 0.0] if one == "1" else [0.0, 1.0] for one in right])
+
     results = Results.__new__(Results)
-    results._labels = {"test": labels}
+    results._labels, results._measure = {"test": labels}, Measure(Metric.accuracy)
     results._plan = SimpleNamespace(teachers=("t",), deployed="kd", stage=lambda _: None)  # type: ignore[assignment]
-    monkeypatch.setattr(results, "_joined", lambda *_: joined)
-    student, baseline = np.arange(8) < 4, np.zeros(8, dtype=bool)
-    assert results._transferred("test", student, baseline) == share
+    monkeypatch.setattr(results, "_joined", lambda *_: answers(teachers))
+    assert results._transferred("test", answers("11110000"), answers("00000000")) == share
 
 
 def test_the_student_answers_alike_in_a_bare_transformers_script(kd: Path, tmp_path: Path) -> None:
