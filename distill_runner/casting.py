@@ -10,17 +10,24 @@ import numpy as np
 
 from distill_runner import evaluation, loop
 from distill_runner.data.encoding import View
+from distill_runner.data.masking import check_maskable
 from distill_runner.errors import Refused
 from distill_runner.hub import is_classifier, locate_model, model_fingerprint, read_config
 from distill_runner.machine import Machine
-from distill_runner.models import heads, loading
+from distill_runner.models import heads, language, loading
 from distill_runner.models import signals as kept
 from distill_runner.models.build import build
 from distill_runner.models.depth import check_family
 from distill_runner.models.dropout import draw_cheaply
 from distill_runner.models.layers import check_layers
 from distill_runner.models.learner import Learner
-from distill_runner.models.teachers import CachedTeachers, LiveTeachers, NoTeachers, TeacherSource
+from distill_runner.models.teachers import (
+    CachedTeachers,
+    LanguageTeacher,
+    LiveTeachers,
+    NoTeachers,
+    TeacherSource,
+)
 from distill_runner.objectives.ensemble import Ensemble, weights_by_accuracy
 from distill_runner.plan import TASK, ModelSpec, Plan, Stage
 from distill_runner.reading import Reading
@@ -70,7 +77,7 @@ class Casting:
         elif spec.taken:
             learner = loading.load_trained(folder, labels=spec.labels, **common)
         else:
-            origin = self._artifacts[stage.layers_from].model if stage.layers_from else None
+            origin = self._origin(stage)
             learner = loading.new_classifier(
                 folder,
                 seed=stage.seed,
@@ -88,8 +95,16 @@ class Casting:
                 seed=stage.seed,
                 golden=stage.algorithm.reads_labels,
             )
+        if stage.algorithm.needs.language:
+            language.attach(learner.module, self._language_head(stage, learner))
         learner.skip_layers(stage.algorithm.skips_layers())
         return self._ready(learner)
+
+    def _origin(self, stage: Stage) -> Any:
+        """The folder or the classifier that the learner's layers are copied from, if any."""
+        if stage.layers_before:
+            return self.learner(self._plan.stage(stage.layers_before)).module.cpu()
+        return self._artifacts[stage.layers_from].model if stage.layers_from else None
 
     def trained(self, name: str, *, soft_heads: bool = True) -> Learner:
         """The learner that the finished stage `name` left, on the device."""
@@ -113,6 +128,8 @@ class Casting:
 
     def teachers(self, stage: Stage) -> TeacherSource:
         """The stage's teachers: cached where one pass over the clean rows serves it."""
+        if stage.algorithm.needs.language:
+            return self._language_teacher(stage)
         if not stage.teachers:
             return NoTeachers()
         ensemble, device = self.ensemble(stage), self._machine.device
@@ -126,6 +143,35 @@ class Casting:
         learners = [self.trained(name) for name in stage.teachers]
         trained = stage.algorithm.trained_teachers(len(learners))
         return LiveTeachers(learners, ensemble, device, trained=trained)
+
+    def _language_teacher(self, stage: Stage) -> LanguageTeacher:
+        """The first teacher as it was before its fine-tuning, with its language head if any."""
+        assert stage.body is not None
+        learner = self.learner(self._plan.stage(stage.body))
+        head = self._teachers_head(stage)
+        if head is not None:
+            language.attach(learner.module, head)
+        return LanguageTeacher(learner)
+
+    def _teachers_head(self, stage: Stage) -> language.LanguageHead | None:
+        """The language head of the stage's teacher; None where its checkpoint has none."""
+        assert stage.body is not None
+        teacher = self._plan.stage(stage.body)
+        return language.load_head(
+            self._folder_of(teacher),
+            seed=teacher.seed,
+            random=teacher.learner.start is Start.random,
+            key=teacher.learner.asked,
+        )
+
+    def _language_head(self, stage: Stage, learner: Learner) -> language.LanguageHead:
+        """The teacher's own where it fits the learner, as the layers do; else a fresh one."""
+        head = self._teachers_head(stage)
+        if head is None or not language.fits(head, learner.module):
+            folder, key = self._folder_of(stage), stage.learner.asked
+            head = language.load_head(folder, seed=stage.seed, random=True, key=key)
+        assert head is not None
+        return head
 
     def ensemble(self, stage: Stage) -> Ensemble:
         """How the signals of the stage's teachers, which are done, are joined."""
@@ -221,12 +267,32 @@ class Casting:
             if stage.algorithm.skips_layers():
                 check_family(read_config(folder).get("model_type"))
         self._check_start(stage)
+        if stage.body is not None:
+            teacher = self._plan.stage(stage.body)
+            settings["body"] = [self.model_key(teacher), teacher.seed]
+        if stage.algorithm.needs.language:
+            self._check_language(stage)
         return settings
+
+    def _check_language(self, stage: Stage) -> None:
+        """Refuse a teacher of language that the learner cannot follow, before any training."""
+        assert stage.body is not None
+        teacher, key = self._plan.stage(stage.body), stage.learner.asked
+        both = [self._folder_of(stage), self._folder_of(teacher)]
+        limit = self._readings[stage.data].max_tokens
+        ours, theirs = (loading.load_encoder(folder, limit, key=key) for folder in both)
+        check_maskable(ours, key=key)
+        language.check_words(ours, theirs, key=key)
+        widths = {loading.width_of(folder, key=key) for folder in both}
+        stage.algorithm.check_language(
+            teacher_head=self._teachers_head(stage) is not None, same_width=len(widths) == 1
+        )
 
     def from_classifier(self, stage: Stage) -> bool:
         """Whether the learner's weights come from a classifier that was trained elsewhere."""
-        if stage.layers_from is not None:
-            return self.from_classifier(self._plan.stage(stage.layers_from))
+        origin = stage.layers_from or stage.layers_before
+        if origin is not None:
+            return self.from_classifier(self._plan.stage(origin))
         spec = stage.learner
         return spec.taken or (
             spec.built is None
@@ -268,10 +334,10 @@ class Casting:
                 key=spec.asked,
                 labels=spec.labels,
             )
-        elif stage.layers_from is not None:
+        elif (origin := stage.layers_from or stage.layers_before) is not None:
             loading.check_start(
                 folder,
-                teacher=self._folder_of(self._plan.stage(stage.layers_from)),
+                teacher=self._folder_of(self._plan.stage(origin)),
                 layers=spec.layers,
                 classes=self._readings[stage.data].data.label_names,
                 key=spec.asked,
@@ -284,14 +350,16 @@ class Casting:
 
     def _folder(self, spec: ModelSpec, key: str) -> Path:
         """The local folder of a model: found, fetched, or built here."""
-        if spec.id not in self._folders:
+        # A stand-in's shape may depend on where it starts.
+        name = f"{spec.id} {spec.built}"
+        if name not in self._folders:
             directory = self._config.paths.models
-            self._folders[spec.id] = (
+            self._folders[name] = (
                 locate_model(spec.id, models_dir=Path(directory) if directory else None, key=key)
                 if spec.built is None
                 else self._build(spec)
             )
-        return self._folders[spec.id]
+        return self._folders[name]
 
     def _build(self, spec: ModelSpec) -> Path:
         assert spec.built is not None

@@ -151,7 +151,7 @@ class _Job:
 
         machine = resolve_machine(config.runtime)
         _quiet()
-        data = {name: self._data(config, name) for name in plan.data}
+        data = {name: self._data(config, name, plan.reads_unlabelled(name)) for name in plan.data}
         check_test_rows(config, data[TASK].counts["test"])
         self._show(plan, config, {name: prepared.counts for name, prepared in data.items()})
         tracker = self._tracker(config, plan)
@@ -179,8 +179,8 @@ class _Job:
             tracker.finish(summary, failed=failed)
         self._report(result, tracker.note)
 
-    def _data(self, config: Config, name: str) -> Any:
-        """The data set of that name, with its rows without labels where it has any."""
+    def _data(self, config: Config, name: str, reads_unlabelled: bool) -> Any:
+        """The data set of that name, with its rows without labels where they are read."""
         from distill_runner.data.prepared import prepare
         from distill_runner.data.unlabelled import add_unlabelled
 
@@ -191,7 +191,7 @@ class _Job:
         try:
             source = _source(settings, config)
             prepared = prepare(settings, source=source, store_dir=store)
-            if unlabelled.path is None and unlabelled.hub is None and not unlabelled.generate:
+            if not reads_unlabelled:
                 return prepared
             at = "dataset.unlabelled"
             others = _source(unlabelled, config)
@@ -214,6 +214,9 @@ class _Job:
             show(f"{of}: " + ", ".join(f"{k} {v:,}" for k, v in rows.items() if v))
         if config.training.select is Select.best_validation:
             show("kept: the epoch that is best on validation, which is then no longer a result")
+        for stage in plan.stages:
+            if stage.body and stage.algorithm.needs.language:
+                show(f"loss of {stage.name}: {stage.algorithm.formula()}")
         # What is deployed is always trained on the task's rows in the end.
         show(f"loss: {formula_on(config.dataset, plan.stage(plan.deployed).algorithm)}")
 

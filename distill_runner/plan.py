@@ -41,6 +41,7 @@ class Stage:
     seed: int
     start: str | None = None  # the stage whose student goes on; None: the learner's own start
     layers_from: str | None = None  # the stage whose layers the learner starts from
+    body: str | None = None  # the teacher's stage whose model is read as it was before that stage
     teachers: tuple[str, ...] = ()  # stages whose students teach
     data: str = TASK  # TASK or PRETRAIN
     fresh_head: bool = False  # of what `start` left, the body alone goes on
@@ -51,6 +52,12 @@ class Stage:
     rows: tuple[str, ...] = ("train",)
     noise: Noise | None = None
     first_epoch: int = 0  # epochs that the stages before it have run on this learner
+
+    @property
+    def layers_before(self) -> str | None:
+        """The stage whose model, as it was before, gives the learner its layers."""
+        wanted = self.start is None and self.learner.start is Start.pretrained_teacher
+        return self.body if wanted else None
 
     @property
     def needs_stages(self) -> tuple[str, ...]:
@@ -77,6 +84,10 @@ class Plan:
     def data(self) -> tuple[str, ...]:
         """The data sets that the stages read, the task's first."""
         return tuple(sorted({TASK, *(stage.data for stage in self.stages)}, reverse=True))
+
+    def reads_unlabelled(self, data: str) -> bool:
+        """Whether any stage learns from that data set's texts without labels."""
+        return any(stage.data == data and UNLABELLED in stage.rows for stage in self.stages)
 
     @property
     def all_teachers(self) -> tuple[str, ...]:

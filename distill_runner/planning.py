@@ -19,6 +19,7 @@ from distill_runner.schema import (
     Config,
     Finetune,
     NoiseKind,
+    Select,
     StageConfig,
     Start,
     Student,
@@ -117,7 +118,8 @@ class _Planner:
 
     def _wants_teachers(self) -> bool:
         config = self.config
-        wanted = config.student.start is Start.teacher or self.yaml.name_teachers
+        copied = (Start.teacher, Start.pretrained_teacher)
+        wanted = config.student.start in copied or self.yaml.name_teachers
         if wanted and not config.teacher.models:
             raise Refused(
                 "This method needs a teacher and none is configured.",
@@ -199,9 +201,11 @@ class _Planner:
         check_algorithm(config, name, algorithm, entry, teaching)
         algorithm.trained_teachers(len(teaching))
         before = self._before(name, entry)
-        spec = self._spec(learner, self.yaml.blame(name, "repeat"))
+        spec = self._spec(learner, self.yaml.blame(name, "repeat"), entry.student_start)
         noisy = entry.noisy and config.noise.kind is not NoiseKind.none and config.noise.p > 0
         from_teacher = before is None and spec.start is Start.teacher
+        from_body = before is None and spec.start is Start.pretrained_teacher
+        language = algorithm.needs.language
         return Stage(
             name=title,
             learner=spec,
@@ -210,10 +214,13 @@ class _Planner:
                 config.training,
                 epochs=self._epochs(entry),
                 learning_rate=entry.learning_rate or config.training.learning_rate,
+                # A head that learns nothing cannot choose an epoch.
+                select=Select.last if language else config.training.select,
             ),
             seed=config.seed + entry.seed_offset + turn,
             start=before.name if before else None,
             layers_from=self._teacher_names[0] if from_teacher else None,
+            body=self._teacher_names[0] if from_body or language else None,
             teachers=teaching,
             **self._ensemble(teacher, teaching),
             rows=self._rows(name, entry, algorithm),
@@ -269,9 +276,14 @@ class _Planner:
             return 0
         return self.config.training.epochs if entry.epochs is None else entry.epochs
 
-    def _spec(self, student: Student, key: str) -> ModelSpec:
+    def _spec(self, student: Student, key: str, start: Start | None) -> ModelSpec:
+        start = start or student.start
         built = self.config.models.get(student.model)
-        unmade = built is not None and student.start is Start.pretrained
+        origin = self.config.models.get(next(iter(self.config.teacher.models), ""))
+        if built is not None and origin is not None and start is Start.pretrained_teacher:
+            # Stand-ins differ in width as their models do not: one cut from another has its shape.
+            built = replace(origin, family=built.family, layers=built.layers)
+        unmade = built is not None and start is Start.pretrained
         layers = tuple(student.layers) if student.layers is not None else None
         if built is not None and layers is not None:
             # The profile's stand-in may have fewer layers than the model it stands for.
@@ -279,7 +291,7 @@ class _Planner:
         return ModelSpec(
             student.model,
             # A model built here has no weights of its own to start from.
-            start=Start.random if unmade else student.start,
+            start=Start.random if unmade else start,
             layers=layers,
             built=built,
             asked=key if student is not self.config.student else "student.model",

@@ -10,6 +10,7 @@ import numpy as np
 
 from distill_runner import evaluation, loop
 from distill_runner.data.encoding import ChosenView, Encoding, NoisyView, View, encode
+from distill_runner.data.masking import MaskedView
 from distill_runner.data.unlabelled import HIDDEN
 from distill_runner.errors import Refused
 from distill_runner.methods.base import Algorithm
@@ -61,8 +62,10 @@ class Reading:
         """The algorithm's loss as it is on these rows."""
         return formula_on(self._settings, algorithm)
 
-    def scored(self) -> list[str]:
-        """The splits on which every finished stage is scored."""
+    def scored(self, stage: Stage) -> list[str]:
+        """The splits on which the finished stage is scored; none where no head of it learnt."""
+        if stage.algorithm.needs.language:
+            return []
         return [split for split in evaluation.scored(self._settings) if self.has(split)]
 
     def score(self, logits: np.ndarray, split: str) -> evaluation.Score:
@@ -104,6 +107,9 @@ class Reading:
             choice = stage.algorithm.choose(labels, signals)
             ids, labels = [ids[at] for at in choice.positions], labels[choice.positions]
             view, counts = ChosenView(whole, choice.positions), dict(choice.counts)
+        if stage.algorithm.needs.language:
+            share = stage.algorithm.hidden_words()
+            view = MaskedView(view, ids, student.encoder, share, stage.seed)
         quiz = "quiz" if stage.algorithm.needs.quiz else None
         return loop.Rows(
             ids=ids,
@@ -133,9 +139,10 @@ class Reading:
     def vocabulary(self, stage: Stage, learner: Learner) -> np.ndarray | None:
         """Every token id that the learner reads while the stage trains. [ids].
 
-        None where nobody can know: noise makes words that no row holds.
+        None where nobody can know, for noise makes words that no row holds, and where every
+        word counts: a language head's softmax is over all of them.
         """
-        if stage.noise is not None:
+        if stage.noise is not None or stage.algorithm.needs.language:
             return None
         splits = [s for s in (*stage.rows, "quiz", "validation") if self.has(s)]
         found = [self.split(split, learner).vocabulary() for split in splits]

@@ -385,8 +385,8 @@ def check_algorithm(
     algorithm.check_combination(config.teacher.combine.value)
     if config.training.accumulate > 1 and not algorithm.accumulates:
         raise Refused(
-            "Accumulation would give every micro-batch a pilot step of its own, "
-            "which is another algorithm.",
+            "Micro-batches would not mean the same as one batch here: each would have a pilot "
+            "step, or a mean over tokens, of its own.",
             key="training.accumulate",
             value=config.training.accumulate,
             rule=f"1 for the stage {name!r}",

@@ -166,7 +166,7 @@ class Runner:
         if stage.name not in self._keys:
             reading, decided = self._readings[stage.data], plain(stage)
             # Names do not decide: a method's baseline is another's fine-tuning.
-            for name in ("name", "start", "layers_from", "teachers", "learner", "data"):
+            for name in ("name", "start", "layers_from", "body", "teachers", "learner", "data"):
                 del decided[name]
             algorithm = type(stage.algorithm)
             selected = stage.training.select is Select.best_validation
@@ -216,7 +216,8 @@ class Runner:
             reading = self._readings[stage.data]
             loading.save(learner, unfinished / "model", classes=reading.data.label_names)
             logits = {
-                split: self._casting.predict(learner, stage, split) for split in reading.scored()
+                split: self._casting.predict(learner, stage, split)
+                for split in reading.scored(stage)
             }
             scores = {split: reading.score(found, split) for split, found in logits.items()}
             facts = self._facts(stage, key, learner, finished, scores)
@@ -290,7 +291,7 @@ class Runner:
         self, stage: Stage, learner: Learner, teachers: list[Learner]
     ) -> dict[str, float]:
         reading = self._readings[stage.data]
-        if not reading.has("validation"):
+        if "validation" not in reading.scored(stage):
             return {}
 
         def score(model: Learner) -> evaluation.Score:

@@ -54,6 +54,7 @@ class Batching(Enum):
 class Start(Enum):
     pretrained = "pretrained"
     teacher = "teacher"
+    pretrained_teacher = "pretrained_teacher"
     random = "random"
 
 
@@ -162,7 +163,8 @@ class Student:
     """The model that is trained and deployed."""
 
     model: str = MISSING  # hub id or folder: architecture, tokenizer, weights
-    start: Start = Start.pretrained  # own weights, layers of a teacher, or random
+    # own weights, layers of the first teacher (fine-tuned, or as it was before), or random
+    start: Start = Start.pretrained
     layers: Optional[list[int]] = None  # which layers of the start to keep, 0-based
 
 
@@ -299,6 +301,7 @@ class StageConfig:
     algorithm: Any = MISSING  # _target_ and its constructor's arguments
     repeat: Any = None  # a number of times, or a list: what each learner has unlike the student
     start: str = "student"  # "student", or the name of an earlier stage
+    student_start: Optional[Start] = None  # where no earlier stage went; null: student.start
     # teachers, first, each, previous, pretrain_teachers, pretrain_first, earlier stages (*)
     teachers: list[str] = field(default_factory=list)
     rows: str = "train"  # train, or unlabelled

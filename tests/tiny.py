@@ -42,6 +42,7 @@ SHRUNK = (
     "dataset.split.quiz=16",
     "dataset.split.validation=40",
     "dataset.split.test=60",
+    "dataset.unlabelled.generate=60",
     "pretrain.dataset.generate=160",
     "pretrain.dataset.split.train=40",
     "pretrain.dataset.split.validation=40",

@@ -30,6 +30,7 @@ class Needs:
     quiz: bool = False  # held-out labelled rows that no learner trains on
     classes: bool = False  # answers that are distributions, not one score
     pool: bool = False  # the rows that the split leaves over, their labels hidden
+    language: bool = False  # words hidden, and the first teacher before its fine-tuning
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,18 @@ class Algorithm(ABC):
     def reads_labels(self) -> bool:
         """Whether the rows must have labels; without, the classifier itself learns nothing."""
         return True
+
+    def hidden_words(self) -> float:
+        """The share of a row's tokens that are hidden, 0..1, where the algorithm needs language."""
+        return 0.0
+
+    def check_language(self, *, teacher_head: bool, same_width: bool) -> None:  # noqa: B027
+        """Refuse a teacher of language that this algorithm cannot learn from.
+
+        Args:
+            teacher_head: whether its checkpoint has a masked-LM head.
+            same_width: whether its states are as wide as the student's.
+        """
 
     def skips_layers(self) -> float:
         """The chance that a pass of the student in training skips its last layer, 0..1.

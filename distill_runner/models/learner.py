@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from distill_runner.data.encoding import Encoder, Inputs
-from distill_runner.models import heads
+from distill_runner.models import heads, language
 from distill_runner.models.depth import StochasticDepth
 from distill_runner.models.first_token import LastLayer
 from distill_runner.models.packed import Packer
@@ -113,6 +113,15 @@ class Learner:
         if self._columns is not None:
             logits = logits[..., self._columns]
         return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+    def token_states(self, inputs: Inputs) -> Tensor:
+        """The last states of every token that is no padding. [tokens, width]."""
+        names = self.encoder.tokenizer.model_input_names
+        return language.states(self.module, inputs, tuple(names))
+
+    def token_logits(self, states: Tensor) -> Tensor:
+        """What its language head makes of `states`. [tokens, vocabulary]."""
+        return language.logits(self.module, states)
 
     @contextmanager
     def _layers_as_asked(self) -> Iterator[None]:

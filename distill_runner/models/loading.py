@@ -12,7 +12,7 @@ from distill_runner.address import seed_at
 from distill_runner.data.encoding import Encoder
 from distill_runner.errors import Refused
 from distill_runner.hub import is_classifier
-from distill_runner.models import heads
+from distill_runner.models import heads, language
 from distill_runner.models.labels import columns_for
 from distill_runner.models.layers import copy_layers, keep_layers
 from distill_runner.models.learner import Learner
@@ -95,7 +95,7 @@ def new_classifier(
     key: str,
     random: bool,
     layers: Sequence[int] | None,
-    teacher: Path | None = None,
+    teacher: Path | Any = None,
 ) -> Learner:
     """A classifier for these classes with a fresh head.
 
@@ -108,15 +108,16 @@ def new_classifier(
         key: the configuration key to blame.
         random: start from random weights.
         layers: which layers to keep, 0-based; of the teacher where there is one.
-        teacher: a model folder whose layers the body is copied from.
+        teacher: a model folder, or a classifier, whose layers the body is copied from.
 
     Raises:
         Refused: the folder cannot be read, or a layer does not exist.
     """
     torch.manual_seed(seed_at(seed, "initialisation"))
     if teacher is not None:
-        module = _from_config(folder, classes, key=key)
-        copy_layers(_load(teacher, key=key), module, layers)
+        module = _from_config(folder, classes, key=key, layers=layers)
+        origin = _load(teacher, key=key) if isinstance(teacher, Path) else teacher
+        copy_layers(origin, module, layers)
     else:
         module = (
             _from_config(folder, classes, key=key)
@@ -150,7 +151,16 @@ def check_start(
     # The copy itself, on tensors that have a shape and no content.
     with torch.device("meta"):
         source = _from_config(teacher, classes, key="teacher.models")
-        copy_layers(source, _from_config(folder, classes, key=key), layers)
+        copy_layers(source, _from_config(folder, classes, key=key, layers=layers), layers)
+
+
+def width_of(folder: Path, *, key: str) -> int:
+    """How wide a model's states are, from its config alone.
+
+    Raises:
+        Refused: the config cannot be read.
+    """
+    return int(_config(folder, key=key).hidden_size)
 
 
 def load_encoder(folder: Path, max_tokens: int, *, key: str) -> Encoder:
@@ -179,7 +189,7 @@ def save(learner: Learner, folder: Path, *, classes: Sequence[str]) -> None:
     if learner.in_data_order:
         config.id2label = dict(enumerate(classes))
         config.label2id = {name: at for at, name in enumerate(classes)}
-    body = heads.without(learner.module)
+    body = language.without(heads.without(learner.module))
     learner.module.save_pretrained(folder, state_dict=body)  # type: ignore[operator]
     heads.save(learner.module, folder)
     learner.encoder.tokenizer.save_pretrained(folder)
@@ -204,10 +214,15 @@ def _load(folder: Path, *, key: str, classes: Sequence[str] | None = None) -> An
         ) from None
 
 
-def _from_config(folder: Path, classes: Sequence[str], *, key: str) -> Any:
+def _from_config(
+    folder: Path, classes: Sequence[str], *, key: str, layers: Sequence[int] | None = None
+) -> Any:
+    """A classifier of random weights; one deeper than `layers` are many is cut to them."""
     from transformers import AutoModelForSequenceClassification
 
     config = _config(folder, key=key, **_label_maps(classes))
+    if layers and len(layers) < config.num_hidden_layers:
+        config.num_hidden_layers = len(layers)
     try:
         return AutoModelForSequenceClassification.from_config(config, dtype=torch.float32)
     except ValueError as error:

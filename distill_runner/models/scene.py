@@ -14,6 +14,7 @@ from torch import Tensor
 
 from distill_runner.address import seed_at
 from distill_runner.data.encoding import Inputs
+from distill_runner.data.masking import TARGETS
 from distill_runner.models.learner import Learner
 from distill_runner.models.teachers import TeacherSource
 
@@ -58,6 +59,28 @@ class Scene:
         """As `student_logits`, of every head. [heads, batch, classes]."""
         self._draw(mask)
         return self.student.head_logits(self.student_inputs)
+
+    def student_states(self, mask: str = "student") -> Tensor:
+        """The student's last states of every token that is no padding. [tokens, width]."""
+        self._draw(mask)
+        return self.student.token_states(self.student_inputs)
+
+    def teacher_states(self) -> Tensor:
+        """As `student_states`, of a teacher of language: it reads the same tokens."""
+        return self.teachers.token_states(self.student_inputs)
+
+    def student_words(self, states: Tensor) -> Tensor:
+        """The student's logits over the vocabulary. [tokens, vocabulary]."""
+        return self.student.token_logits(states)
+
+    def teacher_words(self, states: Tensor) -> Tensor:
+        """As `student_words`, of the teacher's own states."""
+        return self.teachers.token_logits(states)
+
+    def hidden_words(self) -> Tensor:
+        """The token behind each of the student's, below 0 where none is hidden. [tokens]."""
+        real = self.student_inputs["attention_mask"].bool()
+        return self.student_inputs[TARGETS][real]
 
     def teacher_signals(self) -> Tensor:
         """[teachers, batch, classes]; with a graph where the algorithm trains teachers."""

@@ -36,6 +36,14 @@ class TeacherSource(ABC):
     def signals(self, ids: Sequence[str], inputs: InputsOf) -> Tensor:
         """The logits of every teacher for these rows. [teachers, batch, classes]."""
 
+    def token_states(self, inputs: Inputs) -> Tensor:  # noqa: ARG002
+        """The last states of every token of the student's own inputs. [tokens, width]."""
+        raise RuntimeError("an algorithm that declares no language asked for a teacher's tokens")
+
+    def token_logits(self, states: Tensor) -> Tensor:  # noqa: ARG002
+        """What the teacher's language head makes of `states`. [tokens, vocabulary]."""
+        raise RuntimeError("an algorithm that declares no language asked for a teacher's tokens")
+
     def join(self, signals: Tensor, temperature: float) -> Tensor:
         """[teachers, batch, classes] → [batch, classes]."""
         return self._ensemble.join(signals, temperature)
@@ -75,6 +83,23 @@ class NoTeachers(TeacherSource):
 
     def signals(self, ids: Sequence[str], inputs: InputsOf) -> Tensor:  # noqa: ARG002
         raise RuntimeError("an algorithm that declares no teachers asked for their signals")
+
+
+class LanguageTeacher(NoTeachers):
+    """A teacher that has not seen the task: it answers token by token, not in classes."""
+
+    def __init__(self, learner: Learner) -> None:
+        super().__init__()
+        learner.module.eval().requires_grad_(False)
+        self._learner = learner
+
+    def token_states(self, inputs: Inputs) -> Tensor:
+        with torch.no_grad():
+            return self._learner.token_states(inputs)
+
+    def token_logits(self, states: Tensor) -> Tensor:
+        with torch.no_grad():
+            return self._learner.token_logits(states)
 
 
 class LiveTeachers(TeacherSource):

@@ -49,13 +49,20 @@ def _row(stage: Stage, rows: int | None) -> dict[str, str]:
     return {
         "stage": stage.name,
         "learner": f"{learner}, as it is" if stage.learner.taken else learner,
-        "teachers": ", ".join(name.removeprefix("teacher/") for name in stage.teachers) or "–",
+        "teachers": ", ".join(_teachers(stage)) or "–",
         "epochs": str(training.epochs),
         "steps": "?" if rows is None else f"{steps_of(training, rows):,}",
         "rate": f"{training.learning_rate:g}",
         "seed": str(stage.seed),
         "k passes": _cost(stage, rows),
     }
+
+
+def _teachers(stage: Stage) -> list[str]:
+    names = [name.removeprefix("teacher/") for name in stage.teachers]
+    if stage.body and stage.algorithm.needs.language:
+        names.append(f"{stage.body.removeprefix('teacher/')}, not fine-tuned")
+    return names
 
 
 def _cost(stage: Stage, rows: int | None) -> str:
@@ -66,7 +73,7 @@ def _cost(stage: Stage, rows: int | None) -> str:
     )
     passes = stage.algorithm.passes
     cost = f"{passes.student * visits / 1000:,.0f}s"
-    if not stage.teachers:
+    if not _teachers(stage):
         return cost
     frozen = stage.algorithm.needs.teachers == "frozen"
     teacher = min(rows, visits) if frozen else passes.teacher * visits

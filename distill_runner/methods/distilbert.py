@@ -1,0 +1,144 @@
+"""DistilBERT's pre-training (Sanh et al. 2019): a student of some of its teacher's layers.
+
+    distill-run method=distilbert teacher=bert student=distilbert \\
+        dataset.unlabelled.path=corpus.jsonl
+
+The teacher is the model before its fine-tuning, with the masked-LM head of its checkpoint. A
+checkpoint without one (sentence-transformers') has no distribution over words to teach: a head
+made up for it would teach what nobody trained, so `a_ce` above 0 is refused there. The hidden
+words and the states can still be learnt from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from distill_runner.errors import Refused
+from distill_runner.methods.base import Algorithm, Needs, Passes, Update, require
+from distill_runner.models.scene import Scene
+from distill_runner.objectives.tokens import cosine_distance, masked_word_loss, token_kl
+
+
+@dataclass(frozen=True)
+class Words:
+    """What the losses need of one batch; the first two of the tokens that are decoded alone."""
+
+    student_logits: Tensor  # [decoded, vocabulary]
+    targets: Tensor  # [decoded], the hidden word, or below 0
+    teacher_logits: Tensor | None  # [decoded, vocabulary]; None: not asked for
+
+
+@dataclass(frozen=True, kw_only=True)
+class TripleLoss(Algorithm):
+    """The teacher's words, the hidden words, and the teacher's states, on texts without labels.
+
+        L = a_ce·T²·KL(t‖s) + a_mlm·CE(hidden words, s) + a_cos·(1 − cos(h_s, h_t))
+
+    Each term is a mean over tokens: the first and the last over all that are no padding, the
+    first over the hidden ones alone with `restrict_ce_to_mask`; the second over the hidden ones.
+
+    Args:
+        temperature: T > 0, of the first term.
+        a_ce, a_mlm, a_cos: weights of the three, 0 or more, not all 0.
+        restrict_ce_to_mask: learn the teacher's words at the hidden tokens alone.
+        mask_share: of the tokens that are hidden, above 0 and below 1.
+
+    Raises:
+        Refused: a setting is out of range.
+    """
+
+    needs: ClassVar[Needs] = Needs(language=True)
+    passes: ClassVar[Passes] = Passes(student=3, teacher=1)
+    # A mean over tokens: rows of a micro-batch count by how many they have.
+    accumulates: ClassVar[bool] = False
+
+    temperature: float = 2.0
+    a_ce: float = 5.0
+    a_mlm: float = 2.0
+    a_cos: float = 1.0
+    restrict_ce_to_mask: bool = False
+    mask_share: float = 0.15
+
+    def __post_init__(self) -> None:
+        weights = {"a_ce": self.a_ce, "a_mlm": self.a_mlm, "a_cos": self.a_cos}
+        for key, value in weights.items():
+            require(0 <= value < float("inf"), key=key, value=value, rule="0 or more")
+        require(any(weights.values()), key="a_ce", value=0.0, rule="one of the three above 0")
+        temperature, rule = self.temperature, "a number above 0"
+        require(0 < temperature < float("inf"), key="temperature", value=temperature, rule=rule)
+        share, rule = self.mask_share, "above 0 and below 1"
+        require(0 < share < 1, key="mask_share", value=share, rule=rule)
+
+    @property
+    def reads_labels(self) -> bool:
+        return False
+
+    def hidden_words(self) -> float:
+        return self.mask_share
+
+    def formula(self) -> str:
+        where = ", at the hidden words" if self.restrict_ce_to_mask else ""
+        softened = f"{self.temperature:g}²·KL(t‖s, T={self.temperature:g}{where})"
+        terms = {
+            f"{self.a_ce:g}·{softened}": self.a_ce,
+            f"{self.a_mlm:g}·CE(hidden words, s)": self.a_mlm,
+            f"{self.a_cos:g}·(1 − cos(h_s, h_t))": self.a_cos,
+        }
+        return "L = " + " + ".join(term for term, weight in terms.items() if weight)
+
+    def check_language(self, *, teacher_head: bool, same_width: bool) -> None:
+        if self.a_ce and not teacher_head:
+            raise Refused(
+                "The teacher's checkpoint has no masked-LM head: it has no distribution over "
+                "words to teach.",
+                key="method.a_ce",
+                value=self.a_ce,
+                rule="0, or a checkpoint that was saved with its head, such as bert-base-uncased",
+                way_out="method.a_ce=0, or another teacher",
+            )
+        if self.a_cos and not same_width:
+            raise Refused(
+                "The student's states are not as wide as the teacher's.",
+                key="method.a_cos",
+                value=self.a_cos,
+                rule="0, or a student of the teacher's width",
+                way_out="method.a_cos=0",
+            )
+
+    def updates(self, scene: Scene) -> Iterator[Update]:
+        ours, theirs, targets = scene.student_states(), scene.teacher_states(), scene.hidden_words()
+        # Decoding is the dear part, so only where something is learnt from it.
+        everywhere = self.a_ce > 0 and not self.restrict_ce_to_mask
+        decoded = torch.ones_like(targets, dtype=torch.bool) if everywhere else targets >= 0
+        words = Words(
+            scene.student_words(ours[decoded]),
+            targets[decoded],
+            scene.teacher_words(theirs[decoded]) if self.a_ce else None,
+        )
+        loss, terms = self.loss(words, ours, theirs)
+        yield Update("student", loss, terms)
+
+    def loss(self, words: Words, ours: Tensor, theirs: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The mixed loss and its parts, unweighted and detached.
+
+        Args:
+            words: of the tokens that are decoded.
+            ours, theirs: last states of every token, [tokens, width].
+        """
+        parts: dict[str, tuple[float, Tensor]] = {}
+        if words.teacher_logits is not None:
+            soft = token_kl(words.student_logits, words.teacher_logits, self.temperature)
+            parts["words"] = self.a_ce, soft
+        if self.a_mlm:
+            hidden = words.targets >= 0
+            found = masked_word_loss(words.student_logits[hidden], words.targets[hidden])
+            parts["hidden_words"] = self.a_mlm, found
+        if self.a_cos:
+            parts["states"] = self.a_cos, cosine_distance(ours, theirs)
+        loss = torch.stack([weight * part for weight, part in parts.values()]).sum()
+        return loss, {name: part.detach() for name, (_, part) in parts.items()}

@@ -1,0 +1,152 @@
+"""A classifier's body read token by token, and a masked-LM head on it for as long as that takes.
+
+BERT, RoBERTa and DistilBERT have one form of head: a linear layer, its activation, LayerNorm,
+and the word embedding itself as the decoder, with a bias of its own for each word. It is no
+part of the classifier that is saved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from distill_runner.address import seed_at
+from distill_runner.data.encoding import Encoder, Inputs
+from distill_runner.errors import Refused
+
+_NAME = "language_head"  # of the submodule
+# A head's own layer; its decoder is tied, and need not be in a checkpoint.
+_DENSE = ("transform.dense.weight", "lm_head.dense.weight", "vocab_transform.weight")
+
+
+class LanguageHead(nn.Module):
+    """States to logits over the vocabulary, decoded by the body's own word embedding."""
+
+    def __init__(self, dense: nn.Module, activation: Any, norm: nn.Module, bias: Tensor) -> None:
+        super().__init__()
+        self.dense = dense
+        self.activation = activation
+        self.norm: Any = norm
+        self.bias = nn.Parameter(bias.detach().clone())
+
+    def forward(self, states: Tensor, words: Tensor) -> Tensor:
+        """states: [tokens, width], words: [vocabulary, width] → [tokens, vocabulary]."""
+        found: Tensor = self.norm(self.activation(self.dense(states)))
+        return nn.functional.linear(found, words, self.bias)
+
+
+def load_head(folder: Path, *, seed: int, random: bool, key: str) -> LanguageHead | None:
+    """The masked-LM head of a checkpoint; None where the checkpoint has none.
+
+    Args:
+        folder: a model folder in Hugging Face format.
+        seed: of the head where `random`.
+        random: a fresh one, for a body that is random too, or for a learner that has none.
+        key: the configuration key to blame.
+
+    Raises:
+        Refused: the folder cannot be read, or its family's heads are not known here.
+    """
+    from transformers import AutoConfig, AutoModelForMaskedLM
+
+    try:
+        if random:
+            torch.manual_seed(seed_at(seed, "language head"))
+            config = AutoConfig.from_pretrained(folder)
+            module = AutoModelForMaskedLM.from_config(config, dtype=torch.float32)
+            return _head_of(module, key=key)
+        module, told = AutoModelForMaskedLM.from_pretrained(
+            folder, dtype=torch.float32, output_loading_info=True
+        )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise Refused(
+            f"This model cannot be read as a language model: {str(error).splitlines()[0]}",
+            key=key,
+            value=str(folder),
+            rule="BERT, RoBERTa or DistilBERT",
+        ) from None
+    head = _head_of(module, key=key)
+    body = f"{module.base_model_prefix}."
+    missing = [name for name in told["missing_keys"] if not name.startswith(body)]
+    return None if any(name.endswith(_DENSE) for name in missing) else head
+
+
+def _head_of(module: Any, *, key: str) -> LanguageHead:
+    family = module.config.model_type
+    if family == "bert":
+        head = module.cls.predictions
+        change = head.transform
+        return LanguageHead(change.dense, change.transform_act_fn, change.LayerNorm, head.bias)
+    if family == "roberta":
+        head = module.lm_head
+        return LanguageHead(head.dense, nn.functional.gelu, head.layer_norm, head.bias)
+    if family == "distilbert":
+        return LanguageHead(
+            module.vocab_transform,
+            module.activation,
+            module.vocab_layer_norm,
+            module.vocab_projector.bias,
+        )
+    raise Refused(
+        f"The language head of a {family} is not known here.",
+        key=key,
+        value=family,
+        rule="BERT, RoBERTa or DistilBERT",
+    )
+
+
+def attach(module: Any, head: LanguageHead) -> None:
+    """Give a classifier's body a language head, trained with it."""
+    module.language_head = head.to(next(module.parameters()).device)
+
+
+def fits(head: LanguageHead, module: Any) -> bool:
+    """Whether the head reads states as wide as that classifier's."""
+    return bool(head.norm.weight.numel() == module.config.hidden_size)
+
+
+def states(module: Any, inputs: Inputs, columns: tuple[str, ...]) -> Tensor:
+    """The body's last states of every token that is no padding. [tokens, width].
+
+    The whole last layer is computed, and padding is read: both shortcuts are the classifier's.
+
+    Args:
+        module: a transformers sequence classifier.
+        inputs: [batch, tokens] each.
+        columns: those that the body reads.
+    """
+    read = {name: inputs[name] for name in columns if name in inputs}
+    found: Tensor = module.base_model(**read)[0][inputs["attention_mask"].bool()]
+    return found.to(torch.promote_types(found.dtype, torch.float32))
+
+
+def logits(module: Any, states: Tensor) -> Tensor:
+    """[tokens, width] → [tokens, vocabulary], in float32 at least."""
+    found: Tensor = module.language_head(states, module.get_input_embeddings().weight)
+    return found.to(torch.promote_types(found.dtype, torch.float32))
+
+
+def without(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of a module without those of its language head."""
+    return {name: w for name, w in weights.items() if not name.startswith(f"{_NAME}.")}
+
+
+def check_words(student: Encoder, teacher: Encoder, *, key: str) -> None:
+    """Refuse a student that numbers the words otherwise than its teacher: they read one text.
+
+    Raises:
+        Refused: the two vocabularies differ.
+    """
+    ours, theirs = student.tokenizer.get_vocab(), teacher.tokenizer.get_vocab()
+    if ours != theirs:
+        raise Refused(
+            "The student and its teacher have different vocabularies.",
+            key=key,
+            value=f"{len(ours):,} tokens, the teacher's {len(theirs):,}",
+            rule="the teacher's tokens under the same ids, where a stage learns token by token",
+            way_out="a student of the teacher's family",
+        )
