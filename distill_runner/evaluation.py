@@ -11,8 +11,10 @@ import torch
 
 from distill_runner import schema
 from distill_runner.data.encoding import View
+from distill_runner.intervals import mean_interval
 from distill_runner.metrics import (
     OF_SCORES,
+    each_group,
     expected_by_lot,
     of_classes,
     of_groups,
@@ -169,6 +171,33 @@ def score_rows(logits: np.ndarray, rows: Dataset, metrics: Sequence[Metric]) -> 
 def _groups(rows: Dataset) -> np.ndarray:
     """The number of each row's group. [rows]."""
     return np.unique(np.asarray(rows["group"][:]), return_inverse=True)[1]
+
+
+def ranking_lead(
+    ours: np.ndarray, theirs: np.ndarray, rows: Dataset, metric: Metric
+) -> dict[str, float] | None:
+    """How much better one model ranks the groups of a prepared split than another.
+
+    Args:
+        ours, theirs: logits, [rows, 2], in the split's order.
+        rows: the split.
+        metric: of a ranking.
+
+    Returns:
+        The difference and Student's 95% interval of its mean over the groups that have a 1;
+        None where there are fewer than two.
+    """
+    labels, groups = labels_of(rows), _groups(rows)
+    each = [
+        each_group(metric, rank(logits[:, 1].astype(float) - logits[:, 0], labels, groups))
+        for logits in (ours, theirs)
+    ]
+    difference = each[0] - each[1]
+    interval = mean_interval(difference.tolist())
+    if interval is None:
+        return None
+    found = {"difference": float(difference.mean()), "groups": len(difference)}
+    return {**found, "low": interval.low, "high": interval.high}
 
 
 def by_lot(metric: Metric, rows: Dataset) -> float:

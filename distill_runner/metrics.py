@@ -119,6 +119,11 @@ def rank(scores: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> Ranked:
     return [part for part in np.split(labels[order], edges) if part.any()]
 
 
+def each_group(metric: Metric, ranked: Ranked) -> np.ndarray:
+    """A ranking metric of every group; its mean is the metric. [groups]."""
+    return np.array([_OF_RANKING[metric](part) for part in ranked])
+
+
 def expected_by_lot(metric: Metric, ranked: Ranked) -> float:
     """What a ranking metric is expected to be where the order of the rows is drawn by lot."""
     return float(np.mean([_BY_LOT[metric](len(part), int(part.sum())) for part in ranked]))

@@ -13,11 +13,12 @@ import numpy as np
 
 from distill_runner import robustness
 from distill_runner.comparing import Measure, headline
-from distill_runner.evaluation import labels_of, score_rows, scored
+from distill_runner.evaluation import labels_of, ranking_lead, score_rows, scored
 from distill_runner.machine import Machine
 from distill_runner.models.signals import Signals
 from distill_runner.objectives.ensemble import Ensemble
 from distill_runner.plan import POOL, PRETRAIN, TASK, Plan, Stage
+from distill_runner.rules import RANKING
 from distill_runner.run import Outcome
 from distill_runner.schema import Combine, Config, Noise, Select
 from distill_runner.store import key_of, plain, write_json
@@ -293,6 +294,11 @@ class Results:
                 "low": interval.low,
                 "high": interval.high,
                 "transferred": self._transferred(split, ours, theirs),
+                "ranking": {
+                    metric.value: ranking_lead(ours, theirs, self._data.splits[split], metric)
+                    for metric in self._config.dataset.metrics
+                    if metric in RANKING
+                },
             }
         return {
             "method": "finetune",

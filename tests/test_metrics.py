@@ -7,10 +7,12 @@ import random
 from collections.abc import Callable
 from itertools import permutations
 
+import datasets
 import numpy as np
 import pytest
 from scipy import stats
 
+from distill_runner import evaluation
 from distill_runner.evaluation import score
 from distill_runner.metrics import expected_by_lot, pearson, rank, spearman
 from distill_runner.schema import Metric
@@ -181,3 +183,24 @@ def test_a_score_of_scores_has_its_main_metrics_interval_and_no_accuracy() -> No
     assert (found.headline, found.value) == ("pearson", found.metrics["pearson"])
     fisher = stats.pearsonr(told[:, 0], labels).confidence_interval(0.95)
     assert (found.low, found.high) == pytest.approx((fisher.low, fisher.high), abs=0.01)
+
+
+def test_the_lead_in_a_ranking_is_paired_over_the_groups_with_students_interval() -> None:
+    # Group 0: ranks 1 against 2; group 1: both 1; group 2 has nothing to be found; group 3: 1, 3.
+    labels = [1, 0, 1, 0, 0, 0, 0, 1, 0]
+    groups = ["a", "a", "b", "b", "c", "c", "d", "d", "d"]
+    ours = [2.0, 1.0, 2.0, 1.0, 1.0, 0.0, 1.0, 3.0, 2.0]
+    theirs = [1.0, 2.0, 2.0, 1.0, 1.0, 0.0, 3.0, 1.0, 2.0]
+    rows = datasets.Dataset.from_dict({"label": labels, "group": groups})
+    two = [np.stack([np.zeros(9), np.array(scores)], axis=1) for scores in (ours, theirs)]
+    found = evaluation.ranking_lead(*two, rows, Metric.mrr)
+    assert found is not None
+    differences = [1 - 1 / 2, 0.0, 1 - 1 / 3]
+    mean = sum(differences) / 3
+    error = math.sqrt(sum((one - mean) ** 2 for one in differences) / 2 / 3)
+    assert found["groups"] == 3
+    assert found["difference"] == pytest.approx(mean)
+    assert found["low"] == pytest.approx(mean - 4.30265273 * error)
+    assert found["high"] == pytest.approx(mean + 4.30265273 * error)
+    few = [logits[:2] for logits in two]
+    assert evaluation.ranking_lead(*few, rows.select([0, 1]), Metric.mrr) is None

@@ -100,12 +100,19 @@ def gain_line(result: Mapping[str, Any]) -> str | None:
         f"Gain on test: {points} {interval} over the same student fine-tuned without a teacher "
         f"(95%, paired over rows, one seed{verdict})."
     )
-    share = gain["transferred"]
-    return (
-        line
-        if share is None
-        else f"{line} That is {100 * share:.0f}% of the teachers' own gain over it."
-    )
+    if gain["transferred"] is not None:
+        line += f" That is {100 * gain['transferred']:.0f}% of the teachers' own gain over it."
+    return " ".join([line, *_ranking_gains(gain["ranking"])])
+
+
+def _ranking_gains(ranking: Mapping[str, Any]) -> list[str]:
+    return [
+        f"In {name}: {100 * found['difference']:+.2f} "
+        f"[{100 * found['low']:+.2f}, {100 * found['high']:+.2f}], paired over {found['groups']} "
+        "groups."
+        for name, found in ranking.items()
+        if found
+    ]
 
 
 def plan_table(stages: Sequence[Mapping[str, str]]) -> Table:
