@@ -31,7 +31,7 @@ LIVE = ("noise=delete", "noise.p=0.01")  # noise that both see: teachers read ev
 
 def live(method: str) -> tuple[str, ...]:
     """`LIVE`, except for those that refuse it: a pool is labelled from the clean text."""
-    _, plan = planned(composed(f"method={method}"), method)
+    _, plan = planned(composed(f"method={method}", "profile=tiny"), method)
     pooled = plan.stage(plan.deployed).algorithm.needs.pool
     return (*LIVE, "noise.seen_by=student") if pooled else LIVE
 
