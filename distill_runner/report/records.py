@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from distill_runner.errors import DistillError
-from distill_runner.report.columns import headline
+from distill_runner.report.columns import Column, columns_of, headline, shown
 
 # Keys that say where things lie on one machine, and decide nothing.
 _LOCAL = ("paths.", "store.dir", "output_dir", "dataset.path")
@@ -37,7 +37,8 @@ def record(run: Path, target: Path) -> dict[str, Any]:
     if "test" not in result["metrics"]:
         raise DistillError(f"{run} was scored on no test rows")
     result["overrides"] = [item for item in result["overrides"] if not _is_local(item)]
-    for model in (result["student"], *result["teachers"]):
+    elsewhere = (result.get("pretrain") or {}).get("teachers", ())
+    for model in (result["student"], *result["teachers"], *result.get("between", ()), *elsewhere):
         model["model"] = _without_folder(model["model"])
     for name in _COPIED:
         if (run / name).is_file():
@@ -60,15 +61,23 @@ def _without_folder(model: str) -> str:
 
 def write_table(target: Path) -> None:
     """Write the table of every record below `target`, one row a run."""
-    head = "| run | asked for | test | 95% | no teacher | gain [95%, rows] | examples/s | device |"
-    lines = [head, "|---|---|---|---|---|---|---|---|"]
-    for path in sorted(target.glob("*/result.json")):
-        found = json.loads(path.read_text(encoding="utf-8"))
-        lines.append(_row(path.parent.name, found))
+    found = {
+        path.parent.name: json.loads(path.read_text(encoding="utf-8"))
+        for path in sorted(target.glob("*/result.json"))
+    }
+    own = columns_of(list(found.values()))
+    head = ["run", "asked for", "test", "95%", "no teacher", "gain [95%, rows]"]
+    head += [name for column in own for name in (column, "no teacher")]
+    lines = [_line(*head, "examples/s", "device"), "|" + (len(head) + 2) * "---|"]
+    lines += [_row(name, result, list(own.values())) for name, result in found.items()]
     (target / "README.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _row(name: str, found: dict[str, Any]) -> str:
+def _line(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _row(name: str, found: dict[str, Any], own: list[Column]) -> str:
     test, baseline, training = found["metrics"]["test"], found["baseline"], found["training"]
     without, gain, figure = "–", "–", headline(found)
     if baseline:
@@ -78,11 +87,17 @@ def _row(name: str, found: dict[str, Any]) -> str:
             f"{100 * difference[figure]:+.2f} "
             f"[{100 * difference['low']:+.2f}, {100 * difference['high']:+.2f}]"
         )
-    return (
-        f"| [{name}]({name}/result.json) | `{' '.join(found['overrides'])}` "
-        f"| {100 * test[figure]:.2f} | {100 * test['low']:.1f}–{100 * test['high']:.1f} "
-        f"| {without} | {gain} | {training['examples_per_second']:.0f} "
-        f"| {training['device']}, {training['precision']} |"
+    theirs = baseline["metrics"] if baseline else {}
+    return _line(
+        f"[{name}]({name}/result.json)",
+        f"`{' '.join(found['overrides'])}`",
+        f"{100 * test[figure]:.2f}",
+        f"{100 * test['low']:.1f}–{100 * test['high']:.1f}",
+        without,
+        gain,
+        *(shown(metrics, column) for column in own for metrics in (found["metrics"], theirs)),
+        f"{training['examples_per_second']:.0f}",
+        f"{training['device']}, {training['precision']}",
     )
 
 
