@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from distill_runner.entries import DEPLOYED, TEACHER_WORDS, Entries
 from distill_runner.errors import Refused
 from distill_runner.plan import POOL, PRETRAIN, TASK, UNLABELLED, ModelSpec, Plan, Stage
-from distill_runner.rules import check_algorithm, check_settings, check_unlabelled
+from distill_runner.rules import check_settings, teacher_on
 from distill_runner.schema import (
     Config,
     Finetune,
@@ -26,6 +26,7 @@ from distill_runner.schema import (
     Teacher,
     Training,
 )
+from distill_runner.stage_rules import check_algorithm, check_unlabelled
 
 if TYPE_CHECKING:
     from distill_runner.methods.base import Algorithm
@@ -88,7 +89,9 @@ class _Planner:
         if self._data_of(PRETRAIN) == PRETRAIN and any(
             entry.data == PRETRAIN for entry in entries.values()
         ):
-            self.pretrain_teachers = self._teacher_stages(self._teacher_on(PRETRAIN), PRETRAIN)
+            self.pretrain_teachers = self._teacher_stages(
+                teacher_on(self.config, PRETRAIN), PRETRAIN
+            )
         for name, entry in entries.items():
             self._add_students(name, entry)
         if not self.students or list(self.students)[-1] == "baseline":
@@ -197,8 +200,8 @@ class _Planner:
         config = self.config
         algorithm = self.algorithms[name]
         teaching = self._teaching(name, entry, turn)
-        teacher = self._teacher_on(self._data_of(entry.data))
-        check_algorithm(config, name, algorithm, entry, teaching)
+        teacher = teacher_on(config, self._data_of(entry.data))
+        check_algorithm(config, name, algorithm, entry=entry, teacher=teacher, teaching=teaching)
         algorithm.trained_teachers(len(teaching))
         before = self._before(name, entry)
         spec = self._spec(learner, self.yaml.blame(name, "repeat"), entry.student_start)
@@ -234,11 +237,6 @@ class _Planner:
         """The data that a stage names; without any of its own, pretraining is on the task's."""
         own = wanted == PRETRAIN and self.config.pretrain.dataset is not None
         return PRETRAIN if own else TASK
-
-    def _teacher_on(self, data: str) -> Teacher:
-        """The teachers' settings on that data; the task's where pretraining has no models named."""
-        own = self.config.pretrain.teacher if data == PRETRAIN else None
-        return own if own is not None and own.models else self.config.teacher
 
     def _stopping(self, entries: Mapping[str, StageConfig]) -> tuple[str, ...]:
         name, entry = list(entries.items())[-1]

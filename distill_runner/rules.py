@@ -1,8 +1,6 @@
-"""What a setting may be: the range of each, and what an algorithm asks of the others."""
+"""What a setting may be, whatever the method; `stage_rules` has what an algorithm asks."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 from distill_runner.errors import Refused
 from distill_runner.plan import PRETRAIN
@@ -12,19 +10,14 @@ from distill_runner.schema import (
     Dataset,
     Metric,
     NoiseKind,
-    NoiseSeenBy,
-    Select,
     Split,
     SplitScheme,
-    StageConfig,
     Task,
     Teacher,
     Training,
+    Unlabelled,
     WeighBy,
 )
-
-if TYPE_CHECKING:
-    from distill_runner.methods.base import Algorithm
 
 RANKING = (Metric.map, Metric.mrr)
 OF_SCORES = (Metric.pearson, Metric.spearman)
@@ -73,6 +66,7 @@ def check_settings(config: Config) -> None:
         rule="above 0",
     )
     _check_split(config.dataset.split, "")
+    _check_unlabelled(config.dataset.unlabelled, "")
     _check_dataset(config.dataset, "")
     _check_teachers(config.teacher, "")
     _check_pretrain(config)
@@ -130,10 +124,22 @@ def _check_pretrain(config: Config) -> None:
     pretrain = config.pretrain
     if pretrain.dataset is not None:
         _check_split(pretrain.dataset.split, "pretrain.")
+        _check_unlabelled(pretrain.dataset.unlabelled, "pretrain.")
         _check_dataset(pretrain.dataset, "pretrain.")
         _check_max_tokens(pretrain.dataset.max_tokens, "pretrain.")
     if pretrain.teacher is not None:
         _check_teachers(pretrain.teacher, "pretrain.")
+
+
+def _check_unlabelled(wanted: Unlabelled, prefix: str) -> None:
+    at = f"{prefix}dataset.unlabelled"
+    _rule(wanted.generate >= 0, key=f"{at}.generate", value=wanted.generate, rule="0 or more rows")
+    _rule(
+        wanted.rows is None or wanted.rows > 0,
+        key=f"{at}.rows",
+        value=wanted.rows,
+        rule="1 or more, or null for all",
+    )
 
 
 def _check_split(split: Split, prefix: str) -> None:
@@ -241,47 +247,29 @@ def _check_teachers(teacher: Teacher, prefix: str) -> None:
         own.batch_size > 0, key=f"{at}.training.batch_size", value=own.batch_size, rule="1 or more"
     )
     _check_rate(own.learning_rate, f"{at}.training.learning_rate")
-    own_temperatures = teacher.temperatures
-    _rule(
-        own_temperatures is None
-        or (len(own_temperatures) == count and all(0 < t < float("inf") for t in own_temperatures)),
-        key=f"{at}.temperatures",
-        value=own_temperatures,
-        rule=f"one above 0 for each of the {count} teachers",
-    )
+    for name in ("seeds", "learning_rates", "weights", "temperatures"):
+        given = getattr(teacher, name)
+        _rule(
+            given is None or len(given) == count,
+            key=f"{at}.{name}",
+            value=given,
+            rule=f"one for each of the {count} teachers",
+        )
+    for rate in teacher.learning_rates or []:
+        _check_rate(rate, f"{at}.learning_rates")
+    for name in ("weights", "temperatures"):
+        given = getattr(teacher, name) or []
+        _rule(
+            all(0 < one < float("inf") for one in given),
+            key=f"{at}.{name}",
+            value=given,
+            rule="each above 0",
+        )
     _rule(
         teacher.weights is None or teacher.weigh_by is WeighBy.weights,
         key=f"{at}.weights",
         value=teacher.weights,
         rule=f"null where {at}.weigh_by=validation",
-    )
-    rates = teacher.learning_rates
-    _rule(
-        rates is None or len(rates) == count,
-        key=f"{at}.learning_rates",
-        value=rates,
-        rule=f"one for each of the {count} teachers",
-    )
-    for rate in rates or []:
-        _check_rate(rate, f"{at}.learning_rates")
-    _rule(
-        teacher.seeds is None or len(teacher.seeds) == count,
-        key=f"{at}.seeds",
-        value=teacher.seeds,
-        rule=f"one for each of the {count} teachers",
-    )
-    weights = teacher.weights
-    _rule(
-        weights is None or len(weights) == count,
-        key=f"{at}.weights",
-        value=weights,
-        rule=f"one for each of the {count} teachers",
-    )
-    _rule(
-        weights is None or (all(w > 0 for w in weights) and sum(weights) < float("inf")),
-        key=f"{at}.weights",
-        value=weights,
-        rule="each above 0; they are scaled to sum 1",
     )
 
 
@@ -303,7 +291,7 @@ def _check_robustness(config: Config) -> None:
 
 def _check_regression(config: Config) -> None:
     """Refuse what only answers in classes have: probabilities, and a share of right ones."""
-    for dataset, teacher, prefix in _taught(config):
+    for dataset, teacher, prefix in taught(config):
         if dataset.task is not Task.regression:
             continue
         reason = f"under {prefix}dataset.task=regression"
@@ -337,13 +325,17 @@ def _check_regression(config: Config) -> None:
     )
 
 
-def _taught(config: Config) -> list[tuple[Dataset, Teacher, str]]:
-    """Each data set with its teachers, and the prefix of their keys."""
+def teacher_on(config: Config, data: str) -> Teacher:
+    """The teachers of a data set; the task's where pretraining names no models of its own."""
+    own = config.pretrain.teacher if data == PRETRAIN else None
+    return own if own is not None and own.models else config.teacher
+
+
+def taught(config: Config) -> list[tuple[Dataset, Teacher, str]]:
+    """Each data set with its teachers, and the prefix of its keys."""
     pairs = [(config.dataset, config.teacher, "")]
     if config.pretrain.dataset is not None:
-        own = config.pretrain.teacher
-        named = own if own is not None and own.models else config.teacher
-        pairs.append((config.pretrain.dataset, named, "pretrain."))
+        pairs.append((config.pretrain.dataset, teacher_on(config, PRETRAIN), f"{PRETRAIN}."))
     return pairs
 
 
@@ -360,154 +352,3 @@ def check_test_rows(config: Config, rows: int) -> None:
         rule="null where the split has no test rows",
         way_out="evaluation.robustness=null, or dataset.split.test=0.1",
     )
-
-
-def check_algorithm(
-    config: Config, name: str, algorithm: Algorithm, entry: StageConfig, teaching: tuple[str, ...]
-) -> None:
-    """Refuse settings that the stage's algorithm cannot work with.
-
-    Args:
-        teaching: the stages that teach in this one.
-
-    Raises:
-        Refused: at the first one.
-    """
-    needs = algorithm.needs
-    if (needs.teachers == "none") != (not teaching):
-        raise Refused(
-            f"The stage {name!r} and its algorithm disagree about teachers.",
-            key=f"method.stages.{name}.teachers",
-            value=entry.teachers,
-            rule="none" if needs.teachers == "none" else "one at least",
-        )
-    _check_outputs(config, name, algorithm, entry)
-    algorithm.check_combination(config.teacher.combine.value)
-    if config.training.accumulate > 1 and not algorithm.accumulates:
-        raise Refused(
-            "Micro-batches would not mean the same as one batch here: each would have a pilot "
-            "step, or a mean over tokens, of its own.",
-            key="training.accumulate",
-            value=config.training.accumulate,
-            rule=f"1 for the stage {name!r}",
-            way_out="training.accumulate=1, and a smaller training.batch_size if memory is short",
-        )
-    _check_compiled(config, name, algorithm)
-    if needs.pool:
-        _check_pool(config, name)
-    _check_quiz(config, entry, needed=needs.quiz)
-    _check_validation(config)
-
-
-def _check_outputs(config: Config, name: str, algorithm: Algorithm, entry: StageConfig) -> None:
-    """Refuse an algorithm of classes where the stage's rows have scores."""
-    own = config.pretrain.dataset if entry.data == PRETRAIN else None
-    if (own or config.dataset).task is not Task.regression:
-        return
-    if algorithm.needs.classes:
-        raise Refused(
-            f"The stage {name!r} learns from distributions over classes.",
-            key=f"{'pretrain.' if own else ''}dataset.task",
-            value="regression",
-            rule="classification for this method",
-            way_out="method=finetune, or method=kd method.soft_loss=mse_logits",
-        )
-    algorithm.check_regression()
-
-
-def _check_compiled(config: Config, name: str, algorithm: Algorithm) -> None:
-    if config.runtime.compile and algorithm.needs.teachers == "trained":
-        raise Refused(
-            "A compiled forward draws other dropout masks than the derivative of the pilot step.",
-            key="runtime.compile",
-            value=True,
-            rule=f"false for the stage {name!r}",
-            way_out="runtime.compile=false",
-        )
-    if config.runtime.compile and algorithm.skips_layers():
-        raise Refused(
-            "A compiled forward has every layer.",
-            key="runtime.compile",
-            value=True,
-            rule=f"false for the stage {name!r}, which skips layers at random",
-            way_out="runtime.compile=false, or method.stochastic_depth=0",
-        )
-
-
-def _check_validation(config: Config) -> None:
-    """Refuse what rests on validation rows where there are none."""
-    if config.dataset.split.validation != 0:
-        return
-    if config.teacher.weigh_by is WeighBy.validation:
-        raise Refused(
-            "Teachers cannot be weighed on an empty validation split.",
-            key="teacher.weigh_by",
-            value="validation",
-            rule="needs dataset.split.validation",
-            way_out="teacher.weigh_by=weights",
-        )
-    if config.training.select is Select.best_validation:
-        raise Refused(
-            "Nothing can be selected on an empty validation split.",
-            key="training.select",
-            value="best_validation",
-            rule="needs dataset.split.validation",
-            way_out="training.select=last",
-        )
-
-
-def _check_pool(config: Config, name: str) -> None:
-    if config.noise.seen_by is NoiseSeenBy.both and config.noise.p > 0:
-        raise Refused(
-            "A teacher that labels a pool reads it as it is.",
-            key="noise.seen_by",
-            value="both",
-            rule=f"student, for the stage {name!r}",
-            way_out="noise.seen_by=student",
-        )
-
-
-def check_unlabelled(config: Config, name: str, algorithm: Algorithm, *, pretrain: bool) -> None:
-    """Refuse a stage on rows without labels where there are none, or where it needs labels.
-
-    Raises:
-        Refused: at the first of them.
-    """
-    dataset = config.pretrain.dataset if pretrain else config.dataset
-    assert dataset is not None
-    wanted = dataset.unlabelled
-    prefix = "pretrain." if pretrain else ""
-    if wanted.path is None and wanted.hub is None and wanted.generate == 0:
-        raise Refused(
-            f"The stage {name!r} learns from texts without labels, and none are named.",
-            key=f"{prefix}dataset.unlabelled.path",
-            value=None,
-            rule="a file with the columns of dataset.text, or a folder with train.*",
-            way_out=f"{prefix}dataset.unlabelled.path=pairs.tsv, or a method without that stage",
-        )
-    if algorithm.reads_labels:
-        raise Refused(
-            f"The stage {name!r} learns from labels, and its rows have none.",
-            key=f"method.stages.{name}.rows",
-            value="unlabelled",
-            rule="train, or an algorithm that reads no label",
-        )
-
-
-def _check_quiz(config: Config, entry: StageConfig, *, needed: bool) -> None:
-    quiz = config.dataset.split.quiz
-    if needed and not quiz:
-        raise Refused(
-            "This method needs a quiz set.",
-            key="dataset.split.quiz",
-            value=quiz,
-            rule="rows held out of training, above 0",
-            way_out="dataset.split.quiz=100",
-        )
-    if entry.with_quiz_rows and (needed or not quiz):
-        raise Refused(
-            "There are no quiz rows that this stage may train on.",
-            key="method.with_quiz_rows",
-            value=True,
-            rule="needs dataset.split.quiz above 0, and an algorithm that holds no quiz",
-        )

@@ -114,6 +114,17 @@ CASES = {
         ["dataset@pretrain.dataset=rte", "pretrain.dataset.split.train=-1"],
         ["pretrain.dataset.split.train"],
     ),
+    "a pretraining selected on no validation rows": (
+        [
+            *("method=tmkd", "profile=tiny", "training.select=best_validation"),
+            "pretrain.dataset.split.validation=0",
+        ],
+        ["training.select", "pretrain.dataset.split.validation"],
+    ),
+    "no row without a label": (
+        ["dataset.unlabelled.rows=0"],
+        ["dataset.unlabelled.rows", "1 or more"],
+    ),
     "texts without labels that are not there": (
         [
             *("method=tmkd", "profile=tiny", "teacher.near_chance=allow"),
