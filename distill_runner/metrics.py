@@ -7,7 +7,7 @@ labels in the order of the ranking; a metric of scores is a correlation over the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -155,91 +155,67 @@ _BY_LOT: dict[Metric, Callable[[int, int], float]] = {
 @cache
 def of_classes() -> Any:
     """The classification metrics as one `evaluate.Metric`; it computes those of `names`."""
-    import datasets
-    import evaluate
 
-    class Classification(evaluate.Metric):  # type: ignore[misc]
-        def _info(self) -> Any:
-            number = datasets.Value("int64")
-            return evaluate.MetricInfo(
-                description="Metrics of class predictions.",
-                citation="",
-                features=datasets.Features({"predictions": number, "references": number}),
-            )
+    def compute(
+        predictions: list[int], references: list[int], classes: int, names: Sequence[Metric]
+    ) -> dict[str, float]:
+        table = np.zeros((classes, classes))
+        np.add.at(table, (np.asarray(references), np.asarray(predictions)), 1)
+        return {name.value: _OF_TABLE[name](table) for name in names}
 
-        def _compute(
-            self,
-            predictions: list[int],
-            references: list[int],
-            classes: int,
-            names: Sequence[Metric],
-        ) -> dict[str, float]:
-            table = np.zeros((classes, classes))
-            np.add.at(table, (np.asarray(references), np.asarray(predictions)), 1)
-            return {name.value: _OF_TABLE[name](table) for name in names}
-
-    return Classification(keep_in_memory=True)
+    kinds = {"predictions": "int64", "references": "int64"}
+    return _metric("Metrics of class predictions.", compute, kinds)
 
 
 @cache
 def of_groups() -> Any:
     """The ranking metrics as one `evaluate.Metric`; `predictions` are scores of class 1."""
-    import datasets
-    import evaluate
 
-    class Ranking(evaluate.Metric):  # type: ignore[misc]
-        def _info(self) -> Any:
-            number = datasets.Value("int64")
-            features = {
-                "predictions": datasets.Value("float64"),
-                "references": number,
-                "groups": number,
-            }
-            return evaluate.MetricInfo(
-                description="Metrics of rankings.",
-                citation="",
-                features=datasets.Features(features),
-            )
+    def compute(
+        predictions: list[float], references: list[int], groups: list[int], names: Sequence[Metric]
+    ) -> dict[str, float | int]:
+        numbers = np.asarray(groups)
+        ranked = rank(np.asarray(predictions), np.asarray(references), numbers)
+        questions = len(np.unique(numbers))
+        found = {name.value: float(each_group(name, ranked).mean()) for name in names}
+        return {**found, "questions": questions, "without_positive": questions - len(ranked)}
 
-        def _compute(
-            self,
-            predictions: list[float],
-            references: list[int],
-            groups: list[int],
-            names: Sequence[Metric],
-        ) -> dict[str, float | int]:
-            numbers = np.asarray(groups)
-            ranked = rank(np.asarray(predictions), np.asarray(references), numbers)
-            questions = len(np.unique(numbers))
-            found: dict[str, float | int] = {
-                name.value: float(np.mean([_OF_RANKING[name](part) for part in ranked]))
-                for name in names
-            }
-            counts = {"questions": questions, "without_positive": questions - len(ranked)}
-            return found | counts
-
-    return Ranking(keep_in_memory=True)
+    kinds = {"predictions": "float64", "references": "int64", "groups": "int64"}
+    return _metric("Metrics of rankings.", compute, kinds)
 
 
 @cache
 def of_scores() -> Any:
     """The metrics of scores as one `evaluate.Metric`; it computes those of `names`."""
+
+    def compute(
+        predictions: list[float], references: list[float], names: Sequence[Metric]
+    ) -> dict[str, float]:
+        columns = np.asarray(predictions), np.asarray(references)
+        return {name.value: float(OF_SCORES[name](*columns)) for name in names}
+
+    kinds = {"predictions": "float64", "references": "float64"}
+    return _metric("Correlations of scores.", compute, kinds)
+
+
+def _metric(description: str, compute: Callable[..., Any], kinds: Mapping[str, str]) -> Any:
+    """An `evaluate.Metric` of our own: nothing is downloaded.
+
+    Args:
+        compute: of columns and settings, by their names.
+        kinds: type of each column.
+    """
     import datasets
     import evaluate
 
-    class Scores(evaluate.Metric):  # type: ignore[misc]
+    class Own(evaluate.Metric):  # type: ignore[misc]
         def _info(self) -> Any:
-            number = datasets.Value("float64")
+            features = {name: datasets.Value(kind) for name, kind in kinds.items()}
             return evaluate.MetricInfo(
-                description="Correlations of scores.",
-                citation="",
-                features=datasets.Features({"predictions": number, "references": number}),
+                description=description, citation="", features=datasets.Features(features)
             )
 
-        def _compute(
-            self, predictions: list[float], references: list[float], names: Sequence[Metric]
-        ) -> dict[str, float]:
-            columns = np.asarray(predictions), np.asarray(references)
-            return {name.value: float(OF_SCORES[name](*columns)) for name in names}
+        def _compute(self, **given: Any) -> Any:
+            return compute(**given)
 
-    return Scores(keep_in_memory=True)
+    return Own(keep_in_memory=True)

@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from distill_runner import robustness
+from distill_runner.answers import Answers
 from distill_runner.comparing import Measure, headline
 from distill_runner.evaluation import labels_of, ranking_lead, score_rows, scored
 from distill_runner.machine import Machine
-from distill_runner.models.signals import Signals
-from distill_runner.objectives.ensemble import Ensemble
 from distill_runner.plan import POOL, PRETRAIN, TASK, Plan, Stage
 from distill_runner.rules import RANKING
 from distill_runner.run import Outcome
-from distill_runner.schema import Combine, Config, Noise, Select
+from distill_runner.schema import Config, Select
 from distill_runner.store import key_of, plain, write_json
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ class Results:
         self._outcome = outcome
         self._machine = machine
         self._folder = folder
-        self._say = say
+        self._answers = Answers(plan, data[TASK], outcome.casting, say=say)
         self._measure = Measure(headline(config.dataset))
         self._facts = {name: found.facts() for name, found in outcome.artifacts.items()}
         self._labels = {split: labels_of(table) for split, table in self._data.splits.items()}
@@ -80,7 +79,7 @@ class Results:
         facts = self._facts[plan.deployed]
         metrics = self._metrics(plan.deployed)
         if "validation" not in self._scored and "validation" in self._data.splits:
-            logits = self._logits(plan.deployed, "validation")
+            logits = self._answers.of(plan.deployed, "validation")
             metrics["selection_on_validation"] = self._score(logits, "validation")
         return {
             "status": "finished",
@@ -128,7 +127,7 @@ class Results:
         if not self._plan.stopping:
             return None
         done = {
-            name: self._score(self._logits(name, "validation"), "validation")
+            name: self._score(self._answers.of(name, "validation"), "validation")
             for name in self._plan.stopping
         }
         return {"kept": self._plan.deployed, "validation": done}
@@ -142,7 +141,7 @@ class Results:
         return [split for split in present if not (chosen and split == "validation")]
 
     def _metrics(self, stage: str) -> dict[str, Any]:
-        return {split: self._score(self._logits(stage, split), split) for split in self._scored}
+        return {split: self._score(self._answers.of(stage, split), split) for split in self._scored}
 
     def _score(self, logits: np.ndarray, split: str) -> dict[str, Any]:
         """From the logits, not from the stage: it may have been scored by other metrics."""
@@ -169,7 +168,8 @@ class Results:
             "combine": stage.combine.value,
             "parameters": sum(self._facts[name]["parameters"] for name in self._plan.teachers),
             "metrics": {
-                split: self._score(self._joined(stage, split), split) for split in self._scored
+                split: self._score(self._answers.of_teachers(split), split)
+                for split in self._scored
             },
             "may_have_seen_test_rows": any(map(self._may_have_seen_test_rows, self._plan.teachers)),
         }
@@ -238,7 +238,7 @@ class Results:
         for split in self._scored:
             alone, all_heads = (
                 casting.predict(learner, stage, split),
-                self._logits(stage.name, split),
+                self._answers.of(stage.name, split),
             )
             found[split] = {
                 **self._score(alone, split),
@@ -287,7 +287,10 @@ class Results:
             return None
         gain = {}
         for split in self._scored:
-            ours, theirs = self._logits(self._plan.deployed, split), self._logits(name, split)
+            ours, theirs = (
+                self._answers.of(self._plan.deployed, split),
+                self._answers.of(name, split),
+            )
             interval = self._measure.lead(ours, theirs, self._labels[split])
             gain[split] = {
                 self._measure.name: self._worth(ours, split) - self._worth(theirs, split),
@@ -316,7 +319,7 @@ class Results:
         """
         if not self._plan.teachers:
             return None
-        joined = self._joined(self._plan.stage(self._plan.deployed), split)
+        joined = self._answers.of_teachers(split)
         if self._measure.lead(joined, baseline, self._labels[split]).low <= 0:
             return None
         before = self._worth(baseline, split)
@@ -325,17 +328,6 @@ class Results:
     def _worth(self, answers: np.ndarray, split: str) -> float:
         return self._measure.worth(answers, self._labels[split])
 
-    def _logits(self, stage: str, split: str) -> np.ndarray:
-        if self._plan.members and stage == self._plan.deployed:
-            return _mean_answer([self._own_logits(name, split) for name in self._plan.members])
-        return self._own_logits(stage, split)
-
-    def _own_logits(self, stage: str, split: str) -> np.ndarray:
-        return self._signals(stage, split).of(list(self._data.splits[split]["id"]))
-
-    def _signals(self, stage: str, split: str) -> Signals:
-        return self._outcome.casting.signals(stage, split)
-
     def _agreement(self) -> dict[str, dict[str, float]]:
         """How far student and joined teachers answer alike (`Measure.alike`), by split.
 
@@ -343,10 +335,12 @@ class Results:
         """
         if not self._plan.teachers:
             return {}
-        stage = self._plan.stage(self._plan.deployed)
         found = {}
         for split in self._scored:
-            ours, theirs = self._logits(self._plan.deployed, split), self._joined(stage, split)
+            ours, theirs = (
+                self._answers.of(self._plan.deployed, split),
+                self._answers.of_teachers(split),
+            )
             found[split] = {
                 "with_teachers": self._measure.alike(ours, theirs),
                 f"teachers_{self._measure.name}": self._worth(theirs, split),
@@ -360,19 +354,18 @@ class Results:
             return None
         noises = robustness.noises(strengths, word=self._config.noise.word)
         logits = {
-            f"teacher {name.removeprefix('teacher/')}": self._under_noise(name, noises)
+            f"teacher {name.removeprefix('teacher/')}": self._answers.under_noise(name, noises)
             for name in plan.teachers
         }
         against = next(iter(logits), None)
         if len(logits) > 1:
-            stage, each = plan.stage(plan.deployed), list(logits.values())
-            against = "teachers together"
-            logits[against] = [self._join(stage, np.stack(o)) for o in zip(*each, strict=True)]
+            each, against = list(logits.values()), "teachers together"
+            logits[against] = [self._answers.join(one) for one in zip(*each, strict=True)]
         for stage in self._between_stages:
-            logits[stage.name] = self._under_noise(stage.name, noises)
+            logits[stage.name] = self._answers.under_noise(stage.name, noises)
         if plan.baseline is not None:
-            logits["no teacher"] = self._under_noise(plan.baseline, noises)
-        logits[robustness.STUDENT] = self._under_noise(plan.deployed, noises)
+            logits["no teacher"] = self._answers.under_noise(plan.baseline, noises)
+        logits[robustness.STUDENT] = self._answers.under_noise(plan.deployed, noises)
         labels = self._labels["test"]
         return {
             "rows": len(labels),
@@ -381,43 +374,6 @@ class Results:
             "against": against,
             "scores": robustness.compared(logits, labels, noises=noises, against=against),
         }
-
-    def _under_noise(self, stage: str, noises: Sequence[Noise]) -> list[np.ndarray]:
-        """The stage's logits on the test rows, clean and under each noise. [rows, classes]."""
-        if self._plan.members and stage == self._plan.deployed:
-            each = [self._own_under_noise(name, noises) for name in self._plan.members]
-            return [_mean_answer(of_one) for of_one in zip(*each, strict=True)]
-        return self._own_under_noise(stage, noises)
-
-    def _own_under_noise(self, stage: str, noises: Sequence[Noise]) -> list[np.ndarray]:
-        found = self._outcome.casting.under_noise(
-            stage,
-            "test",
-            noises,
-            computing=lambda: self._say(f"  {stage}: reads the test rows with noise"),
-        )
-        ids = list(self._data.splits["test"]["id"])
-        return [self._own_logits(stage, "test"), *(signals.of(ids) for signals in found)]
-
-    def _joined(self, stage: Stage, split: str) -> np.ndarray:
-        logits = [self._logits(name, split) for name in self._plan.teachers]
-        return self._join(stage, np.stack(logits))
-
-    def _join(self, stage: Stage, logits: np.ndarray) -> np.ndarray:
-        """The configured teachers' logits as one, as the stage joins them if they teach it.
-
-        Args:
-            logits: [teachers, rows, classes].
-
-        Returns:
-            [rows, classes].
-        """
-        import torch
-
-        names = self._plan.teachers
-        equal = Ensemble(stage.combine, (1 / len(names),) * len(names))
-        ensemble = self._outcome.casting.ensemble(stage) if stage.teachers == names else equal
-        return np.asarray(ensemble.join(torch.from_numpy(logits), 1.0).numpy())
 
     def _teachers_in_the_loop(self) -> dict[str, dict[str, float]]:
         """Each teacher's accuracy on the training rows: as the loop saw it, and alone."""
@@ -434,7 +390,9 @@ class Results:
         rows = [row for row in self._plan.stage(self._plan.deployed).rows if row != POOL]
         if not self._whole_epoch():
             return {}
-        right = [self._logits(name, split).argmax(axis=-1) == self._labels[split] for split in rows]
+        right = [
+            self._answers.of(name, split).argmax(axis=-1) == self._labels[split] for split in rows
+        ]
         return {"alone": float(np.concatenate(right).mean())}
 
     def _whole_epoch(self) -> bool:
@@ -463,7 +421,7 @@ class Results:
         ]
         for split in splits:
             if split in self._data.splits:
-                logits = self._logits(self._plan.deployed, split)
+                logits = self._answers.of(self._plan.deployed, split)
                 _write_table(
                     folder / f"{split}.csv",
                     list(self._data.splits[split]["id"]),
@@ -471,18 +429,6 @@ class Results:
                     logits,
                     self._data.label_names,
                 )
-
-
-def _mean_answer(each: Sequence[np.ndarray]) -> np.ndarray:
-    """log of the mean of several students' probabilities, or the mean of their scores.
-
-    [rows, classes], of as many each.
-    """
-    import torch
-
-    combine = Combine.logit_mean if each[0].shape[-1] == 1 else Combine.prob_mean
-    equal = Ensemble(combine, (1 / len(each),) * len(each))
-    return np.asarray(equal.join(torch.from_numpy(np.stack(each)), 1.0).numpy())
 
 
 def _write_table(

@@ -28,7 +28,7 @@ LAYERS = (
     ("loop",),
     ("reading", "casting", "screen"),
     ("run",),
-    ("results", "robustness"),
+    ("answers", "results", "robustness"),
     ("report.*",),
     ("job", "sweep"),
     ("cli",),

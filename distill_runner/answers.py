@@ -1,0 +1,100 @@
+"""What each model of a finished plan answers on the task's splits, alone and together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from distill_runner.casting import Casting
+from distill_runner.objectives.ensemble import Ensemble
+from distill_runner.plan import Plan
+from distill_runner.schema import Combine, Noise
+
+if TYPE_CHECKING:
+    from distill_runner.data.prepared import Prepared
+
+
+class Answers:
+    """Logits, [rows, classes], in a split's order; from the store, or computed now.
+
+    Args:
+        plan: as it was carried out.
+        data: the task's.
+        casting: finds the models and what they said.
+        say: told what takes a while.
+    """
+
+    def __init__(
+        self, plan: Plan, data: Prepared, casting: Casting, *, say: Callable[[str], None]
+    ) -> None:
+        self._plan = plan
+        self._data = data
+        self._casting = casting
+        self._say = say
+
+    def of(self, stage: str, split: str) -> np.ndarray:
+        """Of a stage's student; of all that are deployed together where it is the last of them."""
+        return _mean([self._of_one(name, split) for name in self._together(stage)])
+
+    def of_teachers(self, split: str) -> np.ndarray:
+        """Of the configured teachers as one."""
+        return self.join([self.of(name, split) for name in self._plan.teachers])
+
+    def join(self, each: Sequence[np.ndarray]) -> np.ndarray:
+        """The configured teachers' answers as one: as the deployed stage joins them, if it does.
+
+        Args:
+            each: of every teacher, [rows, classes].
+
+        Returns:
+            [rows, classes].
+        """
+        stage = self._plan.stage(self._plan.deployed)
+        if stage.teachers == self._plan.teachers:
+            return _joined(each, self._casting.ensemble(stage))
+        return _joined(each, _equal(stage.combine, len(each)))
+
+    def under_noise(self, stage: str, noises: Sequence[Noise]) -> list[np.ndarray]:
+        """As `of` on the test rows, clean and under each noise."""
+        each = [self._one_under_noise(name, noises) for name in self._together(stage)]
+        return [_mean(of_one_noise) for of_one_noise in zip(*each, strict=True)]
+
+    def _together(self, stage: str) -> tuple[str, ...]:
+        deployed = stage == self._plan.deployed
+        return self._plan.members if deployed and self._plan.members else (stage,)
+
+    def _of_one(self, stage: str, split: str) -> np.ndarray:
+        return self._casting.signals(stage, split).of(self._ids(split))
+
+    def _one_under_noise(self, stage: str, noises: Sequence[Noise]) -> list[np.ndarray]:
+        found = self._casting.under_noise(
+            stage,
+            "test",
+            noises,
+            computing=lambda: self._say(f"  {stage}: reads the test rows with noise"),
+        )
+        noisy = [signals.of(self._ids("test")) for signals in found]
+        return [self._of_one(stage, "test"), *noisy]
+
+    def _ids(self, split: str) -> list[str]:
+        return list(self._data.splits[split]["id"])
+
+
+def _mean(each: Sequence[np.ndarray]) -> np.ndarray:
+    """log of the mean of the students' probabilities, or the mean of their scores."""
+    if len(each) == 1:
+        return each[0]
+    combine = Combine.logit_mean if each[0].shape[-1] == 1 else Combine.prob_mean
+    return _joined(each, _equal(combine, len(each)))
+
+
+def _equal(combine: Combine, count: int) -> Ensemble:
+    return Ensemble(combine, (1 / count,) * count)
+
+
+def _joined(each: Sequence[np.ndarray], ensemble: Ensemble) -> np.ndarray:
+    import torch
+
+    return np.asarray(ensemble.join(torch.from_numpy(np.stack(each)), 1.0).numpy())
