@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from distill_runner.config import raw_method, typed
 from distill_runner.errors import DistillError, HubUnreachable, Refused, of_the_system
 from distill_runner.explain import explain
-from distill_runner.hub import is_classifier, locate_dataset, locate_model
+from distill_runner.hub import is_classifier, locate_model
 from distill_runner.methods.construct import make_algorithm
 from distill_runner.plan import TASK, Plan
 from distill_runner.planning import make_plan
@@ -25,8 +25,8 @@ from distill_runner.report.robustness import robustness_table
 from distill_runner.report.tables import gain_line, plan_table, result_table
 from distill_runner.robustness import STUDENT
 from distill_runner.rules import check_test_rows
-from distill_runner.schema import Config, Dataset, Select, Unlabelled
-from distill_runner.screen import Screen
+from distill_runner.schema import Config, Select
+from distill_runner.screen import Screen, quiet_libraries
 from distill_runner.store import plain, write_json
 
 
@@ -145,22 +145,29 @@ class _Job:
         self._run(config, plan)
 
     def _run(self, config: Config, plan: Plan) -> None:
+        from distill_runner.helpers import count_of, helpers
+        from distill_runner.inputs import read_data
         from distill_runner.machine import resolve_machine
         from distill_runner.results import Results
         from distill_runner.run import Runner
 
         machine = resolve_machine(config.runtime)
-        _quiet()
-        data = {name: self._data(config, name, plan.reads_unlabelled(name)) for name in plan.data}
+        quiet_libraries()
+        data = read_data(config, plan)
         check_test_rows(config, data[TASK].counts["test"])
         self._show(plan, config, {name: prepared.counts for name, prepared in data.items()})
         tracker = self._tracker(config, plan)
         failed = True
         summary: dict[str, Any] = {}
         try:
-            outcome = Runner(
+            runner = Runner(
                 config, plan, data, machine=machine, screen=self._screen, tracker=tracker
-            ).run()
+            )
+            count = count_of(config, machine, runner.missing)
+            if count:
+                self._screen.print(f"{1 + count} processes train stages side by side")
+            with helpers(config, plan, count=count):
+                outcome = runner.run()
             results = Results(
                 config,
                 outcome.plan,
@@ -178,26 +185,6 @@ class _Job:
         finally:
             tracker.finish(summary, failed=failed)
         self._report(result, tracker.note)
-
-    def _data(self, config: Config, name: str, reads_unlabelled: bool) -> Any:
-        """The data set of that name, with its rows without labels where they are read."""
-        from distill_runner.data.prepared import prepare
-        from distill_runner.data.unlabelled import add_unlabelled
-
-        settings = config.dataset if name == TASK else config.pretrain.dataset
-        assert settings is not None
-        store, prefix = Path(config.store.dir), "" if name == TASK else f"{name}."
-        unlabelled, at = settings.unlabelled, "dataset"
-        try:
-            source = _source(settings, config)
-            prepared = prepare(settings, source=source, store_dir=store)
-            if not reads_unlabelled:
-                return prepared
-            at = "dataset.unlabelled"
-            others = _source(unlabelled, config)
-            return add_unlabelled(prepared, settings, source=others, store_dir=store)
-        except Refused as error:
-            raise error.of("dataset", f"{prefix}{at}") from error
 
     def _show(
         self, plan: Plan, config: Config, counts: Mapping[str, Mapping[str, int]] | None
@@ -271,21 +258,6 @@ def _stopped(result: Mapping[str, Any]) -> list[str]:
     return [f"Kept by validation: {stopped['kept']} ({scores}); validation is no result here."]
 
 
-def _source(settings: Dataset | Unlabelled, config: Config) -> Path | None:
-    """The local files of a data set: named, or fetched from the hub."""
-    if settings.path is not None:
-        return Path(settings.path).expanduser()
-    if settings.hub is None:
-        return None
-    directory = config.paths.datasets
-    return locate_dataset(
-        settings.hub,
-        subset=settings.subset,
-        datasets_dir=Path(directory) if directory else None,
-        key="dataset.hub",
-    )
-
-
 def _is_classifier(model: str, key: str, config: Config) -> bool:
     """Whether a model's config says that it is a trained text classifier."""
     directory = config.paths.models
@@ -326,13 +298,3 @@ def _summary(result: Mapping[str, Any]) -> dict[str, float | str]:
     summary["student/parameters"] = result["student"]["parameters"]
     summary["training/examples_per_second"] = result["training"]["examples_per_second"]
     return summary
-
-
-def _quiet() -> None:
-    """Keep the libraries' own bars and notices off the screen; errors still show."""
-    import datasets
-    import transformers
-
-    datasets.disable_progress_bars()
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import platform
 from dataclasses import dataclass
 
@@ -45,6 +46,8 @@ def resolve_machine(runtime: Runtime) -> Machine:
         keep_freed_memory()
     if runtime.threads > 0:
         torch.set_num_threads(runtime.threads)
+    elif runtime.processes > 1:
+        torch.set_num_threads(max(1, cores() // runtime.processes))
     gpu = torch.cuda.is_available()
     if runtime.device is Device.cuda and not gpu:
         raise Refused(
@@ -57,6 +60,11 @@ def resolve_machine(runtime: Runtime) -> Machine:
     device = torch.device("cuda" if gpu and runtime.device is not Device.cpu else "cpu")
     automatic = runtime.precision is Precision.auto and device.type == "cuda"
     return Machine(device, bf16=automatic or runtime.precision is Precision.bfloat16)
+
+
+def cores() -> int:
+    """How many of the CPU's cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def versions() -> dict[str, str]:

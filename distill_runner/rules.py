@@ -57,7 +57,13 @@ def check_settings(config: Config) -> None:
         config.runtime.threads >= 0,
         key="runtime.threads",
         value=config.runtime.threads,
-        rule="0 (torch's choice) or more",
+        rule="0 (all the cores, shared among the processes) or more",
+    )
+    _rule(
+        config.runtime.processes >= 1,
+        key="runtime.processes",
+        value=config.runtime.processes,
+        rule="1 or more",
     )
     _rule(
         config.runtime.checkpoint_seconds > 0,

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from distill_runner import evaluation, loop
 from distill_runner.casting import Casting
+from distill_runner.chance import beside_chance
 from distill_runner.curves import OnPoint, read_points
 from distill_runner.errors import Refused
 from distill_runner.machine import Machine, versions
@@ -21,7 +22,6 @@ from distill_runner.models.teachers import LiveTeachers, TeacherSource
 from distill_runner.models.vocabulary import cut_to
 from distill_runner.plan import PRETRAIN, TASK, Plan, Stage
 from distill_runner.reading import Reading
-from distill_runner.rules import RANKING
 from distill_runner.schema import Config, NearChance, Select
 from distill_runner.screen import Screen
 from distill_runner.store import Artifact, Store, key_of, plain
@@ -33,10 +33,12 @@ if TYPE_CHECKING:
 # Raise it when a change of the code changes what a stage's settings lead to.
 _RECIPE = 3
 
+_LOOK_AGAIN = 0.2  # seconds, where every stage that is ready is in training
+
 
 @dataclass(frozen=True)
 class Outcome:
-    """The artifacts of a plan's stages, by the stage's name, and which were trained just now.
+    """The artifacts of a plan's stages, by the stage's name, and which were not there before.
 
     `plan` has the stages that took place: repetitions may end early, and not the last one be
     deployed.
@@ -84,33 +86,64 @@ class Runner:
             artifacts=self._artifacts,
         )
 
-    def run(self) -> Outcome:
-        """Make every artifact that is missing, in order.
+    @cached_property
+    def missing(self) -> tuple[Stage, ...]:
+        """The stages that had to be trained when this was first asked.
+
+        Raises:
+            Refused: a model or a stage's rows cannot serve the plan.
+        """
+        # All models are found before the first is trained: a mistyped student is known at once.
+        missing = tuple(stage for stage in self._plan.stages if not self._done(stage))
+        for stage in self._plan.stages:
+            self._readings[stage.data].check(stage)
+        return missing
+
+    def run(self, *, helping: bool = False) -> Outcome:
+        """Make every artifact that is missing, in order, but for those that others are making.
+
+        Args:
+            helping: take only stages that nobody trains.
 
         Raises:
             DistillError: a stage failed; the finished ones are kept.
         """
-        trained = []
-        # All models are found before the first is trained: a mistyped student is known at once.
-        keys = [self.key_of(stage) for stage in self._plan.stages]
-        for stage in self._plan.stages:
-            self._readings[stage.data].check(stage)
-        left_out: tuple[str, ...] = ()
-        for stage, key in zip(self._plan.stages, keys, strict=True):
-            if stage.name in left_out:
+        missing, left = self.missing, list(self._plan.stages)
+        while left:
+            stage = self._next(left)
+            if stage is None and helping:
+                time.sleep(_LOOK_AGAIN)
                 continue
-            made = None if self._done(stage, key) else self._train(stage, key)
-            self._artifacts[stage.name] = made or self._store.artifact(key)
-            if made:
-                trained.append(stage.name)
-            else:
-                self._screen.print(f"✓ {stage.name}: found in the store ({key})")
-                self._replay(stage)
-            if stage.name in self._plan.all_teachers:
-                self._show_teacher(stage)
+            stage = stage or left[0]
+            left.remove(stage)
+            self._take(stage)
             if stage.name in self._plan.stopping:
                 left_out = self._left_out_after(stage)
-        return Outcome(self._ended(), self._artifacts, tuple(trained), self._casting)
+                left = [other for other in left if other.name not in left_out]
+        trained = tuple(stage.name for stage in missing if stage.name in self._artifacts)
+        return Outcome(self._ended(), self._artifacts, trained, self._casting)
+
+    def _next(self, left: Sequence[Stage]) -> Stage | None:
+        """The first stage whose needs are met and that nobody else trains."""
+        for stage in left:
+            if all(name in self._artifacts for name in stage.needs_stages) and (
+                self._done(stage) or self._store.is_free(self.key_of(stage))
+            ):
+                return stage
+        return None
+
+    def _take(self, stage: Stage) -> None:
+        """Find the stage's artifact, or make it."""
+        key = self.key_of(stage)
+        made = None if self._done(stage) else self._train(stage, key)
+        self._artifacts[stage.name] = made or self._store.artifact(key)
+        if made is None:
+            beside = stage in self.missing
+            where = "trained by another process" if beside else "found in the store"
+            self._screen.print(f"✓ {stage.name}: {where} ({key})")
+            self._replay(stage)
+        if stage.name in self._plan.all_teachers:
+            self._show_teacher(stage)
 
     def _left_out_after(self, stage: Stage) -> tuple[str, ...]:
         """The repetitions behind this one that need not take place."""
@@ -192,11 +225,11 @@ class Runner:
             )
         return self._keys[stage.name]
 
-    def _done(self, stage: Stage, key: str) -> bool:
+    def _done(self, stage: Stage) -> bool:
         """Whether the stage's artifact can be used as it is."""
         # Teachers are shared with other runs; a forced run repeats what is its own.
         forced = self._config.force and stage.name not in self._plan.all_teachers
-        return self._store.has(key) and not forced
+        return self._store.has(self.key_of(stage)) and not forced
 
     # --- one stage -----------------------------------------------------------------------
 
@@ -207,7 +240,7 @@ class Runner:
             self._screen.print(f"  {stage.name}: another process trains it; waiting for it")
 
         with self._store.claim(key, waiting=waiting) as unfinished:
-            if self._done(stage, key):
+            if self._done(stage):
                 return None
             unfinished.mkdir(parents=True, exist_ok=True)
             learner = self._casting.learner(stage)
@@ -345,10 +378,7 @@ class Runner:
         signals = self._casting.signals(stage.name, "validation")
         answers = signals.of(reading.ids("validation"))
         found = reading.score(answers, "validation")
-        of_scores = answers.shape[-1] == 1
-        chance = (
-            _chance_of_scores(reading, found, answers) if of_scores else _chance(reading, found)
-        )
+        chance = beside_chance(reading, found, answers)
         seen = "; may have seen the test rows" if self._casting.from_classifier(stage) else ""
         self._screen.print(
             f"  {name}: validation {found.headline} {100 * found.value:.1f} {chance.shown}{seen}"
@@ -363,48 +393,6 @@ class Runner:
                 way_out="more teacher.training.epochs, another teacher, "
                 "or teacher.near_chance=allow",
             )
-
-
-@dataclass(frozen=True)
-class _Chance:
-    """Whether a teacher does no better than chance, and in which words."""
-
-    reached: bool
-    shown: str  # behind its headline
-    told: str  # where it is refused
-
-
-def _chance(reading: Reading, found: evaluation.Score) -> _Chance:
-    """Beside the main metric where that ranks rows, else beside the largest class."""
-    assert found.majority is not None
-    beside = f"(largest class {100 * found.majority:.1f})"
-    if reading.main not in RANKING:
-        told = (
-            f"its 95% interval starts at {100 * found.low:.1f}, "
-            f"the largest class has {100 * found.majority:.1f}"
-        )
-        return _Chance(found.low <= found.majority, beside, told)
-    # Where nearly every answer is wrong, accuracy says nothing of a ranking.
-    name, ours = reading.main.value, found.metrics[reading.main.value]
-    by_lot = evaluation.by_lot(reading.main, reading.data.splits["validation"])
-    told = f"{name} {100 * ours:.1f}, and {100 * by_lot:.1f} where the order is drawn by lot"
-    return _Chance(ours <= by_lot, f"{beside}; {told}", f"its {told}")
-
-
-def _chance_of_scores(reading: Reading, found: evaluation.Score, answers: np.ndarray) -> _Chance:
-    """Beside one score for all rows: that correlates with nothing, and the mean errs least.
-
-    The error tells a teacher of another scale, 0..1 for 0..5, which correlation cannot.
-    """
-    labels = reading.labels("validation").astype(float)
-    error = float(((answers[:, 0] - labels) ** 2).mean() / labels.var())
-    interval = f"[{100 * found.low:.1f}, {100 * found.high:.1f}]"
-    told = f"{error:.2f} times the squared error of the labels' mean"
-    return _Chance(
-        found.low <= 0 or error >= 1,
-        f"{interval}, {told}",
-        f"its {found.headline} times 100 has the 95% interval {interval}, and it makes {told}",
-    )
 
 
 def _trained_teachers(stage: Stage, teachers: TeacherSource) -> list[Learner]:

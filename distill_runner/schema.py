@@ -258,7 +258,8 @@ class Runtime:
 
     device: Device = Device.auto
     precision: Precision = Precision.auto
-    threads: int = 0  # of the CPU; 0: as many as torch takes
+    threads: int = 0  # of the CPU, for each process; 0: all there are, shared among them
+    processes: int = 1  # on a CPU, stages that do not wait for each other, side by side
     compile: bool = False  # torch.compile
     first_token_only: bool = True  # the last layer, where the head reads no other token
     cut_vocabulary: bool = True  # train the words that a stage reads, decay the others at its end

@@ -24,10 +24,11 @@ class Screen:
 
     Args:
         folder: of the run; None while there is none.
+        silent: show nothing on the terminal.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
-        self.console = terminal()
+    def __init__(self, folder: Path | None = None, *, silent: bool = False) -> None:
+        self.console = Console(quiet=True) if silent else terminal()
         self._file: TextIO | None = None
         self._log: Console | None = None
         if folder is not None:
@@ -57,3 +58,13 @@ class Screen:
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
+
+
+def quiet_libraries() -> None:
+    """Keep the libraries' own bars and notices off the screen; errors still show."""
+    import datasets
+    import transformers
+
+    datasets.disable_progress_bars()
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()

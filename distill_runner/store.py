@@ -99,6 +99,15 @@ class Store:
         """Where the logits of artifact `key` on the split of that fingerprint are kept."""
         return self.folder / "signals" / f"{key}-{split[:16]}"
 
+    def is_free(self, key: str) -> bool:
+        """Whether nobody trains `key` at this moment."""
+        self._artifacts.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(self._artifacts / f"{key}.lock", timeout=0):
+                return True
+        except Timeout:
+            return False
+
     @contextmanager
     def claim(self, key: str, *, waiting: Callable[[], None]) -> Iterator[Path]:
         """Hold the right to train `key`; the folder given is the unfinished stage's.

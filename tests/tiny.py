@@ -11,10 +11,11 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from distill_runner.config import config_path, raw_method, register_schema, typed
+from distill_runner.inputs import read_data
 from distill_runner.job import run_job
 from distill_runner.machine import resolve_machine
 from distill_runner.methods.construct import make_algorithm
-from distill_runner.plan import PRETRAIN, TASK, Plan
+from distill_runner.plan import Plan
 from distill_runner.planning import make_plan
 from distill_runner.run import Runner
 from distill_runner.schema import Config
@@ -49,6 +50,7 @@ SHRUNK = (
     "pretrain.dataset.split.test=40",
     "pretrain.dataset.unlabelled.generate=60",
     "runtime.device=cpu",
+    "runtime.processes=1",
     "tracker.every=2",
     f"models.bert-base-uncased={MODEL.format(width=16, family='bert')}",
     f"models.roberta-base={MODEL.format(width=16, family='roberta')}",
@@ -107,23 +109,12 @@ class Bench:
 
     @classmethod
     def make(cls, store: Path, method: str, overrides: Sequence[str] = ()) -> Bench:
-        from distill_runner.data.prepared import prepare
-        from distill_runner.data.unlabelled import add_unlabelled
-
         config, plan = planned(shrunk(store, f"method={method}", *overrides), method)
-        settings = {TASK: config.dataset, PRETRAIN: config.pretrain.dataset}
-        data = {}
-        for name in plan.data:
-            wanted = settings[name]
-            assert wanted is not None
-            data[name] = prepare(wanted, source=None, store_dir=store)
-            if wanted.unlabelled.generate:
-                data[name] = add_unlabelled(data[name], wanted, source=None, store_dir=store)
         tracker = open_tracker(config.tracker, folder=store, card=None)  # type: ignore[arg-type]
         runner = Runner(
             config,
             plan,
-            data,
+            read_data(config, plan),
             machine=resolve_machine(config.runtime),
             screen=Screen(),
             tracker=tracker,

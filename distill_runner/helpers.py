@@ -1,0 +1,87 @@
+"""Other processes that take stages of a run which need not wait for those in training.
+
+Processes, not threads: two stages on one thread each do more in a second than one on two. They
+meet at the store alone, where a stage in training is claimed; where a stage's randomness is drawn
+does not depend on who trains it, so its weights do not either.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from distill_runner.inputs import read_data
+from distill_runner.machine import Machine, cores, resolve_machine
+from distill_runner.plan import Plan, Stage
+from distill_runner.run import Runner
+from distill_runner.schema import Config
+from distill_runner.screen import Screen, quiet_libraries
+from distill_runner.tracking import NoTracker
+
+
+def count_of(config: Config, machine: Machine, missing: Sequence[Stage]) -> int:
+    """How many helpers have something to do at once beside the run itself.
+
+    Args:
+        missing: the stages that are not in the store.
+    """
+    names = {stage.name for stage in missing}
+    ready = sum(not names.intersection(stage.needs_stages) for stage in missing)
+    # A GPU is busy with one stage. A forced run's stages are in the store: nobody can tell
+    # there which were made again.
+    if machine.device.type != "cpu" or config.force:
+        return 0
+    return max(0, min(config.runtime.processes, cores(), ready) - 1)
+
+
+@contextmanager
+def helpers(config: Config, plan: Plan, *, count: int) -> Iterator[None]:
+    """Inside, so many processes train stages of the plan that are ready and that nobody trains."""
+    # Spawned: a fork of a process that has computed with OpenMP threads hangs.
+    context = multiprocessing.get_context("spawn")
+    started = [
+        context.Process(target=_help, args=(config, plan), daemon=True) for _ in range(count)
+    ]
+    for process in started:
+        process.start()
+    try:
+        yield
+    finally:
+        for process in started:
+            process.terminate()
+        for process in started:
+            process.join()
+
+
+def _help(config: Config, plan: Plan) -> None:
+    """Train what is free until the run has all it needs."""
+    # An interrupt is for the run, which ends its helpers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_leave_with_the_run, daemon=True).start()
+    quiet_libraries()
+    machine = resolve_machine(config.runtime)
+    runner = Runner(
+        config,
+        plan,
+        read_data(config, plan),
+        machine=machine,
+        screen=Screen(silent=True),
+        tracker=NoTracker(),
+    )
+    try:
+        runner.run(helping=True)
+    except Exception:
+        # The claim is let go: the run comes to the same stage, and tells what is wrong with it.
+        return
+
+
+def _leave_with_the_run() -> None:
+    """Also where the run is killed: what nobody waits for is not trained on."""
+    run = multiprocessing.parent_process()
+    assert run is not None
+    run.join()
+    os._exit(1)

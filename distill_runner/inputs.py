@@ -1,0 +1,54 @@
+"""The data sets that a plan reads, from their files or the hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from distill_runner.data.prepared import Prepared, prepare
+from distill_runner.data.unlabelled import add_unlabelled
+from distill_runner.errors import Refused
+from distill_runner.hub import locate_dataset
+from distill_runner.plan import TASK, Plan
+from distill_runner.schema import Config, Dataset, Unlabelled
+
+
+def read_data(config: Config, plan: Plan) -> dict[str, Prepared]:
+    """Every data set that the plan's stages name, cut into its splits.
+
+    Raises:
+        Refused: a file, a column or a label is missing or wrong.
+    """
+    return {name: _read(config, name, plan.reads_unlabelled(name)) for name in plan.data}
+
+
+def _read(config: Config, name: str, reads_unlabelled: bool) -> Prepared:
+    """The data set of that name, with its rows without labels where they are read."""
+    settings = config.dataset if name == TASK else config.pretrain.dataset
+    assert settings is not None
+    store, prefix = Path(config.store.dir), "" if name == TASK else f"{name}."
+    unlabelled, at = settings.unlabelled, "dataset"
+    try:
+        source = _source(settings, config)
+        prepared = prepare(settings, source=source, store_dir=store)
+        if not reads_unlabelled:
+            return prepared
+        at = "dataset.unlabelled"
+        others = _source(unlabelled, config)
+        return add_unlabelled(prepared, settings, source=others, store_dir=store)
+    except Refused as error:
+        raise error.of("dataset", f"{prefix}{at}") from error
+
+
+def _source(settings: Dataset | Unlabelled, config: Config) -> Path | None:
+    """The local files of a data set: named, or fetched from the hub."""
+    if settings.path is not None:
+        return Path(settings.path).expanduser()
+    if settings.hub is None:
+        return None
+    directory = config.paths.datasets
+    return locate_dataset(
+        settings.hub,
+        subset=settings.subset,
+        datasets_dir=Path(directory) if directory else None,
+        key="dataset.hub",
+    )
