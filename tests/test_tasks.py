@@ -286,6 +286,21 @@ def test_a_sweeps_table_has_a_column_for_each_named_metric() -> None:
     assert seed_rows(jobs)[0]["mean matthews (test)"] == "60.00"
 
 
+def test_a_sweeps_table_has_the_gain_in_the_metric_that_decides() -> None:
+    runs = []
+    for seed, (ours, without) in enumerate([(0.5, 0.45), (0.7, 0.61)], start=1):
+        found = finished({"matthews": ours}, ["matthews", "accuracy"], seed)
+        score = {"accuracy": 0.9, "matthews": without}
+        found["baseline"] = {"metrics": {"test": score}, "gain": {"test": {"accuracy": 0.0}}}
+        runs.append(found)
+    jobs = [(str(at), found) for at, found in enumerate(runs)]
+    assert [row["matthews gain"] for row in job_rows(jobs)] == ["+5.00", "+9.00"]
+    (row,) = seed_rows(jobs)
+    assert row["matthews gain"] == "+7.00"
+    # Student's t of one degree of freedom: 12.706 times the standard error of 5 and 9, which is 2.
+    assert row["95% of the matthews gain"] == "-18.41..32.41"
+
+
 def test_accuracy_and_macro_f1_add_no_column_and_balanced_classes_no_line() -> None:
     plain = finished({"macro_f1": 0.9}, ["accuracy", "macro_f1"])
     assert list(job_rows([("0", plain)])[0]) == [

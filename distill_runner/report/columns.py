@@ -35,6 +35,22 @@ def own_metrics(result: Mapping[str, Any]) -> list[str]:
     return [metric for metric in result.get("scored_by", ()) if metric not in without]
 
 
+def main_columns(results: Iterable[Mapping[str, Any]]) -> dict[str, Column]:
+    """By name, the first of a run's metrics where it has columns of its own, on test."""
+    found: dict[str, Column] = {}
+    for result in results:
+        found |= {name: ("test", name) for name in own_metrics(result)[:1]}
+    return found
+
+
+def gained(result: Mapping[str, Any], column: Column) -> float | None:
+    """The lead in points over the same student without a teacher; None where one has no figure."""
+    baseline = result.get("baseline")
+    ours = figure(result.get("metrics", {}), column)
+    theirs = figure(baseline["metrics"], column) if baseline else None
+    return None if ours is None or theirs is None else ours - theirs
+
+
 def figure(metrics: Mapping[str, Any], column: Column) -> float | None:
     """In %; None where the model was not scored so."""
     split, metric = column
