@@ -184,7 +184,7 @@ def test_a_student_is_distilled_from_scores_and_its_gain_is_paired_over_rows(
     assert "accuracy" not in card
     assert "its one output is a score" in card
     (row,) = job_rows([("0", found)])
-    assert row["test"] == f"{100 * ours['pearson']:.2f}"
+    assert row["pearson (test)"] == f"{100 * ours['pearson']:.2f}"
     assert row["gain"] == f"{100 * gain['pearson']:+.2f}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import random
 from collections.abc import Sequence
@@ -282,7 +283,7 @@ def test_a_sweeps_table_has_a_column_for_each_named_metric() -> None:
         ("1", finished({"matthews": 0.7}, ["matthews", "accuracy"], 2)),
         ("2", {"status": "failed", "overrides": ["seed=3"], "method": "kd"}),
     ]
-    assert [row["matthews (test)"] for row in job_rows(jobs)] == ["50.00", "70.00", "–"]
+    assert [row["matthews (test)"] for row in job_rows(jobs)] == ["50.00", "70.00", "failed"]
     assert seed_rows(jobs)[0]["mean matthews (test)"] == "60.00"
 
 
@@ -294,11 +295,28 @@ def test_a_sweeps_table_has_the_gain_in_the_metric_that_decides() -> None:
         found["baseline"] = {"metrics": {"test": score}, "gain": {"test": {"accuracy": 0.0}}}
         runs.append(found)
     jobs = [(str(at), found) for at, found in enumerate(runs)]
-    assert [row["matthews gain"] for row in job_rows(jobs)] == ["+5.00", "+9.00"]
+    rows = job_rows(jobs)
+    assert [row["matthews (test)"] for row in rows] == ["50.00", "70.00"]
+    assert [row["no teacher"] for row in rows] == ["45.00", "61.00"]
+    assert [row["gain"] for row in rows] == ["+5.00", "+9.00"]
+    assert [row["accuracy (test)"] for row in rows] == ["90.00", "90.00"]
     (row,) = seed_rows(jobs)
-    assert row["matthews gain"] == "+7.00"
+    assert row["mean gain"] == "+7.00"
     # Student's t of one degree of freedom: 12.706 times the standard error of 5 and 9, which is 2.
-    assert row["95% of the matthews gain"] == "-18.41..32.41"
+    assert row["95% of the gain"] == "-18.41..32.41"
+
+
+def test_the_names_of_a_sweeps_jobs_are_whole_in_the_table_over_seeds() -> None:
+    jobs = []
+    for at, (method, seed) in enumerate([("many_on_many", 1), ("many_on_many", 2), ("tmkd", 1)]):
+        found = finished({"map": 0.6 + at / 10, "mrr": 0.7}, ["map", "mrr"], seed)
+        found["overrides"] = [f"method={method}", f"seed={seed}"]
+        jobs.append((str(at), found))
+    console = Console(width=110, file=io.StringIO())
+    console.print(sweep_table("", seed_rows(jobs)))
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "method=many_on_many" in shown
+    assert "65.00" in shown
 
 
 def test_accuracy_and_macro_f1_add_no_column_and_balanced_classes_no_line() -> None:

@@ -35,12 +35,10 @@ def own_metrics(result: Mapping[str, Any]) -> list[str]:
     return [metric for metric in result.get("scored_by", ()) if metric not in without]
 
 
-def main_columns(results: Iterable[Mapping[str, Any]]) -> dict[str, Column]:
-    """By name, the first of a run's metrics where it has columns of its own, on test."""
-    found: dict[str, Column] = {}
-    for result in results:
-        found |= {name: ("test", name) for name in own_metrics(result)[:1]}
-    return found
+def judged_by(result: Mapping[str, Any]) -> str:
+    """The metric that comes first: the headline's, or one that has columns of its own."""
+    first = [metric for metric in result.get("scored_by", ())[:1] if metric in own_metrics(result)]
+    return first[0] if first else headline(result)
 
 
 def gained(result: Mapping[str, Any], column: Column) -> float | None:

@@ -13,7 +13,7 @@ from distill_runner.report.columns import (
     figure,
     gained,
     headline,
-    main_columns,
+    judged_by,
     shown,
 )
 
@@ -28,49 +28,72 @@ def shared(jobs: Sequence[Job]) -> list[str]:
 
 def job_rows(jobs: Sequence[Job]) -> list[dict[str, str]]:
     """One row a job: what it differs in, and what it gave on the test rows, in %."""
-    common = set(shared(jobs))
+    common, metric = set(shared(jobs)), _judged_by(jobs)
     published = any(found.get("published") for _, found in jobs)
-    done = [found for _, found in jobs if found["status"] == "finished"]
-    own, main = columns_of(done), main_columns(done)
-    return [_row(name, found, common, own, main, published=published) for name, found in jobs]
+    own = _beside(metric, [found for _, found in jobs])
+    return [_row(name, found, common, metric, own, published=published) for name, found in jobs]
+
+
+def _judged_by(jobs: Sequence[Job]) -> str | None:
+    """The metric that comes first in every finished job; None: each by its headline."""
+    first = {judged_by(found) for _, found in jobs if found["status"] == "finished"}
+    return first.pop() if len(first) == 1 else None
+
+
+def _beside(metric: str | None, results: Sequence[Mapping[str, Any]]) -> dict[str, Column]:
+    """The columns beside those of the metric that the jobs are judged by."""
+    done = [found for found in results if found["status"] == "finished"]
+    own = columns_of(done)
+    own |= {
+        f"{headline(one)} (test)": ("test", headline(one))
+        for one in done
+        if metric not in (None, headline(one))
+    }
+    return {title: column for title, column in own.items() if column != ("test", metric)}
 
 
 def _row(
     name: str,
     found: Mapping[str, Any],
     common: set[str],
+    metric: str | None,
     own: Mapping[str, Column],
-    main: Mapping[str, Column],
     *,
     published: bool,
 ) -> dict[str, str]:
     asked = " ".join(item for item in found["overrides"] if item not in common)
     row = {"job": f"{name}: {asked.removeprefix('experiment=') or found['method']}"}
-    if found["status"] != "finished":
-        figures = {"test": found["status"], "95%": "–", "no teacher": "–", "gain": "–"}
-        size = "–"
-    else:
-        figures, size = _figures(found), f"{found['student']['parameters']:,}"
-    row |= figures
+    row |= _figures(found, metric)
     row |= {title: shown(found.get("metrics", {}), column) for title, column in own.items()}
-    row |= {f"{title} gain": _signed(gained(found, column)) for title, column in main.items()}
-    row["parameters"] = size
+    done = found["status"] == "finished"
+    row["parameters"] = f"{found['student']['parameters']:,}" if done else "–"
     if published:
         known = found.get("published")
         row["published"] = f"{known['accuracy']:g}" if known else "–"
     return row
 
 
-def _figures(found: Mapping[str, Any]) -> dict[str, str]:
-    test, baseline, name = found["metrics"].get("test"), found["baseline"], headline(found)
+def _figures(found: Mapping[str, Any], metric: str | None) -> dict[str, str]:
+    """By the metric that the jobs are judged by; an interval has the headline alone."""
+    done = found["status"] == "finished"
+    title, test = _title(metric), found["metrics"].get("test") if done else None
     if test is None:
-        return {"test": "no rows", "95%": "–", "no teacher": "–", "gain": "–"}
+        told = "no rows" if done else found["status"]
+        return {title: told, "95%": "–", "no teacher": "–", "gain": "–"}
+    name = metric or headline(found)
+    column, baseline = ("test", name), found["baseline"]
+    interval = f"{100 * test['low']:.1f}–{100 * test['high']:.1f}"
     return {
-        "test": f"{100 * test[name]:.2f}",
-        "95%": f"{100 * test['low']:.1f}–{100 * test['high']:.1f}",
-        "no teacher": f"{100 * baseline['metrics']['test'][name]:.2f}" if baseline else "–",
-        "gain": f"{100 * baseline['gain']['test'][name]:+.2f}" if baseline else "–",
+        title: shown(found["metrics"], column),
+        "95%": interval if name == headline(found) else "–",
+        "no teacher": shown(baseline["metrics"], column) if baseline else "–",
+        "gain": _signed(gained(found, column)),
     }
+
+
+def _title(metric: str | None) -> str:
+    """Accuracy on test has always been called so."""
+    return "test" if metric in (None, "accuracy") else f"{metric} (test)"
 
 
 def sources(jobs: Sequence[Job]) -> list[str]:
@@ -91,35 +114,29 @@ def seed_rows(jobs: Sequence[Job]) -> list[dict[str, str]]:
             groups[" ".join(asked)].append(found)
     if all(len(found) < 2 for found in groups.values()):
         return []
-    done = [one for found in groups.values() for one in found]
-    own, main = columns_of(done), main_columns(done)
-    return [_seed_row(asked, found, own, main) for asked, found in groups.items()]
+    metric = _judged_by(jobs)
+    every = columns_of([one for found in groups.values() for one in found])
+    own = {title: column for title, column in every.items() if column != ("test", metric)}
+    return [_seed_row(asked, found, metric, own) for asked, found in groups.items()]
 
 
 def _seed_row(
-    asked: str,
-    found: Sequence[Mapping[str, Any]],
-    own: Mapping[str, Column],
-    main: Mapping[str, Column],
+    asked: str, found: Sequence[Mapping[str, Any]], metric: str | None, own: Mapping[str, Column]
 ) -> dict[str, str]:
-    figures = [100 * one["metrics"]["test"][headline(one)] for one in found]
-    gains = [
-        100 * one["baseline"]["gain"]["test"][headline(one)] for one in found if one["baseline"]
-    ]
-    row = {
+    columns = [("test", metric or headline(one)) for one in found]
+    known = [figure(one["metrics"], column) for one, column in zip(found, columns, strict=True)]
+    figures = [value for value in known if value is not None]
+    leads = [gained(one, column) for one, column in zip(found, columns, strict=True)]
+    gains = [lead for lead in leads if lead is not None]
+    return {
         "job": asked or "all seeds",
         "seeds": str(len(found)),
-        "mean": f"{sum(figures) / len(figures):.2f}",
+        f"mean {_title(metric)}".removesuffix(" test"): f"{sum(figures) / len(figures):.2f}",
         "95% of the mean": _reach(figures),
         "mean gain": _signed(sum(gains) / len(gains) if gains else None),
         "95% of the gain": _reach(gains),
         **{f"mean {title}": _mean(found, column) for title, column in own.items()},
     }
-    for title, column in main.items():
-        leads = [lead for one in found if (lead := gained(one, column)) is not None]
-        row[f"{title} gain"] = _signed(sum(leads) / len(leads) if leads else None)
-        row[f"95% of the {title} gain"] = _reach(leads)
-    return row
 
 
 def _mean(found: Sequence[Mapping[str, Any]], column: Column) -> str:

@@ -12,6 +12,8 @@ from rich.text import Text
 
 from distill_runner.report.columns import columns_of, headline, shown
 
+_LONGEST_WORD = 30  # characters of a job's name that are not broken
+
 
 def _table(title: str, *columns: str) -> Table:
     table = Table(
@@ -128,6 +130,11 @@ def sweep_table(title: str, jobs: Sequence[Mapping[str, str]]) -> Table:
     """The jobs of a sweep; one row a job."""
     columns = list(jobs[0])
     table = _table(title, *columns)
+    for column in table.columns:
+        # A long heading gives way before the job's name does.
+        column.no_wrap, column.overflow = False, "fold"
+    words = [len(word) for job in jobs for word in job["job"].split()]
+    table.columns[0].min_width = min(_LONGEST_WORD, max(words))
     for job in jobs:
         table.add_row(*(Text(job[column]) for column in columns))
     return table
