@@ -31,7 +31,10 @@ def job_rows(jobs: Sequence[Job]) -> list[dict[str, str]]:
     common, metric = set(shared(jobs)), _judged_by(jobs)
     published = any(found.get("published") for _, found in jobs)
     own = _beside(metric, [found for _, found in jobs])
-    return [_row(name, found, common, metric, own, published=published) for name, found in jobs]
+    rows = [_row(name, found, common, metric, own, published=published) for name, found in jobs]
+    if all(row["95%"] == "–" for row in rows):
+        rows = [{title: cell for title, cell in row.items() if title != "95%"} for row in rows]
+    return rows
 
 
 def _judged_by(jobs: Sequence[Job]) -> str | None:

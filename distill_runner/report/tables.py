@@ -12,8 +12,6 @@ from rich.text import Text
 
 from distill_runner.report.columns import columns_of, headline, shown
 
-_LONGEST_WORD = 30  # characters of a job's name that are not broken
-
 
 def _table(title: str, *columns: str) -> Table:
     table = Table(
@@ -130,11 +128,10 @@ def sweep_table(title: str, jobs: Sequence[Mapping[str, str]]) -> Table:
     """The jobs of a sweep; one row a job."""
     columns = list(jobs[0])
     table = _table(title, *columns)
-    for column in table.columns:
-        # A long heading gives way before the job's name does.
-        column.no_wrap, column.overflow = False, "fold"
-    words = [len(word) for job in jobs for word in job["job"].split()]
-    table.columns[0].min_width = min(_LONGEST_WORD, max(words))
+    for name, column in zip(columns[1:], table.columns[1:], strict=True):
+        # A heading is broken between its words, so that the jobs' names have the room.
+        column.no_wrap = False
+        column.max_width = max(map(len, (*name.split(), *(job[name] for job in jobs))))
     for job in jobs:
         table.add_row(*(Text(job[column]) for column in columns))
     return table
