@@ -38,6 +38,10 @@ class Answers:
         """Of a stage's student; of all that are deployed together where it is the last of them."""
         return _mean([self._of_one(name, split) for name in self._together(stage)])
 
+    def of_golden_head(self, stage: str, split: str) -> np.ndarray:
+        """Of a student with soft heads as a plain classifier would load it: without them."""
+        return self._casting.golden_signals(stage, split).of(self._ids(split))
+
     def of_teachers(self, split: str) -> np.ndarray:
         """Of the configured teachers as one."""
         return self.join([self.of(name, split) for name in self._plan.teachers])

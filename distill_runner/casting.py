@@ -212,6 +212,18 @@ class Casting:
         folder = self._signals_folder(artifact, stage, split)
         return kept.save(folder, self._readings[stage.data].ids(split), logits)
 
+    def golden_signals(self, name: str, split: str) -> kept.Signals:
+        """The finished stage's logits without its soft heads, from the store or computed now."""
+        stage = self._plan.stage(name)
+        reading = self._readings[stage.data]
+        decided = key_of([reading.data.fingerprints[split], "golden"])
+        folder = self._store.signals(self._artifacts[name].key, decided)
+        found = kept.load(folder)
+        if found is None:
+            logits = self.predict(self.trained(name, soft_heads=False), stage, split)
+            found = kept.save(folder, reading.ids(split), logits)
+        return found
+
     def under_noise(
         self, name: str, split: str, noises: Sequence[Noise], *, computing: Callable[[], None]
     ) -> list[kept.Signals]:
