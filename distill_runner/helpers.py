@@ -10,6 +10,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -59,8 +60,9 @@ def helpers(config: Config, plan: Plan, *, count: int) -> Iterator[None]:
 
 def _help(config: Config, plan: Plan) -> None:
     """Train what is free until the run has all it needs."""
-    # An interrupt is for the run, which ends its helpers.
+    # An interrupt is for the run, which ends its helpers; they leave no semaphores behind.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     threading.Thread(target=_leave_with_the_run, daemon=True).start()
     quiet_libraries()
     machine = resolve_machine(config.runtime)
