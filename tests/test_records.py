@@ -46,6 +46,22 @@ def test_the_table_has_a_row_for_each_record(tmp_path: Path) -> None:
     assert "+1.00 [-1.00, +3.00]" in row
 
 
+def test_runs_that_differ_in_the_seed_have_a_table_over_seeds(tmp_path: Path) -> None:
+    for seed in (1, 2):
+        run = finished(tmp_path / f"run-{seed}")
+        found = json.loads((run / "result.json").read_text())
+        found["overrides"] = ["method=kd", f"seed={seed}"]
+        found["metrics"]["test"]["accuracy"] = 0.88 + seed / 100
+        (run / "result.json").write_text(json.dumps(found))
+        record(run, tmp_path / "records" / run.name)
+    write_table(tmp_path / "records")
+    table = (tmp_path / "records" / "README.md").read_text()
+    assert table.startswith("Every run: `method=kd`")
+    assert "`seed=2`" in table
+    # Two figures, 89 and 90: 12.706 standard errors of 0.5 on each side of their mean.
+    assert "| all seeds | 2 | 89.50 | 83.15..95.85 |" in table
+
+
 def test_a_run_that_did_not_finish_is_no_evidence(tmp_path: Path) -> None:
     run = finished(tmp_path / "run")
     (run / "result.json").write_text(json.dumps({"status": "failed"}))

@@ -16,6 +16,7 @@ from typing import Any
 
 from distill_runner.errors import DistillError
 from distill_runner.report.columns import Column, columns_of, headline, shown
+from distill_runner.report.sweeps import seed_rows, shared
 
 # Keys that say where things lie on one machine, and decide nothing.
 _LOCAL = ("paths.", "store.dir", "output_dir", "dataset.path")
@@ -60,24 +61,32 @@ def _without_folder(model: str) -> str:
 
 
 def write_table(target: Path) -> None:
-    """Write the table of every record below `target`, one row a run."""
+    """Write the table of every record below `target`, one row a run, and one over seeds."""
     found = {
         path.parent.name: json.loads(path.read_text(encoding="utf-8"))
         for path in sorted(target.glob("*/result.json"))
     }
-    own = columns_of(list(found.values()))
+    own, common = columns_of(list(found.values())), shared(list(found.items()))
     head = ["run", "asked for", "test", "95%", "no teacher", "gain [95%, rows]"]
     head += [name for column in own for name in (column, "no teacher")]
-    lines = [_line(*head, "examples/s", "device"), "|" + (len(head) + 2) * "---|"]
-    lines += [_row(name, result, list(own.values())) for name, result in found.items()]
+    lines = [f"Every run: `{' '.join(common)}`", "", *_heading(*head, "examples/s", "device")]
+    lines += [_row(name, result, common, list(own.values())) for name, result in found.items()]
+    over_seeds = seed_rows(list(found.items()))
+    if over_seeds:
+        lines += ["", "Over seeds, with Student's interval:", "", *_heading(*over_seeds[0])]
+        lines += [_line(*row.values()) for row in over_seeds]
     (target / "README.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _heading(*cells: str) -> list[str]:
+    return [_line(*cells), "|" + len(cells) * "---|"]
 
 
 def _line(*cells: str) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _row(name: str, found: dict[str, Any], own: list[Column]) -> str:
+def _row(name: str, found: dict[str, Any], common: list[str], own: list[Column]) -> str:
     test, baseline, training = found["metrics"]["test"], found["baseline"], found["training"]
     without, gain, figure = "–", "–", headline(found)
     if baseline:
@@ -88,9 +97,10 @@ def _row(name: str, found: dict[str, Any], own: list[Column]) -> str:
             f"[{100 * difference['low']:+.2f}, {100 * difference['high']:+.2f}]"
         )
     theirs = baseline["metrics"] if baseline else {}
+    asked = " ".join(item for item in found["overrides"] if item not in common)
     return _line(
         f"[{name}]({name}/result.json)",
-        f"`{' '.join(found['overrides'])}`",
+        f"`{asked}`" if asked else "–",
         f"{100 * test[figure]:.2f}",
         f"{100 * test['low']:.1f}–{100 * test['high']:.1f}",
         without,
