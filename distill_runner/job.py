@@ -18,7 +18,6 @@ from distill_runner.methods.construct import make_algorithm
 from distill_runner.plan import TASK, Plan
 from distill_runner.planning import make_plan
 from distill_runner.reading import formula_on
-from distill_runner.report.card import model_card
 from distill_runner.report.columns import columns_of, figure, notes
 from distill_runner.report.planned import plan_rows
 from distill_runner.report.robustness import robustness_table
@@ -145,11 +144,13 @@ class _Job:
         self._run(config, plan)
 
     def _run(self, config: Config, plan: Plan) -> None:
+        from distill_runner.answers import Answers
         from distill_runner.helpers import count_of, helpers
         from distill_runner.inputs import read_data
         from distill_runner.machine import resolve_machine
         from distill_runner.results import Results
         from distill_runner.run import Runner
+        from distill_runner.run_folder import write_run_folder
 
         machine = resolve_machine(config.runtime)
         quiet_libraries()
@@ -168,18 +169,9 @@ class _Job:
                 self._screen.print(f"{1 + count} processes train stages side by side")
             with helpers(config, plan, count=count):
                 outcome = runner.run()
-            results = Results(
-                config,
-                outcome.plan,
-                data,
-                outcome,
-                machine=machine,
-                folder=self._folder,
-                say=self._screen.print,
-            )
-            result = results.write(overrides=self._overrides)
-            card = model_card(result)
-            (self._folder / "student" / "README.md").write_text(card, encoding="utf-8")
+            answers = Answers(outcome.plan, data[TASK], outcome.casting, say=self._screen.print)
+            result = Results(config, data, outcome, answers).result(overrides=self._overrides)
+            write_run_folder(self._folder, config, data[TASK], outcome, answers, result)
             summary = _summary(result)
             failed = False
         finally:

@@ -1,12 +1,8 @@
-"""The run folder: what a run leaves behind, and the honest `result.json`."""
+"""What a run has found: the honest `result.json`."""
 
 from __future__ import annotations
 
-import csv
-import json
-import shutil
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,12 +11,11 @@ from distill_runner import robustness
 from distill_runner.answers import Answers
 from distill_runner.comparing import Measure, headline
 from distill_runner.evaluation import labels_of, ranking_lead, score_rows, scored
-from distill_runner.machine import Machine
-from distill_runner.plan import POOL, PRETRAIN, TASK, Plan, Stage
+from distill_runner.plan import POOL, PRETRAIN, TASK, Stage
 from distill_runner.rules import RANKING
 from distill_runner.run import Outcome
 from distill_runner.schema import Config, Select
-from distill_runner.store import key_of, plain, write_json
+from distill_runner.store import key_of, plain
 
 if TYPE_CHECKING:
     from distill_runner.data.prepared import Prepared
@@ -29,52 +24,31 @@ Result = dict[str, Any]  # what result.json holds
 
 
 class Results:
-    """Turns the artifacts of a finished plan into the run folder.
-
-    Args:
-        say: told what takes a while.
-    """
+    """Compares the models of a finished plan."""
 
     def __init__(
         self,
         config: Config,
-        plan: Plan,
         data: Mapping[str, Prepared],
         outcome: Outcome,
-        *,
-        machine: Machine,
-        folder: Path,
-        say: Callable[[str], None],
+        answers: Answers,
     ) -> None:
         self._config = config
-        self._plan = plan
+        self._plan = outcome.plan
         self._data = data[TASK]
         self._all_data = data
         self._outcome = outcome
-        self._machine = machine
-        self._folder = folder
-        self._answers = Answers(plan, data[TASK], outcome.casting, say=say)
+        self._answers = answers
         self._measure = Measure(headline(config.dataset))
         self._facts = {name: found.facts() for name, found in outcome.artifacts.items()}
         self._labels = {split: labels_of(table) for split, table in self._data.splits.items()}
 
-    def write(self, *, overrides: Sequence[str]) -> Result:
-        """Write everything, `result.json` last, and return what that says."""
-        student = self._folder / "student"
-        shutil.rmtree(student, ignore_errors=True)
-        for name in self._plan.members:
-            shutil.copytree(self._outcome.artifacts[name].model, student / name)
-        if not self._plan.members:
-            shutil.copytree(self._outcome.artifacts[self._plan.deployed].model, student)
-        self._write_curves()
-        self._write_predictions()
-        result = {**self._result(), "overrides": list(overrides)}
-        write_json(self._folder / "result.json", result)
-        return result
+    def result(self, *, overrides: Sequence[str]) -> Result:
+        """Everything that `result.json` says.
 
-    # --- what result.json says -----------------------------------------------------------
-
-    def _result(self) -> Result:
+        Args:
+            overrides: what was typed.
+        """
         config, plan = self._config, self._plan
         facts = self._facts[plan.deployed]
         metrics = self._metrics(plan.deployed)
@@ -120,6 +94,7 @@ class Results:
                 for name, found in self._outcome.artifacts.items()
             },
             "versions": facts["versions"],
+            "overrides": list(overrides),
         }
 
     def _stopped(self) -> dict[str, Any] | None:
@@ -384,65 +359,17 @@ class Results:
 
     def _alone(self, name: str) -> dict[str, float]:
         rows = [row for row in self._plan.stage(self._plan.deployed).rows if row != POOL]
-        if not self._whole_epoch():
+        if not whole_epoch(self._outcome, self._data):
             return {}
         right = [
             self._answers.of(name, split).argmax(axis=-1) == self._labels[split] for split in rows
         ]
         return {"alone": float(np.concatenate(right).mean())}
 
-    def _whole_epoch(self) -> bool:
-        """Whether the deployed stage saw every training row; a smoke run does not."""
-        training = self._facts[self._plan.deployed]["training"]
-        stage = self._plan.stage(self._plan.deployed)
-        rows = sum(self._data.counts[split] for split in stage.rows)
-        return bool(training["steps"] * stage.training.batch_size >= rows)
 
-    # --- files ---------------------------------------------------------------------------
-
-    def _write_curves(self) -> None:
-        """The curves of every stage of this run that is not a teacher's, stage by stage."""
-        with (self._folder / "metrics.jsonl").open("w", encoding="utf-8") as file:
-            for name, artifact in self._outcome.artifacts.items():
-                for line in artifact.curves.read_text(encoding="utf-8").splitlines():
-                    file.write(json.dumps({"stage": name, **json.loads(line)}) + "\n")
-
-    def _write_predictions(self) -> None:
-        folder = self._folder / "predictions"
-        folder.mkdir(exist_ok=True)
-        splits = [
-            *scored(self._config.dataset),
-            "quiz",
-            *(["train"] if self._whole_epoch() else []),
-        ]
-        for split in splits:
-            if split in self._data.splits:
-                logits = self._answers.of(self._plan.deployed, split)
-                _write_table(
-                    folder / f"{split}.csv",
-                    list(self._data.splits[split]["id"]),
-                    self._labels[split],
-                    logits,
-                    self._data.label_names,
-                )
-
-
-def _write_table(
-    path: Path,
-    ids: list[str],
-    labels: np.ndarray,
-    logits: np.ndarray,
-    classes: tuple[str, ...],
-) -> None:
-    """Predictions by row id: never the text. Scores as they are."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        if logits.shape[-1] == 1:
-            writer.writerow(["id", "label", "predicted"])
-            for row, label, value in zip(ids, labels, logits[:, 0], strict=True):
-                writer.writerow([row, f"{label:.7g}", f"{value:.7g}"])
-            return
-        writer.writerow(["id", "label", "predicted", *(f"logit_{name}" for name in classes)])
-        predicted = logits.argmax(axis=-1)
-        for row, label, answer, values in zip(ids, labels, predicted, logits, strict=True):
-            writer.writerow([row, classes[label], classes[answer], *(f"{v:.7g}" for v in values)])
+def whole_epoch(outcome: Outcome, data: Prepared) -> bool:
+    """Whether the deployed stage saw every training row; a smoke run does not."""
+    stage = outcome.plan.stage(outcome.plan.deployed)
+    training = outcome.artifacts[stage.name].facts()["training"]
+    rows = sum(data.counts[split] for split in stage.rows)
+    return bool(training["steps"] * stage.training.batch_size >= rows)

@@ -30,6 +30,7 @@ LAYERS = (
     ("run", "helpers"),
     ("answers", "results", "robustness"),
     ("report.*",),
+    ("run_folder",),
     ("job", "sweep"),
     ("cli",),
     ("bench.*",),

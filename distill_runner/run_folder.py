@@ -1,0 +1,92 @@
+"""The run folder: the student, its curves and predictions, and `result.json`."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from distill_runner.answers import Answers
+from distill_runner.evaluation import labels_of, scored
+from distill_runner.report.card import model_card
+from distill_runner.results import whole_epoch
+from distill_runner.run import Outcome
+from distill_runner.schema import Config
+from distill_runner.store import write_json
+
+if TYPE_CHECKING:
+    from distill_runner.data.prepared import Prepared
+
+
+def write_run_folder(
+    folder: Path,
+    config: Config,
+    data: Prepared,
+    outcome: Outcome,
+    answers: Answers,
+    result: Mapping[str, Any],
+) -> None:
+    """Write everything, `result.json` last.
+
+    Args:
+        data: of the task.
+        result: what `result.json` says.
+    """
+    _copy_student(folder / "student", outcome)
+    (folder / "student" / "README.md").write_text(model_card(result), encoding="utf-8")
+    _write_curves(folder / "metrics.jsonl", outcome)
+    splits = [*scored(config.dataset), "quiz", *(["train"] if whole_epoch(outcome, data) else [])]
+    (folder / "predictions").mkdir(exist_ok=True)
+    for split in splits:
+        if split in data.splits:
+            _write_predictions(
+                folder / "predictions" / f"{split}.csv",
+                list(data.splits[split]["id"]),
+                labels_of(data.splits[split]),
+                answers.of(outcome.plan.deployed, split),
+                data.label_names,
+            )
+    write_json(folder / "result.json", result)
+
+
+def _copy_student(student: Path, outcome: Outcome) -> None:
+    """The deployed model, or each of those that are deployed together in a folder of its own."""
+    shutil.rmtree(student, ignore_errors=True)
+    for name in outcome.plan.members:
+        shutil.copytree(outcome.artifacts[name].model, student / name)
+    if not outcome.plan.members:
+        shutil.copytree(outcome.artifacts[outcome.plan.deployed].model, student)
+
+
+def _write_curves(path: Path, outcome: Outcome) -> None:
+    """The curves of every stage of this run, stage by stage."""
+    with path.open("w", encoding="utf-8") as file:
+        for name, artifact in outcome.artifacts.items():
+            for line in artifact.curves.read_text(encoding="utf-8").splitlines():
+                file.write(json.dumps({"stage": name, **json.loads(line)}) + "\n")
+
+
+def _write_predictions(
+    path: Path,
+    ids: list[str],
+    labels: np.ndarray,
+    logits: np.ndarray,
+    classes: tuple[str, ...],
+) -> None:
+    """Predictions by row id: never the text. Scores as they are."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        if logits.shape[-1] == 1:
+            writer.writerow(["id", "label", "predicted"])
+            for row, label, value in zip(ids, labels, logits[:, 0], strict=True):
+                writer.writerow([row, f"{label:.7g}", f"{value:.7g}"])
+            return
+        writer.writerow(["id", "label", "predicted", *(f"logit_{name}" for name in classes)])
+        predicted = logits.argmax(axis=-1)
+        for row, label, answer, values in zip(ids, labels, predicted, logits, strict=True):
+            writer.writerow([row, classes[label], classes[answer], *(f"{v:.7g}" for v in values)])
