@@ -465,3 +465,33 @@ def test_a_folder_that_vanishes_while_it_is_measured_counts_nothing(
 
     monkeypatch.setattr(os, "scandir", scandir)
     assert hub_fetch._bytes_under(tmp_path) == 5
+
+
+def test_a_corpus_on_the_hub_is_read_for_texts_without_labels(
+    served: Hub, hub_root: Path, tmp_path: Path
+) -> None:
+    from datasets import Dataset
+    from tiny import run
+
+    # As wikimedia/wikipedia lies there: one folder a language, no validation, no labels.
+    articles = [f"the plot of film {at} is good and not slow" for at in range(40)]
+    columns = {"id": articles, "url": articles, "title": articles, "text": articles}
+    for language in ("simple", "en"):
+        folder = hub_root / "datasets" / "wikimedia" / "wikipedia" / f"20231101.{language}"
+        folder.mkdir(parents=True)
+        Dataset.from_dict(columns).to_parquet(folder / "train-00000-of-00001.parquet")
+    run(
+        tmp_path / "run",
+        tmp_path / "store",
+        "distilbert",
+        "dataset.unlabelled.hub=wikimedia/wikipedia",
+        "dataset.unlabelled.subset=20231101.simple",
+        "dataset.unlabelled.text=text",
+        "dataset.unlabelled.generate=0",
+    )
+    found = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert found["status"] == "finished"
+    assert found["data"]["rows"]["unlabelled"] == 40
+    asked = [line for line in served.requests if "wikipedia" in line and "/resolve/" in line]
+    assert asked
+    assert not [line for line in asked if "20231101.en" in line]
