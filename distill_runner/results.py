@@ -242,10 +242,14 @@ class Results:
             "parameters": parameters,
             "members": list(self._plan.members),
             "may_have_seen_test_rows": self._may_have_seen_test_rows(self._plan.deployed),
-            "times_smaller": {
-                name.removeprefix("teacher/"): self._facts[name]["parameters"] / parameters
-                for name in self._plan.teachers
-            },
+            "times_smaller": self._times_smaller(parameters),
+        }
+
+    def _times_smaller(self, parameters: int) -> dict[str, float]:
+        """Than each teacher."""
+        return {
+            name.removeprefix("teacher/"): self._facts[name]["parameters"] / parameters
+            for name in self._plan.teachers
         }
 
     def _may_have_seen_test_rows(self, stage: str) -> bool:
@@ -276,6 +280,9 @@ class Results:
             }
         return {
             "method": "finetune",
+            "parameters": self._facts[name]["parameters"],
+            "times_smaller": self._times_smaller(self._facts[name]["parameters"]),
+            "may_have_seen_test_rows": self._may_have_seen_test_rows(name),
             "metrics": self._metrics(name),
             "training": self._facts[name]["training"],
             "gain": gain,

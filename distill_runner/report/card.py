@@ -34,8 +34,8 @@ def model_card(result: Mapping[str, Any]) -> str:
         *_rows("this student", student, result["metrics"], own, figure),
     ]
     if result["baseline"]:
-        metrics = result["baseline"]["metrics"]
-        lines += _rows("the same, without a teacher", student, metrics, own, figure)
+        alone = result["baseline"]
+        lines += _rows("the same, without a teacher", alone, alone["metrics"], own, figure)
     for teacher in result["teachers"]:
         lines += _rows(f"teacher {teacher['name']}", teacher, teacher["metrics"], own, figure)
     lines += ["", *notes(result)] if notes(result) else []

@@ -78,12 +78,16 @@ def result_table(result: Mapping[str, Any]) -> Table:
         value, size = f"{100 * taught[f'validation_{figure}']:.2f}", f"{taught['parameters']:,}"
         cells = [value, *unknown, size, ""]
         table.add_row(Text(f"{label}, after {result['method']}"), *cells)
-    smaller = " / ".join(f"{times:.2f}" for times in student["times_smaller"].values()) or "–"
-    name = student["name"]
-    if result["baseline"]:
-        row(f"{name}, no teacher", student, result["baseline"]["metrics"], smaller, "")
-    row(f"{name}, {result['method']}", student, result["metrics"], smaller, "bold")
+    name, alone = student["name"], result["baseline"]
+    if alone:
+        row(f"{name}, no teacher", alone, alone["metrics"], _smaller(alone), "")
+    row(f"{name}, {result['method']}", student, result["metrics"], _smaller(student), "bold")
     return table
+
+
+def _smaller(model: Mapping[str, Any]) -> str:
+    """Than each teacher."""
+    return " / ".join(f"{times:.2f}" for times in model["times_smaller"].values()) or "–"
 
 
 def gain_line(result: Mapping[str, Any]) -> str | None:

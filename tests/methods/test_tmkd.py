@@ -234,6 +234,13 @@ def test_many_on_many_has_a_student_for_each_teacher_and_answers_with_their_mean
     assert result["metrics"]["test"]["accuracy"] == pytest.approx(right)
     parameters = [outcome.artifacts[name].facts()["parameters"] for name in bench.plan.members]
     assert result["student"]["parameters"] == sum(parameters)
+    # Without a teacher there is one of them.
+    alone = outcome.artifacts["baseline"].facts()["parameters"]
+    assert result["baseline"]["parameters"] == alone < sum(parameters)
+    (row,) = [
+        line for line in (folder / "log.txt").read_text().splitlines() if "no teacher" in line
+    ]
+    assert f" {alone:,} " in row
 
 
 def test_without_data_of_its_own_stage_one_learns_from_the_tasks_teachers() -> None:
