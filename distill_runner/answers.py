@@ -49,6 +49,9 @@ class Answers:
     def join(self, each: Sequence[np.ndarray]) -> np.ndarray:
         """The configured teachers' answers as one: as the deployed stage joins them, if it does.
 
+        Where each has a soft head of its own, nothing is joined in training: the mean of their
+        probabilities is TMKD's ensemble of teachers (Yang et al. 2020, table 4).
+
         Args:
             each: of every teacher, [rows, classes].
 
@@ -56,9 +59,21 @@ class Answers:
             [rows, classes].
         """
         stage = self._plan.stage(self._plan.deployed)
-        if stage.teachers == self._plan.teachers:
+        if stage.teachers == self._plan.teachers and not self._heads:
             return _joined(each, self._casting.ensemble(stage))
-        return _joined(each, _equal(stage.combine, len(each)))
+        return _joined(each, _equal(self.combine, len(each)))
+
+    @property
+    def combine(self) -> Combine:
+        """How `join` joins the configured teachers."""
+        scores = len(self._data.label_names) == 1
+        stage = self._plan.stage(self._plan.deployed)
+        return Combine.prob_mean if self._heads and not scores else stage.combine
+
+    @property
+    def _heads(self) -> int:
+        stage = self._plan.stage(self._plan.deployed)
+        return stage.algorithm.soft_heads(len(stage.teachers))
 
     def under_noise(self, stage: str, noises: Sequence[Noise]) -> list[np.ndarray]:
         """As `of` on the test rows, clean and under each noise."""
@@ -87,7 +102,7 @@ class Answers:
 
 
 def _mean(each: Sequence[np.ndarray]) -> np.ndarray:
-    """log of the mean of the students' probabilities, or the mean of their scores."""
+    """log of the mean of the models' probabilities, or the mean of their scores."""
     if len(each) == 1:
         return each[0]
     combine = Combine.logit_mean if each[0].shape[-1] == 1 else Combine.prob_mean

@@ -6,12 +6,18 @@ Randomness is addressed, so no generator's state is kept: weights, optimisers, c
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from distill_runner.errors import DistillError
+
+_FIRST = 10.0  # seconds until it is known what a checkpoint costs
+_SHARE = 0.01  # of the time may go into checkpoints, where they are closer than they must be
 
 State = dict[str, Any]  # tensors, numbers, strings, and dicts and lists of them
 
@@ -49,3 +55,27 @@ def load(path: Path, device: torch.device) -> State | None:
             f"  try:  delete it; the stage then starts again, finished stages are kept"
         ) from error
     return state
+
+
+class Pace:
+    """When the next checkpoint is due: the cheaper the last one was, the sooner.
+
+    Args:
+        longest: seconds between two of them, however dear.
+    """
+
+    def __init__(self, longest: float) -> None:
+        self._longest = longest
+        self._after = min(longest, _FIRST)
+        self._saved = time.monotonic()
+
+    def is_due(self) -> bool:
+        return time.monotonic() - self._saved > self._after
+
+    @contextmanager
+    def measured(self) -> Iterator[None]:
+        """Inside, a checkpoint is written."""
+        began = time.monotonic()
+        yield
+        self._saved = time.monotonic()
+        self._after = min(self._longest, (self._saved - began) / _SHARE)

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from distill_runner.inputs import read_data
-from distill_runner.machine import Machine, cores, resolve_machine
+from distill_runner.machine import Machine, cores, resolve_machine, share_cores
 from distill_runner.plan import Plan, Stage
 from distill_runner.run import Runner
 from distill_runner.schema import Config
@@ -41,11 +41,17 @@ def count_of(config: Config, machine: Machine, missing: Sequence[Stage]) -> int:
 
 @contextmanager
 def helpers(config: Config, plan: Plan, *, count: int) -> Iterator[None]:
-    """Inside, so many processes train stages of the plan that are ready and that nobody trains."""
+    """Inside, so many processes train stages of the plan that are ready and that nobody trains.
+
+    Where `runtime.threads` names no number, they and the run share the cores.
+    """
+    if count and config.runtime.threads == 0:
+        share_cores(1 + count)
     # Spawned: a fork of a process that has computed with OpenMP threads hangs.
     context = multiprocessing.get_context("spawn")
     started = [
-        context.Process(target=_help, args=(config, plan), daemon=True) for _ in range(count)
+        context.Process(target=_help, args=(config, plan, 1 + count), daemon=True)
+        for _ in range(count)
     ]
     for process in started:
         process.start()
@@ -58,14 +64,16 @@ def helpers(config: Config, plan: Plan, *, count: int) -> Iterator[None]:
             process.join()
 
 
-def _help(config: Config, plan: Plan) -> None:
-    """Train what is free until the run has all it needs."""
+def _help(config: Config, plan: Plan, processes: int) -> None:
+    """Train what is free until the run, one of so many processes, has all it needs."""
     # An interrupt is for the run, which ends its helpers; they leave no semaphores behind.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     threading.Thread(target=_leave_with_the_run, daemon=True).start()
     quiet_libraries()
     machine = resolve_machine(config.runtime)
+    if config.runtime.threads == 0:
+        share_cores(processes)
     runner = Runner(
         config,
         plan,
@@ -76,7 +84,7 @@ def _help(config: Config, plan: Plan) -> None:
     )
     try:
         runner.run(helping=True)
-    except Exception:
+    except (Exception, KeyboardInterrupt):
         # The claim is let go: the run comes to the same stage, and tells what is wrong with it.
         return
 

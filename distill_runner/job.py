@@ -18,7 +18,7 @@ from distill_runner.methods.construct import make_algorithm
 from distill_runner.plan import TASK, Plan
 from distill_runner.planning import make_plan
 from distill_runner.reading import formula_on
-from distill_runner.report.columns import columns_of, figure, notes
+from distill_runner.report.columns import columns_of, figure, judged_by, notes, shown
 from distill_runner.report.planned import plan_rows
 from distill_runner.report.robustness import robustness_table
 from distill_runner.report.tables import gain_line, plan_table, result_table
@@ -225,8 +225,9 @@ class _Job:
         published = result["published"]
         if published:
             self._screen.print(
-                f"Published: {published['accuracy']:g} on {published['rows']} test rows "
-                f"({published['source']}); other rows and other training than ours."
+                f"Published: {published['accuracy']:g} on {published['rows']:,} "
+                f"{published['split']} rows of {published['dataset']} ({published['source']}); "
+                "other rows and other training than ours."
             )
         inside = self._folder.is_relative_to(Path.cwd())
         folder = self._folder.relative_to(Path.cwd()) if inside else self._folder
@@ -245,7 +246,8 @@ def _stopped(result: Mapping[str, Any]) -> list[str]:
     if not stopped:
         return []
     scores = ", ".join(
-        f"{name} {100 * found['accuracy']:.2f}" for name, found in stopped["validation"].items()
+        f"{name} {shown({'validation': found}, ('validation', judged_by(result)))}"
+        for name, found in stopped["validation"].items()
     )
     return [f"Kept by validation: {stopped['kept']} ({scores}); validation is no result here."]
 

@@ -21,6 +21,7 @@ from distill_runner.curves import Curves
 from distill_runner.data.batches import Order, quiz_rows
 from distill_runner.data.encoding import Inputs, View
 from distill_runner.errors import DistillError
+from distill_runner.interrupts import Interrupts
 from distill_runner.methods.base import Algorithm, Update
 from distill_runner.models.learner import Learner
 from distill_runner.models.scene import Address, Quiz, Scene
@@ -127,24 +128,27 @@ class Loop:
 
         Raises:
             DistillError: the loss stopped being a number.
+            KeyboardInterrupt: asked to stop, after the step in flight and with a checkpoint.
         """
-        saved = time.monotonic()
+        pace = checkpoint.Pace(self.job.checkpoint_seconds)
         memory.forget_peak(self.job.device)
-        for epoch, at, rows in self._remaining():
-            epoch_done = at + 1 == self.order.batches_per_epoch
-            save_due = time.monotonic() - saved > self.job.checkpoint_seconds
-            began = time.perf_counter()
-            self.step(epoch, at, rows)
-            if self._log_due() or epoch_done or save_due:
-                # Inside the clock: reading the curves waits for a GPU's unfinished steps.
-                self._log(bar, began)
-            else:
-                self.progress.seconds += time.perf_counter() - began
-            if epoch_done or self.progress.step == self.total:
-                self._end_epoch(epoch)
-            if save_due:
-                self.save()
-                saved = time.monotonic()
+        with Interrupts() as interrupts:
+            for epoch, at, rows in self._remaining():
+                epoch_done = at + 1 == self.order.batches_per_epoch
+                began = time.perf_counter()
+                self.step(epoch, at, rows)
+                save_due = pace.is_due() or interrupts.came
+                if self._log_due() or epoch_done or save_due:
+                    # Inside the clock: reading the curves waits for a GPU's unfinished steps.
+                    self._log(bar, began)
+                else:
+                    self.progress.seconds += time.perf_counter() - began
+                if epoch_done or self.progress.step == self.total:
+                    self._end_epoch(epoch)
+                if save_due:
+                    with pace.measured():
+                        self.save()
+                interrupts.obey()
         self._keep_best()
         return self._finished()
 

@@ -46,8 +46,6 @@ def resolve_machine(runtime: Runtime) -> Machine:
         keep_freed_memory()
     if runtime.threads > 0:
         torch.set_num_threads(runtime.threads)
-    elif runtime.processes > 1:
-        torch.set_num_threads(max(1, cores() // runtime.processes))
     gpu = torch.cuda.is_available()
     if runtime.device is Device.cuda and not gpu:
         raise Refused(
@@ -60,6 +58,11 @@ def resolve_machine(runtime: Runtime) -> Machine:
     device = torch.device("cuda" if gpu and runtime.device is not Device.cpu else "cpu")
     automatic = runtime.precision is Precision.auto and device.type == "cuda"
     return Machine(device, bf16=automatic or runtime.precision is Precision.bfloat16)
+
+
+def share_cores(processes: int) -> None:
+    """Use a share of the cores, as long as so many processes compute side by side."""
+    torch.set_num_threads(max(1, cores() // processes))
 
 
 def cores() -> int:

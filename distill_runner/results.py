@@ -88,7 +88,7 @@ class Results:
                 "fingerprints": self._data.fingerprints,
                 "classes": list(self._data.label_names),
             },
-            "published": plain(config.published) if config.published else None,
+            "published": self._published(),
             "stages": {
                 name: {"key": found.key, "trained_now": name in self._outcome.trained}
                 for name, found in self._outcome.artifacts.items()
@@ -96,6 +96,12 @@ class Results:
             "versions": facts["versions"],
             "overrides": list(overrides),
         }
+
+    def _published(self) -> dict[str, Any] | None:
+        """The figure from elsewhere; none where the experiment is run on other data."""
+        known = self._config.published
+        same = known is not None and known.dataset == self._config.dataset.name
+        return dict(plain(known)) if same else None
 
     def _stopped(self) -> dict[str, Any] | None:
         """Which repetition validation chose, where it was asked to choose."""
@@ -135,12 +141,11 @@ class Results:
         }
 
     def _together(self) -> dict[str, Any] | None:
-        """Several teachers as one, joined as the student's stage joins them."""
+        """Several teachers as one, as `Answers.join` joins them."""
         if len(self._plan.teachers) < 2:
             return None
-        stage = self._plan.stage(self._plan.deployed)
         return {
-            "combine": stage.combine.value,
+            "combine": self._answers.combine.value,
             "parameters": sum(self._facts[name]["parameters"] for name in self._plan.teachers),
             "metrics": {
                 split: self._score(self._answers.of_teachers(split), split)

@@ -121,7 +121,13 @@ class Runner:
                 left_out = self._left_out_after(stage)
                 left = [other for other in left if other.name not in left_out]
         trained = tuple(stage.name for stage in missing if stage.name in self._artifacts)
-        return Outcome(self._ended(), self._artifacts, trained, self._casting)
+        # In the plan's order, whoever made them first.
+        made = {
+            stage.name: self._artifacts[stage.name]
+            for stage in self._plan.stages
+            if stage.name in self._artifacts
+        }
+        return Outcome(self._ended(), made, trained, self._casting)
 
     def _next(self, left: Sequence[Stage]) -> Stage | None:
         """The first stage whose needs are met and that nobody else trains."""
@@ -177,7 +183,7 @@ class Runner:
 
     def _replay(self, stage: Stage) -> None:
         """Give the tracker the curves of a stage that was trained before this run."""
-        if stage.name not in self._plan.all_teachers:
+        if stage.name not in self._plan.all_teachers or stage in self.missing:
             on_point = self._on_point(stage)
             for step, values in read_points(self._artifacts[stage.name].curves):
                 on_point(step, values)

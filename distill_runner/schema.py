@@ -266,7 +266,7 @@ class Runtime:
     leave_padding_out: bool = True  # on a CPU, where a batch has much of it
     cheap_dropout: bool = True  # on a CPU: masks of 16 bits a number
     keep_freed_memory: bool = True  # glibc returns none to the system between steps
-    checkpoint_seconds: float = 300.0  # between two checkpoints inside a stage
+    checkpoint_seconds: float = 300.0  # at most, between two checkpoints inside a stage
 
 
 @dataclass
@@ -321,10 +321,12 @@ class StageConfig:
 
 @dataclass
 class Published:
-    """A figure from elsewhere, shown beside ours with its source."""
+    """A figure from elsewhere, shown beside ours on the same data set, with its source."""
 
     accuracy: float = MISSING  # percent
-    rows: int = MISSING  # test rows behind it
+    dataset: str = MISSING  # its name
+    split: str = MISSING  # theirs: test, or the official validation rows
+    rows: int = MISSING  # of that split
     source: str = MISSING
 
 

@@ -77,7 +77,8 @@ def test_a_row_carries_the_published_figure_and_its_source(name: str) -> None:
     assert config.experiment == name
     assert config.published is not None
     assert config.published.accuracy == accuracy
-    assert config.published.rows == 2000
+    published = config.published
+    assert (published.dataset, published.split, published.rows) == ("sst2", "test", 2000)
     assert config.published.source == f"Improving MetaDistil, Table {table}"
 
 
@@ -188,7 +189,9 @@ def test_tmkds_rows_carry_the_papers_figures_and_its_teachers() -> None:
     for name, accuracy in TMKD.items():
         config = config_of(name, "pretrain.dataset.unlabelled.path=pairs.tsv")
         assert config.published is not None
-        assert (config.published.accuracy, config.published.rows) == (accuracy, 277)
+        assert config.published.accuracy == accuracy
+        published = config.published
+        assert (published.dataset, published.split, published.rows) == ("rte", "validation", 277)
         assert config.teacher.learning_rates == [2e-5, 3e-5, 5e-5]
         assert config.student.layers == [0, 1, 2]
 

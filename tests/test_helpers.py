@@ -51,11 +51,18 @@ def test_two_processes_leave_the_weights_and_figures_of_one(
     run(tmp_path / "one", tmp_path / "store-1", "kd", *TWO_TEACHERS)
     run(tmp_path / "two", tmp_path / "store-2", "kd", *TWO_TEACHERS, "runtime.processes=2")
     one, two = result_of(tmp_path / "one"), result_of(tmp_path / "two")
-    for name in ("metrics", "agreement", "stages", "together"):
+    for name in ("key", "metrics", "agreement", "together"):
         assert one[name] == two[name]
+    assert json.dumps(one["stages"]) == json.dumps(two["stages"])  # the same order too
     assert one["baseline"]["metrics"] == two["baseline"]["metrics"]
     weights = [tmp_path / name / "student" / "model.safetensors" for name in ("one", "two")]
     assert weights[0].read_bytes() == weights[1].read_bytes()
+    curves = [(tmp_path / name / "metrics.jsonl").read_text() for name in ("one", "two")]
+    steps = [
+        [(line["stage"], line["step"]) for line in map(json.loads, text.splitlines())]
+        for text in curves
+    ]
+    assert steps[0] == steps[1]
 
 
 def test_a_helper_alone_makes_every_stage_of_the_plan(

@@ -24,7 +24,7 @@ LAYERS = (
     ("models.*",),
     ("methods.*",),
     ("optim", "tracking", "wandb_child", "checkpoint", "metrics", "evaluation", "comparing",
-     "store", "curves", "progress", "machine", "memory"),
+     "store", "curves", "progress", "interrupts", "machine", "memory"),
     ("loop",),
     ("reading", "casting", "screen", "chance", "inputs"),
     ("run", "helpers"),

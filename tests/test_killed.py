@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
 import subprocess
@@ -18,37 +17,34 @@ from tiny import METHODS, SHRUNK, UNSURE
 from distill_runner.config import config_path
 
 
-def command(folder: Path, store: Path, method: str) -> list[str]:
+def command(folder: Path, store: Path, method: str, *, seconds: float = 0.01) -> list[str]:
     return [
         *(sys.executable, "-P", "-m", "distill_runner.cli", *SHRUNK),
         *(f"method={method}", "method.baseline=never", "training.epochs=8"),
         *UNSURE.get(f"method={method}", ()),
         *("teacher=bert", f"output_dir={folder}", f"store.dir={store}"),
-        *("runtime.checkpoint_seconds=0.01", "runtime.threads=1"),
+        *(f"runtime.checkpoint_seconds={seconds}", "runtime.threads=1"),
     ]
 
 
-def curve(store: Path) -> list[str]:
-    """The lines written so far by the unfinished stage that is not a teacher's (64 steps)."""
+def step_of(store: Path) -> int:
+    """Of the last point that the unfinished stage has drawn."""
     for path in store.glob("artifacts/*.unfinished/metrics.jsonl"):
         lines = path.read_text().splitlines()
-        if lines and len(list(path.parent.glob("checkpoint.pt"))) == 1:
-            return lines
-    return []
+        if lines:
+            return int(json.loads(lines[-1])["step"])
+    return 0
 
 
-def kill_during_training(folder: Path, store: Path, method: str, at_step: int) -> None:
-    process = subprocess.Popen(
-        command(folder, store, method), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+def stop_during_training(asked: list[str], store: Path, at_step: int, sent: signal.Signals) -> int:
+    """Send the signal when the student has made so many steps; the exit status."""
+    process = subprocess.Popen(asked, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
-        lines = curve(store)
         # Teachers train for 8 steps here, so a later step is the student's.
-        if lines and json.loads(lines[-1])["step"] >= at_step:
-            os.kill(process.pid, signal.SIGKILL)
-            process.wait()
-            return
+        if step_of(store) >= at_step:
+            process.send_signal(sent)
+            return process.wait()
         time.sleep(0.005)
     raise AssertionError(f"the run ended ({process.poll()}) before step {at_step} was seen")
 
@@ -66,10 +62,28 @@ def test_kill_9_and_the_same_command_again(method: str, tmp_path: Path) -> None:
     at_step = random.Random(method).randint(10, 45)
     quiet = {"stdout": subprocess.DEVNULL, "check": True}
     subprocess.run(command(tmp_path / "whole", tmp_path / "store-1", method), **quiet)
-    kill_during_training(tmp_path / "killed", tmp_path / "store-2", method, at_step)
     again = command(tmp_path / "killed", tmp_path / "store-2", method)
+    stop_during_training(again, tmp_path / "store-2", at_step, signal.SIGKILL)
     output = subprocess.run(again, capture_output=True, text=True, check=True).stdout
     assert "goes on after step" in output
+    assert_same_weights(tmp_path)
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_loses_no_step(sent: signal.Signals, tmp_path: Path) -> None:
+    quiet = {"stdout": subprocess.DEVNULL, "check": True}
+    whole = command(tmp_path / "whole", tmp_path / "store-1", "kd", seconds=300)
+    subprocess.run(whole, **quiet)
+    again = command(tmp_path / "killed", tmp_path / "store-2", "kd", seconds=300)
+    assert stop_during_training(again, tmp_path / "store-2", 20, sent) == 130
+    reached = step_of(tmp_path / "store-2")
+    output = subprocess.run(again, capture_output=True, text=True, check=True).stdout
+    assert f"goes on after step {reached}\n" in output
+    assert_same_weights(tmp_path)
+
+
+def assert_same_weights(tmp_path: Path) -> None:
+    """Of the run that was stopped and the one that was not."""
     weights = sorted((tmp_path / "whole" / "student").rglob("*.safetensors"))
     assert weights
     for path in weights:

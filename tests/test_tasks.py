@@ -134,7 +134,7 @@ def test_wikiqa_works_from_a_folder_of_other_column_names(tmp_path: Path) -> Non
     assert found.counts["quiz"] == 12
     assert found.counts["test"] == 18
     assert found.label_names == ("wrong", "right")
-    assert [metric.value for metric in settings.metrics] == ["map", "mrr"]
+    assert [metric.value for metric in settings.metrics] == ["map", "mrr", "f1"]
 
 
 @pytest.mark.parametrize("kind", ["parquet", "tsv"])

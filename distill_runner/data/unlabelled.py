@@ -33,8 +33,8 @@ def add_unlabelled(
 ) -> Prepared:
     """`prepared` with the split "unlabelled", the same columns, every label hidden.
 
-    A row that occurs twice is kept once, and one that is among the rows of validation or
-    test is left out: a teacher's answer to a test row is a label of it.
+    A row that occurs twice is kept once, and one that is among the rows of validation, test
+    or an extra split is left out: a teacher's answer to a test row is a label of it.
 
     Args:
         settings: of the labelled rows; `unlabelled` says where the others are.
@@ -50,7 +50,7 @@ def add_unlabelled(
     wanted = settings.unlabelled
     content = files_hash(locate(_as_dataset(settings), source)) if source else wanted.generate
     deciding = [_FORMAT, content, text_columns(_as_dataset(settings)), wanted.rows]
-    kept_out = [prepared.fingerprints.get(split) for split in ("validation", "test")]
+    kept_out = [prepared.fingerprints.get(split) for split in _kept_out(settings)]
     key = hashlib.sha256(json.dumps([deciding, kept_out, settings.split_seed]).encode()).hexdigest()
     folder = store_dir / "data" / f"unlabelled-{key}"
     with FileLock(f"{folder}.lock"):
@@ -78,7 +78,7 @@ def _build(prepared: Prepared, settings: schema.Dataset, source: Path | None, fo
         rows = _read(settings, source, cache=scratch / "cache")
         known = {
             row
-            for split in ("validation", "test")
+            for split in _kept_out(settings)
             if split in prepared.splits
             for row in _texts(prepared.splits[split])
         }
@@ -88,7 +88,7 @@ def _build(prepared: Prepared, settings: schema.Dataset, source: Path | None, fo
                 "No unlabelled row is left.",
                 key="dataset.unlabelled.path",
                 value=str(source),
-                rule="rows that are not among those of validation and test",
+                rule="rows that are not among those of validation, test and dataset.extra",
             )
         columns = {"id": [f"unlabelled-{at}" for at in range(len(kept))]}
         columns |= {
@@ -113,8 +113,15 @@ def _read(settings: schema.Dataset, source: Path | None, *, cache: Path) -> list
     spoken = _as_dataset(settings)
     paths = locate(spoken, source)["train"]
     table = load(spoken, paths, cache=cache)
-    columns = sources.texts(spoken, table, range(len(table)), split=UNLABELLED, file=paths[0].name)
-    return list(zip(*columns, strict=True))[: wanted.rows]
+    first = range(len(table) if wanted.rows is None else min(wanted.rows, len(table)))
+    cut = table.select(first)
+    columns = sources.texts(spoken, cut, first, split=UNLABELLED, file=paths[0].name)
+    return list(zip(*columns, strict=True))
+
+
+def _kept_out(settings: schema.Dataset) -> tuple[str, ...]:
+    """The splits whose rows no teacher may answer for the student."""
+    return ("validation", "test", *settings.extra)
 
 
 def _as_dataset(settings: schema.Dataset) -> schema.Dataset:

@@ -6,8 +6,8 @@
 Stage 1 learns from the teachers of a question-answering task alone, on pairs without
 labels; stage 2 keeps the body and learns from the task's labels and the task's teachers.
 Each teacher has a soft head of its own (`models.heads`), so that no two of them pull the
-same output in different ways. In the paper's table 4 the pretraining brings most of it,
-and many teachers without it (MKD) are not always ahead of one.
+same output in different ways. In the paper the first stage brings most of it: on RTE one
+teacher with it has 67.35 (table 5), many without it 59.92 (table 6), both 67.50 (table 4).
 """
 
 from __future__ import annotations

@@ -39,7 +39,13 @@ def record(run: Path, target: Path) -> dict[str, Any]:
         raise DistillError(f"{run} was scored on no test rows")
     result["overrides"] = [item for item in result["overrides"] if not _is_local(item)]
     elsewhere = (result.get("pretrain") or {}).get("teachers", ())
-    for model in (result["student"], *result["teachers"], *result.get("between", ()), *elsewhere):
+    for model in (
+        result["student"],
+        *result["teachers"],
+        *result.get("between", ()),
+        *result.get("trained_teachers", ()),
+        *elsewhere,
+    ):
         model["model"] = _without_folder(model["model"])
     for name in _COPIED:
         if (run / name).is_file():

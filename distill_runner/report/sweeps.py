@@ -32,9 +32,8 @@ def job_rows(jobs: Sequence[Job]) -> list[dict[str, str]]:
     published = any(found.get("published") for _, found in jobs)
     own = _beside(metric, [found for _, found in jobs])
     rows = [_row(name, found, common, metric, own, published=published) for name, found in jobs]
-    if all(row["95%"] == "–" for row in rows):
-        rows = [{title: cell for title, cell in row.items() if title != "95%"} for row in rows]
-    return rows
+    empty = {title for title in ("95%", "teachers") if all(row[title] == "–" for row in rows)}
+    return [{title: row[title] for title in row if title not in empty} for row in rows]
 
 
 def _judged_by(jobs: Sequence[Job]) -> str | None:
@@ -65,7 +64,8 @@ def _row(
     published: bool,
 ) -> dict[str, str]:
     asked = " ".join(item for item in found["overrides"] if item not in common)
-    row = {"job": f"{name}: {asked.removeprefix('experiment=') or found['method']}"}
+    asked = asked.removeprefix("experiment=") or found.get("method", "the one job")
+    row = {"job": f"{name}: {asked}"}
     row |= _figures(found, metric)
     row |= {title: shown(found.get("metrics", {}), column) for title, column in own.items()}
     done = found["status"] == "finished"
@@ -82,16 +82,23 @@ def _figures(found: Mapping[str, Any], metric: str | None) -> dict[str, str]:
     title, test = _title(metric), found["metrics"].get("test") if done else None
     if test is None:
         told = "no rows" if done else found["status"]
-        return {title: told, "95%": "–", "no teacher": "–", "gain": "–"}
+        return {title: told, "95%": "–", "teachers": "–", "no teacher": "–", "gain": "–"}
     name = metric or headline(found)
     column, baseline = ("test", name), found["baseline"]
     interval = f"{100 * test['low']:.1f}–{100 * test['high']:.1f}"
     return {
         title: shown(found["metrics"], column),
         "95%": interval if name == headline(found) else "–",
+        "teachers": _of_teachers(found, column),
         "no teacher": shown(baseline["metrics"], column) if baseline else "–",
         "gain": _signed(gained(found, column)),
     }
+
+
+def _of_teachers(found: Mapping[str, Any], column: Column) -> str:
+    """Of the teachers together, or of the one there is."""
+    teachers = [found["together"]] if found.get("together") else found.get("teachers", ())
+    return shown(teachers[0]["metrics"], column) if teachers else "–"
 
 
 def _title(metric: str | None) -> str:
@@ -102,7 +109,10 @@ def _title(metric: str | None) -> str:
 def sources(jobs: Sequence[Job]) -> list[str]:
     """Where the published figures come from, one line a source."""
     known = [found["published"] for _, found in jobs if found.get("published")]
-    lines = {f"published: {one['source']}, {one['rows']:,} test rows" for one in known}
+    lines = {
+        f"published: {one['source']}, {one['rows']:,} {one['split']} rows of {one['dataset']}"
+        for one in known
+    }
     return sorted(lines)
 
 

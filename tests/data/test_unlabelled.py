@@ -45,6 +45,18 @@ def test_rows_of_the_test_split_and_repetitions_are_left_out(tmp_path: Path) -> 
     assert found.counts["train"] == prepared.counts["train"]
 
 
+def test_rows_of_an_extra_split_are_left_out_too(tmp_path: Path) -> None:
+    texts = tmp_path / "pairs.tsv"
+    texts.write_text("question\tsentence\na\tb\nhard\tcase\n")
+    wanted = settings(tmp_path, path=str(texts))
+    (tmp_path / "validation_hard.tsv").write_text("question\tsentence\tlabel\nhard\tcase\t1\n")
+    wanted.extra = ["hard"]
+    prepared = labelled(wanted, tmp_path / "store")
+    assert prepared.counts["hard"] == 1
+    found = add_unlabelled(prepared, wanted, source=texts, store_dir=tmp_path / "store")
+    assert list(found.splits["unlabelled"]["text"]) == ["a"]
+
+
 def test_the_first_rows_can_be_asked_for_and_change_the_fingerprint(tmp_path: Path) -> None:
     texts = tmp_path / "pairs.tsv"
     texts.write_text("question\tsentence\n" + "".join(f"x{n}\ty\n" for n in range(9)))
