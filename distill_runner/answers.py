@@ -13,7 +13,9 @@ from distill_runner.plan import Plan
 from distill_runner.schema import Combine, Noise
 
 if TYPE_CHECKING:
+    from distill_runner.data.encoding import View
     from distill_runner.data.prepared import Prepared
+    from distill_runner.models.learner import Learner
 
 
 class Answers:
@@ -79,6 +81,11 @@ class Answers:
         """As `of` on the test rows, clean and under each noise."""
         each = [self._one_under_noise(name, noises) for name in self._together(stage)]
         return [_mean(of_one_noise) for of_one_noise in zip(*each, strict=True)]
+
+    def answering(self, stage: str) -> list[tuple[Learner, View]]:
+        """The learners that answer for a stage, each with its view of the test rows."""
+        self._say(f"  {stage}: is timed")
+        return [self._casting.answering(name, "test") for name in self._together(stage)]
 
     def _together(self, stage: str) -> tuple[str, ...]:
         deployed = stage == self._plan.deployed

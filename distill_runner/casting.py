@@ -224,6 +224,11 @@ class Casting:
             found = kept.save(folder, reading.ids(split), logits)
         return found
 
+    def answering(self, name: str, split: str) -> tuple[Learner, View]:
+        """The finished stage's learner and its view of a split."""
+        learner = self.trained(name)
+        return learner, self._readings[self._plan.stage(name).data].split(split, learner)
+
     def under_noise(
         self, name: str, split: str, noises: Sequence[Noise], *, computing: Callable[[], None]
     ) -> list[kept.Signals]:

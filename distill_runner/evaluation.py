@@ -75,9 +75,21 @@ class Score:
         return {name: value for name, value in (own | named).items() if value is not None}
 
 
-def predict(learner: Learner, view: View, *, device: torch.device, bf16: bool) -> np.ndarray:
-    """The learner's logits on every row of the view, in the view's order. [rows, classes]."""
-    order = np.argsort(view.lengths, kind="stable")
+def predict(
+    learner: Learner,
+    view: View,
+    *,
+    device: torch.device,
+    bf16: bool,
+    rows: np.ndarray | None = None,
+) -> np.ndarray:
+    """The learner's logits on rows of the view, in their order. [rows, classes].
+
+    Args:
+        rows: which; None: all of them.
+    """
+    asked = np.arange(len(view.lengths)) if rows is None else rows
+    order = np.argsort(view.lengths[asked], kind="stable")
     parts = []
     with (
         learner.evaluating(),
@@ -85,7 +97,7 @@ def predict(learner: Learner, view: View, *, device: torch.device, bf16: bool) -
         torch.autocast(device.type, torch.bfloat16, enabled=bf16),
     ):
         for at in range(0, len(order), _BATCH):
-            inputs = view.inputs(order[at : at + _BATCH], 0)
+            inputs = view.inputs(asked[order[at : at + _BATCH]], 0)
             on_device = {name: tensor.to(device) for name, tensor in inputs.items()}
             parts.append(learner.logits(on_device))
     sorted_logits = torch.cat(parts).cpu().numpy()

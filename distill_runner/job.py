@@ -19,6 +19,7 @@ from distill_runner.plan import TASK, Plan
 from distill_runner.planning import make_plan
 from distill_runner.reading import formula_on
 from distill_runner.report.columns import columns_of, figure, judged_by, notes, shown
+from distill_runner.report.latency import latency_line, latency_table
 from distill_runner.report.planned import plan_rows
 from distill_runner.report.robustness import robustness_table
 from distill_runner.report.tables import gain_line, plan_table, result_table
@@ -170,7 +171,8 @@ class _Job:
             with helpers(config, plan, count=count):
                 outcome = runner.run()
             answers = Answers(outcome.plan, data[TASK], outcome.casting, say=self._screen.print)
-            result = Results(config, data, outcome, answers).result(overrides=self._overrides)
+            results = Results(config, data, outcome, answers, machine=machine)
+            result = results.result(overrides=self._overrides)
             write_run_folder(self._folder, config, data[TASK], outcome, answers, result)
             summary = _summary(result)
             failed = False
@@ -222,6 +224,10 @@ class _Job:
         under_noise = robustness_table(result)
         if under_noise:
             self._screen.print(under_noise)
+        speed, saved = latency_table(result), latency_line(result)
+        for measured in (speed, saved):
+            if measured is not None:
+                self._screen.print(measured)
         published = result["published"]
         if published:
             self._screen.print(
@@ -289,6 +295,8 @@ def _summary(result: Mapping[str, Any]) -> dict[str, float | str]:
     for score in result["robustness"]["scores"] if result["robustness"] else ():
         accuracy = score["accuracy"][STUDENT]
         summary[f"robustness/{score['noise']}-{score['p']:g}/accuracy"] = accuracy
+    for name, model in result["latency"]["models"].items() if result["latency"] else ():
+        summary[f"latency/{name}/milliseconds"] = model["milliseconds"]
     summary["student/parameters"] = result["student"]["parameters"]
     summary["training/examples_per_second"] = result["training"]["examples_per_second"]
     return summary

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from distill_runner import robustness
+from distill_runner import latency, robustness
 from distill_runner.answers import Answers
 from distill_runner.comparing import Measure, headline
 from distill_runner.evaluation import labels_of, ranking_lead, score_rows, scored
+from distill_runner.machine import Machine
 from distill_runner.plan import POOL, PRETRAIN, TASK, Stage
 from distill_runner.rules import RANKING
 from distill_runner.run import Outcome
@@ -32,6 +33,8 @@ class Results:
         data: Mapping[str, Prepared],
         outcome: Outcome,
         answers: Answers,
+        *,
+        machine: Machine,
     ) -> None:
         self._config = config
         self._plan = outcome.plan
@@ -39,6 +42,7 @@ class Results:
         self._all_data = data
         self._outcome = outcome
         self._answers = answers
+        self._machine = machine
         self._measure = Measure(headline(config.dataset))
         self._facts = {name: found.facts() for name, found in outcome.artifacts.items()}
         self._labels = {split: labels_of(table) for split, table in self._data.splits.items()}
@@ -79,6 +83,7 @@ class Results:
             "baseline": self._baseline(),
             "agreement": self._agreement(),
             "robustness": self._robustness(),
+            "latency": self._latency(),
             "training": facts["training"],
             "teachers_on_training_rows": self._teachers_in_the_loop(),
             "data": {
@@ -356,6 +361,44 @@ class Results:
             "models": list(logits),
             "against": against,
             "scores": robustness.compared(logits, labels, noises=noises, against=against),
+        }
+
+    def _latency(self) -> dict[str, Any] | None:
+        """How fast each teacher and the student answer, and what the student saves and keeps."""
+        if not self._config.evaluation.latency:
+            return None
+        import torch
+
+        plan = self._plan
+        names = {f"teacher {name.removeprefix('teacher/')}": name for name in plan.teachers}
+        names[latency.STUDENT] = plan.deployed
+        found = latency.measured(
+            {title: self._answers.answering(name) for title, name in names.items()},
+            len(self._labels["test"]),
+            self._machine,
+        )
+        sizes = {title: self._facts[name]["parameters"] for title, name in names.items()}
+        together = plan.members or (plan.deployed,)
+        sizes[latency.STUDENT] = sum(self._facts[name]["parameters"] for name in together)
+        models = {title: {"parameters": sizes[title], **found[title]} for title in names}
+        first = next(iter(names))
+        return {
+            "device": self._machine.name,
+            "threads": torch.get_num_threads(),
+            "models": models,
+            "against": self._beside(first, models) if plan.teachers else None,
+        }
+
+    def _beside(self, title: str, models: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
+        theirs, ours = models[title], models[latency.STUDENT]
+        stage, deployed = self._plan.teachers[0], self._plan.deployed
+        worth = [self._worth(self._answers.of(name, "test"), "test") for name in (deployed, stage)]
+        return {
+            "name": title,
+            "fewer_parameters": 1 - ours["parameters"] / theirs["parameters"],
+            "less_time": 1 - ours["milliseconds"] / theirs["milliseconds"],
+            "times_as_fast": theirs["milliseconds"] / ours["milliseconds"],
+            "kept": worth[0] / worth[1] if worth[1] > 0 else None,
         }
 
     def _teachers_in_the_loop(self) -> dict[str, dict[str, float]]:

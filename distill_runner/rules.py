@@ -346,7 +346,7 @@ def taught(config: Config) -> list[tuple[Dataset, Teacher, str]]:
 
 
 def check_test_rows(config: Config, rows: int) -> None:
-    """Refuse to measure robustness on no test rows, before anything is trained.
+    """Refuse to measure robustness or speed on no test rows, before anything is trained.
 
     Raises:
         Refused: there are none.
@@ -357,4 +357,11 @@ def check_test_rows(config: Config, rows: int) -> None:
         value=config.evaluation.robustness,
         rule="null where the split has no test rows",
         way_out="evaluation.robustness=null, or dataset.split.test=0.1",
+    )
+    _rule(
+        not config.evaluation.latency or rows > 0,
+        key="evaluation.latency",
+        value=config.evaluation.latency,
+        rule="false where the split has no test rows",
+        way_out="evaluation.latency=false, or dataset.split.test=0.1",
     )

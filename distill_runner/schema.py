@@ -239,6 +239,7 @@ class Evaluation:
     """What is measured of the trained models, beside their accuracy."""
 
     robustness: Optional[list[float]] = None  # chances of each word, 0..1; null: not measured
+    latency: bool = False  # time teachers and student on test rows, one by one and in batches
 
 
 @dataclass

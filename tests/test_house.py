@@ -28,7 +28,7 @@ LAYERS = (
     ("loop",),
     ("reading", "casting", "screen", "chance", "inputs"),
     ("run", "helpers"),
-    ("answers", "results", "robustness"),
+    ("answers", "results", "robustness", "latency"),
     ("report.*",),
     ("run_folder",),
     ("job", "sweep"),

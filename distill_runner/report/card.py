@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from distill_runner.report.columns import headline, notes, own_metrics, shown
+from distill_runner.report.latency import latency_line
 from distill_runner.report.robustness import robustness_lines
 
 
@@ -41,6 +42,7 @@ def model_card(result: Mapping[str, Any]) -> str:
     lines += ["", *notes(result)] if notes(result) else []
     lines += [
         "",
+        *([saved, ""] if (saved := latency_line(result)) else []),
         *robustness_lines(result),
         "## How it was made",
         "",

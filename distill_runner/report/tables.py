@@ -13,7 +13,8 @@ from rich.text import Text
 from distill_runner.report.columns import columns_of, headline, shown
 
 
-def _table(title: str, *columns: str) -> Table:
+def table_of(title: str, *columns: str) -> Table:
+    """An empty table in the house's style; names to the left, figures to the right."""
     table = Table(
         title=escape(title),  # [map,mrr] in what was typed is no markup
         title_justify="left",
@@ -44,7 +45,7 @@ def result_table(result: Mapping[str, Any]) -> Table:
     sizes = f"{rows.get('validation', 0):,} validation and {rows.get('test', 0):,} test rows"
     own, figure = columns_of([result]), headline(result)
     unit = "accuracy in %" if figure == "accuracy" else f"{figure} times 100"
-    table = _table(
+    table = table_of(
         f"{result['method']} on {result['dataset']}: {unit} on {sizes}",
         "model",
         "validation",
@@ -122,7 +123,7 @@ def _ranking_gains(ranking: Mapping[str, Any]) -> list[str]:
 def plan_table(stages: Sequence[Mapping[str, str]]) -> Table:
     """What is going to happen; one row a stage."""
     columns = list(stages[0])
-    table = _table("Plan", *columns)
+    table = table_of("Plan", *columns)
     for stage in stages:
         table.add_row(*(Text(stage[column]) for column in columns))
     return table
@@ -131,7 +132,7 @@ def plan_table(stages: Sequence[Mapping[str, str]]) -> Table:
 def sweep_table(title: str, jobs: Sequence[Mapping[str, str]]) -> Table:
     """The jobs of a sweep; one row a job."""
     columns = list(jobs[0])
-    table = _table(title, *columns)
+    table = table_of(title, *columns)
     for name, column in zip(columns[1:], table.columns[1:], strict=True):
         # A heading is broken between its words, so that the jobs' names have the room.
         column.no_wrap = False
