@@ -39,7 +39,7 @@ def latency_line(result: Mapping[str, Any]) -> str | None:
         return None
     beside = found["against"]
     kept = beside["kept"]
-    score = f", {100 * kept:.1f}% of its {result['headline']} on test" if kept is not None else ""
+    score = f" and keeps {100 * kept:.1f}% of its {result['headline']} on test" if kept else ""
     return (
         f"Beside {beside['name']} the student has {100 * beside['fewer_parameters']:.1f}% fewer "
         f"parameters, answers one text {beside['times_as_fast']:.2f} times as fast "
