@@ -25,6 +25,8 @@ def main() -> None:
     # Hydra would print its own errors and exit 1; raised instead, they are told apart here.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     register_schema()
+    # Hydra's parser takes overrides in one row only; -m may stand anywhere among ours.
+    sys.argv[1:] = sorted(sys.argv[1:], key=lambda typed: typed not in ("-m", "--multirun"))
     overrides = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
     verdicts: list[DistillError] = []
     try:

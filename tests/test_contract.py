@@ -291,7 +291,7 @@ def test_a_sweep_counts_only_its_own_jobs_and_survives_a_fault(
 ) -> None:
     def launch(*asked: str) -> int:
         common = (*SHRUNK, f"store.dir={store}", f"output_dir={tmp_path}/sweep")
-        monkeypatch.setattr(sys, "argv", ["distill-run", "-m", *common, "method=finetune", *asked])
+        monkeypatch.setattr(sys, "argv", ["distill-run", *common, "method=finetune", "-m", *asked])
         monkeypatch.setattr(SweepTable, "verdict", None)
         GlobalHydra.instance().clear()
         try:
