@@ -169,7 +169,7 @@ class _Job:
             if count:
                 self._screen.print(f"{1 + count} processes train stages side by side")
             with helpers(config, plan, count=count):
-                outcome = runner.run()
+                outcome = runner.run(helped=count > 0)
             answers = Answers(outcome.plan, data[TASK], outcome.casting, say=self._screen.print)
             results = Results(config, data, outcome, answers, machine=machine)
             result = results.result(overrides=self._overrides)

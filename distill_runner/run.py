@@ -38,7 +38,7 @@ _LOOK_AGAIN = 0.2  # seconds, where every stage that is ready is in training
 
 @dataclass(frozen=True)
 class Outcome:
-    """The artifacts of a plan's stages, by the stage's name, and which were not there before.
+    """The artifacts of a plan's stages, by the stage's name, and which this run has trained.
 
     `plan` has the stages that took place: repetitions may end early, and not the last one be
     deployed.
@@ -99,16 +99,18 @@ class Runner:
             self._readings[stage.data].check(stage)
         return missing
 
-    def run(self, *, helping: bool = False) -> Outcome:
+    def run(self, *, helping: bool = False, helped: bool = False) -> Outcome:
         """Make every artifact that is missing, in order, but for those that others are making.
 
         Args:
             helping: take only stages that nobody trains.
+            helped: other processes of this run do so.
 
         Raises:
             DistillError: a stage failed; the finished ones are kept.
         """
         missing, left = self.missing, list(self._plan.stages)
+        ours: set[str] = set()
         while left:
             stage = self._next(left)
             if stage is None and helping:
@@ -116,11 +118,16 @@ class Runner:
                 continue
             stage = stage or left[0]
             left.remove(stage)
-            self._take(stage)
+            if self._take(stage):
+                ours.add(stage.name)
             if stage.name in self._plan.stopping:
                 left_out = self._left_out_after(stage)
                 left = [other for other in left if other.name not in left_out]
-        trained = tuple(stage.name for stage in missing if stage.name in self._artifacts)
+        trained = tuple(
+            stage.name
+            for stage in missing
+            if stage.name in self._artifacts and (helped or stage.name in ours)
+        )
         # In the plan's order, whoever made them first.
         made = {
             stage.name: self._artifacts[stage.name]
@@ -138,8 +145,8 @@ class Runner:
                 return stage
         return None
 
-    def _take(self, stage: Stage) -> None:
-        """Find the stage's artifact, or make it."""
+    def _take(self, stage: Stage) -> bool:
+        """Find the stage's artifact, or make it; whether it was made."""
         key = self.key_of(stage)
         made = None if self._done(stage) else self._train(stage, key)
         self._artifacts[stage.name] = made or self._store.artifact(key)
@@ -150,6 +157,7 @@ class Runner:
             self._replay(stage)
         if stage.name in self._plan.all_teachers:
             self._show_teacher(stage)
+        return made is not None
 
     def _left_out_after(self, stage: Stage) -> tuple[str, ...]:
         """The repetitions behind this one that need not take place."""

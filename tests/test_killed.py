@@ -38,7 +38,12 @@ def step_of(store: Path) -> int:
 
 def stop_during_training(asked: list[str], store: Path, at_step: int, sent: signal.Signals) -> int:
     """Send the signal when the student has made so many steps; the exit status."""
-    process = subprocess.Popen(asked, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        asked,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # not so behind an &
+    )
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
         # Teachers train for 8 steps here, so a later step is the student's.
