@@ -21,7 +21,7 @@ from distill_runner.curves import Curves
 from distill_runner.data.batches import Order, quiz_rows
 from distill_runner.data.encoding import Inputs, View
 from distill_runner.errors import DistillError
-from distill_runner.interrupts import Interrupts
+from distill_runner.interrupts import put_off
 from distill_runner.methods.base import Algorithm, Update
 from distill_runner.models.learner import Learner
 from distill_runner.models.scene import Address, Quiz, Scene
@@ -132,7 +132,7 @@ class Loop:
         """
         pace = checkpoint.Pace(self.job.checkpoint_seconds)
         memory.forget_peak(self.job.device)
-        with Interrupts() as interrupts:
+        with put_off() as interrupts:
             for epoch, at, rows in self._remaining():
                 epoch_done = at + 1 == self.order.batches_per_epoch
                 began = time.perf_counter()
