@@ -113,7 +113,12 @@ def _columns(
 
 
 def texts(
-    settings: schema.Dataset, table: Dataset, numbers: Sequence[int], *, split: str, file: str
+    settings: schema.Dataset,
+    table: Dataset | Mapping[str, Sequence[str]],
+    numbers: Sequence[int],
+    *,
+    split: str,
+    file: str,
 ) -> list[list[str]]:
     """The text columns, one list each; `numbers` are the rows' in the file."""
     columns = []

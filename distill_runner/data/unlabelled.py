@@ -71,52 +71,86 @@ def add_unlabelled(
 
 
 def _build(prepared: Prepared, settings: schema.Dataset, source: Path | None, folder: Path) -> None:
-    from datasets import Dataset
-
     scratch = Path(tempfile.mkdtemp(prefix="unlabelled-", dir=folder.parent))
     try:
-        rows = _read(settings, source, cache=scratch / "cache")
-        known = {
-            row
-            for split in _kept_out(settings)
-            if split in prepared.splits
-            for row in _texts(prepared.splits[split])
-        }
-        kept = [row for row in dict.fromkeys(rows) if row not in known]
-        if not kept:
+        table, file = _read(settings, source, cache=scratch / "cache")
+        kept = _unseen(table, file, prepared, settings, target=scratch / "kept.arrow")
+        if not len(kept):
             raise Refused(
                 "No unlabelled row is left.",
                 key="dataset.unlabelled.path",
                 value=str(source),
                 rule="rows that are not among those of validation, test and dataset.extra",
             )
-        columns = {"id": [f"unlabelled-{at}" for at in range(len(kept))]}
-        columns |= {
-            name: [row[at] for row in kept]
-            for at, name in enumerate(("text", "text_pair")[: len(kept[0])])
-        }
-        table = Dataset.from_dict({**columns, "label": [HIDDEN] * len(kept)})
-        table.save_to_disk(str(scratch / "built"))
-        (scratch / "built" / "read.json").write_text(json.dumps(len(rows)), encoding="utf-8")
+        kept.save_to_disk(str(scratch / "built"))
+        (scratch / "built" / "read.json").write_text(json.dumps(len(table)), encoding="utf-8")
         os.replace(scratch / "built", folder)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _read(settings: schema.Dataset, source: Path | None, *, cache: Path) -> list[Texts]:
-    wanted = settings.unlabelled
+def _read(settings: schema.Dataset, source: Path | None, *, cache: Path) -> tuple[Dataset, str]:
+    """The text columns as they are in the file, and its name."""
+    from datasets import Dataset
+
+    wanted, spoken = settings.unlabelled, _as_dataset(settings)
+    names = text_columns(spoken)
     if source is None:
         from distill_runner.data.synthetic import generate
 
         # Another seed than the labelled rows': other sentences.
-        return [(text,) for text, _ in generate(wanted.generate, settings.split_seed + 1000)]
-    spoken = _as_dataset(settings)
+        made = generate(wanted.generate, settings.split_seed + 1000)
+        return Dataset.from_dict({names[0]: [text for text, _ in made]}), ""
     paths = locate(spoken, source)["train"]
-    table = load(spoken, paths, cache=cache)
-    first = range(len(table) if wanted.rows is None else min(wanted.rows, len(table)))
-    cut = table.select(first)
-    columns = sources.texts(spoken, cut, first, split=UNLABELLED, file=paths[0].name)
-    return list(zip(*columns, strict=True))
+    table = load(spoken, paths, cache=cache).select_columns(names)
+    rows = len(table) if wanted.rows is None else min(wanted.rows, len(table))
+    return table.select(range(rows)), paths[0].name
+
+
+def _unseen(
+    table: Dataset, file: str, prepared: Prepared, settings: schema.Dataset, *, target: Path
+) -> Dataset:
+    """The rows of `table` that are kept, written to `target` as they are read.
+
+    There may be many millions of them, so a row is remembered by 16 bytes.
+    """
+    from datasets import Features, Value
+
+    spoken = _as_dataset(settings)
+    names = ("text", "text_pair")[: len(table.column_names)]
+    kinds = {name: Value("string") for name in ("id", *names)} | {"label": Value("int64")}
+    seen = {
+        _mark(row)
+        for split in _kept_out(settings)
+        if split in prepared.splits
+        for row in _texts(prepared.splits[split])
+    }
+    known = len(seen)
+
+    def unseen(batch: dict[str, list[str]], numbers: list[int]) -> dict[str, list[str] | list[int]]:
+        columns = sources.texts(spoken, batch, numbers, split=UNLABELLED, file=file)
+        first, new = len(seen) - known, []
+        for row in zip(*columns, strict=True):
+            if (mark := _mark(row)) not in seen:
+                seen.add(mark)
+                new.append(row)
+        ids = [f"{UNLABELLED}-{first + at}" for at in range(len(new))]
+        texts = {name: [row[at] for row in new] for at, name in enumerate(names)}
+        return {"id": ids, **texts, "label": [HIDDEN] * len(new)}
+
+    return table.map(
+        unseen,
+        batched=True,
+        with_indices=True,
+        remove_columns=table.column_names,
+        features=Features(kinds),
+        cache_file_name=str(target),
+        new_fingerprint=UNLABELLED,
+    )
+
+
+def _mark(row: Texts) -> bytes:
+    return hashlib.blake2b(json.dumps(row).encode(), digest_size=16).digest()
 
 
 def _kept_out(settings: schema.Dataset) -> tuple[str, ...]:
