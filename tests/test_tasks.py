@@ -306,6 +306,35 @@ def test_a_sweeps_table_has_the_gain_in_the_metric_that_decides() -> None:
     assert row["95% of the gain"] == "-18.41..32.41"
 
 
+def test_tasks_that_are_judged_differently_have_their_metrics_named_in_one_table() -> None:
+    jobs = []
+    tasks: list[tuple[str, dict[str, float], list[str]]] = [
+        ("sst2", {}, ["accuracy"]),
+        ("cola", {"matthews": 0.5}, ["matthews"]),
+        ("wikiqa", {"map": 0.6, "mrr": 0.7}, ["map", "mrr"]),
+    ]
+    for task, metrics, scored_by in tasks:
+        for seed in (1, 2):
+            found = finished(metrics, scored_by, seed)
+            found["overrides"].append(f"dataset={task}")
+            jobs.append((str(len(jobs)), found))
+    rows = job_rows(jobs)[::2]
+    assert [row["metric"] for row in rows] == ["accuracy", "matthews", "map"]
+    assert [row["test"] for row in rows] == ["90.00", "50.00", "60.00"]
+    assert [row["95%"] for row in rows] == ["80.0–95.0", "–", "–"]
+    assert [row["accuracy (test)"] for row in rows] == ["90.00"] * 3
+    assert [row["mrr (test)"] for row in rows] == ["–", "–", "70.00"]
+    assert not {"matthews (test)", "map (test)"} & set(rows[0])  # they are under "test"
+    over_seeds = seed_rows(jobs)
+    assert [row["metric"] for row in over_seeds] == ["accuracy", "matthews", "map"]
+    assert [row["mean"] for row in over_seeds] == ["90.00", "50.00", "60.00"]
+
+
+def test_a_sweep_of_which_no_job_finished_has_its_table_all_the_same() -> None:
+    jobs = [("0", {"status": "failed", "overrides": ["seed=3"], "method": "kd"})]
+    assert list(job_rows(jobs)[0]) == ["job", "test", "no teacher", "gain", "parameters"]
+
+
 def test_the_names_of_a_sweeps_jobs_are_whole_in_the_table_over_seeds() -> None:
     jobs = []
     for at, (method, seed) in enumerate([("many_on_many", 1), ("many_on_many", 2), ("tmkd", 1)]):

@@ -27,31 +27,41 @@ def shared(jobs: Sequence[Job]) -> list[str]:
 
 
 def job_rows(jobs: Sequence[Job]) -> list[dict[str, str]]:
-    """One row a job: what it differs in, and what it gave on the test rows, in %."""
+    """One row a job: what it differs in, and what it gave on the test rows, in %.
+
+    Each by the metric that comes first in its task, named where the tasks differ in it.
+    """
     common, metric = set(shared(jobs)), _judged_by(jobs)
     published = any(found.get("published") for _, found in jobs)
-    own = _beside(metric, [found for _, found in jobs])
+    own = _beside([found for _, found in jobs])
     rows = [_row(name, found, common, metric, own, published=published) for name, found in jobs]
     empty = {title for title in ("95%", "teachers") if all(row[title] == "–" for row in rows)}
     return [{title: row[title] for title in row if title not in empty} for row in rows]
 
 
 def _judged_by(jobs: Sequence[Job]) -> str | None:
-    """The metric that comes first in every finished job; None: each by its headline."""
+    """The metric that comes first in every finished job; None: they differ in it."""
     first = {judged_by(found) for _, found in jobs if found["status"] == "finished"}
-    return first.pop() if len(first) == 1 else None
+    return None if len(first) > 1 else next(iter(first), "accuracy")
 
 
-def _beside(metric: str | None, results: Sequence[Mapping[str, Any]]) -> dict[str, Column]:
-    """The columns beside those of the metric that the jobs are judged by."""
+def _beside(results: Sequence[Mapping[str, Any]]) -> dict[str, Column]:
+    """The columns of what some job was scored by and is not judged by."""
     done = [found for found in results if found["status"] == "finished"]
     own = columns_of(done)
     own |= {
         f"{headline(one)} (test)": ("test", headline(one))
         for one in done
-        if metric not in (None, headline(one))
+        if judged_by(one) != headline(one)
     }
-    return {title: column for title, column in own.items() if column != ("test", metric)}
+    return {
+        title: column
+        for title, column in own.items()
+        if any(
+            column != ("test", judged_by(one)) and figure(one["metrics"], column) is not None
+            for one in done
+        )
+    }
 
 
 def _row(
@@ -65,10 +75,12 @@ def _row(
 ) -> dict[str, str]:
     asked = " ".join(item for item in found["overrides"] if item not in common)
     asked = asked.removeprefix("experiment=") or found.get("method", "the one job")
-    row = {"job": f"{name}: {asked}"}
-    row |= _figures(found, metric)
-    row |= {title: shown(found.get("metrics", {}), column) for title, column in own.items()}
     done = found["status"] == "finished"
+    row = {"job": f"{name}: {asked}"}
+    if metric is None:
+        row["metric"] = judged_by(found) if done else "–"
+    row |= _figures(found, _title(metric))
+    row |= {title: shown(found.get("metrics", {}), column) for title, column in own.items()}
     row["parameters"] = f"{found['student']['parameters']:,}" if done else "–"
     if published:
         known = found.get("published")
@@ -76,19 +88,18 @@ def _row(
     return row
 
 
-def _figures(found: Mapping[str, Any], metric: str | None) -> dict[str, str]:
-    """By the metric that the jobs are judged by; an interval has the headline alone."""
+def _figures(found: Mapping[str, Any], title: str) -> dict[str, str]:
+    """By the metric that the job is judged by; an interval has the headline alone."""
     done = found["status"] == "finished"
-    title, test = _title(metric), found["metrics"].get("test") if done else None
+    test = found["metrics"].get("test") if done else None
     if test is None:
         told = "no rows" if done else found["status"]
         return {title: told, "95%": "–", "teachers": "–", "no teacher": "–", "gain": "–"}
-    name = metric or headline(found)
-    column, baseline = ("test", name), found["baseline"]
+    column, baseline = ("test", judged_by(found)), found["baseline"]
     interval = f"{100 * test['low']:.1f}–{100 * test['high']:.1f}"
     return {
         title: shown(found["metrics"], column),
-        "95%": interval if name == headline(found) else "–",
+        "95%": interval if judged_by(found) == headline(found) else "–",
         "teachers": _of_teachers(found, column),
         "no teacher": shown(baseline["metrics"], column) if baseline else "–",
         "gain": _signed(gained(found, column)),
@@ -127,22 +138,23 @@ def seed_rows(jobs: Sequence[Job]) -> list[dict[str, str]]:
             groups[" ".join(asked)].append(found)
     if all(len(found) < 2 for found in groups.values()):
         return []
-    metric = _judged_by(jobs)
-    every = columns_of([one for found in groups.values() for one in found])
-    own = {title: column for title, column in every.items() if column != ("test", metric)}
+    metric, own = _judged_by(jobs), _beside([one for found in groups.values() for one in found])
     return [_seed_row(asked, found, metric, own) for asked, found in groups.items()]
 
 
 def _seed_row(
     asked: str, found: Sequence[Mapping[str, Any]], metric: str | None, own: Mapping[str, Column]
 ) -> dict[str, str]:
-    columns = [("test", metric or headline(one)) for one in found]
-    known = [figure(one["metrics"], column) for one, column in zip(found, columns, strict=True)]
+    column = ("test", judged_by(found[0]))
+    known = [figure(one["metrics"], column) for one in found]
     figures = [value for value in known if value is not None]
-    leads = [gained(one, column) for one, column in zip(found, columns, strict=True)]
+    leads = [gained(one, column) for one in found]
     gains = [lead for lead in leads if lead is not None]
+    row = {"job": asked or "all seeds"}
+    if metric is None:
+        row["metric"] = judged_by(found[0])
     return {
-        "job": asked or "all seeds",
+        **row,
         "seeds": str(len(found)),
         f"mean {_title(metric)}".removesuffix(" test"): f"{sum(figures) / len(figures):.2f}",
         "95% of the mean": _reach(figures),
