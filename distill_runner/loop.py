@@ -137,18 +137,21 @@ class Loop:
                 epoch_done = at + 1 == self.order.batches_per_epoch
                 began = time.perf_counter()
                 self.step(epoch, at, rows)
-                save_due = pace.is_due() or interrupts.came
-                if self._log_due() or epoch_done or save_due:
+                ended = self.progress.step == self.total
+                # The last one is for what comes behind the loop: the scoring of every split.
+                save_due = pace.is_due() or ended
+                if self._log_due() or epoch_done or save_due or interrupts.came:
                     # Inside the clock: reading the curves waits for a GPU's unfinished steps.
                     self._log(bar, began)
                 else:
                     self.progress.seconds += time.perf_counter() - began
-                if epoch_done or self.progress.step == self.total:
+                if epoch_done or ended:
                     self._end_epoch(epoch)
-                if save_due:
+                if save_due or interrupts.came:
+                    self._log_if_pending()
                     with pace.measured():
                         self.save()
-                interrupts.obey()
+                    interrupts.obey()
         self._keep_best()
         return self._finished()
 
