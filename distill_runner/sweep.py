@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from distill_runner.errors import DistillError, Refused
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_FILE_WIDTH = 160  # characters, where no table is wider
+
+Parts = dict[str, list[dict[str, str]]]  # rows of tables, by their titles
 
 
 class SweepTable(Callback):  # type: ignore[misc]
@@ -76,19 +84,33 @@ def _show(folder: Path, results: list[tuple[str, dict[str, Any]]]) -> None:
     from rich.console import Console
 
     from distill_runner.report.sweeps import job_rows, seed_rows, shared, sources
-    from distill_runner.report.tables import sweep_table
+    from distill_runner.report.tables import sweep_table, width_of
     from distill_runner.screen import terminal
 
-    rows, common = job_rows(results), " ".join(shared(results))
-    tables = [sweep_table(f"{len(rows)} jobs: {common}", rows)]
-    grouped = seed_rows(results)
-    if grouped:
-        tables.append(sweep_table("Over seeds, with Student's interval of the mean", grouped))
+    rows = job_rows(results)
+    parts = {f"{len(rows)} jobs: {' '.join(shared(results))}": rows}
+    if grouped := seed_rows(results):
+        parts["Over seeds, with Student's interval of the mean"] = grouped
+    widest = max(width_of(sweep_table("", part)) for part in parts.values())
     with (folder / "sweep.txt").open("w", encoding="utf-8") as file:
-        for console in (terminal(), Console(file=file, width=160)):
-            for table in tables:
-                console.print(table)
-            for line in sources(results):
-                console.print(line, markup=False)
+        whole = Console(file=file, width=max(_FILE_WIDTH, widest))
+        _print(whole, parts, sources(results))
     (folder / "sweep.json").write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
-    terminal().print(f"Written to {folder}/sweep.txt and sweep.json", markup=False)
+    left_out = _print(terminal(), parts, sources(results))
+    without = f"; only there: {', '.join(left_out)}" if left_out else ""
+    written = f"Written to {folder}/sweep.txt and sweep.json{without}"
+    terminal().print(written, markup=False, soft_wrap=True)
+
+
+def _print(console: Console, parts: Parts, lines: Sequence[str]) -> list[str]:
+    """Print the tables with the columns that there is room for; the titles of the others."""
+    from distill_runner.report.tables import in_width, sweep_table
+
+    left_out: dict[str, None] = {}
+    for title, rows in parts.items():
+        shown, out = in_width(rows, console.width)
+        console.print(sweep_table(title, shown))
+        left_out |= dict.fromkeys(out)
+    for line in lines:
+        console.print(line, markup=False)
+    return list(left_out)

@@ -20,7 +20,7 @@ from distill_runner.errors import Refused
 from distill_runner.hub import locate_dataset
 from distill_runner.report.columns import columns_of, notes
 from distill_runner.report.sweeps import job_rows, seed_rows
-from distill_runner.report.tables import sweep_table
+from distill_runner.report.tables import in_width, sweep_table, width_of
 from distill_runner.rules import check_settings
 
 DATASETS = sorted(path.stem for path in Path(config_path(), "dataset").glob("*.yaml"))
@@ -346,6 +346,19 @@ def test_the_names_of_a_sweeps_jobs_are_whole_in_the_table_over_seeds() -> None:
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     assert "method=many_on_many" in shown
     assert "65.00" in shown
+
+
+def test_a_narrow_terminal_gets_whole_columns_and_the_gain_with_them() -> None:
+    job = {"job": "0: seed=1", "test": "90.00", "gain": "+1.00", "published": "91.2"}
+    job |= {"parameters": "1,000,000", "mrr (test)": "70.00", "f1 (test)": "60.00"}
+    whole = width_of(sweep_table("", [job]))
+    assert in_width([job], whole) == ([job], ())
+    (row,), out = in_width([job], whole - 1)
+    assert list(row) == [*job][:-1]
+    assert out == ("f1 (test)",)
+    (row,), out = in_width([job], 10)
+    assert list(row) == ["job", "test", "gain", "published"]
+    assert out == ("parameters", "mrr (test)", "f1 (test)")
 
 
 def test_accuracy_and_macro_f1_add_no_column_and_balanced_classes_no_line() -> None:

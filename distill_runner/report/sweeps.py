@@ -80,12 +80,11 @@ def _row(
     if metric is None:
         row["metric"] = judged_by(found) if done else "–"
     row |= _figures(found, _title(metric))
-    row |= {title: shown(found.get("metrics", {}), column) for title, column in own.items()}
-    row["parameters"] = f"{found['student']['parameters']:,}" if done else "–"
     if published:
         known = found.get("published")
         row["published"] = f"{known['accuracy']:g}" if known else "–"
-    return row
+    row["parameters"] = f"{found['student']['parameters']:,}" if done else "–"
+    return row | {title: shown(found.get("metrics", {}), column) for title, column in own.items()}
 
 
 def _figures(found: Mapping[str, Any], title: str) -> dict[str, str]:

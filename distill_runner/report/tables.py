@@ -6,11 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich import box
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from distill_runner.report.columns import columns_of, headline, shown
+
+_WIDEST = 1000  # characters; no table of ours is as wide
 
 
 def table_of(title: str, *columns: str) -> Table:
@@ -135,8 +138,33 @@ def sweep_table(title: str, jobs: Sequence[Mapping[str, str]]) -> Table:
     table = table_of(title, *columns)
     for name, column in zip(columns[1:], table.columns[1:], strict=True):
         # A heading is broken between its words, so that the jobs' names have the room.
-        column.no_wrap = False
+        column.no_wrap, column.justify = False, "right"
         column.max_width = max(map(len, (*name.split(), *(job[name] for job in jobs))))
     for job in jobs:
         table.add_row(*(Text(job[column]) for column in columns))
     return table
+
+
+def width_of(table: Table) -> int:
+    """Characters in a line, where nothing is folded."""
+    return Console(width=_WIDEST).measure(table).maximum
+
+
+def in_width(
+    jobs: Sequence[Mapping[str, str]], width: int
+) -> tuple[list[dict[str, str]], tuple[str, ...]]:
+    """The sweep's rows with as many columns as a line has room for, and the titles left out.
+
+    The last ones are left out first, and none up to the gain and the published figure.
+    """
+    titles, out = list(jobs[0]), []
+    needed = 1 + max(
+        (at for at, name in enumerate(titles) if "gain" in name or name == "published"), default=0
+    )
+    while len(titles) > needed and width_of(sweep_table("", _only(jobs, titles))) > width:
+        out.append(titles.pop())
+    return _only(jobs, titles), tuple(reversed(out))
+
+
+def _only(jobs: Sequence[Mapping[str, str]], titles: Sequence[str]) -> list[dict[str, str]]:
+    return [{title: job[title] for title in titles} for job in jobs]
