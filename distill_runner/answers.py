@@ -9,7 +9,7 @@ import numpy as np
 
 from distill_runner.casting import Casting
 from distill_runner.objectives.ensemble import Ensemble
-from distill_runner.plan import Plan
+from distill_runner.plan import TASK, Plan, Stage
 from distill_runner.schema import Combine, Noise
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Answers:
         return self.join([self.of(name, split) for name in self._plan.teachers])
 
     def join(self, each: Sequence[np.ndarray]) -> np.ndarray:
-        """The configured teachers' answers as one: as the deployed stage joins them, if it does.
+        """The configured teachers' answers as one: as the stage that they teach joins them.
 
         Where each has a soft head of its own, nothing is joined in training: the mean of their
         probabilities is TMKD's ensemble of teachers (Yang et al. 2020, table 4).
@@ -60,8 +60,8 @@ class Answers:
         Returns:
             [rows, classes].
         """
-        stage = self._plan.stage(self._plan.deployed)
-        if stage.teachers == self._plan.teachers and not self._heads:
+        stage = self._taught
+        if stage.teachers == self._plan.teachers and not self._apart:
             return _joined(each, self._casting.ensemble(stage))
         return _joined(each, _equal(self.combine, len(each)))
 
@@ -69,13 +69,24 @@ class Answers:
     def combine(self) -> Combine:
         """How `join` joins the configured teachers."""
         scores = len(self._data.label_names) == 1
-        stage = self._plan.stage(self._plan.deployed)
-        return Combine.prob_mean if self._heads and not scores else stage.combine
+        return Combine.prob_mean if self._apart and not scores else self._taught.combine
 
     @property
-    def _heads(self) -> int:
-        stage = self._plan.stage(self._plan.deployed)
-        return stage.algorithm.soft_heads(len(stage.teachers))
+    def _taught(self) -> Stage:
+        """The first stage that all configured teachers teach: of a chain, not the deployed one."""
+        plan = self._plan
+        taught = (
+            stage
+            for stage in plan.stages
+            if stage.teachers == plan.teachers and stage.data == TASK and stage.teachers
+        )
+        return next(taught, plan.stage(plan.deployed))
+
+    @property
+    def _apart(self) -> bool:
+        """Whether each teacher has a soft head of its own, and none is joined."""
+        count = len(self._taught.teachers)
+        return 0 < count == self._taught.algorithm.soft_heads(count)
 
     def under_noise(self, stage: str, noises: Sequence[Noise]) -> list[np.ndarray]:
         """As `of` on the test rows, clean and under each noise."""

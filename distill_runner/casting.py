@@ -276,6 +276,10 @@ class Casting:
         spec = stage.learner
         settings: dict[str, Any] = plain(spec)
         del settings["asked"]
+        reading = self._readings[stage.data]
+        own = (reading.data.fingerprints["train"], reading.max_tokens)
+        if spec.built is not None and own != self._made_for:
+            settings["made_for"] = self._made_for
         if spec.built is None:
             folder = self._folder_of(stage)
             del settings["id"]
@@ -380,15 +384,23 @@ class Casting:
 
     def _build(self, spec: ModelSpec) -> Path:
         assert spec.built is not None
-        # One tokenizer for all the data sets of a run, which a body may pass through in turn.
-        data = self._readings[TASK].data
-        limit = max(reading.max_tokens for reading in self._readings.values())
-        key = key_of([plain(spec.built), data.fingerprints["train"], limit])
+        fingerprint, limit = self._made_for
+        key = key_of([plain(spec.built), fingerprint, limit])
         folder = self._store.folder / "built" / key
         with self._store.claim(f"built-{key}", waiting=lambda: None):
             if not folder.exists():
-                build(spec.built, data.splits["train"]["text"], folder, max_tokens=limit)
+                texts = self._readings[TASK].data.splits["train"]["text"]
+                build(spec.built, texts, folder, max_tokens=limit)
         return folder
+
+    @property
+    def _made_for(self) -> tuple[str, int]:
+        """The rows whose words a stand-in knows, and the tokens that it can read.
+
+        One tokenizer for all the data sets of a run, which a body may pass through in turn.
+        """
+        limit = max(reading.max_tokens for reading in self._readings.values())
+        return self._readings[TASK].data.fingerprints["train"], limit
 
     def _ready(self, learner: Learner) -> Learner:
         learner.module.to(self._machine.device)

@@ -6,6 +6,7 @@ Nothing heavy is imported until a job starts, so help and typos answer at once.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 import hydra
@@ -29,6 +30,9 @@ def main() -> None:
     sys.argv[1:] = sorted(sys.argv[1:], key=lambda typed: typed not in ("-m", "--multirun"))
     overrides = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
     verdicts: list[DistillError] = []
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        # A cluster's notice is heard as Ctrl-C is: helpers are ended, and keep where they are.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         check_overrides(overrides)
         _run_hydra(verdicts)

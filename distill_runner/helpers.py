@@ -15,6 +15,8 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+import torch
+
 from distill_runner.inputs import read_data
 from distill_runner.machine import Machine, cores, resolve_machine, share_cores
 from distill_runner.plan import Plan, Stage
@@ -45,6 +47,7 @@ def helpers(config: Config, plan: Plan, *, count: int) -> Iterator[None]:
 
     Where `runtime.threads` names no number, they and the run share the cores.
     """
+    alone = torch.get_num_threads()
     if count and config.runtime.threads == 0:
         share_cores(1 + count)
     # Spawned: a fork of a process that has computed with OpenMP threads hangs.
@@ -62,6 +65,7 @@ def helpers(config: Config, plan: Plan, *, count: int) -> Iterator[None]:
             process.terminate()
         for process in started:
             process.join()
+        torch.set_num_threads(alone)
 
 
 def _help(config: Config, plan: Plan, processes: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from distill_runner.schema import BuiltModel, Combine, NearChance, Noise, Start, Training, WeighBy
+from distill_runner.schema import BuiltModel, Combine, Noise, Start, Training, WeighBy
 
 if TYPE_CHECKING:
     from distill_runner.methods.base import Algorithm
@@ -77,7 +77,6 @@ class Plan:
     pretrain_teachers: tuple[str, ...]  # of those that teach on the pretraining data alone
     members: tuple[str, ...]  # stages that are deployed together; none: `deployed` alone
     stopping: tuple[str, ...]  # repetitions that end where validation gets no better
-    near_chance: NearChance
     method: str
 
     @property

@@ -109,7 +109,6 @@ class _Planner:
             pretrain_teachers=tuple(stage.name for stage in self.pretrain_teachers),
             members=self._repetitions(entries) if self._last(entries).together else (),
             stopping=self._stopping(entries),
-            near_chance=self.config.teacher.near_chance,
             method=method,
         )
 
@@ -200,6 +199,7 @@ class _Planner:
         config = self.config
         algorithm = self.algorithms[name]
         teaching = self._teaching(name, entry, turn)
+        self._check_same_data(name, entry, teaching)
         teacher = teacher_on(config, self._data_of(entry.data))
         check_algorithm(config, name, algorithm, entry=entry, teacher=teacher, teaching=teaching)
         algorithm.trained_teachers(len(teaching))
@@ -232,6 +232,20 @@ class _Planner:
             noise=config.noise if noisy else None,
             first_epoch=before.first_epoch + before.training.epochs if before else 0,
         )
+
+    def _check_same_data(self, name: str, entry: StageConfig, teaching: tuple[str, ...]) -> None:
+        """Refuse a teacher of other rows: nothing says what it would answer on these."""
+        data = self._data_of(entry.data)
+        known = (*self.pretrain_teachers, *self.teachers, *self.students.values())
+        for stage in known:
+            if stage.name in teaching and stage.data != data:
+                raise Refused(
+                    f"{stage.name} learnt on other rows than the stage {name!r} reads.",
+                    key=self.yaml.blame(name, "teachers"),
+                    value=list(entry.teachers),
+                    rule="teachers of the stage's own data",
+                    way_out="[pretrain_teachers]" if data == PRETRAIN else "[teachers]",
+                )
 
     def _data_of(self, wanted: str) -> str:
         """The data that a stage names; without any of its own, pretraining is on the task's."""

@@ -22,7 +22,7 @@ from distill_runner.schema import (
 RANKING = (Metric.map, Metric.mrr)
 OF_SCORES = (Metric.pearson, Metric.spearman)
 _OF_TWO_CLASSES = (Metric.f1, *RANKING)
-_SPLITS = ("train", "quiz", "validation", "test", "rest")
+_SPLITS = ("train", "quiz", "validation", "test", "rest", "unlabelled")
 
 
 def _rule(holds: bool, *, key: str, value: object, rule: str, way_out: str | None = None) -> None:
@@ -135,6 +135,13 @@ def _check_pretrain(config: Config) -> None:
         _check_max_tokens(pretrain.dataset.max_tokens, "pretrain.")
     if pretrain.teacher is not None:
         _check_teachers(pretrain.teacher, "pretrain.")
+        _rule(
+            pretrain.dataset is not None or not pretrain.teacher.models,
+            key="pretrain.teacher.models",
+            value=pretrain.teacher.models,
+            rule="teachers of pretrain.dataset, which is null; the task's teach on the task's rows",
+            way_out="dataset@pretrain.dataset=wikiqa, or no teacher@pretrain.teacher",
+        )
 
 
 def _check_unlabelled(wanted: Unlabelled, prefix: str) -> None:

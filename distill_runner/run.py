@@ -22,6 +22,7 @@ from distill_runner.models.teachers import LiveTeachers, TeacherSource
 from distill_runner.models.vocabulary import cut_to
 from distill_runner.plan import PRETRAIN, TASK, Plan, Stage
 from distill_runner.reading import Reading
+from distill_runner.rules import teacher_on
 from distill_runner.schema import Config, NearChance, Select
 from distill_runner.screen import Screen
 from distill_runner.store import Artifact, Store, key_of, plain
@@ -397,15 +398,17 @@ class Runner:
         self._screen.print(
             f"  {name}: validation {found.headline} {100 * found.value:.1f} {chance.shown}{seen}"
         )
-        if chance.reached and self._plan.near_chance is NearChance.refuse:
+        teacher = teacher_on(self._config, stage.data)
+        if chance.reached and teacher.near_chance is NearChance.refuse:
+            prefix = "" if teacher is self._config.teacher else f"{PRETRAIN}."
             raise Refused(
                 f"The teacher {name} is not better than chance: {chance.told}.",
-                key="teacher.near_chance",
+                key=f"{prefix}teacher.near_chance",
                 value="refuse",
                 rule="a teacher must know more than the largest class, than a ranking by lot, "
                 "or than one score for all",
-                way_out="more teacher.training.epochs, another teacher, "
-                "or teacher.near_chance=allow",
+                way_out=f"more {prefix}teacher.training.epochs, another teacher, "
+                f"or {prefix}teacher.near_chance=allow",
             )
 
 

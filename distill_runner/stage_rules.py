@@ -41,6 +41,7 @@ def check_algorithm(
         )
     _check_outputs(config, name, algorithm, entry)
     algorithm.check_combination(teacher.combine.value)
+    _check_joined(config, name, algorithm, teacher, teaching)
     if config.training.accumulate > 1 and not algorithm.accumulates:
         raise Refused(
             "Micro-batches would not mean the same as one batch here: each would have a pilot "
@@ -55,6 +56,28 @@ def check_algorithm(
         _check_pool(config, name)
     _check_quiz(config, entry, needed=needs.quiz)
     _check_validation(config)
+
+
+def _check_joined(
+    config: Config, name: str, algorithm: Algorithm, teacher: Teacher, teaching: tuple[str, ...]
+) -> None:
+    """Refuse what says how teachers are joined where each has a soft head of its own."""
+    if len(teaching) < 2 or algorithm.soft_heads(len(teaching)) < len(teaching):
+        return
+    prefix = "" if teacher is config.teacher else "pretrain."
+    for key, value, default in (
+        ("weights", teacher.weights, None),
+        ("temperatures", teacher.temperatures, None),
+        ("weigh_by", teacher.weigh_by.value, WeighBy.weights.value),
+    ):
+        if value != default:
+            raise Refused(
+                f"Every teacher has a head of its own in the stage {name!r}: none are joined.",
+                key=f"{prefix}teacher.{key}",
+                value=value,
+                rule=f"{default or 'null'} for this method",
+                way_out="method=tkd_avg or one_avg_on_one, which learn from their mean",
+            )
 
 
 def _check_outputs(config: Config, name: str, algorithm: Algorithm, entry: StageConfig) -> None:

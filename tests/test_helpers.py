@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import Bench, run
+from tiny import SHRUNK, Bench, run
 
 from distill_runner.helpers import count_of, helpers
 from distill_runner.machine import Machine
@@ -76,6 +77,40 @@ def test_a_helper_alone_makes_every_stage_of_the_plan(
         while not all(store.has(key) for key in keys):
             assert time.monotonic() < deadline, "the helper did not make them"
             time.sleep(0.1)
+
+
+def test_a_run_has_its_threads_back_when_its_helpers_are_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("distill_runner.helpers.cores", lambda: 2)
+    bench = Bench.make(tmp_path, "kd", (*TWO_TEACHERS, "runtime.threads=0"))
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with helpers(bench.config, bench.plan, count=1):
+            assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_run_that_waits_for_another_hears_a_clusters_notice(tmp_path: Path) -> None:
+    folder, store = tmp_path / "run", tmp_path / "store"
+    run(folder, store, "finetune")
+    key = result_of(folder)["stages"]["finetune"]["key"]
+    shutil.rmtree(store / "artifacts" / key)
+    asked = [
+        *(sys.executable, "-P", "-m", "distill_runner.cli", *SHRUNK, "method=finetune"),
+        *(f"output_dir={folder}", f"store.dir={store}"),
+    ]
+    with (
+        Store(store).claim(key, waiting=lambda: None),
+        subprocess.Popen(asked, stdout=subprocess.PIPE, text=True) as waiting,
+    ):
+        assert waiting.stdout is not None
+        assert any("another process trains it" in line for line in waiting.stdout)
+        waiting.terminate()
+        assert waiting.wait(60) == 130
 
 
 def test_a_stage_in_training_elsewhere_is_left_for_the_next_that_is_ready(tmp_path: Path) -> None:

@@ -121,6 +121,26 @@ CASES = {
         ],
         ["training.select", "pretrain.dataset.split.validation"],
     ),
+    "teachers for pretraining without its data": (
+        ["method=tmkd", "profile=full", "teacher@pretrain.teacher=bert"],
+        ["pretrain.teacher.models", "dataset@pretrain.dataset=wikiqa"],
+    ),
+    "the task's teachers on other rows": (
+        ["method=tmkd", "profile=tiny", "method.pretrain_taught_by=[teachers]"],
+        ["method.pretrain_taught_by", "[pretrain_teachers]"],
+    ),
+    "pretraining's teachers on the task's rows": (
+        ["method=tmkd", "profile=tiny", "method.taught_by=[pretrain_teachers]"],
+        ["method.taught_by", "[teachers]"],
+    ),
+    "weights of teachers that are not joined": (
+        ["method=mkd", "profile=tiny", "teacher=bert+roberta", "teacher.weights=[0.9,0.1]"],
+        ["teacher.weights", "method=tkd_avg"],
+    ),
+    "soft heads that learn nothing": (
+        ["method=tmkd", "profile=tiny", "method.alpha=0"],
+        ["method.alpha", "method=finetune"],
+    ),
     "no row without a label": (
         ["dataset.unlabelled.rows=0"],
         ["dataset.unlabelled.rows", "1 or more"],
@@ -172,6 +192,10 @@ CASES = {
         ["dataset.group", "author"],
     ),
     "an extra split of a taken name": (["dataset=mnli", "dataset.extra=[test]"], ["dataset.extra"]),
+    "an extra split of the name of rows without labels": (
+        ["dataset=mnli", "dataset.extra=[unlabelled]"],
+        ["dataset.extra"],
+    ),
     "an extra split without a file": (
         [TEXT, "dataset.path={}/good.tsv", "dataset.extra=[hard]"],
         ["dataset.extra", "validation_hard"],

@@ -32,7 +32,8 @@ class SoftHeads(Algorithm):
     At α = 1 (eq. 4, stage 1) no label is read, and the golden head neither learns nor answers.
 
     Args:
-        alpha: weight of the soft heads, 0..1; the paper's best is 0.9.
+        alpha: weight of the soft heads, above 0 up to 1; the paper's best is 0.9. At 0 the soft
+            heads would answer without having learnt.
         averaged: one soft head, for the mean of the teachers' logits (1avg-o-1).
 
     Raises:
@@ -46,7 +47,8 @@ class SoftHeads(Algorithm):
     averaged: bool = False
 
     def __post_init__(self) -> None:
-        require(0 <= self.alpha <= 1, key="alpha", value=self.alpha, rule="0..1")
+        rule = "above 0, up to 1; method=finetune learns from labels alone"
+        require(0 < self.alpha <= 1, key="alpha", value=self.alpha, rule=rule)
 
     def formula(self) -> str:
         soft = "MSE(z_1, mean t)" if self.averaged else "mean_i MSE(z_i, t_i)"

@@ -7,15 +7,18 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from test_contract import without_dropout
 from tiny import Bench, composed, planned, run
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
 from distill_runner import loop
 from distill_runner.errors import Refused
 from distill_runner.methods.distilbert import TripleLoss, Words
+from distill_runner.models.teachers import LanguageTeacher
 from distill_runner.plan import TASK
 from distill_runner.schema import Select, Start
 
@@ -163,6 +166,49 @@ def job_of(bench: Bench, folder: Path, **changes: object) -> loop.Job:
     folder.mkdir()
     with runner.loop_of(stage, learner, teachers, folder=folder) as training:
         return replace(training.job, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("restricted", [False, True])
+def test_a_step_compares_the_student_with_the_teacher_without_dropout(
+    restricted: bool, bench: Bench, tmp_path: Path
+) -> None:
+    made = job_of(bench, tmp_path / "job")
+    without_dropout(made.student)
+    assert isinstance(made.algorithm, TripleLoss)
+    algorithm = replace(made.algorithm, restrict_ce_to_mask=restricted)
+    scene = loop.Loop(replace(made, algorithm=algorithm))._scene(0, 0, 0, np.arange(4))
+    (update,) = algorithm.updates(scene)
+    assert isinstance(made.teachers, LanguageTeacher)
+    states, words = [], []
+    for learner in (made.student, made.teachers._learner):
+        with learner.evaluating(), torch.no_grad():
+            states.append(learner.token_states(scene.student_inputs))
+            words.append(learner.token_logits(states[-1]))
+    assert not torch.equal(*states)
+    targets = scene.hidden_words().tolist()
+    assert any(target >= 0 for target in targets)
+    expected = slow_loss(
+        (words[0].tolist(), words[1].tolist()),
+        (states[0].tolist(), states[1].tolist()),
+        targets,
+        algorithm,
+    )
+    assert update.loss.item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_student_starts_with_the_teachers_language_head(bench: Bench, tmp_path: Path) -> None:
+    made = job_of(bench, tmp_path / "job")
+    assert isinstance(made.teachers, LanguageTeacher)
+    ours, theirs = (
+        {
+            name.rpartition("language_head.")[2]: weight
+            for name, weight in learner.module.state_dict().items()
+            if "language_head." in name
+        }
+        for learner in (made.student, made.teachers._learner)
+    )
+    assert ours
+    assert all(torch.equal(weight, theirs[name]) for name, weight in ours.items())
 
 
 class Killed(Exception):

@@ -25,13 +25,15 @@ def job(folder: Path, *overrides: str) -> loop.Job:
     return replace(made, training=replace(made.training, max_steps=2))
 
 
-def divergence(own: Tensor, other: Tensor) -> Tensor:
-    """KL(other‖own), averaged over the rows, in plain sums."""
-    p, q = other.softmax(-1), own.softmax(-1)
-    return (p * (p.log() - q.log())).sum(-1).mean()
+def divergence(own: Tensor, other: Tensor, temperature: float) -> Tensor:
+    """T²·KL(other‖own), averaged over the rows, in plain sums."""
+    p, q = (other / temperature).softmax(-1), (own / temperature).softmax(-1)
+    return temperature**2 * (p * (p.log() - q.log())).sum(-1).mean()
 
 
-def by_hand(made: loop.Job, form: str, steps: int) -> list[dict[str, Tensor]]:
+def by_hand(
+    made: loop.Job, form: str, steps: int, *, temperature: float, mimicry: float
+) -> list[dict[str, Tensor]]:
     """Deep mutual learning over the same rows: the weights of student and peers."""
     assert isinstance(made.teachers, LiveTeachers)
     learners = [made.student, *made.teachers.learners]
@@ -60,7 +62,8 @@ def by_hand(made: loop.Job, form: str, steps: int) -> list[dict[str, Tensor]]:
             if form == "alternating" and at > 0:
                 others[0] = logits(0).detach()  # the student has made its step
             loss = torch.nn.functional.cross_entropy(found[at], labels)
-            loss = loss + sum(divergence(found[at], other) for other in others) / len(others)
+            apart = sum(divergence(found[at], other, temperature) for other in others)
+            loss = loss + mimicry * apart / len(others)
             optimizer.zero_grad()
             loss.backward()
             for group in optimizer.param_groups:
@@ -80,8 +83,14 @@ def shell_rate(shell: loop.Loop, step: int) -> float:
 
 
 @pytest.mark.parametrize("form", ["simultaneous", "alternating"])
-def test_a_step_is_that_of_networks_written_out_by_hand(form: str, tmp_path: Path) -> None:
-    asked = (PEERS, f"method.form={form}", "training.clip_norm=0")
+@pytest.mark.parametrize(("temperature", "mimicry"), [(1.0, 1.0), (3.0, 0.4)])
+def test_a_step_is_that_of_networks_written_out_by_hand(
+    form: str, temperature: float, mimicry: float, tmp_path: Path
+) -> None:
+    asked = (
+        *(PEERS, f"method.form={form}", "training.clip_norm=0"),
+        *(f"method.temperature={temperature}", f"method.mimicry={mimicry}"),
+    )
     expected, found = [], []
     for name in ("hand", "ours"):
         made = job(tmp_path / name, *asked)
@@ -91,7 +100,7 @@ def test_a_step_is_that_of_networks_written_out_by_hand(form: str, tmp_path: Pat
             without_dropout(learner)
             learner.module.double()
         if name == "hand":
-            expected = by_hand(made, form, steps=2)
+            expected = by_hand(made, form, 2, temperature=temperature, mimicry=mimicry)
         else:
             loop.Loop(made).run(Silent())  # type: ignore[arg-type]
             found = [weights_of(learner) for learner in learners]

@@ -73,8 +73,12 @@ def test_a_teacher_that_is_sure_of_nothing_is_refused() -> None:
 
 
 @pytest.mark.parametrize("hard", [False, True])
-def test_the_loss_equals_plain_arithmetic(hard: bool, tmp_path: Path) -> None:
-    asked = (f"method.hard={hard}", "method.temperature=2", "method.label_smoothing=0.2")
+@pytest.mark.parametrize("combine", ["logit_mean", "prob_mean"])
+def test_the_loss_equals_plain_arithmetic(hard: bool, combine: str, tmp_path: Path) -> None:
+    asked = (
+        *(f"method.hard={hard}", "method.temperature=2", "method.label_smoothing=0.2"),
+        *("method.generations=1", "teacher=bert+roberta", f"teacher.combine={combine}"),
+    )
     made = job_of(Bench.make(tmp_path / "store", "noisy_student", asked), tmp_path / "job")
     for part in made.student.module.modules():
         if isinstance(part, nn.Dropout):
@@ -85,7 +89,12 @@ def test_the_loss_equals_plain_arithmetic(hard: bool, tmp_path: Path) -> None:
     scene = training._scene(0, 0, 0, rows)
     (update,) = made.algorithm.updates(scene)
     student = scene.student_logits().detach().double().tolist()
-    teacher = scene.teacher_signals().mean(0).double().tolist()
+    each = scene.teacher_signals().double()
+    assert len(each) == 2
+    if combine == "prob_mean":
+        teacher = (2 * (each / 2).softmax(-1).mean(0).log()).tolist()
+    else:
+        teacher = each.mean(0).tolist()
     total = 0.0
     for own, taught, label in zip(student, teacher, scene.labels.tolist(), strict=True):
         log_probs = [one - math.log(sum(map(math.exp, own))) for one in own]

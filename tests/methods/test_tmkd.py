@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from test_contract import job_of, without_dropout
 from tiny import Bench, composed, planned, run
 from transformers import AutoModelForSequenceClassification
 
+from distill_runner import loop
 from distill_runner.errors import Refused
 from distill_runner.methods.tmkd import SoftHeads
 from distill_runner.models import heads
@@ -41,7 +43,7 @@ def slow_loss(
     return (1 - alpha) * hard + alpha * soft
 
 
-@pytest.mark.parametrize("alpha", [0.0, 0.3, 0.9])
+@pytest.mark.parametrize("alpha", [0.1, 0.3, 0.9])
 def test_the_loss_of_both_kinds_of_heads_is_the_papers(alpha: float) -> None:
     generator = torch.Generator().manual_seed(1)
     logits = torch.randn(4, 5, 3, generator=generator, dtype=torch.float64)
@@ -50,6 +52,28 @@ def test_the_loss_of_both_kinds_of_heads_is_the_papers(alpha: float) -> None:
     loss, _ = SoftHeads(alpha=alpha).loss(logits, targets, labels)
     expected = slow_loss(logits.tolist(), targets.tolist(), labels.tolist(), alpha)
     assert float(loss) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("averaged", [False, True])
+def test_each_head_learns_from_its_own_teacher_or_one_from_their_weighted_mean(
+    averaged: bool, tmp_path: Path
+) -> None:
+    method = "one_avg_on_one" if averaged else "mkd"
+    asked = (*TWO, "teacher.weights=[0.8,0.2]") if averaged else TWO
+    made = job_of(Bench.make(tmp_path / "store", method, asked), tmp_path / "job")
+    without_dropout(made.student)
+    scene = loop.Loop(made)._scene(0, 0, 0, np.arange(5))
+    (update,) = made.algorithm.updates(scene)
+    logits, taught = scene.student_head_logits().tolist(), scene.teacher_signals()
+    assert not torch.equal(taught[0], taught[1])
+    targets = (0.8 * taught[:1] + 0.2 * taught[1:]) if averaged else taught
+    expected = slow_loss(logits, targets.tolist(), scene.labels.tolist(), 0.9)
+    assert update.loss.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_soft_heads_that_would_learn_nothing_are_refused() -> None:
+    with pytest.raises(Refused, match=r"above 0, up to 1; method=finetune"):
+        SoftHeads(alpha=0.0)
 
 
 def test_at_alpha_one_no_label_is_read_and_the_golden_head_gets_no_gradient() -> None:
@@ -129,6 +153,26 @@ def test_stage_two_keeps_the_body_and_has_new_heads(bench: Bench) -> None:
         assert not torch.equal(weight, left[name]), name
     body = [name for name in start if name.startswith("distilbert.")]
     assert all(torch.equal(start[name], left[name]) for name in body)
+
+
+@pytest.mark.parametrize("other", ["dataset.split_seed=5", "dataset.max_tokens=200"])
+def test_a_stand_in_for_the_first_stage_is_known_by_the_tasks_words_and_lengths(
+    other: str, tmp_path: Path
+) -> None:
+    # Its tokenizer is made of the task's rows, and it reads as many tokens as the task's do.
+    benches = [Bench.make(tmp_path, "tmkd", (*TWO, *asked)) for asked in ((), (other,))]
+    for bench in benches:
+        assert len(bench.runner.missing) == len(bench.plan.stages)
+    for name in ("pretrain/bert-base-uncased", "pretrain"):
+        one, two = (bench.runner.key_of(bench.plan.stage(name)) for bench in benches)
+        assert one != two
+
+
+def test_pretrainings_teachers_are_held_to_their_own_rule(tmp_path: Path) -> None:
+    asked = (*TWO, "teacher@pretrain.teacher=bert", "pretrain.teacher.training.epochs=0")
+    with pytest.raises(Refused) as refused:
+        run(tmp_path / "run", tmp_path / "store", "tmkd", *asked)
+    assert refused.value.key == "pretrain.teacher.near_chance"
 
 
 def test_a_student_without_labels_answers_without_its_golden_head(bench: Bench) -> None:
