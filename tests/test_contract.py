@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hydra.core.global_hydra import GlobalHydra
@@ -23,7 +24,8 @@ from distill_runner.methods.base import Update
 from distill_runner.methods.finetune import FineTune
 from distill_runner.models.learner import Learner
 from distill_runner.models.scene import Scene
-from distill_runner.models.teachers import LiveTeachers
+from distill_runner.models.signals import Signals
+from distill_runner.models.teachers import CachedTeachers, LiveTeachers
 from distill_runner.sweep import SweepTable
 
 LIVE = ("noise=delete", "noise.p=0.01")  # noise that both see: teachers read every batch
@@ -90,6 +92,17 @@ def weights_of(learner: Learner) -> dict[str, torch.Tensor]:
 
 def same(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> bool:
     return all(torch.equal(left[name], right[name]) for name in left)
+
+
+def under_sure_teachers(scene: Scene) -> Scene:
+    """The scene with other signals: those of small teachers are too alike to tell joins apart."""
+    source, generator = scene.teachers, np.random.default_rng(1)
+    ids = np.sort(np.array([row.encode() for row in scene.ids]))
+    signals = [
+        Signals(ids, generator.normal(0, 4, (len(ids), 2)).astype(np.float32)) for _ in source.names
+    ]
+    device = scene.labels.device
+    return replace(scene, teachers=CachedTeachers(source.names, signals, source._ensemble, device))
 
 
 def without_dropout(learner: Learner) -> None:
@@ -210,8 +223,6 @@ def test_it_overfits_eight_rows(method: str, store: Path, tmp_path: Path) -> Non
     loop.Loop(job).run(Silent())  # type: ignore[arg-type]
     view = job.rows.student
     with job.student.evaluating(), torch.no_grad():
-        import numpy as np
-
         logits = job.student.logits(view.inputs(np.arange(8), 0))
     assert (logits.argmax(-1).numpy() == job.rows.labels[:8]).all()  # a pool comes behind them
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from test_contract import job_of
+from test_contract import job_of, under_sure_teachers
 from tiny import Bench, composed, planned, run
 from torch import nn
 
@@ -86,7 +86,7 @@ def test_the_loss_equals_plain_arithmetic(hard: bool, combine: str, tmp_path: Pa
     training = loop.Loop(made)
     labels = made.rows.labels
     rows = np.concatenate([np.flatnonzero(labels >= 0)[:3], np.flatnonzero(labels < 0)[:3]])
-    scene = training._scene(0, 0, 0, rows)
+    scene = under_sure_teachers(training._scene(0, 0, 0, rows))
     (update,) = made.algorithm.updates(scene)
     student = scene.student_logits().detach().double().tolist()
     each = scene.teacher_signals().double()
