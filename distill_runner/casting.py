@@ -276,10 +276,6 @@ class Casting:
         spec = stage.learner
         settings: dict[str, Any] = plain(spec)
         del settings["asked"]
-        reading = self._readings[stage.data]
-        own = (reading.data.fingerprints["train"], reading.max_tokens)
-        if spec.built is not None and own != self._made_for:
-            settings["made_for"] = self._made_for
         if spec.built is None:
             folder = self._folder_of(stage)
             del settings["id"]
@@ -287,6 +283,11 @@ class Casting:
             self._check_length(stage, folder)
             if stage.algorithm.skips_layers():
                 check_family(read_config(folder).get("model_type"))
+        else:
+            reading = self._readings[stage.data]
+            # Else the stage's own rows and limit, which its key has, say how it was made.
+            if self._made_for != (reading.data.fingerprints["train"], reading.max_tokens):
+                settings["made_for"] = self._made_for
         self._check_start(stage)
         if stage.body is not None:
             teacher = self._plan.stage(stage.body)

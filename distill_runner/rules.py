@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from distill_runner.errors import Refused
-from distill_runner.plan import PRETRAIN
+from distill_runner.plan import POOL, PRETRAIN, UNLABELLED
 from distill_runner.schema import (
     Combine,
     Config,
@@ -22,7 +22,7 @@ from distill_runner.schema import (
 RANKING = (Metric.map, Metric.mrr)
 OF_SCORES = (Metric.pearson, Metric.spearman)
 _OF_TWO_CLASSES = (Metric.f1, *RANKING)
-_SPLITS = ("train", "quiz", "validation", "test", "rest", "unlabelled")
+_SPLITS = ("train", "quiz", "validation", "test", POOL, UNLABELLED)
 
 
 def _rule(holds: bool, *, key: str, value: object, rule: str, way_out: str | None = None) -> None:
