@@ -43,6 +43,11 @@ def main() -> None:
         verdicts.append(explain(error, overrides))
     except OSError as error:
         verdicts.append(of_the_system(error))
+    except SystemExit:
+        # A sweep that must not begin; whoever else leaves has said why.
+        if SweepTable.verdict is None:
+            raise
+        verdicts.append(SweepTable.verdict)
     except KeyboardInterrupt:
         print("distill-run: interrupted; the same command goes on from there", file=sys.stderr)
         sys.exit(130)

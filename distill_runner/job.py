@@ -15,6 +15,7 @@ from distill_runner.errors import DistillError, HubUnreachable, Refused, of_the_
 from distill_runner.explain import explain
 from distill_runner.hub import is_classifier, locate_model
 from distill_runner.methods.construct import make_algorithm
+from distill_runner.output_folder import OutputFolder, check_store_apart
 from distill_runner.plan import TASK, Plan
 from distill_runner.planning import make_plan
 from distill_runner.reading import formula_on
@@ -38,7 +39,7 @@ def run_job(
     folder: str,
     sweeping: bool,
 ) -> None:
-    """Run one job and leave its `result.json`, also where it fails.
+    """Run one job; its folder holds a `result.json` where it finished, else what was there before.
 
     Args:
         config: as Hydra composed it.
@@ -50,36 +51,40 @@ def run_job(
     Raises:
         DistillError: the job failed, and it is the only one.
     """
-    where = Path(folder)
-    # What an earlier run left here is no result of this one.
-    (where / "result.json").unlink(missing_ok=True)
-    screen = Screen(where)
-    try:
-        if sweeping:
-            screen.print(f"\n── {where.name}: {' '.join(overrides)}")
-        _Job(
-            config,
-            choices=choices,
-            overrides=overrides,
-            folder=where,
-            screen=screen,
-            sweeping=sweeping,
-        ).run()
-    except OmegaConfBaseException as raised:
-        _leave(where, screen, explain(raised, overrides), overrides, sweeping=sweeping)
-    except Exception as raised:
-        _leave(where, screen, _explained(raised, screen), overrides, sweeping=sweeping)
-    finally:
-        screen.close()
+    with OutputFolder.claimed(Path(folder)) as output:
+        screen = Screen(output.path)
+        output.attempted("started", overrides)
+        try:
+            if sweeping:
+                screen.print(f"\n── {output.path.name}: {' '.join(overrides)}")
+            job = _Job(
+                config,
+                choices=choices,
+                overrides=overrides,
+                output=output,
+                screen=screen,
+                sweeping=sweeping,
+            )
+            output.attempted(job.run(), overrides)
+        except OmegaConfBaseException as raised:
+            _leave(output, screen, explain(raised, overrides), overrides, sweeping=sweeping)
+        except Exception as raised:
+            _leave(output, screen, _explained(raised, screen), overrides, sweeping=sweeping)
+        finally:
+            screen.close()
 
 
 def _leave(
-    folder: Path, screen: Screen, error: DistillError, overrides: Sequence[str], *, sweeping: bool
+    output: OutputFolder,
+    screen: Screen,
+    error: DistillError,
+    overrides: Sequence[str],
+    *,
+    sweeping: bool,
 ) -> None:
-    """Leave a `result.json` that says what went wrong, and go on with the sweep if there is one."""
+    """Leave word of what went wrong, and go on with the sweep if there is one."""
     status = "refused" if isinstance(error, Refused) else "failed"
-    facts = {"status": status, "error": str(error), "overrides": list(overrides)}
-    write_json(folder / "result.json", facts)
+    output.attempted(status, overrides, error=str(error))
     if not sweeping:
         raise error
     screen.print(f"{status}: {error}")
@@ -111,7 +116,7 @@ class _Job:
         *,
         choices: Mapping[str, str],
         overrides: Sequence[str],
-        folder: Path,
+        output: OutputFolder,
         screen: Screen,
         sweeping: bool,
     ) -> None:
@@ -119,11 +124,14 @@ class _Job:
         self._composed = config
         self._choices = choices
         self._overrides = list(overrides)
-        self._folder = folder
+        self._output = output
+        self._folder = output.path
         self._screen = screen
 
-    def run(self) -> None:
+    def run(self) -> str:
+        """Make the plan and, unless it is all that was asked for, carry it out; the status."""
         config = typed(self._composed)
+        check_store_apart(Path(config.store.dir), self._folder)
         plan = make_plan(
             config,
             method=self._choices["method"],
@@ -131,18 +139,16 @@ class _Job:
             make_algorithm=make_algorithm,
             is_classifier=lambda model, key: _is_classifier(model, key, config),
         )
-        (self._folder / "config.yaml").write_text(
-            OmegaConf.to_yaml(self._composed, resolve=True), encoding="utf-8"
-        )
-        write_json(
-            self._folder / "plan.json", {"method": plan.method, "stages": plain(plan.stages)}
-        )
         if config.dry_run:
             self._show(plan, config, None)
-            facts = {"status": "planned", "overrides": self._overrides}
-            write_json(self._folder / "result.json", facts)
-            return
+            return "planned"
+        unfinished = self._output.unfinished
+        (unfinished / "config.yaml").write_text(
+            OmegaConf.to_yaml(self._composed, resolve=True), encoding="utf-8"
+        )
+        write_json(unfinished / "plan.json", {"method": plan.method, "stages": plain(plan.stages)})
         self._run(config, plan)
+        return "finished"
 
     def _run(self, config: Config, plan: Plan) -> None:
         from distill_runner.answers import Answers
@@ -173,7 +179,8 @@ class _Job:
             answers = Answers(outcome.plan, data[TASK], outcome.casting, say=self._screen.print)
             results = Results(config, data, outcome, answers, machine=machine)
             result = results.result(overrides=self._overrides)
-            write_run_folder(self._folder, config, data[TASK], outcome, answers, result)
+            write_run_folder(self._output.unfinished, config, data[TASK], outcome, answers, result)
+            self._output.publish()
             summary = _summary(result)
             failed = False
         finally:

@@ -31,9 +31,10 @@ def write_run_folder(
     answers: Answers,
     result: Mapping[str, Any],
 ) -> None:
-    """Write everything, `result.json` last.
+    """Write everything that a finished run leaves, `result.json` last.
 
     Args:
+        folder: new; `output_folder` puts it where it belongs once it is complete.
         data: of the task.
         result: what `result.json` says.
     """
@@ -56,7 +57,6 @@ def write_run_folder(
 
 def _copy_student(student: Path, outcome: Outcome) -> None:
     """The deployed model, or each of those that are deployed together in a folder of its own."""
-    shutil.rmtree(student, ignore_errors=True)
     for name in outcome.plan.members:
         shutil.copytree(outcome.artifacts[name].model, student / name)
     if not outcome.plan.members:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from distill_runner.errors import DistillError, Refused
+from distill_runner.errors import DistillError, Refused, of_the_system
+from distill_runner.output_folder import ATTEMPT, check_store_apart, check_sweep
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,9 +30,20 @@ class SweepTable(Callback):  # type: ignore[misc]
 
     _began = 0.0  # results older than the sweep are another sweep's
 
-    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:  # noqa: ARG002
-        """Note the time."""
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        """Note the time, and stop before anything is written into a folder that is not ours."""
         SweepTable._began = time.time()
+        try:
+            folder = Path(config.hydra.sweep.dir)
+            check_store_apart(Path(config.store.dir), folder)
+            check_sweep(folder)
+        except OSError as error:
+            SweepTable.verdict = of_the_system(error)
+        except DistillError as error:
+            SweepTable.verdict = error
+        if SweepTable.verdict is not None:
+            # The one thing raised here that Hydra lets through.
+            raise SystemExit(SweepTable.verdict.exit_status)
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Print and write the table of the jobs."""
@@ -46,7 +58,7 @@ class SweepTable(Callback):  # type: ignore[misc]
 
 def _end(config: DictConfig, began: float) -> DistillError | None:
     folder = Path(config.hydra.sweep.dir)
-    found = sorted(folder.glob("*/result.json"), key=_job_number)
+    found = sorted(folder.glob(f"*/{ATTEMPT}"), key=_job_number)
     # A file system may round the time down.
     paths = [path for path in found if path.stat().st_mtime >= began - 2]
     if not paths:
@@ -58,10 +70,19 @@ def _end(config: DictConfig, began: float) -> DistillError | None:
             rule="a glob must match at least one option",
             way_out="distill-run --help lists the options of every group",
         )
-    results = [(path.parent.name, json.loads(path.read_text())) for path in paths]
+    results = [(path.parent.name, _result(path)) for path in paths]
     if not config.dry_run:
         _show(folder, results)
     return _verdict(results)
+
+
+def _result(path: Path) -> dict[str, Any]:
+    """The job's result; of one that did not finish, what became of it."""
+    attempt: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if attempt["status"] != "finished":
+        return attempt
+    result: dict[str, Any] = json.loads((path.parent / "result.json").read_text(encoding="utf-8"))
+    return result
 
 
 def _job_number(path: Path) -> tuple[int, str]:

@@ -314,7 +314,7 @@ def test_a_sweep_counts_only_its_own_jobs_and_survives_a_fault(
     assert launch("seed=1,2") == 0
     assert len(json.loads((tmp_path / "sweep" / "sweep.json").read_text())) == 2
     old = time.time() - 60
-    for path in (tmp_path / "sweep").glob("*/result.json"):
+    for path in (tmp_path / "sweep").glob("*/attempt.json"):
         os.utime(path, (old, old))
     assert launch("seed=3") == 0
     assert len(json.loads((tmp_path / "sweep" / "sweep.json").read_text())) == 1
@@ -323,6 +323,6 @@ def test_a_sweep_counts_only_its_own_jobs_and_survives_a_fault(
     assert statuses[1] == "refused"
     monkeypatch.setattr("distill_runner.results.Results.result", lambda *_, **__: 1 / 0)
     assert launch("seed=1,2") == 1
-    found = json.loads((tmp_path / "sweep" / "0" / "result.json").read_text())
+    found = json.loads((tmp_path / "sweep" / "0" / "attempt.json").read_text())
     assert found["status"] == "failed"
     assert "ZeroDivisionError" in (tmp_path / "sweep" / "0" / "log.txt").read_text()

@@ -30,7 +30,7 @@ LAYERS = (
     ("run", "helpers"),
     ("answers", "results", "robustness", "latency"),
     ("report.*",),
-    ("run_folder",),
+    ("run_folder", "output_folder"),
     ("job", "sweep"),
     ("cli",),
     ("bench.*",),

@@ -66,5 +66,11 @@ def test_a_run_says_what_its_student_saves_and_keeps(tmp_path: Path) -> None:
 
 def test_without_test_rows_there_is_nothing_to_time(tmp_path: Path) -> None:
     with pytest.raises(Refused) as refused:
-        run(tmp_path, tmp_path / "store", "kd", "evaluation.latency=true", "dataset.split.test=0")
+        run(
+            tmp_path / "run",
+            tmp_path / "store",
+            "kd",
+            "evaluation.latency=true",
+            "dataset.split.test=0",
+        )
     assert refused.value.key == "evaluation.latency"

@@ -199,7 +199,12 @@ def test_a_taken_teacher_of_unknown_labels_is_refused_before_another_is_trained(
     del config["id2label"], config["label2id"]
     (nameless / "config.json").write_text(json.dumps(config))
     with pytest.raises(Refused) as caught:
-        run(tmp_path, tmp_path / "store", "kd", f"teacher.models=[bert-base-uncased,{nameless}]")
+        run(
+            tmp_path / "run",
+            tmp_path / "store",
+            "kd",
+            f"teacher.models=[bert-base-uncased,{nameless}]",
+        )
     assert caught.value.key == "teacher.labels"
     assert stages_begun(tmp_path / "store") == []
 
@@ -209,7 +214,7 @@ def test_a_student_that_no_teachers_layers_fit_is_refused_before_the_teacher_is_
 ) -> None:
     wider = f"models.distilbert-base-uncased={MODEL.format(family='distilbert', width=24)}"
     with pytest.raises(Refused) as caught:
-        run(tmp_path, tmp_path / "store", "kd", "student.start=teacher", wider)
+        run(tmp_path / "run", tmp_path / "store", "kd", "student.start=teacher", wider)
     assert caught.value.key == "student.start"
     assert stages_begun(tmp_path / "store") == []
 

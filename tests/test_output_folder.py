@@ -1,0 +1,200 @@
+"""Nothing of anybody else's is touched, and a finished run stays until its replacement is whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+from hydra.core.global_hydra import GlobalHydra
+from tiny import SHRUNK, run
+
+from distill_runner import cli, output_folder
+from distill_runner.errors import DistillError, Refused
+from distill_runner.sweep import SweepTable
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("store")
+
+
+@pytest.fixture
+def finished(store: Path, tmp_path: Path) -> Path:
+    """The folder of a finished run."""
+    run(tmp_path / "out", store, "finetune", "training.max_steps=2")
+    return tmp_path / "out"
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file of a run's result; its log and what became of the last attempt aside."""
+    aside = ("log.txt", "attempt.json", ".lock")
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name not in aside
+    }
+
+
+def launch(monkeypatch: pytest.MonkeyPatch, *asked: str) -> int:
+    """The command's exit status."""
+    monkeypatch.setattr(sys, "argv", ["distill-run", *SHRUNK, *asked])
+    monkeypatch.setattr(SweepTable, "verdict", None)
+    GlobalHydra.instance().clear()
+    try:
+        cli.main()
+    except SystemExit as stopped:
+        return int(stopped.code or 0)
+    return 0
+
+
+@pytest.mark.parametrize(
+    "name", ["student/thesis.tex", "result.json", "notes", "student/README.md"]
+)
+def test_a_folder_with_anything_of_a_users_is_refused_and_left_alone(
+    name: str, store: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "out" / name
+    file.parent.mkdir(parents=True)
+    file.write_text("mine")
+    before = contents(tmp_path / "out")
+    with pytest.raises(Refused) as caught:
+        run(tmp_path / "out", store, "finetune")
+    assert caught.value.key == "output_dir"
+    assert name.split("/")[0] in str(caught.value)
+    assert contents(tmp_path / "out") == before
+    assert os.listdir(tmp_path / "out") == [name.split("/")[0]]
+
+
+def test_the_working_directory_of_a_project_is_refused(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "student").mkdir()
+    (tmp_path / "student" / "thesis.tex").write_text("mine")
+    monkeypatch.chdir(tmp_path)
+    common = ("method=finetune", f"store.dir={store}", "output_dir=.")
+    assert launch(monkeypatch, *common) == 2
+    assert launch(monkeypatch, *common, "-m", "seed=1,2") == 2
+    assert sorted(os.listdir(tmp_path)) == ["student"]
+
+
+@pytest.mark.parametrize("name", ["student/thesis.tex", "new/notes.txt", "student/README.md"])
+def test_what_a_user_added_to_a_finished_run_or_changed_there_is_kept(
+    name: str, finished: Path, store: Path
+) -> None:
+    (finished / name).parent.mkdir(exist_ok=True)
+    (finished / name).write_text("mine")
+    before = contents(finished)
+    with pytest.raises(Refused, match=name):
+        run(finished, store, "finetune", "training.max_steps=3")
+    assert contents(finished) == before
+
+
+def test_what_a_user_puts_there_during_the_run_is_kept(
+    finished: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish = output_folder.OutputFolder.publish
+
+    def late(folder: output_folder.OutputFolder) -> None:
+        (finished / "student" / "thesis.tex").write_text("mine")
+        publish(folder)
+
+    monkeypatch.setattr(output_folder.OutputFolder, "publish", late)
+    before = contents(finished)
+    with pytest.raises(DistillError, match="thesis"):
+        run(finished, store, "finetune", "training.max_steps=3")
+    assert contents(finished) == before | {"student/thesis.tex": b"mine"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "status"),
+    [("dry_run=true", 0), ("training.epochs=-3", 2), ("method=kdd", 2), ("training.lr=1", 2)],
+)
+def test_a_plan_or_a_refusal_leaves_a_finished_run_as_it_was(
+    asked: str, status: int, finished: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = contents(finished)
+    common = ("method=finetune", f"store.dir={store}", f"output_dir={finished}")
+    assert launch(monkeypatch, *common, asked) == status
+    assert contents(finished) == before
+    assert json.loads(before["result.json"])["status"] == "finished"
+
+
+def test_a_failure_leaves_a_finished_run_as_it_was(
+    finished: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = contents(finished)
+    monkeypatch.setattr("distill_runner.results.Results.result", lambda *_, **__: 1 / 0)
+    with pytest.raises(DistillError, match="ZeroDivisionError"):
+        run(finished, store, "finetune", "training.max_steps=3")
+    assert contents(finished) == before
+    assert json.loads((finished / "attempt.json").read_text())["status"] == "failed"
+
+
+def test_another_run_takes_the_place_of_a_finished_one(finished: Path, store: Path) -> None:
+    before = contents(finished)
+    run(finished, store, "finetune", "training.max_steps=3", "dataset.split.quiz=0")
+    after = contents(finished)
+    assert json.loads(after["result.json"])["training"]["steps"] == 3
+    assert "predictions/quiz.csv" in before
+    assert "predictions/quiz.csv" not in after
+    assert not [name for name in after if "unfinished" in name or "complete" in name]
+
+
+@pytest.mark.parametrize("moves", range(6))
+def test_a_kill_while_a_run_is_put_in_place_is_made_good_by_the_next_one(
+    moves: int, finished: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace, made = os.replace, []
+
+    def dying(source: Path, target: Path) -> None:
+        if ".complete" in str(source):
+            made.append(target)
+            if len(made) > moves:
+                raise KeyboardInterrupt
+        replace(source, target)
+
+    monkeypatch.setattr("distill_runner.output_folder.os.replace", dying)
+    with pytest.raises(KeyboardInterrupt):
+        run(finished, store, "finetune", "training.max_steps=3")
+    monkeypatch.setattr("distill_runner.output_folder.os.replace", replace)
+    with output_folder.OutputFolder.claimed(finished):
+        pass
+    assert json.loads((finished / "result.json").read_text())["training"]["steps"] == 3
+    assert (finished / "student" / "model.safetensors").is_file()
+    assert output_folder._foreign(finished) is None
+
+
+def test_two_runs_do_not_write_into_one_folder(finished: Path, store: Path) -> None:
+    before = contents(finished)
+    with FileLock(finished / ".lock"), pytest.raises(Refused, match="Another run"):
+        run(finished, store, "finetune", "training.max_steps=3")
+    assert contents(finished) == before
+
+
+def test_a_store_inside_the_output_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Refused) as caught:
+        run(tmp_path / "out", tmp_path / "out" / "store", "finetune")
+    assert caught.value.key == "store.dir"
+
+
+def test_a_sweep_keeps_out_of_a_users_folder_and_into_its_own_goes_again(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = tmp_path / "sweep"
+    common = ("method=finetune", f"store.dir={store}", f"output_dir={sweep}", "-m")
+    quick = (*common, "training.max_steps=2", "method.baseline=never")
+    sweep.mkdir()
+    (sweep / "sweep.txt").write_text("mine")
+    assert launch(monkeypatch, *quick, "seed=1,2") == 2
+    assert (sweep / "sweep.txt").read_text() == "mine"
+    assert os.listdir(sweep) == ["sweep.txt"]
+    (sweep / "sweep.txt").unlink()
+    assert launch(monkeypatch, *quick, "seed=1,2") == 0
+    assert launch(monkeypatch, *quick, "seed=1,2") == 0
+    (sweep / "1" / "notes").write_text("mine")
+    assert launch(monkeypatch, *quick, "seed=1,2") == 2
+    assert (sweep / "1" / "notes").read_text() == "mine"
