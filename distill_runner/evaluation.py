@@ -98,8 +98,7 @@ def predict(
     ):
         for at in range(0, len(order), _BATCH):
             inputs = view.inputs(asked[order[at : at + _BATCH]], 0)
-            on_device = {name: tensor.to(device) for name, tensor in inputs.items()}
-            parts.append(learner.logits(on_device))
+            parts.append(learner.logits(learner.on_device(inputs, device)))
     sorted_logits = torch.cat(parts).cpu().numpy()
     logits = np.empty_like(sorted_logits)
     logits[order] = sorted_logits

@@ -19,7 +19,7 @@ import torch
 from distill_runner import checkpoint, memory, optim
 from distill_runner.curves import Curves
 from distill_runner.data.batches import Order, quiz_rows
-from distill_runner.data.encoding import Inputs, View
+from distill_runner.data.encoding import View
 from distill_runner.errors import DistillError
 from distill_runner.interrupts import put_off
 from distill_runner.methods.base import Algorithm, Update
@@ -221,12 +221,13 @@ class Loop:
         counted = job.first_epoch + epoch
         return Scene(
             student=job.student,
-            student_inputs=self._on_device(data.student.inputs(rows, counted)),
+            student_inputs=job.student.on_device(data.student.inputs(rows, counted), job.device),
             labels=torch.from_numpy(data.labels[rows]).to(job.device),
             teachers=job.teachers,
             ids=[data.ids[row] for row in rows.tolist()],
             teacher_inputs=lambda: [
-                self._on_device(view.inputs(rows, counted)) for view in data.teachers
+                teacher.on_device(view.inputs(rows, counted), job.device)
+                for teacher, view in zip(job.teachers.learners, data.teachers, strict=True)
             ],
             draw_quiz=lambda size: self._quiz(size, counted, at),
             address=Address(job.seed, counted, at, micro),
@@ -240,10 +241,9 @@ class Loop:
         together = len(rows) if self.job.student.leaves_padding_out else _QUIZ_PIECE
         pieces = np.array_split(rows, -(-len(rows) // together))
         labels = torch.from_numpy(data.quiz_labels[rows]).to(self.job.device)
-        return Quiz(tuple(self._on_device(data.quiz.inputs(p, 0)) for p in pieces), labels)
-
-    def _on_device(self, inputs: Inputs) -> Inputs:
-        return {name: tensor.to(self.job.device) for name, tensor in inputs.items()}
+        student, device = self.job.student, self.job.device
+        inputs = tuple(student.on_device(data.quiz.inputs(piece, 0), device) for piece in pieces)
+        return Quiz(inputs, labels)
 
     # --- curves and epochs ---------------------------------------------------------------
 

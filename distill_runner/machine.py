@@ -22,6 +22,7 @@ class Machine:
 
     device: torch.device
     bf16: bool
+    deterministic: bool = False  # on a GPU; a CPU's kernels are so anyway
 
     @property
     def precision(self) -> str:
@@ -37,11 +38,13 @@ class Machine:
 def resolve_machine(runtime: Runtime) -> Machine:
     """Choose device and precision, and set torch's threads and the allocator.
 
-    Automatic precision is bfloat16 on a GPU and float32 on a CPU.
+    Automatic precision is bfloat16 on a GPU and float32 on a CPU. Call it before CUDA starts.
 
     Raises:
         Refused: a GPU is asked for and there is none.
     """
+    # cuBLAS reads it when CUDA starts.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     if runtime.keep_freed_memory:
         keep_freed_memory()
     if runtime.threads > 0:
@@ -56,8 +59,32 @@ def resolve_machine(runtime: Runtime) -> Machine:
             way_out="runtime.device=auto",
         )
     device = torch.device("cuda" if gpu and runtime.device is not Device.cpu else "cpu")
+    deterministic = runtime.deterministic and device.type == "cuda"
+    if deterministic:
+        _repeat_to_the_bit()
     automatic = runtime.precision is Precision.auto and device.type == "cuda"
-    return Machine(device, bf16=automatic or runtime.precision is Precision.bfloat16)
+    bf16 = automatic or runtime.precision is Precision.bfloat16
+    return Machine(device, bf16=bf16, deterministic=deterministic)
+
+
+def _repeat_to_the_bit() -> None:
+    """Let torch choose GPU kernels that give the same bits every time, or raise.
+
+    Raises:
+        Refused: cuBLAS was told to use a workspace that does not.
+    """
+    workspace = os.environ["CUBLAS_WORKSPACE_CONFIG"]
+    if workspace not in (":4096:8", ":16:8"):
+        raise Refused(
+            "cuBLAS does not repeat itself with this workspace.",
+            key="CUBLAS_WORKSPACE_CONFIG",
+            value=workspace,
+            rule=":4096:8 or :16:8 under runtime.deterministic=true",
+            way_out="unset CUBLAS_WORKSPACE_CONFIG, or runtime.deterministic=false",
+        )
+    torch.use_deterministic_algorithms(True)
+    # Filling every fresh tensor is for finding bugs, and costs a launch each.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 def share_cores(processes: int) -> None:

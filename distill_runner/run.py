@@ -218,6 +218,7 @@ class Runner:
                 del decided[name]
             algorithm = type(stage.algorithm)
             selected = stage.training.select is Select.best_validation
+            on_cpu = self._machine.device.type == "cpu"
             self._keys[stage.name] = key_of(
                 {
                     "recipe": _RECIPE,
@@ -232,8 +233,9 @@ class Runner:
                     "precision": self._machine.precision,
                     "first_token_only": self._config.runtime.first_token_only,
                     "cut_vocabulary": self._config.runtime.cut_vocabulary,
-                    "leave_padding_out": self._config.runtime.leave_padding_out,
-                    "cheap_dropout": self._config.runtime.cheap_dropout,
+                    "leave_padding_out": on_cpu and self._config.runtime.leave_padding_out,
+                    "cheap_dropout": on_cpu and self._config.runtime.cheap_dropout,
+                    **({"deterministic": True} if self._machine.deterministic else {}),
                     **({"compile": True} if self._config.runtime.compile else {}),
                     **({"selected_by": reading.main.value} if selected else {}),
                 }

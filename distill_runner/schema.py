@@ -261,6 +261,7 @@ class Runtime:
     precision: Precision = Precision.auto
     threads: int = 0  # of the CPU, for each process; 0: all there are, shared among them
     processes: int = 1  # on a CPU, stages that do not wait for each other, side by side
+    deterministic: bool = True  # on a GPU: kernels that repeat to the bit, and decide the key
     compile: bool = False  # torch.compile
     first_token_only: bool = True  # the last layer, where the head reads no other token
     cut_vocabulary: bool = True  # train the words that a stage reads, decay the others at its end

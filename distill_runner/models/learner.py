@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from distill_runner.data.encoding import Encoder, Inputs
+from distill_runner.errors import DistillError
 from distill_runner.models import heads, language
 from distill_runner.models.depth import StochasticDepth
 from distill_runner.models.first_token import LastLayer
@@ -45,6 +46,7 @@ class Learner:
         self._last_layer: LastLayer | None = None
         self._packer: Packer | None = None
         self._depth: StochasticDepth | None = None
+        self._words: Tensor | None = None
 
     def compile(self) -> None:
         """Run the plain forward through torch.compile from now on."""
@@ -113,6 +115,35 @@ class Learner:
         if self._columns is not None:
             logits = logits[..., self._columns]
         return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+    def on_device(self, inputs: Inputs, device: torch.device) -> Inputs:
+        """`inputs` on the device, once each token id is known to have a row in the word table.
+
+        The check is made on the host: on a GPU such an id stops the whole process.
+
+        Raises:
+            DistillError: an id is not among the words that the model has now.
+        """
+        ids = inputs["input_ids"]
+        rows: int = self.module.get_input_embeddings().num_embeddings  # type: ignore[operator]
+        words = self._words if self._words is not None else torch.ones(rows, dtype=torch.bool)
+        known = (ids >= 0) & (ids < len(words))
+        known &= words[ids.clamp(0, len(words) - 1)]
+        if not known.all():
+            raise DistillError(
+                f"{self.name} has no word for the token id {int(ids[~known][0])}.\n"
+                "  its tokenizer and its weights do not belong together"
+            )
+        return {name: tensor.to(device) for name, tensor in inputs.items()}
+
+    @contextmanager
+    def reading_only(self, words: Tensor) -> Iterator[None]:
+        """Inside, token ids are refused for which `words`, [vocabulary], is not true."""
+        before, self._words = self._words, words
+        try:
+            yield
+        finally:
+            self._words = before
 
     def token_states(self, inputs: Inputs) -> Tensor:
         """The last states of every token that is no padding. [tokens, width]."""

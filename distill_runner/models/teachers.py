@@ -26,6 +26,8 @@ class TeacherSource(ABC):
     reads the wrong tokens raises no error, but it cannot hide here.
     """
 
+    learners: tuple[Learner, ...] = ()  # those that read each batch themselves
+
     def __init__(self, names: Sequence[str], ensemble: Ensemble, device: torch.device) -> None:
         self.names = tuple(names)
         self._ensemble = ensemble

@@ -29,7 +29,7 @@ def cut_to(learner: Learner, ids: np.ndarray) -> Iterator[None]:
     Nothing changes for a model whose word table serves another part too, or is small.
 
     Args:
-        learner: its logits raise an IndexError for a token outside `ids`.
+        learner: it refuses to take a token outside `ids` to the device.
         ids: every token id that it will read. [ids], any order.
     """
     table = _word_table(learner)
@@ -45,7 +45,8 @@ def cut_to(learner: Learner, ids: np.ndarray) -> Iterator[None]:
     rows = torch.cat([full[kept], full.new_ones(1, full.shape[1])])
     _set(table, rows, padding=None if padding is None else int(places[padding]))
     try:
-        yield
+        with learner.reading_only((places >= 0).cpu()):
+            yield
     finally:
         renumbered.remove()
         trained = table.weight.detach()

@@ -9,6 +9,7 @@ from conftest import FAMILIES, NewLearner
 from torch import Tensor
 
 from distill_runner.data.encoding import Inputs
+from distill_runner.errors import DistillError
 from distill_runner.models.learner import Learner
 from distill_runner.models.vocabulary import cut_to
 from distill_runner.optim import adamw, step
@@ -69,9 +70,26 @@ def test_the_same_words_have_the_same_logits_inside_and_after(
 def test_a_word_that_was_left_out_is_never_read_as_another(
     new_learner: NewLearner, texts: list[str]
 ) -> None:
+    learner, host = new_learner(), torch.device("cpu")
+    inputs = inputs_of(learner, texts)
+    assert learner.on_device(inputs, host).keys() == inputs.keys()
+    with cut_to(learner, ids_of(learner, READ)):
+        learner.on_device(inputs_of(learner, READ), host)
+        with pytest.raises(DistillError, match="no word for the token id"):
+            learner.on_device(inputs, host)
+    learner.on_device(inputs, host)
+
+
+@pytest.mark.parametrize("stray", [-1, 10**6])
+def test_an_id_outside_the_table_never_reaches_the_device(
+    new_learner: NewLearner, stray: int
+) -> None:
     learner = new_learner()
-    with cut_to(learner, ids_of(learner, READ)), pytest.raises(IndexError):
-        learner.logits(inputs_of(learner, texts))
+    inputs = inputs_of(learner, READ)
+    inputs["input_ids"][0, 0] = stray
+    # "meta" stands for a device on which nothing can be looked at.
+    with pytest.raises(DistillError, match=str(stray)):
+        learner.on_device(inputs, torch.device("meta"))
 
 
 def test_a_table_that_would_hardly_shrink_stays_whole(new_learner: NewLearner) -> None:
