@@ -1,4 +1,4 @@
-"""`python -m fuzz N --seed S`: draws 0 to N - 1 of a seed, in two processes; then what came of them."""
+"""`python -m fuzz N --seed S`: draws 0 to N - 1 of a seed in two processes, then a summary."""
 
 from __future__ import annotations
 
@@ -103,10 +103,9 @@ def main() -> int:
                    "OMP_NUM_THREADS": "1", "COLUMNS": "80"}  # fmt: skip
     (home / "home").mkdir(exist_ok=True)
     ready = home / "ready"
-    if asked.only is not None or not (ready / "whole").exists():
-        if not (ready / "whole").exists():
-            print("making the models and stores that the draws start from", flush=True)
-            _in_a_child(lambda: make_ready(ready))
+    if not (ready / "whole").exists():
+        print("making the models and stores that the draws start from", flush=True)
+        _in_a_child(lambda: make_ready(ready))
     if asked.only is not None:
         _import_everything()
         print(json.dumps(one(asked.seed, asked.only, ready), indent=2))

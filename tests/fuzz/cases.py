@@ -76,44 +76,12 @@ def words(rng: random.Random, count: int) -> str:
     return " ".join(rng.choice(WORDS) for _ in range(count))
 
 
-WORDS = [
-    "a",
-    "the",
-    "film",
-    "plot",
-    "actor",
-    "scene",
-    "slow",
-    "bright",
-    "dull",
-    "warm",
-    "cold",
-    "not",
-    "never",
-    "very",
-    "quite",
-    "rather",
-    "good",
-    "bad",
-    "fine",
-    "poor",
-    "long",
-    "short",
-    "old",
-    "new",
-    "story",
-    "music",
-    "it",
-    "was",
-    "is",
-    "seems",
-    "feels",
-    "and",
-    "but",
-    "though",
-    "while",
-    "one",
-]
+WORDS = (
+    "a", "the", "film", "plot", "actor", "scene", "slow", "bright", "dull", "warm", "cold",
+    "not", "never", "very", "quite", "rather", "good", "bad", "fine", "poor", "long", "short",
+    "old", "new", "story", "music", "it", "was", "is", "seems", "feels", "and", "but", "though",
+    "while", "one",
+)  # fmt: skip
 
 
 def pick(rng: random.Random, items: Sequence[str]) -> str:

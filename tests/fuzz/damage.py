@@ -18,7 +18,10 @@ RUNS = {
     "finetune": ("method=finetune", "training.select=best_validation"),
     "unfinished": ("method=finetune", "training.epochs=6"),
 }
-WEIGHTS = "{{family: {0}, layers: 1, width: 16, heads: 2, feedforward: 16, vocabulary: 200, dropout: 0.1}}"
+WEIGHTS = (
+    "{{family: {0}, layers: 1, width: 16, heads: 2, feedforward: 16, vocabulary: 200, "
+    "dropout: 0.1}}"
+)
 SMALL = (
     "training.batch_size=16",
     "training.epochs=2",

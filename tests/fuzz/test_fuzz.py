@@ -1,4 +1,4 @@
-"""Random commands, data, models and damage: a first two hundred draws, and those that found something."""
+"""Random commands, data, models and damage: two hundred draws of one seed."""
 
 from __future__ import annotations
 
