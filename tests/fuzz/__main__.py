@@ -15,7 +15,7 @@ from typing import Any
 
 KINDS = ("overrides", "data", "models", "damage")
 # Of a thousand draws; the rest of the overrides ends at preflight.
-SHARES = {"damage": 25, "overrides trained": 15, "command": 10, "data": 300, "models": 200}
+SHARES = {"damage": 35, "overrides trained": 15, "command": 10, "data": 300, "models": 200}
 
 
 def kind_of(rng: random.Random) -> str:
