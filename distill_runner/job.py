@@ -20,7 +20,7 @@ from distill_runner.planning import make_plan
 from distill_runner.reading import formula_on
 from distill_runner.report.columns import columns_of, figure, judged_by, notes, shown
 from distill_runner.report.latency import latency_line, latency_table
-from distill_runner.report.planned import plan_rows
+from distill_runner.report.planned import plan_rows, same_starts
 from distill_runner.report.robustness import robustness_table
 from distill_runner.report.tables import gain_line, plan_table, result_table
 from distill_runner.robustness import STUDENT
@@ -198,6 +198,8 @@ class _Job:
         for stage in plan.stages:
             if stage.body and stage.algorithm.needs.language:
                 show(f"loss of {stage.name}: {stage.algorithm.formula()}")
+        for warning in same_starts(plan):
+            self._screen.print(warning)
         # What is deployed is always trained on the task's rows in the end.
         show(f"loss: {formula_on(config.dataset, plan.stage(plan.deployed).algorithm)}")
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from distill_runner.data.prepared import Prepared
 
 # Raise it when a change of the code changes what a stage's settings lead to.
-_RECIPE = 3
+_RECIPE = 4
 
 _LOOK_AGAIN = 0.2  # seconds, where every stage that is ready is in training
 
@@ -407,9 +407,19 @@ class Runner:
                 value="refuse",
                 rule="a teacher must know more than the largest class, than a ranking by lot, "
                 "or than one score for all",
-                way_out=f"more {prefix}teacher.training.epochs, another teacher, "
+                way_out=f"{_more_training(stage, f'{prefix}teacher')}, another teacher, "
                 f"or {prefix}teacher.near_chance=allow",
             )
+
+
+def _more_training(teacher: Stage, key: str) -> str:
+    """What to type for a teacher that knows too little."""
+    if teacher.learner.taken:
+        return f"{key}.finetune=always"
+    limit = teacher.training.max_steps
+    if limit is not None:
+        return f"a larger {key}.training.max_steps than {limit} (null: no limit)"
+    return f"more {key}.training.epochs"
 
 
 def _trained_teachers(stage: Stage, teachers: TeacherSource) -> list[Learner]:

@@ -283,7 +283,8 @@ def test_every_student_trains_in_small(student: str, store: Path, tmp_path: Path
 
 @pytest.mark.parametrize("teacher", TEACHERS)
 def test_every_teacher_set_teaches_in_small(teacher: str, store: Path, tmp_path: Path) -> None:
-    run(tmp_path, store, "kd", f"teacher={teacher}", "training.max_steps=2")
+    asked = ("training.max_steps=2", "teacher.training.max_steps=2")
+    run(tmp_path, store, "kd", f"teacher={teacher}", *asked)
     assert len(json.loads((tmp_path / "result.json").read_text())["teachers"]) >= 1
 
 
