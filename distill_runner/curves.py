@@ -127,3 +127,19 @@ def read_points(path: Path) -> Iterator[tuple[int, dict[str, float]]]:
     for line in path.read_text(encoding="utf-8").splitlines():
         values = json.loads(line)
         yield values.pop("step"), values
+
+
+def as_named(values: Mapping[str, float], names: Mapping[str, str]) -> dict[str, float]:
+    """A point with its teachers called otherwise, by the names of their stages.
+
+    A stage may be found in the store that was trained when its teachers lay in other folders.
+    """
+    short = {
+        old.removeprefix("teacher/"): new.removeprefix("teacher/") for old, new in names.items()
+    }
+    found = {}
+    for key, value in values.items():
+        figure, _, name = key.partition("/")
+        known = figure.startswith("teacher_") and name in short
+        found[f"{figure}/{short[name]}" if known else key] = value
+    return found

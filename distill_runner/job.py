@@ -147,7 +147,7 @@ class _Job:
     def _run(self, config: Config, plan: Plan) -> None:
         from distill_runner.answers import Answers
         from distill_runner.helpers import count_of, helpers
-        from distill_runner.inputs import read_data
+        from distill_runner.inputs import given_data, read_data
         from distill_runner.machine import resolve_machine
         from distill_runner.results import Results
         from distill_runner.run import Runner
@@ -155,7 +155,7 @@ class _Job:
 
         machine = resolve_machine(config.runtime)
         quiet_libraries()
-        data = read_data(config, plan)
+        data, given = read_data(config, plan), given_data(config, plan)
         check_test_rows(config, data[TASK].counts["test"])
         self._show(plan, config, {name: prepared.counts for name, prepared in data.items()})
         tracker = self._tracker(config, plan)
@@ -172,7 +172,7 @@ class _Job:
                 outcome = runner.run(helped=count > 0)
             answers = Answers(outcome.plan, data[TASK], outcome.casting, say=self._screen.print)
             results = Results(config, data, outcome, answers, machine=machine)
-            result = results.result(overrides=self._overrides)
+            result = results.result(overrides=self._overrides, given=given)
             write_run_folder(self._folder, config, data[TASK], outcome, answers, result)
             summary = _summary(result)
             failed = False

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from distill_runner import evaluation, loop
 from distill_runner.casting import Casting
 from distill_runner.chance import beside_chance
-from distill_runner.curves import OnPoint, read_points
+from distill_runner.curves import OnPoint, as_named, read_points
 from distill_runner.errors import Refused
 from distill_runner.machine import Machine, versions
 from distill_runner.models import loading
@@ -21,6 +21,7 @@ from distill_runner.models.learner import Learner
 from distill_runner.models.teachers import LiveTeachers, TeacherSource
 from distill_runner.models.vocabulary import cut_to
 from distill_runner.plan import PRETRAIN, TASK, Plan, Stage
+from distill_runner.provenance import surroundings
 from distill_runner.reading import Reading
 from distill_runner.rules import teacher_on
 from distill_runner.schema import Config, NearChance, Select
@@ -78,6 +79,7 @@ class Runner:
         self._artifacts: dict[str, Artifact] = {}
         self._keys: dict[str, str] = {}
         self._steps_before = 0
+        surroundings()  # known by now, whatever happens to the files while stages train
         self._casting = Casting(
             config,
             plan,
@@ -194,7 +196,7 @@ class Runner:
         """Give the tracker the curves of a stage that was trained before this run."""
         if stage.name not in self._plan.all_teachers or stage in self.missing:
             on_point = self._on_point(stage)
-            for step, values in read_points(self._artifacts[stage.name].curves):
+            for step, values in points_of(self._artifacts[stage.name], stage):
                 on_point(step, values)
         training = self._artifacts[stage.name].facts()["training"]
         self._steps_before += int(training["steps"])
@@ -364,7 +366,6 @@ class Runner:
             "key": key,
             "stage": plain(stage),
             "formula": self._readings[stage.data].formula(stage.algorithm),
-            "model": stage.learner.id,
             "parameters": learner.parameters,
             "training": {
                 **{k: v for k, v in asdict(finished).items() if k != "history"},
@@ -376,6 +377,7 @@ class Runner:
             "metrics": {split: score.as_dict() for split, score in scores.items()},
             "data": self._readings[stage.data].fingerprints(stage),
             "versions": versions(),
+            "provenance": surroundings(),
         }
 
     # --- teachers ------------------------------------------------------------------------
@@ -410,6 +412,13 @@ class Runner:
                 way_out=f"{_more_training(stage, f'{prefix}teacher')}, another teacher, "
                 f"or {prefix}teacher.near_chance=allow",
             )
+
+
+def points_of(artifact: Artifact, stage: Stage) -> Iterator[tuple[int, dict[str, float]]]:
+    """The points of a finished stage's curves, its teachers called as the plan does."""
+    names = dict(zip(artifact.facts()["stage"]["teachers"], stage.teachers, strict=True))
+    for step, values in read_points(artifact.curves):
+        yield step, as_named(values, names)
 
 
 def _more_training(teacher: Stage, key: str) -> str:

@@ -47,6 +47,7 @@ def record(run: Path, target: Path) -> dict[str, Any]:
         *elsewhere,
     ):
         model["model"] = _without_folder(model["model"])
+    _without_folders(result.get("provenance"))
     for name in _COPIED:
         if (run / name).is_file():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
@@ -59,6 +60,16 @@ def record(run: Path, target: Path) -> dict[str, Any]:
 def _is_local(override: str) -> bool:
     value = override.partition("=")[2].lstrip("[")
     return override.startswith(_LOCAL) or value.startswith(("/", "~", "."))
+
+
+def _without_folders(provenance: dict[str, Any] | None) -> None:
+    if provenance is None:
+        return
+    models = provenance["models"]
+    provenance["models"] = {_without_folder(name): found for name, found in models.items()}
+    for data in provenance["data"].values():
+        if data.get("path"):
+            data["path"] = _without_folder(data["path"])
 
 
 def _without_folder(model: str) -> str:
