@@ -18,6 +18,7 @@ from distill_runner.methods.construct import make_algorithm
 from distill_runner.plan import TASK, Plan
 from distill_runner.planning import make_plan
 from distill_runner.reading import formula_on
+from distill_runner.report.at_chance import at_chance, warnings
 from distill_runner.report.columns import columns_of, figure, judged_by, notes, shown
 from distill_runner.report.latency import latency_line, latency_table
 from distill_runner.report.planned import plan_rows, same_starts
@@ -221,7 +222,8 @@ class _Job:
     def _report(self, result: Mapping[str, Any], note: str | None) -> None:
         (self._screen.note if self._sweeping else self._screen.print)(result_table(result))
         line = gain_line(result)
-        for told in (*([line] if line else []), *notes(result), *_stopped(result)):
+        told_of_gain = [line] if line else []
+        for told in (*warnings(result), *told_of_gain, *notes(result), *_stopped(result)):
             self._screen.print(told)
         under_noise = robustness_table(result)
         if under_noise:
@@ -290,7 +292,9 @@ def _summary(result: Mapping[str, Any]) -> dict[str, float | str]:
         if value is not None:
             summary[f"{split}/{metric}"] = value / 100
     baseline = result["baseline"]
+    summary["student/no_better_than_chance"] = float(at_chance(result["student"]))
     if baseline:
+        summary["baseline/no_better_than_chance"] = float(at_chance(baseline))
         for split, gain in baseline["gain"].items():
             summary[f"baseline/{split}/{headline}"] = baseline["metrics"][split][headline]
             summary[f"gain/{split}/{headline}"] = gain[headline]

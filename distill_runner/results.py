@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from distill_runner import curves, latency, robustness
 from distill_runner.answers import Answers
+from distill_runner.chance import verdict
 from distill_runner.comparing import Measure, headline
 from distill_runner.evaluation import labels_of, ranking_lead, score_rows, scored
 from distill_runner.machine import Machine
@@ -149,6 +151,7 @@ class Results:
             "parameters": facts["parameters"],
             "seed": self._plan.stage(name).seed,
             "may_have_seen_test_rows": self._may_have_seen_test_rows(name),
+            **self._chance(partial(self._answers.of, name)),
             "metrics": self._metrics(name),
         }
 
@@ -164,6 +167,7 @@ class Results:
                 for split in self._scored
             },
             "may_have_seen_test_rows": any(map(self._may_have_seen_test_rows, self._plan.teachers)),
+            **self._chance(self._answers.of_teachers),
         }
 
     def _between(self) -> list[dict[str, Any]]:
@@ -176,6 +180,7 @@ class Results:
                 "parameters": self._facts[stage.name]["parameters"],
                 "chosen_rows": self._facts[stage.name]["training"].get("counts") or None,
                 "may_have_seen_test_rows": self._may_have_seen_test_rows(stage.name),
+                **self._chance(partial(self._answers.of, stage.name)),
                 "metrics": self._metrics(stage.name),
             }
             for stage in self._between_stages
@@ -269,6 +274,7 @@ class Results:
             "parameters": parameters,
             "members": list(self._plan.members),
             "may_have_seen_test_rows": self._may_have_seen_test_rows(self._plan.deployed),
+            **self._chance(partial(self._answers.of, self._plan.deployed)),
             "times_smaller": self._times_smaller(parameters),
         }
 
@@ -278,6 +284,15 @@ class Results:
             name.removeprefix("teacher/"): self._facts[name]["parameters"] / parameters
             for name in self._plan.teachers
         }
+
+    def _chance(self, answers: Callable[[str], np.ndarray]) -> dict[str, Any]:
+        """Whether a model is no better than chance on test, or on validation without a test."""
+        splits = self._data.splits
+        split = next((split for split in ("test", "validation") if split in splits), None)
+        if split is None:
+            return {"no_better_than_chance": None, "chance": None}
+        metrics, classes = self._config.dataset.metrics, self._data.label_names
+        return verdict(answers(split), split, splits, metrics=metrics, classes=classes)
 
     def _may_have_seen_test_rows(self, stage: str) -> bool:
         """Nobody here knows what a classifier from elsewhere was trained on."""
@@ -310,6 +325,7 @@ class Results:
             "parameters": self._facts[name]["parameters"],
             "times_smaller": self._times_smaller(self._facts[name]["parameters"]),
             "may_have_seen_test_rows": self._may_have_seen_test_rows(name),
+            **self._chance(partial(self._answers.of, name)),
             "metrics": self._metrics(name),
             "training": self._facts[name]["training"],
             "gain": gain,

@@ -395,7 +395,7 @@ class Runner:
         signals = self._casting.signals(stage.name, "validation")
         answers = signals.of(reading.ids("validation"))
         found = reading.score(answers, "validation")
-        chance = beside_chance(reading, found, answers)
+        chance = beside_chance(found, answers, reading.data.splits["validation"], reading.main)
         seen = "; may have seen the test rows" if self._casting.from_classifier(stage) else ""
         self._screen.print(
             f"  {name}: validation {found.headline} {100 * found.value:.1f} {chance.shown}{seen}"

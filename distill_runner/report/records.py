@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from distill_runner.errors import DistillError
+from distill_runner.report.at_chance import both_at_chance
 from distill_runner.report.columns import Column, columns_of, headline, shown
 from distill_runner.report.sweeps import seed_rows, shared
 
@@ -112,7 +113,7 @@ def _row(name: str, found: dict[str, Any], common: list[str], own: list[Column])
         gain = (
             f"{100 * difference[figure]:+.2f} "
             f"[{100 * difference['low']:+.2f}, {100 * difference['high']:+.2f}]"
-        )
+        ) + (" (both at chance)" if both_at_chance(found) else "")
     theirs = baseline["metrics"] if baseline else {}
     asked = " ".join(item for item in found["overrides"] if item not in common)
     return _line(
