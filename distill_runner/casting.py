@@ -12,7 +12,13 @@ from distill_runner import evaluation, loop
 from distill_runner.data.encoding import View
 from distill_runner.data.masking import check_maskable
 from distill_runner.errors import Refused
-from distill_runner.hub import is_classifier, locate_model, model_fingerprint, read_config
+from distill_runner.hub import (
+    hub_revision,
+    is_classifier,
+    locate_model,
+    model_fingerprint,
+    read_config,
+)
 from distill_runner.machine import Machine
 from distill_runner.models import heads, language, loading
 from distill_runner.models import signals as kept
@@ -321,6 +327,16 @@ class Casting:
             and spec.start is Start.pretrained
             and is_classifier(self._folder_of(stage))
         )
+
+    def given_models(self) -> dict[str, Any]:
+        """By the name that was given, the content of each model that was not built here."""
+        given = {}
+        for stage in self._plan.stages:
+            if stage.learner.built is None:
+                folder = self._folder_of(stage)
+                content, revision = model_fingerprint(folder), hub_revision(folder)
+                given[stage.learner.id] = {"content": content, "revision": revision}
+        return given
 
     def _folder_of(self, stage: Stage) -> Path:
         return self._folder(stage.learner, stage.learner.asked)

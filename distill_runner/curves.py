@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -37,6 +38,20 @@ class Curves:
     def pending(self) -> bool:
         return bool(self._sums)
 
+    def state(self) -> dict[str, Any]:
+        """What is on the way to the next point; part of every checkpoint."""
+        return {
+            "sums": self._sums,
+            "weights": self._weights,
+            "latest": self._latest,
+            "written": self._written,
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on towards the next point where `state` was taken."""
+        self._sums, self._weights = state["sums"], state["weights"]
+        self._latest, self._written = state["latest"], state["written"]
+
     def add(self, role: str, name: str, value: Tensor, weight: float) -> None:
         """Add a term to the mean up to the next point."""
         key = f"{role}/{name}"
@@ -54,6 +69,22 @@ class Curves:
         Raises:
             DistillError: a loss among them is not a number.
         """
+        values = self.check(step)
+        self._sums.clear()
+        self._weights.clear()
+        self._written = step
+        values |= self._latest
+        self.point(step, values)
+        return values
+
+    def check(self, step: int) -> dict[str, float]:
+        """The means since the last point, with nothing written.
+
+        Raises:
+            DistillError: a loss among them is not a number.
+        """
+        if not self._sums:
+            return {}
         names = list(self._sums)
         sums = torch.stack([self._sums[name].float() for name in names]).tolist()
         values = {
@@ -66,11 +97,6 @@ class Curves:
                 "  rule: a loss and a gradient are finite numbers\n"
                 "  try:  a smaller training.learning_rate, or runtime.precision=float32"
             )
-        self._sums.clear()
-        self._weights.clear()
-        self._written = step
-        values |= self._latest
-        self.point(step, values)
         return values
 
     def point(self, step: int, values: Mapping[str, float]) -> None:
@@ -84,7 +110,6 @@ class Curves:
 
         The steps after it are made again; whoever listens now was not there for the others.
         """
-        self._written = step
         kept = []
         for line in self._path.read_text(encoding="utf-8").splitlines(keepends=True):
             # The last line of a killed run may be half written.
@@ -102,3 +127,19 @@ def read_points(path: Path) -> Iterator[tuple[int, dict[str, float]]]:
     for line in path.read_text(encoding="utf-8").splitlines():
         values = json.loads(line)
         yield values.pop("step"), values
+
+
+def as_named(values: Mapping[str, float], names: Mapping[str, str]) -> dict[str, float]:
+    """A point with its teachers called otherwise, by the names of their stages.
+
+    A stage may be found in the store that was trained when its teachers lay in other folders.
+    """
+    short = {
+        old.removeprefix("teacher/"): new.removeprefix("teacher/") for old, new in names.items()
+    }
+    found = {}
+    for key, value in values.items():
+        figure, _, name = key.partition("/")
+        known = figure.startswith("teacher_") and name in short
+        found[f"{figure}/{short[name]}" if known else key] = value
+    return found

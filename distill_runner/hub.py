@@ -12,6 +12,8 @@ from distill_runner.hub_files import (
     Repo,
     Unfit,
     data_files,
+    file_digest,
+    hub_revision,
     is_classifier,
     model_fingerprint,
     names_under,
@@ -20,6 +22,8 @@ from distill_runner.hub_files import (
 )
 
 __all__ = [
+    "file_digest",
+    "hub_revision",
     "is_classifier",
     "locate_dataset",
     "locate_model",

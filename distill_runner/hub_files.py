@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -32,6 +33,13 @@ TOKENIZER_SETTINGS = {
 }
 SAFETENSORS = re.compile(r"model(-\d+-of-\d+)?\.safetensors(\.index\.json)?")
 PYTORCH = re.compile(r"pytorch_model(-\d+-of-\d+)?\.bin(\.index\.json)?")
+# In the order in which transformers looks for them.
+USUAL_WEIGHTS = (
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+)
 DATA = re.compile(r"(train|validation|valid|dev|test)[^/]*\.(parquet|jsonl?|[ct]sv)")
 SHARD = re.compile(r"(.*)-\d+-of-(\d+)(\..*)")
 
@@ -89,18 +97,74 @@ def is_classifier(folder: Path) -> bool:
 def model_fingerprint(folder: Path) -> str:
     """Digest of what decides a loaded model: names and contents of config, weights, tokenizer.
 
-    A file is read once per process as long as its size and time of change stay.
-
     Returns:
         SHA-256 in hex, the same wherever the folder lies.
+
+    Raises:
+        Refused: its weights lie outside of the folder.
     """
-    names = model_files(names_under(folder))
-    digests = []
-    for name in sorted(names):
-        stat = (folder / name).stat()
-        stamp = _Stamp(str((folder / name).resolve()), stat.st_size, stat.st_mtime_ns)
-        digests.append((name, _digest(stamp)))
+    others = {"config.json"} | VOCABULARIES | TOKENIZER_SETTINGS
+    names = {*weight_files(folder), *(name for name in names_under(folder) if name in others)}
+    digests = [(name, file_digest(folder / name)) for name in sorted(names)]
     return hashlib.sha256(json.dumps(digests).encode()).hexdigest()
+
+
+def weight_files(folder: Path) -> list[str]:
+    """The files that transformers reads the weights from, as far as they are there.
+
+    The config may name one; else it is the first of the usual ones. An index names the others.
+
+    Raises:
+        Refused: the config or an index names a file that lies outside of the folder.
+    """
+    named = read_config(folder).get("transformers_weights")
+    usual = [name for name in USUAL_WEIGHTS if (folder / name).is_file()][:1]
+    found = usual if named is None else [_inside(folder, named, "config.json")]
+    for index in [name for name in found if name.endswith(".index.json")]:
+        if (folder / index).is_file():
+            found += [_inside(folder, name, index) for name in _shards_of(folder / index)]
+    return [name for name in found if (folder / name).is_file()]
+
+
+def _shards_of(index: Path) -> list[object]:
+    try:
+        shards = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+        return sorted(set(shards.values()))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Refused(
+            f"{index} is no index of weights ({type(error).__name__}: {error}).",
+            rule='JSON with a "weight_map" from each weight to its file',
+        ) from error
+
+
+def _inside(folder: Path, name: object, where: str) -> str:
+    """The name of a file of the folder, as it is written in `where`."""
+    root = os.path.abspath(folder)
+    if not isinstance(name, str) or not os.path.abspath(os.path.join(root, name)).startswith(
+        root + os.sep
+    ):
+        raise Refused(
+            f"{folder / where} names weights that lie outside of its folder.",
+            key=where,
+            value=name,
+            rule="the name of a file in the model's folder",
+        )
+    return name
+
+
+def hub_revision(folder: Path) -> dict[str, str] | None:
+    """The repository and the commit of a folder in the hub's cache; None for any other."""
+    for at in (folder, *folder.parents):
+        repo = at.parent.parent.name
+        if at.parent.name == "snapshots" and repo.startswith(("models--", "datasets--")):
+            return {"repo": repo.partition("--")[2].replace("--", "/"), "revision": at.name}
+    return None
+
+
+def file_digest(file: Path) -> str:
+    """SHA-256 of a file in hex; read once per process as long as size and time of change stay."""
+    stat = file.stat()
+    return _digest(_Stamp(str(file.resolve()), stat.st_size, stat.st_mtime_ns))
 
 
 @lru_cache(maxsize=4096)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from distill_runner.data.files import locate
 from distill_runner.data.prepared import Prepared, prepare
 from distill_runner.data.unlabelled import add_unlabelled
 from distill_runner.errors import Refused
-from distill_runner.hub import locate_dataset
-from distill_runner.plan import TASK, Plan
+from distill_runner.hub import file_digest, hub_revision, locate_dataset
+from distill_runner.plan import TASK, UNLABELLED, Plan
 from distill_runner.schema import Config, Dataset, Unlabelled
 
 
@@ -37,6 +40,34 @@ def _read(config: Config, name: str, reads_unlabelled: bool) -> Prepared:
         return add_unlabelled(prepared, settings, source=others, store_dir=store)
     except Refused as error:
         raise error.of("dataset", f"{prefix}{at}") from error
+
+
+def given_data(config: Config, plan: Plan) -> dict[str, Any]:
+    """Where each data set of the plan came from, as it was named: its files and their digests."""
+    given = {}
+    for name in plan.data:
+        settings = config.dataset if name == TASK else config.pretrain.dataset
+        assert settings is not None
+        given[name] = _given(settings, settings, config)
+        if plan.reads_unlabelled(name):
+            given[f"{name} {UNLABELLED}"] = _given(settings.unlabelled, settings, config)
+    return given
+
+
+def _given(named: Dataset | Unlabelled, settings: Dataset, config: Config) -> dict[str, Any]:
+    source = None if named.generate else _source(named, config)
+    if source is None:
+        return {"generated": named.generate}
+    if named is settings:
+        files = locate(settings, source)
+    else:
+        files = {"train": locate(replace(settings, extra=[]), source)["train"]}
+    return {
+        "path": named.path,
+        "hub": None if named.path else {"id": named.hub, "subset": named.subset},
+        "revision": hub_revision(source),
+        "files": {path.name: file_digest(path) for paths in files.values() for path in paths},
+    }
 
 
 def _source(settings: Dataset | Unlabelled, config: Config) -> Path | None:

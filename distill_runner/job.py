@@ -19,9 +19,10 @@ from distill_runner.output_folder import OutputFolder, check_store_apart
 from distill_runner.plan import TASK, Plan
 from distill_runner.planning import make_plan
 from distill_runner.reading import formula_on
+from distill_runner.report.at_chance import at_chance, warnings
 from distill_runner.report.columns import columns_of, figure, judged_by, notes, shown
 from distill_runner.report.latency import latency_line, latency_table
-from distill_runner.report.planned import plan_rows
+from distill_runner.report.planned import plan_rows, same_starts
 from distill_runner.report.robustness import robustness_table
 from distill_runner.report.tables import gain_line, plan_table, result_table
 from distill_runner.robustness import STUDENT
@@ -153,7 +154,7 @@ class _Job:
     def _run(self, config: Config, plan: Plan) -> None:
         from distill_runner.answers import Answers
         from distill_runner.helpers import count_of, helpers
-        from distill_runner.inputs import read_data
+        from distill_runner.inputs import given_data, read_data
         from distill_runner.machine import resolve_machine
         from distill_runner.results import Results
         from distill_runner.run import Runner
@@ -161,7 +162,7 @@ class _Job:
 
         machine = resolve_machine(config.runtime)
         quiet_libraries()
-        data = read_data(config, plan)
+        data, given = read_data(config, plan), given_data(config, plan)
         check_test_rows(config, data[TASK].counts["test"])
         self._show(plan, config, {name: prepared.counts for name, prepared in data.items()})
         tracker = self._tracker(config, plan)
@@ -178,7 +179,7 @@ class _Job:
                 outcome = runner.run(helped=count > 0)
             answers = Answers(outcome.plan, data[TASK], outcome.casting, say=self._screen.print)
             results = Results(config, data, outcome, answers, machine=machine)
-            result = results.result(overrides=self._overrides)
+            result = results.result(overrides=self._overrides, given=given)
             write_run_folder(self._output.unfinished, config, data[TASK], outcome, answers, result)
             self._output.publish()
             summary = _summary(result)
@@ -205,6 +206,8 @@ class _Job:
         for stage in plan.stages:
             if stage.body and stage.algorithm.needs.language:
                 show(f"loss of {stage.name}: {stage.algorithm.formula()}")
+        for warning in same_starts(plan):
+            self._screen.print(warning)
         # What is deployed is always trained on the task's rows in the end.
         show(f"loss: {formula_on(config.dataset, plan.stage(plan.deployed).algorithm)}")
 
@@ -226,7 +229,8 @@ class _Job:
     def _report(self, result: Mapping[str, Any], note: str | None) -> None:
         (self._screen.note if self._sweeping else self._screen.print)(result_table(result))
         line = gain_line(result)
-        for told in (*([line] if line else []), *notes(result), *_stopped(result)):
+        told_of_gain = [line] if line else []
+        for told in (*warnings(result), *told_of_gain, *notes(result), *_stopped(result)):
             self._screen.print(told)
         under_noise = robustness_table(result)
         if under_noise:
@@ -295,7 +299,9 @@ def _summary(result: Mapping[str, Any]) -> dict[str, float | str]:
         if value is not None:
             summary[f"{split}/{metric}"] = value / 100
     baseline = result["baseline"]
+    summary["student/no_better_than_chance"] = float(at_chance(result["student"]))
     if baseline:
+        summary["baseline/no_better_than_chance"] = float(at_chance(baseline))
         for split, gain in baseline["gain"].items():
             summary[f"baseline/{split}/{headline}"] = baseline["metrics"][split][headline]
             summary[f"gain/{split}/{headline}"] = gain[headline]

@@ -140,7 +140,8 @@ class Loop:
                 ended = self.progress.step == self.total
                 # The last one is for what comes behind the loop: the scoring of every split.
                 save_due = pace.is_due() or ended
-                if self._log_due() or epoch_done or save_due or interrupts.came:
+                # Not where a checkpoint is due: when that is, the clock says.
+                if self._log_due() or epoch_done or ended:
                     # Inside the clock: reading the curves waits for a GPU's unfinished steps.
                     self._log(bar, began)
                 else:
@@ -148,7 +149,6 @@ class Loop:
                 if epoch_done or ended:
                     self._end_epoch(epoch)
                 if save_due or interrupts.came:
-                    self._log_if_pending()
                     with pace.measured():
                         self.save()
                     interrupts.obey()
@@ -258,7 +258,6 @@ class Loop:
         bar.show(self.progress.step, {"loss": values.get("student/loss", 0.0), "rate": rate})
 
     def _end_epoch(self, epoch: int) -> None:
-        self._log_if_pending()
         scores = self.job.validate(epoch)
         for name, share in self.job.teachers.take_score().items():
             scores[f"teacher_on_training_rows/{name}"] = share
@@ -269,10 +268,6 @@ class Loop:
             self.progress.best_epoch = epoch + 1
             if self.job.training.select is Select.best_validation:
                 checkpoint.save(self._best_path, dict(self.job.student.module.state_dict()))
-
-    def _log_if_pending(self) -> None:
-        if self.curves.pending:
-            self.curves.write(self.progress.step)
 
     @property
     def _best_path(self) -> Path:
@@ -319,10 +314,18 @@ class Loop:
         return optimizer
 
     def save(self) -> None:
-        """Write a checkpoint. Only ever called where the curves have just been written."""
+        """Write a checkpoint.
+
+        Raises:
+            DistillError: a loss since the last point is not a number; nothing is written.
+        """
+        began = time.perf_counter()
+        self.curves.check(self.progress.step)
+        self.progress.seconds += time.perf_counter() - began  # a GPU's unfinished steps
         self.progress.peak_memory = self._peak_memory()
         state: dict[str, Any] = {
             "progress": vars(self.progress),
+            "curves": self.curves.state(),
             "teacher_score": self.job.teachers.score_state(),
             "optimizers": {r: optimizer.state_dict() for r, optimizer in self.optimizers.items()},
             "weights": {
@@ -339,6 +342,7 @@ class Loop:
             return
         try:
             self.progress = Progress(**state["progress"])
+            self.curves.load_state(state["curves"])
             self.job.teachers.load_score_state(state["teacher_score"])
             for role, learners in self.job.roles.items():
                 self.optimizers[role].load_state_dict(state["optimizers"][role])

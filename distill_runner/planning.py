@@ -7,7 +7,7 @@ nothing asks for its name.
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from distill_runner.methods.base import Algorithm
 
 _FINE_TUNE = {"_target_": "distill_runner.methods.finetune.FineTune"}
+
+# Of the teachers of a data set, by position; far from the seeds that students are given.
+_FIRST_SEED = {TASK: 1001, PRETRAIN: 2001}
 
 
 class MakeAlgorithm(Protocol):
@@ -135,7 +138,8 @@ class _Planner:
     def _teacher_stages(self, teacher: Teacher, data: str) -> list[Stage]:
         prefix = "" if teacher is self.config.teacher else f"{PRETRAIN}."
         stages: list[Stage] = []
-        seeds = teacher.seeds or [1] * len(teacher.models)
+        first = _FIRST_SEED[data]
+        seeds = teacher.seeds or list(range(first, first + len(teacher.models)))
         for model, seed in zip(teacher.models, seeds, strict=True):
             taken = self._is_taken(teacher, model, f"{prefix}teacher.models")
             built = self.config.models.get(model)
@@ -161,6 +165,7 @@ class _Planner:
                     data=data,
                 )
             )
+            _check_no_twin(stages, f"{prefix}teacher.seeds", seeds)
         return stages
 
     def _is_taken(self, teacher: Teacher, model: str, key: str) -> bool:
@@ -177,6 +182,7 @@ class _Planner:
             epochs=0 if taken else own.epochs,
             batch_size=own.batch_size,
             learning_rate=own.learning_rate if rates is None else rates[at],
+            max_steps=own.max_steps,
             accumulate=1,
         )
 
@@ -375,3 +381,25 @@ class _Planner:
             "weigh_by": teacher.weigh_by,
             "temperatures": tuple(teacher.temperatures or ()) if whole else (),
         }
+
+
+def _check_no_twin(stages: Sequence[Stage], key: str, seeds: list[int]) -> None:
+    """Refuse a last teacher that would be fine-tuned exactly as one before it.
+
+    Raises:
+        Refused: it has the model, the settings and the seed of another.
+    """
+    *before, last = stages
+    for other in before:
+        if _fine_tuned_as(other) == _fine_tuned_as(last) and not last.learner.taken:
+            raise Refused(
+                f"{other.name} and {last.name} would be one teacher twice.",
+                key=key,
+                value=seeds,
+                rule="another seed, or another learning rate, for each fine-tuning of one model",
+                way_out=f"{key}=null gives each a seed of its own",
+            )
+
+
+def _fine_tuned_as(teacher: Stage) -> tuple[str, Training, int]:
+    return teacher.learner.id.rstrip("/"), teacher.training, teacher.seed

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from distill_runner import latency, robustness
+from distill_runner import curves, latency, robustness
 from distill_runner.answers import Answers
+from distill_runner.chance import verdict
 from distill_runner.comparing import Measure, headline
 from distill_runner.evaluation import labels_of, ranking_lead, score_rows, scored
 from distill_runner.machine import Machine
 from distill_runner.plan import POOL, PRETRAIN, TASK, Stage
+from distill_runner.provenance import surroundings
 from distill_runner.rules import RANKING
 from distill_runner.run import Outcome
 from distill_runner.schema import Config, Select
@@ -47,11 +50,12 @@ class Results:
         self._facts = {name: found.facts() for name, found in outcome.artifacts.items()}
         self._labels = {split: labels_of(table) for split, table in self._data.splits.items()}
 
-    def result(self, *, overrides: Sequence[str]) -> Result:
+    def result(self, *, overrides: Sequence[str], given: Mapping[str, Any]) -> Result:
         """Everything that `result.json` says.
 
         Args:
             overrides: what was typed.
+            given: the data sets as they were named (`inputs.given_data`).
         """
         config, plan = self._config, self._plan
         facts = self._facts[plan.deployed]
@@ -73,7 +77,7 @@ class Results:
             "between": self._between(),
             "trained_teachers": self._trained_teachers(),
             "pretrain": self._pretrain(),
-            "student": self._student(facts),
+            "student": self._student(),
             "metrics": metrics,
             "golden_head": self._golden_head(),
             "headline": self._measure.name,
@@ -99,6 +103,11 @@ class Results:
                 for name, found in self._outcome.artifacts.items()
             },
             "versions": facts["versions"],
+            "provenance": {
+                **surroundings(),
+                "models": self._outcome.casting.given_models(),
+                "data": given,
+            },
             "overrides": list(overrides),
         }
 
@@ -138,10 +147,11 @@ class Results:
         facts = self._facts[name]
         return {
             "name": name.removeprefix("teacher/"),
-            "model": facts["model"],
+            "model": self._model(name),
             "parameters": facts["parameters"],
             "seed": self._plan.stage(name).seed,
             "may_have_seen_test_rows": self._may_have_seen_test_rows(name),
+            **self._chance(partial(self._answers.of, name)),
             "metrics": self._metrics(name),
         }
 
@@ -157,6 +167,7 @@ class Results:
                 for split in self._scored
             },
             "may_have_seen_test_rows": any(map(self._may_have_seen_test_rows, self._plan.teachers)),
+            **self._chance(self._answers.of_teachers),
         }
 
     def _between(self) -> list[dict[str, Any]]:
@@ -164,11 +175,12 @@ class Results:
         return [
             {
                 "name": stage.name,
-                "model": self._facts[stage.name]["model"],
+                "model": stage.learner.id,
                 "layers": list(stage.learner.layers) if stage.learner.layers else None,
                 "parameters": self._facts[stage.name]["parameters"],
                 "chosen_rows": self._facts[stage.name]["training"].get("counts") or None,
                 "may_have_seen_test_rows": self._may_have_seen_test_rows(stage.name),
+                **self._chance(partial(self._answers.of, stage.name)),
                 "metrics": self._metrics(stage.name),
             }
             for stage in self._between_stages
@@ -203,7 +215,7 @@ class Results:
             "teachers": [
                 {
                     "name": name,
-                    "model": self._facts[name]["model"],
+                    "model": self._model(name),
                     "parameters": self._facts[name]["parameters"],
                     "seed": self._plan.stage(name).seed,
                     "metrics": self._facts[name]["metrics"],
@@ -233,25 +245,36 @@ class Results:
         history = self._facts[stage.name]["history"]
         if stage.algorithm.needs.teachers != "trained" or not history:
             return []
-        found = []
+        found, last = [], self._as_named(stage, history[-1])
         for name in stage.teachers:
-            short, facts = name.removeprefix("teacher/"), self._facts[name]
-            value = history[-1].get(f"teacher_{self._measure.name}/{short}")
+            short, size = name.removeprefix("teacher/"), self._facts[name]["parameters"]
+            value = last.get(f"teacher_{self._measure.name}/{short}")
             if value is not None:
-                known = {"name": short, "model": facts["model"], "parameters": facts["parameters"]}
+                known = {"name": short, "model": self._model(name), "parameters": size}
                 found.append({**known, f"validation_{self._measure.name}": value})
         return found
 
-    def _student(self, facts: Mapping[str, Any]) -> dict[str, Any]:
+    def _model(self, stage: str) -> str:
+        """As it is named here: what is stored may be of another folder of the same content."""
+        return self._plan.stage(stage).learner.id
+
+    def _as_named(self, stage: Stage, values: Mapping[str, float]) -> dict[str, float]:
+        """A stored point of the stage, its teachers called as they are here."""
+        stored = self._facts[stage.name]["stage"]["teachers"]
+        return curves.as_named(values, dict(zip(stored, stage.teachers, strict=True)))
+
+    def _student(self) -> dict[str, Any]:
         together = self._plan.members or (self._plan.deployed,)
         parameters = sum(self._facts[name]["parameters"] for name in together)
+        model = self._model(self._plan.deployed)
         return {
-            "name": facts["model"].rstrip("/").rsplit("/", 1)[-1],
-            "model": facts["model"],
+            "name": model.rstrip("/").rsplit("/", 1)[-1],
+            "model": model,
             "layers": self._config.student.layers,
             "parameters": parameters,
             "members": list(self._plan.members),
             "may_have_seen_test_rows": self._may_have_seen_test_rows(self._plan.deployed),
+            **self._chance(partial(self._answers.of, self._plan.deployed)),
             "times_smaller": self._times_smaller(parameters),
         }
 
@@ -261,6 +284,15 @@ class Results:
             name.removeprefix("teacher/"): self._facts[name]["parameters"] / parameters
             for name in self._plan.teachers
         }
+
+    def _chance(self, answers: Callable[[str], np.ndarray]) -> dict[str, Any]:
+        """Whether a model is no better than chance on test, or on validation without a test."""
+        splits = self._data.splits
+        split = next((split for split in ("test", "validation") if split in splits), None)
+        if split is None:
+            return {"no_better_than_chance": None, "chance": None}
+        metrics, classes = self._config.dataset.metrics, self._data.label_names
+        return verdict(answers(split), split, splits, metrics=metrics, classes=classes)
 
     def _may_have_seen_test_rows(self, stage: str) -> bool:
         """Nobody here knows what a classifier from elsewhere was trained on."""
@@ -293,6 +325,7 @@ class Results:
             "parameters": self._facts[name]["parameters"],
             "times_smaller": self._times_smaller(self._facts[name]["parameters"]),
             "may_have_seen_test_rows": self._may_have_seen_test_rows(name),
+            **self._chance(partial(self._answers.of, name)),
             "metrics": self._metrics(name),
             "training": self._facts[name]["training"],
             "gain": gain,
@@ -403,11 +436,13 @@ class Results:
 
     def _teachers_in_the_loop(self) -> dict[str, dict[str, float]]:
         """Each teacher's accuracy on the training rows: as the loop saw it, and alone."""
-        history = self._facts[self._plan.deployed]["history"]
+        stage = self._plan.stage(self._plan.deployed)
+        history = self._facts[stage.name]["history"]
+        first = self._as_named(stage, history[0]) if history else {}
         found = {}
         for name in self._plan.teachers:
             short = name.removeprefix("teacher/")
-            seen = history[0].get(f"teacher_on_training_rows/{short}") if history else None
+            seen = first.get(f"teacher_on_training_rows/{short}")
             if seen is not None:
                 found[short] = {"in_the_loop_first_epoch": seen, **self._alone(name)}
         return found

@@ -116,14 +116,17 @@ def _check_training(training: Training, at: str) -> None:
         value=training.clip_norm,
         rule="0 (no clipping) or more",
     )
-    steps = training.max_steps
-    _rule(steps is None or steps > 0, key=f"{at}.max_steps", value=steps, rule="1 or more, or null")
+    _check_max_steps(training.max_steps, at)
     _rule(
         0 < training.accumulate <= training.batch_size,
         key=f"{at}.accumulate",
         value=training.accumulate,
         rule="1..batch_size micro-batches",
     )
+
+
+def _check_max_steps(steps: int | None, at: str) -> None:
+    _rule(steps is None or steps > 0, key=f"{at}.max_steps", value=steps, rule="1 or more, or null")
 
 
 def _check_pretrain(config: Config) -> None:
@@ -260,6 +263,7 @@ def _check_teachers(teacher: Teacher, prefix: str) -> None:
         own.batch_size > 0, key=f"{at}.training.batch_size", value=own.batch_size, rule="1 or more"
     )
     _check_rate(own.learning_rate, f"{at}.training.learning_rate")
+    _check_max_steps(own.max_steps, f"{at}.training")
     for name in ("seeds", "learning_rates", "weights", "temperatures"):
         given = getattr(teacher, name)
         _rule(

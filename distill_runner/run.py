@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from distill_runner import evaluation, loop
 from distill_runner.casting import Casting
 from distill_runner.chance import beside_chance
-from distill_runner.curves import OnPoint, read_points
+from distill_runner.curves import OnPoint, as_named, read_points
 from distill_runner.errors import Refused
 from distill_runner.machine import Machine, versions
 from distill_runner.models import loading
@@ -21,6 +21,7 @@ from distill_runner.models.learner import Learner
 from distill_runner.models.teachers import LiveTeachers, TeacherSource
 from distill_runner.models.vocabulary import cut_to
 from distill_runner.plan import PRETRAIN, TASK, Plan, Stage
+from distill_runner.provenance import surroundings
 from distill_runner.reading import Reading
 from distill_runner.rules import teacher_on
 from distill_runner.schema import Config, NearChance, Select
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from distill_runner.data.prepared import Prepared
 
 # Raise it when a change of the code changes what a stage's settings lead to.
-_RECIPE = 3
+_RECIPE = 4
 
 _LOOK_AGAIN = 0.2  # seconds, where every stage that is ready is in training
 
@@ -78,6 +79,7 @@ class Runner:
         self._artifacts: dict[str, Artifact] = {}
         self._keys: dict[str, str] = {}
         self._steps_before = 0
+        surroundings()  # known by now, whatever happens to the files while stages train
         self._casting = Casting(
             config,
             plan,
@@ -194,7 +196,7 @@ class Runner:
         """Give the tracker the curves of a stage that was trained before this run."""
         if stage.name not in self._plan.all_teachers or stage in self.missing:
             on_point = self._on_point(stage)
-            for step, values in read_points(self._artifacts[stage.name].curves):
+            for step, values in points_of(self._artifacts[stage.name], stage):
                 on_point(step, values)
         training = self._artifacts[stage.name].facts()["training"]
         self._steps_before += int(training["steps"])
@@ -366,7 +368,6 @@ class Runner:
             "key": key,
             "stage": plain(stage),
             "formula": self._readings[stage.data].formula(stage.algorithm),
-            "model": stage.learner.id,
             "parameters": learner.parameters,
             "training": {
                 **{k: v for k, v in asdict(finished).items() if k != "history"},
@@ -378,6 +379,7 @@ class Runner:
             "metrics": {split: score.as_dict() for split, score in scores.items()},
             "data": self._readings[stage.data].fingerprints(stage),
             "versions": versions(),
+            "provenance": surroundings(),
         }
 
     # --- teachers ------------------------------------------------------------------------
@@ -395,7 +397,7 @@ class Runner:
         signals = self._casting.signals(stage.name, "validation")
         answers = signals.of(reading.ids("validation"))
         found = reading.score(answers, "validation")
-        chance = beside_chance(reading, found, answers)
+        chance = beside_chance(found, answers, reading.data.splits["validation"], reading.main)
         seen = "; may have seen the test rows" if self._casting.from_classifier(stage) else ""
         self._screen.print(
             f"  {name}: validation {found.headline} {100 * found.value:.1f} {chance.shown}{seen}"
@@ -409,9 +411,26 @@ class Runner:
                 value="refuse",
                 rule="a teacher must know more than the largest class, than a ranking by lot, "
                 "or than one score for all",
-                way_out=f"more {prefix}teacher.training.epochs, another teacher, "
+                way_out=f"{_more_training(stage, f'{prefix}teacher')}, another teacher, "
                 f"or {prefix}teacher.near_chance=allow",
             )
+
+
+def points_of(artifact: Artifact, stage: Stage) -> Iterator[tuple[int, dict[str, float]]]:
+    """The points of a finished stage's curves, its teachers called as the plan does."""
+    names = dict(zip(artifact.facts()["stage"]["teachers"], stage.teachers, strict=True))
+    for step, values in read_points(artifact.curves):
+        yield step, as_named(values, names)
+
+
+def _more_training(teacher: Stage, key: str) -> str:
+    """What to type for a teacher that knows too little."""
+    if teacher.learner.taken:
+        return f"{key}.finetune=always"
+    limit = teacher.training.max_steps
+    if limit is not None:
+        return f"a larger {key}.training.max_steps than {limit} (null: no limit)"
+    return f"more {key}.training.epochs"
 
 
 def _trained_teachers(stage: Stage, teachers: TeacherSource) -> list[Learner]:

@@ -15,7 +15,7 @@ from distill_runner.answers import Answers
 from distill_runner.evaluation import labels_of, scored
 from distill_runner.report.card import model_card
 from distill_runner.results import whole_epoch
-from distill_runner.run import Outcome
+from distill_runner.run import Outcome, points_of
 from distill_runner.schema import Config
 from distill_runner.store import write_json
 
@@ -67,8 +67,8 @@ def _write_curves(path: Path, outcome: Outcome) -> None:
     """The curves of every stage of this run, stage by stage."""
     with path.open("w", encoding="utf-8") as file:
         for name, artifact in outcome.artifacts.items():
-            for line in artifact.curves.read_text(encoding="utf-8").splitlines():
-                file.write(json.dumps({"stage": name, **json.loads(line)}) + "\n")
+            for step, values in points_of(artifact, outcome.plan.stage(name)):
+                file.write(json.dumps({"stage": name, "step": step, **values}) + "\n")
 
 
 def _write_predictions(

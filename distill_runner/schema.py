@@ -126,7 +126,7 @@ class Training:
     warmup_fraction: float = 0.06  # share of all steps, 0..1
     schedule: Schedule = Schedule.linear  # after warm-up: down to zero, or held
     clip_norm: float = 1.0  # largest gradient norm of a learner; 0 disables
-    max_steps: Optional[int] = None  # stop every stage after so many optimiser steps
+    max_steps: Optional[int] = None  # stop every stage of a student after so many steps
     select: Select = Select.last  # which epoch's weights are kept
     batching: Batching = Batching.random  # by_length: sentences of like length share a batch
     accumulate: int = 1  # micro-batches per optimiser step
@@ -139,6 +139,7 @@ class TeacherTraining:
     epochs: int = 3
     batch_size: int = 32
     learning_rate: float = 2.0e-5
+    max_steps: Optional[int] = None  # stop after so many optimiser steps
 
 
 @dataclass
@@ -146,7 +147,7 @@ class Teacher:
     """A set of teachers and how their signals become one."""
 
     models: list[str] = field(default_factory=list)  # hub ids or folders
-    seeds: Optional[list[int]] = None  # fine-tuning seed of each; null: 1, 1, …
+    seeds: Optional[list[int]] = None  # of each; null: 1001, 1002, …, of pretrain.teacher 2001, …
     learning_rates: Optional[list[float]] = None  # of each; null: training.learning_rate
     combine: Combine = Combine.logit_mean
     weights: Optional[list[float]] = None  # of each teacher in the mean; null: equal

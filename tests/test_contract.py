@@ -190,6 +190,46 @@ def test_interrupted_and_resumed_equals_uninterrupted(
     assert curves[0] == curves[1]
 
 
+class Stops(loop.Loop):
+    """A loop whose process ends right behind the checkpoint of step `last`."""
+
+    last = 0
+
+    def save(self) -> None:
+        super().save()
+        if self.progress.step == self.last:
+            raise Killed
+
+
+@pytest.mark.parametrize("at", [3, 5, 10])
+def test_curves_do_not_depend_on_when_checkpoints_are_taken(
+    at: int, store: Path, tmp_path: Path
+) -> None:
+    bench = Bench.make(store, "metadistil")
+
+    def points(name: str, seconds: float) -> bytes:
+        job = job_of(bench, tmp_path / name, checkpoint_seconds=seconds, log_every=5)
+        loop.Loop(job).run(Silent())  # type: ignore[arg-type]
+        return (tmp_path / name / "metrics.jsonl").read_bytes()
+
+    broken = Stops(job_of(bench, tmp_path / "broken", checkpoint_seconds=0.0, log_every=5))
+    broken.last = at
+    with pytest.raises(Killed):
+        broken.run(Silent())  # type: ignore[arg-type]
+    never = points("never", 1e9)
+    assert never.count(b"student/loss") == 5  # steps 5, 8, 10, 15, 16: two epochs end in 8 and 16
+    assert never == points("always", 0.0) == points("broken", 1e9)
+
+
+def test_a_checkpoint_between_two_points_holds_no_broken_loss(store: Path, tmp_path: Path) -> None:
+    bench = Bench.make(store, "finetune")
+    job = job_of(bench, tmp_path, algorithm=Breaks(), checkpoint_seconds=0.0, log_every=100)
+    with pytest.raises(DistillError, match=r"student/loss is nan in steps 1\.\.4"):
+        loop.Loop(job).run(Silent())  # type: ignore[arg-type]
+    kept = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert kept["progress"]["step"] == 3
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_the_same_seed_gives_the_same_numbers(method: str, store: Path, tmp_path: Path) -> None:
     bench = Bench.make(store, method)
@@ -283,7 +323,8 @@ def test_every_student_trains_in_small(student: str, store: Path, tmp_path: Path
 
 @pytest.mark.parametrize("teacher", TEACHERS)
 def test_every_teacher_set_teaches_in_small(teacher: str, store: Path, tmp_path: Path) -> None:
-    run(tmp_path, store, "kd", f"teacher={teacher}", "training.max_steps=2")
+    asked = ("training.max_steps=2", "teacher.training.max_steps=2")
+    run(tmp_path, store, "kd", f"teacher={teacher}", *asked)
     assert len(json.loads((tmp_path / "result.json").read_text())["teachers"]) >= 1
 
 

@@ -199,7 +199,7 @@ def test_tmkds_rows_carry_the_papers_figures_and_its_teachers() -> None:
 def test_hintons_ten_teachers_differ_in_their_seed_alone() -> None:
     plan = plan_of("hinton-ensemble10")
     teachers = [plan.stage(name) for name in plan.teachers]
-    assert sorted(stage.seed for stage in teachers) == list(range(1, 11))
+    assert sorted(stage.seed for stage in teachers) == list(range(1001, 1011))
     assert all(stage.learner == teachers[0].learner for stage in teachers)
     assert all(stage.training == teachers[0].training for stage in teachers)
     assert plan.stage(plan.deployed).teachers == plan.teachers

@@ -428,6 +428,52 @@ def test_a_fingerprint_follows_contents_and_names_but_not_the_place(
         assert hub.model_fingerprint(copy) != before
 
 
+def set_config(folder: Path, **settings: object) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | settings))
+
+
+def test_a_fingerprint_follows_the_weights_that_the_config_names(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(tiny_model, tmp_path / "copy")
+    (copy / "weights").mkdir()
+    shutil.copy(copy / "model.safetensors", copy / "weights" / "other.safetensors")
+    set_config(copy, transformers_weights="weights/other.safetensors")
+    before = hub.model_fingerprint(copy)
+    write(copy / "weights" / "other.safetensors")
+    named = hub.model_fingerprint(copy)
+    assert named != before
+    write(copy / "model.safetensors")  # which nobody reads
+    assert hub.model_fingerprint(copy) == named
+
+
+def test_a_fingerprint_follows_the_files_that_an_index_names(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(tiny_model, tmp_path / "copy")
+    (copy / "model.safetensors").rename(copy / "part.safetensors")
+    index = copy / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"a": "part.safetensors", "b": "part.safetensors"}}))
+    before = hub.model_fingerprint(copy)
+    write(copy / "part.safetensors")
+    assert hub.model_fingerprint(copy) != before
+
+
+@pytest.mark.parametrize("name", ["../tiny.safetensors", "/etc/hostname", "", 3])
+def test_weights_outside_of_the_models_folder_are_refused(
+    name: object, tiny_model: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(tiny_model, tmp_path / "copy")
+    set_config(copy, transformers_weights=name)
+    with pytest.raises(Refused, match="outside of its folder"):
+        hub.model_fingerprint(copy)
+    set_config(copy, transformers_weights="x.index.json")
+    (copy / "x.index.json").write_text(json.dumps({"weight_map": {"a": name}}))
+    with pytest.raises(Refused, match="outside of its folder"):
+        hub.model_fingerprint(copy)
+
+
 def test_a_fingerprint_reads_an_unchanged_file_once(tiny_model: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(tiny_model, tmp_path / "copy")
     first = hub.model_fingerprint(copy)

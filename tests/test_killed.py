@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file
 from tiny import METHODS, SHRUNK, UNSURE
 
@@ -40,6 +41,12 @@ def step_of(store: Path) -> int:
     return 0
 
 
+def kept_step(store: Path) -> int:
+    """Of the unfinished stage's checkpoint."""
+    (path,) = store.glob("artifacts/*.unfinished/checkpoint.pt")
+    return int(torch.load(path, weights_only=True)["progress"]["step"])
+
+
 def status_when_sent(asked: list[str], store: Path, at_step: int, sent: signal.Signals) -> int:
     """Send the signal when the student has made so many steps; the exit status."""
     process = subprocess.Popen(
@@ -60,7 +67,7 @@ def status_when_sent(asked: list[str], store: Path, at_step: int, sent: signal.S
 
 
 def stop_during_training(asked: list[str], store: Path, at_step: int, sent: signal.Signals) -> int:
-    """Stop the run within the student's training; its last point's step.
+    """Stop the run within the student's training; its checkpoint's step.
 
     On a busy machine the signal may come when the stage has ended; then from the start, again.
     """
@@ -69,7 +76,7 @@ def stop_during_training(asked: list[str], store: Path, at_step: int, sent: sign
         status = status_when_sent(asked, store, at_step, sent)
         if any(store.glob("artifacts/*.unfinished/checkpoint.pt")):
             assert status == expected
-            return step_of(store)
+            return kept_step(store)
         shutil.rmtree(store)
     raise AssertionError("the run was stopped within its training in none of five attempts")
 
@@ -92,6 +99,7 @@ def test_kill_9_and_the_same_command_again(method: str, tmp_path: Path) -> None:
     output = subprocess.run(again, capture_output=True, text=True, check=True).stdout
     assert "goes on after step" in output
     assert_same_weights(tmp_path)
+    assert_same_curves(tmp_path)
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
@@ -104,6 +112,7 @@ def test_an_interrupt_loses_no_step(sent: signal.Signals, tmp_path: Path) -> Non
     output = subprocess.run(again, capture_output=True, text=True, check=True).stdout
     assert f"goes on after step {reached}\n" in output
     assert_same_weights(tmp_path)
+    assert_same_curves(tmp_path)
 
 
 def assert_same_weights(tmp_path: Path) -> None:
@@ -116,3 +125,10 @@ def assert_same_weights(tmp_path: Path) -> None:
         assert whole.keys() == killed.keys()
         for name, weight in whole.items():
             assert weight.equal(killed[name]), name
+
+
+def assert_same_curves(tmp_path: Path) -> None:
+    """To the byte: a checkpoint is taken by the clock, and draws no point."""
+    curves = [(tmp_path / name / "metrics.jsonl").read_bytes() for name in ("whole", "killed")]
+    assert curves[0]
+    assert curves[0] == curves[1]

@@ -153,8 +153,7 @@ def of_teachers(options: Options, folder: Path, *, count: int) -> dict[str, Any]
     """Steps under so many frozen teachers of one size; their seeds alone differ."""
     teacher = open_setting(options, "kd").models.teacher
     models = ",".join([f"'{teacher}'"] * count)
-    seeds = ",".join(str(seed) for seed in range(1, count + 1))
-    return _steps(options, folder, f"teacher.models=[{models}]", f"teacher.seeds=[{seeds}]")
+    return _steps(options, folder, f"teacher.models=[{models}]")
 
 
 def _steps(options: Options, folder: Path, *extra: str) -> dict[str, Any]:

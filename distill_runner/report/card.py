@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from distill_runner.report.at_chance import mark, students_warnings
 from distill_runner.report.columns import headline, notes, own_metrics, shown
 from distill_runner.report.latency import latency_line
 from distill_runner.report.robustness import robustness_lines
@@ -25,6 +26,7 @@ def model_card(result: Mapping[str, Any]) -> str:
         "",
         f"# {student['name']}, {result['method']} on {result['dataset']}",
         "",
+        *(line for told in students_warnings(result) for line in (f"**{told}**", "")),
         f"{student['parameters']:,} parameters, {answers}.",
         "",
         *_loading(result),
@@ -111,7 +113,7 @@ def _rows(
     seen = ", may have seen the test rows" if model["may_have_seen_test_rows"] else ""
     return [
         _line(
-            name + seen,
+            name + seen + mark(model),
             f"{model['parameters']:,}",
             split,
             f"{100 * found[figure]:.2f}",

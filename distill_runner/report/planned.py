@@ -26,6 +26,26 @@ def plan_rows(plan: Plan, config: Config, counts: Counts | None) -> list[dict[st
     return [_row(stage, _rows_of(stage, config, counts)) for stage in plan.stages]
 
 
+def same_starts(plan: Plan) -> list[str]:
+    """Where a student would start as one of its teachers did: one line each."""
+    teachers = [plan.stage(name) for name in plan.teachers]
+    return [
+        f"WARNING: {stage.name} and {teacher.name} start from the same weights, the new head "
+        f"included: both have seed {stage.seed} and one model. Another seed tells them apart, or "
+        "teacher.seeds=null."
+        for stage in plan.stages
+        if stage.name not in plan.all_teachers and stage.start is None and stage.training.epochs
+        for teacher in teachers
+        if _start(stage) == _start(teacher) and not teacher.learner.taken
+    ]
+
+
+def _start(stage: Stage) -> tuple[object, ...]:
+    """What decides the weights that a learner starts from, where no other stage does."""
+    spec = stage.learner
+    return spec.id.rstrip("/"), spec.start, spec.layers, spec.built, stage.seed
+
+
 def _rows_of(stage: Stage, config: Config, counts: Counts | None) -> int | None:
     if POOL in stage.rows:
         return None  # how many it trains on, the teacher decides

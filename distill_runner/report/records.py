@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from distill_runner.errors import DistillError
+from distill_runner.report.at_chance import both_at_chance
 from distill_runner.report.columns import Column, columns_of, headline, shown
 from distill_runner.report.sweeps import seed_rows, shared
 
@@ -47,6 +48,7 @@ def record(run: Path, target: Path) -> dict[str, Any]:
         *elsewhere,
     ):
         model["model"] = _without_folder(model["model"])
+    _without_folders(result.get("provenance"))
     for name in _COPIED:
         if (run / name).is_file():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
@@ -59,6 +61,16 @@ def record(run: Path, target: Path) -> dict[str, Any]:
 def _is_local(override: str) -> bool:
     value = override.partition("=")[2].lstrip("[")
     return override.startswith(_LOCAL) or value.startswith(("/", "~", "."))
+
+
+def _without_folders(provenance: dict[str, Any] | None) -> None:
+    if provenance is None:
+        return
+    models = provenance["models"]
+    provenance["models"] = {_without_folder(name): found for name, found in models.items()}
+    for data in provenance["data"].values():
+        if data.get("path"):
+            data["path"] = _without_folder(data["path"])
 
 
 def _without_folder(model: str) -> str:
@@ -101,7 +113,7 @@ def _row(name: str, found: dict[str, Any], common: list[str], own: list[Column])
         gain = (
             f"{100 * difference[figure]:+.2f} "
             f"[{100 * difference['low']:+.2f}, {100 * difference['high']:+.2f}]"
-        )
+        ) + (" (both at chance)" if both_at_chance(found) else "")
     theirs = baseline["metrics"] if baseline else {}
     asked = " ".join(item for item in found["overrides"] if item not in common)
     return _line(

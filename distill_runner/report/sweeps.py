@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from distill_runner.intervals import mean_interval
+from distill_runner.report.at_chance import at_chance, both_at_chance
 from distill_runner.report.columns import (
     Column,
     columns_of,
@@ -35,7 +36,8 @@ def job_rows(jobs: Sequence[Job]) -> list[dict[str, str]]:
     published = any(found.get("published") for _, found in jobs)
     own = _beside([found for _, found in jobs])
     rows = [_row(name, found, common, metric, own, published=published) for name, found in jobs]
-    empty = {title for title in ("95%", "teachers") if all(row[title] == "–" for row in rows)}
+    droppable = ("at chance", "95%", "teachers")
+    empty = {title for title in droppable if all(row[title] == "–" for row in rows)}
     return [{title: row[title] for title in row if title not in empty} for row in rows]
 
 
@@ -93,16 +95,27 @@ def _figures(found: Mapping[str, Any], title: str) -> dict[str, str]:
     test = found["metrics"].get("test") if done else None
     if test is None:
         told = "no rows" if done else found["status"]
-        return {title: told, "95%": "–", "teachers": "–", "no teacher": "–", "gain": "–"}
+        rest = ("at chance", "95%", "teachers", "no teacher", "gain")
+        return {title: told} | dict.fromkeys(rest, "–")
     column, baseline = ("test", judged_by(found)), found["baseline"]
     interval = f"{100 * test['low']:.1f}–{100 * test['high']:.1f}"
     return {
         title: shown(found["metrics"], column),
+        "at chance": _at_chance(found),
         "95%": interval if judged_by(found) == headline(found) else "–",
         "teachers": _of_teachers(found, column),
         "no teacher": shown(baseline["metrics"], column) if baseline else "–",
-        "gain": _signed(gained(found, column)),
+        "gain": "chance" if both_at_chance(found) else _signed(gained(found, column)),
     }
+
+
+def _at_chance(found: Mapping[str, Any]) -> str:
+    """Which of student and student without a teacher are no better than chance."""
+    if both_at_chance(found):
+        return "both"
+    if at_chance(found["student"]):
+        return "student"
+    return "no teacher" if at_chance(found["baseline"]) else "–"
 
 
 def _of_teachers(found: Mapping[str, Any], column: Column) -> str:
@@ -138,7 +151,10 @@ def seed_rows(jobs: Sequence[Job]) -> list[dict[str, str]]:
     if all(len(found) < 2 for found in groups.values()):
         return []
     metric, own = _judged_by(jobs), _beside([one for found in groups.values() for one in found])
-    return [_seed_row(asked, found, metric, own) for asked, found in groups.items()]
+    rows = [_seed_row(asked, found, metric, own) for asked, found in groups.items()]
+    if all(row["at chance"] == "–" for row in rows):
+        rows = [{title: row[title] for title in row if title != "at chance"} for row in rows]
+    return rows
 
 
 def _seed_row(
@@ -148,13 +164,16 @@ def _seed_row(
     known = [figure(one["metrics"], column) for one in found]
     figures = [value for value in known if value is not None]
     leads = [gained(one, column) for one in found]
-    gains = [lead for lead in leads if lead is not None]
+    chance = sum(at_chance(one["student"]) for one in found)
+    nothing = all(map(both_at_chance, found))
+    gains = [] if nothing else [lead for lead in leads if lead is not None]
     row = {"job": asked or "all seeds"}
     if metric is None:
         row["metric"] = judged_by(found[0])
     return {
         **row,
         "seeds": str(len(found)),
+        "at chance": f"{chance} of {len(found)}" if chance else "–",
         f"mean {_title(metric)}".removesuffix(" test"): f"{sum(figures) / len(figures):.2f}",
         "95% of the mean": _reach(figures),
         "mean gain": _signed(sum(gains) / len(gains) if gains else None),

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from distill_runner.report.at_chance import both_at_chance, mark
 from distill_runner.report.columns import columns_of, headline, shown
 
 _WIDEST = 1000  # characters; no table of ours is as wide
@@ -53,9 +54,9 @@ def result_table(result: Mapping[str, Any]) -> Table:
         "model",
         "validation",
         "test [95%]",
-        *own,
+        *(name.replace(" (", "\n(") for name in own),
         "parameters",
-        "times smaller",
+        "times\nsmaller",
     )
 
     def row(
@@ -65,7 +66,13 @@ def result_table(result: Mapping[str, Any]) -> Table:
         validation, test = metrics.get("validation"), metrics.get("test")
         scores = [_percent(validation, figure), _with_interval(test, figure)]
         scores += [shown(metrics, column) for column in own.values()]
-        table.add_row(Text(name + seen), *scores, f"{model['parameters']:,}", smaller, style=style)
+        table.add_row(
+            Text(name + seen + mark(model)),
+            *scores,
+            f"{model['parameters']:,}",
+            smaller,
+            style=style,
+        )
 
     for teacher in result["teachers"]:
         row(f"teacher {teacher['name']}", teacher, teacher["metrics"], "1", "")
@@ -100,6 +107,12 @@ def gain_line(result: Mapping[str, Any]) -> str | None:
     if not baseline or "test" not in baseline["gain"]:
         return None
     gain = baseline["gain"]["test"]
+    if both_at_chance(result):
+        return (
+            "Gain on test: none can be told. Neither the student nor the same student without a "
+            "teacher is shown to be better than chance "
+            f"({100 * gain[headline(result)]:+.2f} points apart)."
+        )
     points = f"{100 * gain[headline(result)]:+.2f} points"
     interval = f"[{100 * gain['low']:+.2f}, {100 * gain['high']:+.2f}]"
     clear = gain["low"] > 0 or gain["high"] < 0
