@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from distill_runner.errors import DistillError
+from distill_runner.integrity import Damaged
 
 OnPoint = Callable[[int, Mapping[str, float]], None]
 
@@ -32,6 +35,8 @@ class Curves:
         self._weights: dict[str, float] = {}
         self._latest: dict[str, float] = {}
         self._written = 0
+        self._sha256 = hashlib.sha256()
+        self._bytes = 0
 
     @property
     def pending(self) -> bool:
@@ -75,24 +80,38 @@ class Curves:
 
     def point(self, step: int, values: Mapping[str, float]) -> None:
         """Write these values as they are."""
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step, **values}) + "\n")
+        line = (json.dumps({"step": step, **values}) + "\n").encode()
+        with self._path.open("ab") as file:
+            file.write(line)
+        self._sha256.update(line)
+        self._bytes += len(line)
         self._on_point(step, values)
 
-    def cut(self, step: int) -> None:
-        """Forget what was written after `step`, and tell again what was written before.
+    def mark(self) -> dict[str, Any]:
+        """What is written so far, for a checkpoint."""
+        return {"bytes": self._bytes, "sha256": self._sha256.hexdigest()}
+
+    def cut(self, step: int, mark: Mapping[str, Any] | None) -> None:
+        """Forget what was written after `mark`, and tell again what was written before.
 
         The steps after it are made again; whoever listens now was not there for the others.
+
+        Args:
+            step: at which the mark was taken.
+            mark: None: nothing was written.
+
+        Raises:
+            Damaged: what was written before is not there any more.
         """
         self._written = step
-        kept = []
-        for line in self._path.read_text(encoding="utf-8").splitlines(keepends=True):
-            # The last line of a killed run may be half written.
-            if line.endswith("\n") and json.loads(line)["step"] <= step:
-                kept.append(line)
-        partial = self._path.with_suffix(".partial")
-        partial.write_text("".join(kept), encoding="utf-8")
-        os.replace(partial, self._path)
+        self._bytes = mark["bytes"] if mark else 0
+        try:
+            self._sha256 = hashlib.sha256(self._path.read_bytes()[: self._bytes])
+        except IsADirectoryError as error:
+            raise Damaged(self._path, "it is no file") from error
+        if mark and self.mark() != mark:
+            raise Damaged(self._path, "the points before the checkpoint are others")
+        os.truncate(self._path, self._bytes)
         for at, values in read_points(self._path):
             self._on_point(at, values)
 
