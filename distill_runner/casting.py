@@ -19,6 +19,7 @@ from distill_runner.hub import (
     model_fingerprint,
     read_config,
 )
+from distill_runner.integrity import Say, provide
 from distill_runner.machine import Machine
 from distill_runner.models import heads, language, loading
 from distill_runner.models import signals as kept
@@ -40,6 +41,8 @@ from distill_runner.reading import Reading
 from distill_runner.schema import Config, Noise, NoiseSeenBy, Start, WeighBy
 from distill_runner.store import Artifact, Store, key_of, plain
 
+_STAND_INS = 2  # how they are made and stored; raise it when that changes
+
 
 class Casting:
     """Finds, builds and loads the learners of a plan.
@@ -47,6 +50,8 @@ class Casting:
     Args:
         readings: of the data sets that the plan's stages name.
         artifacts: of the stages done so far, by name; the run adds to it.
+        whole: the same of a stage, every file of it compared; made again where one is damaged.
+        say: told what else is damaged in the store.
     """
 
     def __init__(
@@ -58,6 +63,8 @@ class Casting:
         store: Store,
         machine: Machine,
         artifacts: Mapping[str, Artifact],
+        whole: Callable[[str], Artifact],
+        say: Say,
     ) -> None:
         self._config = config
         self._plan = plan
@@ -65,6 +72,8 @@ class Casting:
         self._store = store
         self._machine = machine
         self._artifacts = artifacts
+        self._whole = whole
+        self._say = say
         self._folders: dict[str, Path] = {}
 
     def learner(self, stage: Stage) -> Learner:
@@ -72,13 +81,13 @@ class Casting:
         spec, folder = stage.learner, self._folder_of(stage)
         common = {**self._common(stage), "key": spec.asked}
         if stage.start is not None and stage.fresh_head:
-            body = self._artifacts[stage.start].model
+            body = self._whole(stage.start).model
             learner = loading.new_classifier(
                 body, seed=stage.seed, random=False, layers=None, **common
             )
         elif stage.start is not None:
             learner = loading.load_trained(
-                self._artifacts[stage.start].model, soft_heads=False, **common
+                self._whole(stage.start).model, soft_heads=False, **common
             )
         elif spec.taken:
             learner = loading.load_trained(folder, labels=spec.labels, **common)
@@ -110,13 +119,13 @@ class Casting:
         """The folder or the classifier that the learner's layers are copied from, if any."""
         if stage.layers_before:
             return self.learner(self._plan.stage(stage.layers_before)).module.cpu()
-        return self._artifacts[stage.layers_from].model if stage.layers_from else None
+        return self._whole(stage.layers_from).model if stage.layers_from else None
 
     def trained(self, name: str, *, soft_heads: bool = True) -> Learner:
         """The learner that the finished stage `name` left, on the device."""
         stage = self._plan.stage(name)
         learner = loading.load_trained(
-            self._artifacts[name].model,
+            self._whole(name).model,
             key="store.dir",
             labels=stage.learner.labels,
             soft_heads=soft_heads,
@@ -216,7 +225,7 @@ class Casting:
     ) -> kept.Signals:
         """Store the logits of a finished stage's learner on a split of the stage's data."""
         folder = self._signals_folder(artifact, stage, split)
-        return kept.save(folder, self._readings[stage.data].ids(split), logits)
+        return kept.save(folder, self._readings[stage.data].ids(split), logits, say=self._say)
 
     def golden_signals(self, name: str, split: str) -> kept.Signals:
         """The finished stage's logits without its soft heads, from the store or computed now."""
@@ -227,7 +236,7 @@ class Casting:
         found = kept.load(folder)
         if found is None:
             logits = self.predict(self.trained(name, soft_heads=False), stage, split)
-            found = kept.save(folder, reading.ids(split), logits)
+            found = kept.save(folder, reading.ids(split), logits, say=self._say)
         return found
 
     def answering(self, name: str, split: str) -> tuple[Learner, View]:
@@ -256,7 +265,8 @@ class Casting:
                     computing()
                     learner = self.trained(name)
                 view = reading.disturbed(split, learner, noise)
-                stored = kept.save(folder, reading.ids(split), self._predict(learner, view))
+                logits = self._predict(learner, view)
+                stored = kept.save(folder, reading.ids(split), logits, say=self._say)
             found.append(stored)
         return found
 
@@ -402,12 +412,11 @@ class Casting:
     def _build(self, spec: ModelSpec) -> Path:
         assert spec.built is not None
         fingerprint, limit = self._made_for
-        key = key_of([plain(spec.built), fingerprint, limit])
+        key = key_of([_STAND_INS, plain(spec.built), fingerprint, limit])
         folder = self._store.folder / "built" / key
-        with self._store.claim(f"built-{key}", waiting=lambda: None):
-            if not folder.exists():
-                texts = self._readings[TASK].data.splits["train"]["text"]
-                build(spec.built, texts, folder, max_tokens=limit)
+        texts = self._readings[TASK].data.splits["train"]["text"]
+        built = spec.built
+        provide(folder, lambda made: build(built, texts, made, max_tokens=limit), say=self._say)
         return folder
 
     @property

@@ -1,22 +1,26 @@
 """Where a stage stood: enough to go on to the last bit, and nothing else.
 
-Randomness is addressed, so no generator's state is kept: weights, optimisers, counters.
+Randomness is addressed, so no generator's state is kept: weights, optimisers, counters. The
+last 32 bytes of a file are the sha256 of what stands before them.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
 from distill_runner.errors import DistillError
+from distill_runner.integrity import Damaged
 
 _FIRST = 10.0  # seconds until it is known what a checkpoint costs
+_BLOCK_BYTES = 1 << 20
 _SHARE = 0.01  # of the time may go into checkpoints, where they are closer than they must be
 
 State = dict[str, Any]  # tensors, numbers, strings, and dicts and lists of them
@@ -27,13 +31,15 @@ def save(path: Path, state: State) -> None:
     partial = path.with_suffix(".partial")
     try:
         with partial.open("wb") as file:
-            torch.save(state, file)
+            hashed = _Hashed(path, file)
+            torch.save(state, hashed)  # type: ignore[arg-type]
+            file.write(hashed.sha256.digest())
             file.flush()
             os.fsync(file.fileno())
-    except RuntimeError as error:  # torch's writer turns a full disk into one
+    except (OSError, RuntimeError) as error:  # torch's writer turns a full disk into the latter
         partial.unlink(missing_ok=True)
         raise DistillError(
-            f"The checkpoint {path} cannot be written; is the disk full?\n"
+            f"The checkpoint {path} cannot be written ({_first_line(error)}); is the disk full?\n"
             "  finished stages are kept, and the last checkpoint; the same command goes on"
         ) from error
     os.replace(partial, path)
@@ -43,18 +49,61 @@ def load(path: Path, device: torch.device) -> State | None:
     """The state in `path`, or None where there is no file.
 
     Raises:
-        DistillError: the file is damaged.
+        Damaged: the file is not what was written.
     """
-    if not path.exists():
+    if not os.path.lexists(path):
         return None
+    check(path)
     try:
         state: State = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:  # torch.load raises what its parsers raise
-        raise DistillError(
-            f"The checkpoint {path} cannot be read ({type(error).__name__}).\n"
-            f"  try:  delete it; the stage then starts again, finished stages are kept"
-        ) from error
+        raise Damaged(path, f"it cannot be read ({type(error).__name__})") from error
     return state
+
+
+def check(path: Path) -> None:
+    """Compare the file with the digest at its end.
+
+    Raises:
+        Damaged: it is another, or there is no file.
+    """
+    digest = _digest_for(path)
+    try:
+        with path.open("rb") as file:
+            left = max(0, os.fstat(file.fileno()).st_size - digest.digest_size)
+            while left:
+                block = file.read(min(left, _BLOCK_BYTES))
+                left -= len(block)
+                digest.update(block)
+            written = file.read()
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise Damaged(path, "it is no file") from error
+    if written != digest.digest():
+        raise Damaged(path, "it has other content")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
+class _Hashed:
+    """A file for writing that knows the digest of what it was given."""
+
+    def __init__(self, path: Path, file: BinaryIO) -> None:
+        self.sha256 = _digest_for(path)
+        self._file = file
+
+    def write(self, data: bytes) -> int:
+        self.sha256.update(data)
+        return self._file.write(data)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+
+def _digest_for(path: Path) -> hashlib._Hash:
+    # Another stage's checkpoint is whole too: where a file lies is part of its digest.
+    return hashlib.sha256(f"{path.parent.name}/{path.name}\n".encode())
 
 
 class Pace:

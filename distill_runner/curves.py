@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor
 
 from distill_runner.errors import DistillError
+from distill_runner.integrity import Damaged
 
 OnPoint = Callable[[int, Mapping[str, float]], None]
 
@@ -33,24 +35,22 @@ class Curves:
         self._weights: dict[str, float] = {}
         self._latest: dict[str, float] = {}
         self._written = 0
+        self._sha256 = hashlib.sha256()
+        self._bytes = 0
 
     @property
     def pending(self) -> bool:
         return bool(self._sums)
 
     def state(self) -> dict[str, Any]:
-        """What is on the way to the next point; part of every checkpoint."""
+        """What is written and what is on the way to the next point, for a checkpoint."""
         return {
             "sums": self._sums,
             "weights": self._weights,
             "latest": self._latest,
             "written": self._written,
+            "mark": self._mark(),
         }
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Go on towards the next point where `state` was taken."""
-        self._sums, self._weights = state["sums"], state["weights"]
-        self._latest, self._written = state["latest"], state["written"]
 
     def add(self, role: str, name: str, value: Tensor, weight: float) -> None:
         """Add a term to the mean up to the next point."""
@@ -101,23 +101,39 @@ class Curves:
 
     def point(self, step: int, values: Mapping[str, float]) -> None:
         """Write these values as they are."""
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step, **values}) + "\n")
+        line = (json.dumps({"step": step, **values}) + "\n").encode()
+        with self._path.open("ab") as file:
+            file.write(line)
+        self._sha256.update(line)
+        self._bytes += len(line)
         self._on_point(step, values)
 
-    def cut(self, step: int) -> None:
-        """Forget what was written after `step`, and tell again what was written before.
+    def _mark(self) -> dict[str, Any]:
+        """What is written so far."""
+        return {"bytes": self._bytes, "sha256": self._sha256.hexdigest()}
+
+    def resume(self, state: Mapping[str, Any] | None) -> None:
+        """Forget what was written after `state` was taken; tell again what was written before.
 
         The steps after it are made again; whoever listens now was not there for the others.
+
+        Args:
+            state: None: nothing was written.
+
+        Raises:
+            Damaged: what was written before is not there any more.
         """
-        kept = []
-        for line in self._path.read_text(encoding="utf-8").splitlines(keepends=True):
-            # The last line of a killed run may be half written.
-            if line.endswith("\n") and json.loads(line)["step"] <= step:
-                kept.append(line)
-        partial = self._path.with_suffix(".partial")
-        partial.write_text("".join(kept), encoding="utf-8")
-        os.replace(partial, self._path)
+        if state:
+            self._sums, self._weights = state["sums"], state["weights"]
+            self._latest, self._written = state["latest"], state["written"]
+        self._bytes = state["mark"]["bytes"] if state else 0
+        try:
+            self._sha256 = hashlib.sha256(self._path.read_bytes()[: self._bytes])
+        except IsADirectoryError as error:
+            raise Damaged(self._path, "it is no file") from error
+        if state and self._mark() != state["mark"]:
+            raise Damaged(self._path, "the points before the checkpoint are others")
+        os.truncate(self._path, self._bytes)
         for at, values in read_points(self._path):
             self._on_point(at, values)
 

@@ -16,8 +16,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
+from rich.console import RenderableType
 
+from distill_runner.errors import DistillError
 from distill_runner.inputs import read_data
+from distill_runner.integrity import is_damage
 from distill_runner.machine import Machine, cores, resolve_machine, share_cores
 from distill_runner.plan import Plan, Stage
 from distill_runner.run import Runner
@@ -68,6 +71,14 @@ def helpers(config: Config, plan: Plan, *, count: int) -> Iterator[None]:
         torch.set_num_threads(alone)
 
 
+class _Silent(Screen):
+    """Shows nothing, and leaves what is damaged to the run, which tells of it."""
+
+    def print(self, *parts: RenderableType) -> None:
+        if any(is_damage(part) for part in parts):
+            raise DistillError(str(parts[0]))
+
+
 def _help(config: Config, plan: Plan, processes: int) -> None:
     """Train what is free until the run, one of so many processes, has all it needs."""
     # An interrupt is for the run, which ends its helpers; they leave no semaphores behind.
@@ -78,12 +89,13 @@ def _help(config: Config, plan: Plan, processes: int) -> None:
     machine = resolve_machine(config.runtime)
     if config.runtime.threads == 0:
         share_cores(processes)
+    screen = _Silent(silent=True)
     runner = Runner(
         config,
         plan,
-        read_data(config, plan),
+        read_data(config, plan, say=screen.print),
         machine=machine,
-        screen=Screen(silent=True),
+        screen=screen,
         tracker=NoTracker(),
     )
     try:

@@ -11,20 +11,24 @@ from distill_runner.data.prepared import Prepared, prepare
 from distill_runner.data.unlabelled import add_unlabelled
 from distill_runner.errors import Refused
 from distill_runner.hub import file_digest, hub_revision, locate_dataset
+from distill_runner.integrity import Say
 from distill_runner.plan import TASK, UNLABELLED, Plan
 from distill_runner.schema import Config, Dataset, Unlabelled
 
 
-def read_data(config: Config, plan: Plan) -> dict[str, Prepared]:
+def read_data(config: Config, plan: Plan, *, say: Say = print) -> dict[str, Prepared]:
     """Every data set that the plan's stages name, cut into its splits.
+
+    Args:
+        say: told what is damaged in the store.
 
     Raises:
         Refused: a file, a column or a label is missing or wrong.
     """
-    return {name: _read(config, name, plan.reads_unlabelled(name)) for name in plan.data}
+    return {name: _read(config, name, plan.reads_unlabelled(name), say) for name in plan.data}
 
 
-def _read(config: Config, name: str, reads_unlabelled: bool) -> Prepared:
+def _read(config: Config, name: str, reads_unlabelled: bool, say: Say) -> Prepared:
     """The data set of that name, with its rows without labels where they are read."""
     settings = config.dataset if name == TASK else config.pretrain.dataset
     assert settings is not None
@@ -32,12 +36,12 @@ def _read(config: Config, name: str, reads_unlabelled: bool) -> Prepared:
     unlabelled, at = settings.unlabelled, "dataset"
     try:
         source = _source(settings, config)
-        prepared = prepare(settings, source=source, store_dir=store)
+        prepared = prepare(settings, source=source, store_dir=store, say=say)
         if not reads_unlabelled:
             return prepared
         at = "dataset.unlabelled"
         others = _source(unlabelled, config)
-        return add_unlabelled(prepared, settings, source=others, store_dir=store)
+        return add_unlabelled(prepared, settings, source=others, store_dir=store, say=say)
     except Refused as error:
         raise error.of("dataset", f"{prefix}{at}") from error
 

@@ -162,7 +162,7 @@ class _Job:
 
         machine = resolve_machine(config.runtime)
         quiet_libraries()
-        data, given = read_data(config, plan), given_data(config, plan)
+        data, given = read_data(config, plan, say=self._screen.print), given_data(config, plan)
         check_test_rows(config, data[TASK].counts["test"])
         self._show(plan, config, {name: prepared.counts for name, prepared in data.items()})
         tracker = self._tracker(config, plan)

@@ -20,7 +20,7 @@ from distill_runner import checkpoint, memory, optim
 from distill_runner.curves import Curves
 from distill_runner.data.batches import Order, quiz_rows
 from distill_runner.data.encoding import View
-from distill_runner.errors import DistillError
+from distill_runner.integrity import Damaged
 from distill_runner.interrupts import put_off
 from distill_runner.methods.base import Algorithm, Update
 from distill_runner.models.learner import Learner
@@ -274,10 +274,16 @@ class Loop:
         return self.job.folder / "best.pt"
 
     def _keep_best(self) -> None:
-        if self.job.training.select is Select.best_validation:
+        if self._has_best:
             state = checkpoint.load(self._best_path, self.job.device)
-            if state is not None:
-                self.job.student.module.load_state_dict(state)
+            if state is None:
+                raise Damaged(self._best_path, "it is missing")
+            self.job.student.module.load_state_dict(state)
+
+    @property
+    def _has_best(self) -> bool:
+        selected = self.job.training.select is Select.best_validation
+        return selected and self.progress.best_epoch > 0
 
     def _finished(self) -> Finished:
         done, seconds = self.progress, max(self.progress.seconds, 1e-9)
@@ -336,21 +342,25 @@ class Loop:
         checkpoint.save(self.job.folder / "checkpoint.pt", state)
 
     def _resume(self) -> None:
-        state = checkpoint.load(self.job.folder / "checkpoint.pt", self.job.device)
+        """Go on at the checkpoint, if there is one.
+
+        Raises:
+            Damaged: it, the best weights so far or the curves are not as they were written.
+        """
+        path = self.job.folder / "checkpoint.pt"
+        state = checkpoint.load(path, self.job.device)
         if state is None:
-            self.curves.cut(0)
+            self.curves.resume(None)
             return
         try:
             self.progress = Progress(**state["progress"])
-            self.curves.load_state(state["curves"])
             self.job.teachers.load_score_state(state["teacher_score"])
             for role, learners in self.job.roles.items():
                 self.optimizers[role].load_state_dict(state["optimizers"][role])
                 for learner, weights in zip(learners, state["weights"][role], strict=True):
                     learner.module.load_state_dict(weights)
         except (KeyError, TypeError, RuntimeError, ValueError) as error:
-            raise DistillError(
-                f"The checkpoint in {self.job.folder} does not fit this stage ({error}).\n"
-                f"  try:  delete that folder; the stage then starts again"
-            ) from error
-        self.curves.cut(self.progress.step)
+            raise Damaged(path, f"it does not fit the stage ({error})") from error
+        if self._has_best:
+            checkpoint.check(self._best_path)
+        self.curves.resume(state["curves"])

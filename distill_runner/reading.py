@@ -13,6 +13,7 @@ from distill_runner.data.encoding import ChosenView, Encoding, NoisyView, View, 
 from distill_runner.data.masking import MaskedView
 from distill_runner.data.unlabelled import HIDDEN
 from distill_runner.errors import Refused
+from distill_runner.integrity import Say
 from distill_runner.methods.base import Algorithm
 from distill_runner.models.learner import Learner
 from distill_runner.models.teachers import LiveTeachers, TeacherSource
@@ -39,15 +40,17 @@ class Reading:
         data: the prepared splits.
         settings: of that data set.
         store: folder in which encodings are kept.
+        say: told what is damaged there.
     """
 
-    def __init__(self, data: Prepared, settings: Dataset, store: Path) -> None:
+    def __init__(self, data: Prepared, settings: Dataset, store: Path, *, say: Say = print) -> None:
         self.data = data
         self.max_tokens = settings.max_tokens
         self.main = settings.metrics[0]
         self.noise_seed = settings.split_seed
         self._settings = settings
         self._store = store
+        self._say = say
 
     def fingerprints(self, stage: Stage) -> dict[str, str]:
         """Of the splits that decide what the stage leads to."""
@@ -159,4 +162,6 @@ class Reading:
 
         table = concatenate_datasets([self.data.splits[name] for name in splits])
         fingerprint = "+".join(self.data.fingerprints[name] for name in splits)
-        return table, encode(table, learner.encoder, fingerprint=fingerprint, store=self._store)
+        return table, encode(
+            table, learner.encoder, fingerprint=fingerprint, store=self._store, say=self._say
+        )

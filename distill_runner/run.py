@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -15,6 +16,7 @@ from distill_runner.casting import Casting
 from distill_runner.chance import beside_chance
 from distill_runner.curves import OnPoint, as_named, read_points
 from distill_runner.errors import Refused
+from distill_runner.integrity import Damaged, sweep
 from distill_runner.machine import Machine, versions
 from distill_runner.models import loading
 from distill_runner.models.learner import Learner
@@ -70,14 +72,16 @@ class Runner:
         self._machine = machine
         self._screen = screen
         self._tracker = tracker
-        self._store = Store(Path(config.store.dir))
+        self._store = Store(Path(config.store.dir), say=screen.print)
+        sweep(self._store.folder)
         settings = {TASK: config.dataset, PRETRAIN: config.pretrain.dataset or config.dataset}
         self._readings = {
-            name: Reading(prepared, settings[name], self._store.folder)
+            name: Reading(prepared, settings[name], self._store.folder, say=screen.print)
             for name, prepared in data.items()
         }
         self._artifacts: dict[str, Artifact] = {}
         self._keys: dict[str, str] = {}
+        self._made: set[str] = set()  # the stages that this process has trained
         self._steps_before = 0
         surroundings()  # known by now, whatever happens to the files while stages train
         self._casting = Casting(
@@ -87,6 +91,8 @@ class Runner:
             store=self._store,
             machine=machine,
             artifacts=self._artifacts,
+            whole=self._whole,
+            say=screen.print,
         )
 
     @cached_property
@@ -113,7 +119,6 @@ class Runner:
             DistillError: a stage failed; the finished ones are kept.
         """
         missing, left = self.missing, list(self._plan.stages)
-        ours: set[str] = set()
         while left:
             stage = self._next(left)
             if stage is None and helping:
@@ -121,15 +126,18 @@ class Runner:
                 continue
             stage = stage or left[0]
             left.remove(stage)
-            if self._take(stage):
-                ours.add(stage.name)
+            self._take(stage)
             if stage.name in self._plan.stopping:
                 left_out = self._left_out_after(stage)
                 left = [other for other in left if other.name not in left_out]
+        ended = self._ended()
+        for name in ended.members or (ended.deployed,):
+            self._whole(name)  # as it is delivered
         trained = tuple(
             stage.name
-            for stage in missing
-            if stage.name in self._artifacts and (helped or stage.name in ours)
+            for stage in self._plan.stages
+            if stage.name in self._made
+            or (helped and stage in missing and stage.name in self._artifacts)
         )
         # In the plan's order, whoever made them first.
         made = {
@@ -137,7 +145,7 @@ class Runner:
             for stage in self._plan.stages
             if stage.name in self._artifacts
         }
-        return Outcome(self._ended(), made, trained, self._casting)
+        return Outcome(ended, made, trained, self._casting)
 
     def _next(self, left: Sequence[Stage]) -> Stage | None:
         """The first stage whose needs are met and that nobody else trains."""
@@ -148,8 +156,8 @@ class Runner:
                 return stage
         return None
 
-    def _take(self, stage: Stage) -> bool:
-        """Find the stage's artifact, or make it; whether it was made."""
+    def _take(self, stage: Stage) -> None:
+        """Find the stage's artifact, or make it."""
         key = self.key_of(stage)
         made = None if self._done(stage) else self._train(stage, key)
         self._artifacts[stage.name] = made or self._store.artifact(key)
@@ -160,7 +168,6 @@ class Runner:
             self._replay(stage)
         if stage.name in self._plan.all_teachers:
             self._show_teacher(stage)
-        return made is not None
 
     def _left_out_after(self, stage: Stage) -> tuple[str, ...]:
         """The repetitions behind this one that need not take place."""
@@ -244,11 +251,20 @@ class Runner:
             )
         return self._keys[stage.name]
 
-    def _done(self, stage: Stage) -> bool:
-        """Whether the stage's artifact can be used as it is."""
-        # Teachers are shared with other runs; a forced run repeats what is its own.
+    def _done(self, stage: Stage, *, hashed: bool = False) -> bool:
+        """Whether the stage's artifact can be used as it is; `hashed`: every file is read."""
+        # Teachers are shared with other runs; a forced run repeats what is its own, once.
         forced = self._config.force and stage.name not in self._plan.all_teachers
-        return self._store.has(self.key_of(stage)) and not forced
+        if forced and stage.name not in self._made:
+            return False
+        return self._store.has(self.key_of(stage), hashed=hashed)
+
+    def _whole(self, name: str) -> Artifact:
+        """The artifact of a finished stage, every file of it read; made again if one is damaged."""
+        stage = self._plan.stage(name)
+        if not self._done(stage, hashed=True):
+            self._train(stage, self.key_of(stage))
+        return self._artifacts[name]
 
     # --- one stage -----------------------------------------------------------------------
 
@@ -259,24 +275,40 @@ class Runner:
             self._screen.print(f"  {stage.name}: another process trains it; waiting for it")
 
         with self._store.claim(key, waiting=waiting) as unfinished:
-            if self._done(stage):
+            if self._done(stage, hashed=True):
                 return None
+            self._store.set_damage_aside(key)
             unfinished.mkdir(parents=True, exist_ok=True)
-            learner = self._casting.learner(stage)
-            teachers = self._casting.teachers(stage)
-            finished = self._loop(stage, learner, teachers, unfinished)
-            reading = self._readings[stage.data]
-            loading.save(learner, unfinished / "model", classes=reading.data.label_names)
-            logits = {
-                split: self._casting.predict(learner, stage, split)
-                for split in reading.scored(stage)
-            }
-            scores = {split: reading.score(found, split) for split, found in logits.items()}
-            facts = self._facts(stage, key, learner, finished, scores)
-            artifact = self._store.finish(key, unfinished, facts)
-            for split, found in logits.items():
-                self._casting.keep_signals(artifact, stage, split, found)
-            return artifact
+            try:
+                return self._make(stage, key, unfinished)
+            except Damaged as found:
+                if not found.path.is_relative_to(unfinished):
+                    raise
+                self._store.begin_again(unfinished, f"{found.path.name}: {found.why}")
+            return self._make(stage, key, unfinished)
+
+    def _make(self, stage: Stage, key: str, unfinished: Path) -> Artifact:
+        """Train the stage to its end, from where `unfinished` stands.
+
+        Raises:
+            Damaged: what lies there is not what was written.
+        """
+        learner = self._casting.learner(stage)
+        teachers = self._casting.teachers(stage)
+        finished = self._loop(stage, learner, teachers, unfinished)
+        reading = self._readings[stage.data]
+        shutil.rmtree(unfinished / "model", ignore_errors=True)  # a killed run's, half written
+        loading.save(learner, unfinished / "model", classes=reading.data.label_names)
+        logits = {
+            split: self._casting.predict(learner, stage, split) for split in reading.scored(stage)
+        }
+        scores = {split: reading.score(found, split) for split, found in logits.items()}
+        facts = self._facts(stage, key, learner, finished, scores)
+        artifact = self._store.finish(key, unfinished, facts)
+        self._made.add(stage.name)
+        for split, found in logits.items():
+            self._casting.keep_signals(artifact, stage, split, found)
+        return artifact
 
     def _loop(
         self, stage: Stage, learner: Learner, teachers: TeacherSource, unfinished: Path

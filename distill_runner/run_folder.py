@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from distill_runner import integrity
 from distill_runner.answers import Answers
 from distill_runner.evaluation import labels_of, scored
 from distill_runner.report.card import model_card
@@ -57,10 +58,12 @@ def write_run_folder(
 
 def _copy_student(student: Path, outcome: Outcome) -> None:
     """The deployed model, or each of those that are deployed together in a folder of its own."""
-    for name in outcome.plan.members:
-        shutil.copytree(outcome.artifacts[name].model, student / name)
-    if not outcome.plan.members:
-        shutil.copytree(outcome.artifacts[outcome.plan.deployed].model, student)
+    for name in outcome.plan.members or (outcome.plan.deployed,):
+        artifact = outcome.artifacts[name]
+        integrity.check(artifact.folder)
+        target = student / name if outcome.plan.members else student
+        # The content alone: a store's files may have another user's modes.
+        shutil.copytree(artifact.model, target, copy_function=shutil.copyfile)
 
 
 def _write_curves(path: Path, outcome: Outcome) -> None:

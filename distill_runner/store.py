@@ -1,9 +1,10 @@
 """Artifacts under the hash of everything that decides them.
 
-<store>/artifacts/<key>/             finished: model/, stage.json, metrics.jsonl
+<store>/artifacts/<key>/             finished: model/, stage.json, metrics.jsonl, sealed
 <store>/artifacts/<key>.unfinished/  in training: checkpoint.pt, metrics.jsonl
 <store>/artifacts/<key>.lock         held by whoever trains it
-<store>/signals/<key>-<split>/       the model's logits on a split, by row id
+<store>/signals/<key>-<split>/       the model's logits on a split, by row id, sealed
+<store>/damaged/                     what was not as it was written
 """
 
 from __future__ import annotations
@@ -12,16 +13,14 @@ import enum
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
-from distill_runner.errors import DistillError
+from distill_runner import integrity
+from distill_runner.locks import claimed, is_free
 
 
 def plain(value: Any) -> Any:
@@ -69,31 +68,36 @@ class Artifact:
         """What `stage.json` says.
 
         Raises:
-            DistillError: it is damaged.
+            Damaged: the artifact is not as it was finished.
         """
-        path = self.folder / "stage.json"
-        try:
-            facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise DistillError(
-                f"The stored stage {self.folder} is damaged ({error}).\n"
-                "  try:  delete that folder; the stage is then trained again"
-            ) from error
+        integrity.check(self.folder, hashed=False)
+        text = (self.folder / "stage.json").read_text(encoding="utf-8")
+        facts: dict[str, Any] = json.loads(text)
         return facts
 
 
 class Store:
-    """The folder of all artifacts; several processes may share it."""
+    """The folder of all artifacts; several processes may share it.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        say: told what is damaged.
+    """
+
+    def __init__(self, folder: Path, *, say: integrity.Say = print) -> None:
         self.folder = folder
         self._artifacts = folder / "artifacts"
+        self._say = say
 
     def artifact(self, key: str) -> Artifact:
         return Artifact(key, self._artifacts / key)
 
-    def has(self, key: str) -> bool:
-        return (self._artifacts / key / "stage.json").is_file()
+    def has(self, key: str, *, hashed: bool = False) -> bool:
+        """Whether the artifact is finished and undamaged.
+
+        Args:
+            hashed: read every file, as before its model is loaded.
+        """
+        return integrity.fault(self._artifacts / key, hashed=hashed) is None
 
     def signals(self, key: str, split: str) -> Path:
         """Where the logits of artifact `key` on the split of that fingerprint are kept."""
@@ -102,11 +106,8 @@ class Store:
     def is_free(self, key: str) -> bool:
         """Whether nobody trains `key` at this moment."""
         self._artifacts.mkdir(parents=True, exist_ok=True)
-        try:
-            with FileLock(self._artifacts / f"{key}.lock", timeout=0):
-                return True
-        except Timeout:
-            return False
+        with is_free(self._artifacts / f"{key}.lock") as free:
+            return free
 
     @contextmanager
     def claim(self, key: str, *, waiting: Callable[[], None]) -> Iterator[Path]:
@@ -116,26 +117,32 @@ class Store:
         waits (`waiting` is called once) and then finds it done. A killed holder lets go.
         """
         self._artifacts.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self._artifacts / f"{key}.lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            waiting()
-            lock.acquire()
-        try:
-            yield self._artifacts / f"{key}.unfinished"
-        finally:
-            lock.release()
+        with claimed(self._artifacts / f"{key}.lock", waiting=waiting, patience=0):
+            unfinished = self._artifacts / f"{key}{integrity.UNFINISHED}"
+            for scratch in unfinished.glob("*.partial"):
+                scratch.unlink()
+            yield unfinished
+
+    def set_damage_aside(self, key: str) -> None:
+        """Move the artifact away if it is damaged; for whoever has claimed it."""
+        integrity.found_whole(self._artifacts / key, say=self._say)
+
+    def begin_again(self, unfinished: Path, why: str) -> None:
+        """Move an unfinished stage away that is damaged, and make room for a new one."""
+        integrity.set_aside(unfinished, why, say=self._say)
+        unfinished.mkdir()
 
     def finish(self, key: str, unfinished: Path, facts: Mapping[str, Any]) -> Artifact:
         """Turn the unfinished stage into the artifact, whole or not at all."""
         text = json.dumps(plain(facts), indent=2, sort_keys=True)
         (unfinished / "stage.json").write_text(text + "\n", encoding="utf-8")
+        integrity.seal(unfinished, name=key)
         artifact = self.artifact(key)
-        shutil.rmtree(artifact.folder, ignore_errors=True)
         for stale in (self.folder / "signals").glob(f"{key}-*"):
-            shutil.rmtree(stale)
+            if stale.suffix != ".lock":
+                integrity.discard(stale)
+        integrity.discard(artifact.folder)
         os.replace(unfinished, artifact.folder)
-        for name in ("checkpoint.pt", "best.pt"):
+        for name in integrity.CHECKPOINTS:
             (artifact.folder / name).unlink(missing_ok=True)
         return artifact

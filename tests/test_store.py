@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -11,7 +13,8 @@ from pathlib import Path
 import pytest
 from tiny import SHRUNK
 
-from distill_runner.errors import DistillError
+from distill_runner import integrity
+from distill_runner.integrity import Damaged
 from distill_runner.schema import Noise, NoiseKind, Training
 from distill_runner.store import Store, key_of, plain, write_json
 
@@ -69,12 +72,78 @@ def test_the_second_claim_waits_for_the_first(tmp_path: Path) -> None:
     assert order == ["first", "second"]
 
 
-def test_a_damaged_stage_says_what_to_do(tmp_path: Path) -> None:
+def test_a_damaged_stage_is_not_believed_and_set_aside_by_whoever_claims_it(tmp_path: Path) -> None:
+    said: list[str] = []
+    store = Store(tmp_path, say=said.append)
+    finish(store, "k", 0.9)
+    facts = store.artifact("k").folder / "stage.json"
+    facts.write_text(facts.read_text().replace("0.9", "0.8"))
+    assert not store.has("k")
+    with pytest.raises(Damaged, match=r"stage\.json has other content"):
+        store.artifact("k").facts()
+    with store.claim("k", waiting=lambda: None):
+        store.set_damage_aside("k")
+    assert not store.artifact("k").folder.exists()
+    assert "0.8" in (tmp_path / "damaged" / "artifacts" / "k" / "stage.json").read_text()
+    assert [line for line in said if "stage.json has other content" in line] == said != []
+
+
+def test_a_copied_store_is_read_and_not_called_damaged(tmp_path: Path) -> None:
+    finish(Store(tmp_path / "a"), "k", 0.9)
+    shutil.copytree(tmp_path / "a", tmp_path / "b", copy_function=shutil.copyfile)
+    assert Store(tmp_path / "b").has("k", hashed=True)
+
+
+def test_a_large_file_that_nobody_touched_is_read_only_where_it_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(integrity, "_SMALL", 0)
     store = Store(tmp_path)
     finish(store, "k", 0.9)
-    (store.artifact("k").folder / "stage.json").write_text("{")
-    with pytest.raises(DistillError, match="delete that folder"):
-        store.artifact("k").facts()
+    facts = store.artifact("k").folder / "stage.json"
+    known = facts.stat()
+    facts.write_text(facts.read_text().replace("0.9", "0.8"))
+    os.utime(facts, ns=(known.st_atime_ns, known.st_mtime_ns))
+    assert store.has("k")
+    assert not store.has("k", hashed=True)
+    os.utime(facts)
+    assert not store.has("k")
+
+
+def test_the_artifact_of_another_stage_is_not_believed(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    finish(store, "one", 0.9)
+    finish(store, "two", 0.8)
+    shutil.rmtree(store.artifact("two").folder)
+    shutil.copytree(store.artifact("one").folder, store.artifact("two").folder)
+    assert store.has("one")
+    assert not store.has("two")
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
+def test_files_have_the_umasks_mode(umask: int, tmp_path: Path) -> None:
+    store, before = Store(tmp_path), os.umask(umask)
+    try:
+        with store.claim("k", waiting=lambda: None) as unfinished:
+            unfinished.mkdir()
+            (unfinished / "model.safetensors").touch(0o600)
+            store.finish("k", unfinished, {})
+    finally:
+        os.umask(before)
+    for path in store.artifact("k").folder.iterdir():
+        assert path.stat().st_mode & 0o777 == 0o666 & ~umask
+
+
+def test_a_checkpoint_that_a_kill_left_half_written_is_removed(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    partial = tmp_path / "artifacts" / "k.unfinished" / "checkpoint.partial"
+    partial.parent.mkdir(parents=True)
+    partial.touch()
+    with store.claim("k", waiting=lambda: None):
+        assert not partial.exists()
+    partial.touch()
+    integrity.sweep(tmp_path)
+    assert not partial.exists()
 
 
 def test_a_json_file_is_written_whole(tmp_path: Path) -> None:

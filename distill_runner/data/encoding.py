@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
-from filelock import FileLock
 from torch import Tensor
 
 from distill_runner.data.noise import noisy
+from distill_runner.integrity import Say, provide
 from distill_runner.schema import Noise
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+_TOKENS = "tokens.arrow"
 
 Inputs = dict[str, Tensor]  # input_ids, attention_mask, … each [batch, tokens]
 
@@ -184,7 +186,9 @@ class ChosenView:
         return self.whole.inputs(self.positions[rows], epoch, self.copies[rows])
 
 
-def encode(table: Dataset, encoder: Encoder, *, fingerprint: str, store: Path) -> Encoding:
+def encode(
+    table: Dataset, encoder: Encoder, *, fingerprint: str, store: Path, say: Say = print
+) -> Encoding:
     """Tokenise every row of `table`, or find it done in the store.
 
     Args:
@@ -192,29 +196,28 @@ def encode(table: Dataset, encoder: Encoder, *, fingerprint: str, store: Path) -
         encoder: the tokenizer and its limit.
         fingerprint: of the table's rows.
         store: the store's folder.
+        say: told what is damaged there.
     """
     from datasets import Dataset
 
-    folder = store / "encodings"
-    folder.mkdir(parents=True, exist_ok=True)
-    address = json.dumps([fingerprint, encoder.key])
-    target = folder / f"{hashlib.sha256(address.encode()).hexdigest()[:24]}.arrow"
+    address = hashlib.sha256(json.dumps([fingerprint, encoder.key]).encode()).hexdigest()
+    target = store / "encodings" / address[:24]
     pairs = "text_pair" in table.column_names
 
     def tokenize(batch: dict[str, list[str]]) -> dict[str, list[list[int]]]:
         return encoder.tokenize(batch["text"], batch.get("text_pair"))
 
-    with FileLock(f"{target}.lock"):
-        if not target.exists():
-            # `map` writes beside the target and renames, so a killed run leaves no half file.
-            table.map(
-                tokenize,
-                batched=True,
-                remove_columns=table.column_names,
-                cache_file_name=str(target),
-                new_fingerprint=hashlib.sha256(address.encode()).hexdigest()[:16],
-            )
-    tokens = Dataset.from_file(str(target)).select_columns(list(encoder.columns(pairs)))
+    def make(folder: Path) -> None:
+        table.map(
+            tokenize,
+            batched=True,
+            remove_columns=table.column_names,
+            cache_file_name=str(folder / _TOKENS),
+            new_fingerprint=address[:16],
+        )
+
+    provide(target, make, say=say)
+    tokens = Dataset.from_file(str(target / _TOKENS)).select_columns(list(encoder.columns(pairs)))
     return Encoding(encoder, tokens, _lengths(tokens))
 
 

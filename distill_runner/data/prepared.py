@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +15,14 @@ from distill_runner.data.files import locate
 from distill_runner.data.scores import check_spread
 from distill_runner.data.sources import Rows, Source
 from distill_runner.data.tables import quiet, text_columns
-from distill_runner.errors import DistillError, Refused
+from distill_runner.errors import Refused
+from distill_runner.integrity import Say, provide
 from distill_runner.rules import RANKING, check_classes
 
 if TYPE_CHECKING:
     import datasets
 
-FORMAT = 4  # of what is stored; raise it when reading or cutting changes
+FORMAT = 5  # of what is stored; raise it when reading or cutting changes
 _SUMMARY = "prepared.json"
 _SYNTHETIC_NAMES = ("negative", "positive")
 _BLOCK_BYTES = 1 << 20
@@ -56,18 +54,19 @@ class Prepared:
     counts: dict[str, int]
 
 
-def prepare(settings: schema.Dataset, *, source: Path | None, store_dir: Path) -> Prepared:
+def prepare(
+    settings: schema.Dataset, *, source: Path | None, store_dir: Path, say: Say = print
+) -> Prepared:
     """Reads and cuts the data, or opens what an earlier call stored.
 
     Args:
         source: the file, or the folder, that holds the data; None for the synthetic corpus.
         store_dir: the store; this writes below its "data".
+        say: told what is damaged there.
 
     Raises:
         Refused: the settings do not fit the files, or ask for more rows than there are.
     """
-    from filelock import FileLock
-
     text_columns(settings)
     corpus, files = None, {}
     if settings.generate > 0:
@@ -76,12 +75,9 @@ def prepare(settings: schema.Dataset, *, source: Path | None, store_dir: Path) -
     else:
         files = locate(settings, _required(source))
         content = files_hash(files)
-    key = _key(settings, content)
-    root = _folder(store_dir / "data")
-    with FileLock(root / f"{key}.lock"):
-        if not (root / key).exists():
-            _build(settings, files, corpus, target=root / key)
-    found = _open(root / key)
+    target = _folder(store_dir / "data") / _key(settings, content)
+    provide(target, lambda folder: _build(settings, files, corpus, folder), say=say)
+    found = _open(target)
     _check_metrics(settings, found)
     return found
 
@@ -193,27 +189,20 @@ def _build(
     settings: schema.Dataset,
     files: dict[str, tuple[Path, ...]],
     corpus: Source | None,
-    *,
-    target: Path,
+    folder: Path,
 ) -> None:
-    """Writes beside the target and renames, so that a half-written folder never counts."""
-    scratch = Path(tempfile.mkdtemp(prefix=f"{target.name[:16]}-", dir=target.parent))
-    try:
-        found = corpus or sources.read(settings, files, cache=scratch / "cache")
-        cut = splits.cut(found.files, settings.split, seed=settings.split_seed, task=settings.task)
-        filled = {name: rows for name, rows in cut.splits.items() if len(rows)}
-        counts = {name: len(rows) for name, rows in cut.splits.items()}
-        for name, rows in filled.items():
-            _save(rows, scratch / "built" / name, settings.task)
-        summary = {
-            "label_names": found.label_names,
-            "fingerprints": {name: _rows_hash(rows) for name, rows in filled.items()},
-            "counts": counts | cut.dropped | _left_aside(found),
-        }
-        (scratch / "built" / _SUMMARY).write_text(json.dumps(summary, indent=1), encoding="utf-8")
-        os.replace(scratch / "built", target)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    found = corpus or sources.read(settings, files, cache=folder.parent / "cache")
+    cut = splits.cut(found.files, settings.split, seed=settings.split_seed, task=settings.task)
+    filled = {name: rows for name, rows in cut.splits.items() if len(rows)}
+    counts = {name: len(rows) for name, rows in cut.splits.items()}
+    for name, rows in filled.items():
+        _save(rows, folder / name, settings.task)
+    summary = {
+        "label_names": found.label_names,
+        "fingerprints": {name: _rows_hash(rows) for name, rows in filled.items()},
+        "counts": counts | cut.dropped | _left_aside(found),
+    }
+    (folder / _SUMMARY).write_text(json.dumps(summary, indent=1), encoding="utf-8")
 
 
 def _left_aside(found: Source) -> dict[str, int]:
@@ -240,23 +229,12 @@ def _save(rows: Rows, folder: Path, task: schema.Task) -> None:
 def _open(folder: Path) -> Prepared:
     import datasets
 
-    try:
-        summary = json.loads((folder / _SUMMARY).read_text(encoding="utf-8"))
-        tables = {
-            name: datasets.load_from_disk(str(folder / name)) for name in summary["fingerprints"]
-        }
-        whole = all(len(table) == summary["counts"][name] for name, table in tables.items())
-    except (OSError, ValueError, KeyError) as error:
-        raise _damaged(folder) from error
-    if not whole:
-        raise _damaged(folder)
+    summary = json.loads((folder / _SUMMARY).read_text(encoding="utf-8"))
     return Prepared(
-        splits=tables,
+        splits={
+            name: datasets.load_from_disk(str(folder / name)) for name in summary["fingerprints"]
+        },
         label_names=tuple(summary["label_names"]),
         fingerprints=summary["fingerprints"],
         counts=summary["counts"],
     )
-
-
-def _damaged(folder: Path) -> DistillError:
-    return DistillError(f"The stored data set '{folder}' is damaged; delete that folder and rerun.")

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,19 +14,25 @@ from distill_runner.data.files import locate
 from distill_runner.data.prepared import Prepared, files_hash
 from distill_runner.data.tables import load, text_columns
 from distill_runner.errors import Refused
+from distill_runner.integrity import Say, provide
 from distill_runner.plan import UNLABELLED
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 HIDDEN = -1  # the label of a row that has none, or whose label is not to be seen
-_FORMAT = 1  # of what is stored
+_FORMAT = 2  # of what is stored
 
 Texts = tuple[str, ...]  # a row: its text, or its two
 
 
 def add_unlabelled(
-    prepared: Prepared, settings: schema.Dataset, *, source: Path | None, store_dir: Path
+    prepared: Prepared,
+    settings: schema.Dataset,
+    *,
+    source: Path | None,
+    store_dir: Path,
+    say: Say = print,
 ) -> Prepared:
     """`prepared` with the split "unlabelled", the same columns, every label hidden.
 
@@ -40,12 +43,12 @@ def add_unlabelled(
         settings: of the labelled rows; `unlabelled` says where the others are.
         source: their file or folder; None for the synthetic corpus.
         store_dir: the store; this writes below its "data".
+        say: told what is damaged there.
 
     Raises:
         Refused: the settings do not fit the files, or no row is left.
     """
     from datasets import load_from_disk
-    from filelock import FileLock
 
     wanted = settings.unlabelled
     content = files_hash(locate(_as_dataset(settings), source)) if source else wanted.generate
@@ -53,9 +56,7 @@ def add_unlabelled(
     kept_out = [prepared.fingerprints.get(split) for split in _kept_out(settings)]
     key = hashlib.sha256(json.dumps([deciding, kept_out, settings.split_seed]).encode()).hexdigest()
     folder = store_dir / "data" / f"unlabelled-{key}"
-    with FileLock(f"{folder}.lock"):
-        if not folder.exists():
-            _build(prepared, settings, source, folder)
+    provide(folder, lambda made: _build(prepared, settings, source, made), say=say)
     table = load_from_disk(str(folder))
     read = json.loads((folder / "read.json").read_text(encoding="utf-8"))
     return replace(
@@ -71,22 +72,18 @@ def add_unlabelled(
 
 
 def _build(prepared: Prepared, settings: schema.Dataset, source: Path | None, folder: Path) -> None:
-    scratch = Path(tempfile.mkdtemp(prefix="unlabelled-", dir=folder.parent))
-    try:
-        table, file = _read(settings, source, cache=scratch / "cache")
-        kept = _unseen(table, file, prepared, settings, target=scratch / "kept.arrow")
-        if not len(kept):
-            raise Refused(
-                "No unlabelled row is left.",
-                key="dataset.unlabelled.path",
-                value=str(source),
-                rule="rows that are not among those of validation, test and dataset.extra",
-            )
-        kept.save_to_disk(str(scratch / "built"))
-        (scratch / "built" / "read.json").write_text(json.dumps(len(table)), encoding="utf-8")
-        os.replace(scratch / "built", folder)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    scratch = folder.parent
+    table, file = _read(settings, source, cache=scratch / "cache")
+    kept = _unseen(table, file, prepared, settings, target=scratch / "kept.arrow")
+    if not len(kept):
+        raise Refused(
+            "No unlabelled row is left.",
+            key="dataset.unlabelled.path",
+            value=str(source),
+            rule="rows that are not among those of validation, test and dataset.extra",
+        )
+    kept.save_to_disk(str(folder))
+    (folder / "read.json").write_text(json.dumps(len(table)), encoding="utf-8")
 
 
 def _read(settings: schema.Dataset, source: Path | None, *, cache: Path) -> tuple[Dataset, str]:

@@ -6,9 +6,6 @@ tokenizer algorithms, only smaller.
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -26,16 +23,10 @@ def build(spec: BuiltModel, texts: Iterable[str], folder: Path, *, max_tokens: i
     Raises:
         Refused: the family is not one of those that can be built.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".partial-"))
-    partial.chmod(0o755)  # a store may be shared
-    try:
-        tokenizer = _tokenizer(spec, texts, partial)
-        tokenizer.save_pretrained(partial)
-        _config(spec, tokenizer, max_tokens).save_pretrained(partial)
-        os.replace(partial, folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer = _tokenizer(spec, texts, folder)
+    tokenizer.save_pretrained(folder)
+    _config(spec, tokenizer, max_tokens).save_pretrained(folder)
 
 
 def _tokenizer(spec: BuiltModel, texts: Iterable[str], folder: Path) -> Any:

@@ -192,6 +192,9 @@ def save(learner: Learner, folder: Path, *, classes: Sequence[str]) -> None:
     body = language.without(heads.without(learner.module))
     learner.module.save_pretrained(folder, state_dict=body)  # type: ignore[operator]
     heads.save(learner.module, folder)
+    # What the last call left as its limit and padding is no part of the model.
+    learner.encoder.tokenizer.backend_tokenizer.no_truncation()
+    learner.encoder.tokenizer.backend_tokenizer.no_padding()
     learner.encoder.tokenizer.save_pretrained(folder)
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from distill_runner.errors import DistillError
+from distill_runner.integrity import Say, fault, provide
 
 
 @dataclass(frozen=True)
@@ -42,30 +40,27 @@ class Signals:
 
 
 def load(folder: Path) -> Signals | None:
-    """The signals kept in `folder`, memory-mapped, or None where there are none."""
-    if not folder.is_dir():
+    """The signals kept in `folder`, memory-mapped, or None where there are none undamaged."""
+    if fault(folder) is not None:
         return None
     ids = np.load(folder / "ids.npy", mmap_mode="r", allow_pickle=False)
     logits = np.load(folder / "logits.npy", mmap_mode="r", allow_pickle=False)
     return Signals(ids, logits)
 
 
-def save(folder: Path, ids: Sequence[str], logits: np.ndarray) -> Signals:
-    """Keep the logits of these rows in `folder`; it appears whole or not at all."""
+def save(folder: Path, ids: Sequence[str], logits: np.ndarray, *, say: Say = print) -> Signals:
+    """Keep the logits of these rows in `folder`; it appears whole or not at all.
+
+    Where another process that needed them was quicker, its own are kept; they are the same.
+    """
     names = np.array([row.encode() for row in ids])
     order = np.argsort(names, kind="stable")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".partial-"))
-    partial.chmod(0o755)  # a store may be shared
-    np.save(partial / "ids.npy", names[order], allow_pickle=False)
-    np.save(partial / "logits.npy", logits[order].astype(np.float32), allow_pickle=False)
-    try:
-        os.replace(partial, folder)
-    except OSError:
-        # Another process that needed the same logits was quicker; they are the same.
-        shutil.rmtree(partial)
-        if not folder.is_dir():
-            raise
+
+    def write(made: Path) -> None:
+        np.save(made / "ids.npy", names[order], allow_pickle=False)
+        np.save(made / "logits.npy", logits[order].astype(np.float32), allow_pickle=False)
+
+    provide(folder, write, say=say)
     found = load(folder)
     assert found is not None
     return found

@@ -14,7 +14,9 @@ import pytest
 from distill_runner import schema
 from distill_runner.data import prepared, sources
 from distill_runner.data.prepared import Prepared, prepare
-from distill_runner.errors import DistillError, Refused
+from distill_runner.errors import Refused
+from distill_runner.integrity import sweep
+from distill_runner.locks import claimed
 
 SST2 = Path(__file__).resolve().parents[3] / "shared" / "data" / "sst2"
 RANDOM, GROUPED = schema.SplitScheme.random, schema.SplitScheme.grouped
@@ -131,12 +133,33 @@ def test_a_failure_leaves_nothing_half_written(reviews: Path, tmp_path: Path) ->
     assert [path.suffix for path in (tmp_path / "store" / "data").iterdir()] == [".lock"]
 
 
-def test_damage_in_the_store_is_said_and_not_trained_on(reviews: Path, tmp_path: Path) -> None:
-    prepare(settings(), source=reviews, store_dir=tmp_path / "store")
-    (summary,) = (tmp_path / "store" / "data").glob("*/prepared.json")
-    summary.write_text("{", encoding="utf-8")
-    with pytest.raises(DistillError, match="damaged"):
-        prepare(settings(), source=reviews, store_dir=tmp_path / "store")
+@pytest.mark.parametrize("file", ["prepared.json", "train/*.arrow", "manifest.json"])
+def test_damage_in_the_store_is_said_and_the_data_are_cut_again(
+    file: str, reviews: Path, tmp_path: Path
+) -> None:
+    first = prepare(settings(), source=reviews, store_dir=tmp_path / "store")
+    before = first.splits["train"][:]
+    (damaged,) = (tmp_path / "store" / "data").glob(f"*/{file}")
+    content = bytearray(damaged.read_bytes())
+    content[len(content) // 2] ^= 1
+    damaged.write_bytes(content)
+    said: list[str] = []
+    again = prepare(settings(), source=reviews, store_dir=tmp_path / "store", say=said.append)
+    assert again.splits["train"][:] == before
+    (line,) = said
+    assert "is damaged" in line
+    assert str(tmp_path / "store" / "damaged" / "data") in line
+
+
+def test_scratch_of_a_killed_process_is_removed_and_a_live_ones_is_not(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    killed, live = data / ".partial-a-x1y2", data / ".partial-b-z3"
+    for folder in (killed, live):
+        (folder / "cache").mkdir(parents=True)
+    with claimed(data / "b.lock", waiting=lambda: None):
+        sweep(tmp_path)
+        assert live.exists()
+    assert not killed.exists()
 
 
 def test_a_store_that_cannot_be_made_is_refused(reviews: Path) -> None:

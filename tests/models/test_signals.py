@@ -50,7 +50,7 @@ def test_the_signals_of_two_splits_answer_as_one(tmp_path: Path) -> None:
 
 def test_nothing_unfinished_is_left_behind(tmp_path: Path) -> None:
     save(tmp_path / "s", IDS, LOGITS)
-    assert [path.name for path in tmp_path.iterdir()] == ["s"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["s", "s.lock"]
 
 
 def test_signals_saved_twice_are_kept_once(tmp_path: Path) -> None:
@@ -58,4 +58,4 @@ def test_signals_saved_twice_are_kept_once(tmp_path: Path) -> None:
     save(tmp_path / "kept", ids, logits)
     found = save(tmp_path / "kept", ids, logits)
     np.testing.assert_array_equal(found.of(["b"]), [[3.0, 4.0]])
-    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["kept", "kept.lock"]
