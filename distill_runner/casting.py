@@ -75,6 +75,8 @@ class Casting:
         self._whole = whole
         self._say = say
         self._folders: dict[str, Path] = {}
+        self._checked: set[tuple[Path, bool]] = set()
+        self._unknown: dict[tuple[str, str, tuple[str, ...]], float] = {}
 
     def learner(self, stage: Stage) -> Learner:
         """The learner as the stage finds it, on the device."""
@@ -294,6 +296,7 @@ class Casting:
         del settings["asked"]
         if spec.built is None:
             folder = self._folder_of(stage)
+            self._check_folder(spec, folder)
             del settings["id"]
             settings["content"] = model_fingerprint(folder)
             self._check_length(stage, folder)
@@ -350,6 +353,22 @@ class Casting:
 
     def _folder_of(self, stage: Stage) -> Path:
         return self._folder(stage.learner, stage.learner.asked)
+
+    def _check_folder(self, spec: ModelSpec, folder: Path) -> None:
+        """Refuse files of a model that are no good, once a folder."""
+        weights = spec.start is Start.pretrained
+        if (folder, weights) not in self._checked:
+            loading.check(folder, weights=weights, key=spec.asked)
+            self._checked.add((folder, weights))
+
+    def unknown_share(self, stage: Stage) -> float:
+        """Which share of the words that the stage trains on its learner's tokenizer knows not."""
+        reading, folder = self._readings[stage.data], self._folder_of(stage)
+        encoder = loading.load_encoder(folder, reading.max_tokens, key=stage.learner.asked)
+        rows = (encoder.key, stage.data, stage.rows)
+        if rows not in self._unknown:
+            self._unknown[rows] = reading.unknown_share(stage, encoder)
+        return self._unknown[rows]
 
     def _check_length(self, stage: Stage, folder: Path) -> None:
         """Refuse texts longer than the model has positions for, before a long one comes by."""

@@ -19,6 +19,7 @@ from distill_runner.config import check_overrides, config_path, register_schema
 from distill_runner.errors import DistillError, of_the_system
 from distill_runner.explain import explain
 from distill_runner.sweep import SweepTable
+from distill_runner.visible import visible
 
 
 def main() -> None:
@@ -52,7 +53,7 @@ def main() -> None:
         print("distill-run: interrupted; the same command goes on from there", file=sys.stderr)
         sys.exit(130)
     if verdicts:
-        print(f"distill-run: {verdicts[0]}", file=sys.stderr)
+        print(f"distill-run: {visible(str(verdicts[0]))}", file=sys.stderr)
         sys.exit(verdicts[0].exit_status)
 
 

@@ -12,29 +12,44 @@ import sys
 import threading
 import time
 from contextlib import redirect_stdout
+from pathlib import Path
 
 from distill_runner.hub_files import Repo, Unfit, wanted_files
 
 
-def _download(repo: Repo, *, endpoint: str, cache_dir: str) -> str:
-    """Download what is wanted of `repo`; returns one sentence on what went wrong, or nothing."""
+def _download(repo: Repo, *, endpoint: str, cache_dir: str, announced: Path) -> str:
+    """Download what is wanted of `repo`; returns one sentence on what went wrong, or nothing.
+
+    How many bytes the hub says that this is, is written to `announced` first.
+    """
     from huggingface_hub import HfApi, constants, snapshot_download
+    from huggingface_hub.hf_api import RepoFile
 
     constants.DOWNLOAD_CHUNK_SIZE = 2**16  # written in small pieces, growth tells slow from dead
     try:
-        names = HfApi(endpoint=endpoint).list_repo_files(repo.id, repo_type=repo.kind)
+        tree = HfApi(endpoint=endpoint).list_repo_tree(repo.id, recursive=True, repo_type=repo.kind)
+        sizes = {file.path: file.size for file in tree if isinstance(file, RepoFile)}
+        wanted = wanted_files(repo, sizes)
+        _tell(announced, sum(sizes[name] for name in wanted))
         snapshot_download(
             repo.id,
             repo_type=repo.kind,
             endpoint=endpoint,
             cache_dir=cache_dir,
-            allow_patterns=[glob.escape(name) for name in wanted_files(repo, names)],
+            allow_patterns=[glob.escape(name) for name in wanted],
         )
     except Unfit as error:
         return f"{repo.id} on {endpoint} {error}."
     except Exception as error:  # the parent turns it into a refusal
         return _explained(error, repo, endpoint)
     return ""
+
+
+def _tell(announced: Path, size: int) -> None:
+    """Renamed into place: whoever looks finds the whole number or none."""
+    partial = announced.with_suffix(".partial")
+    partial.write_text(str(size), encoding="ascii")
+    os.replace(partial, announced)
 
 
 def _explained(error: BaseException, repo: Repo, endpoint: str) -> str:
@@ -73,7 +88,12 @@ def main() -> None:
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     repo = Repo(**order["repo"])
     with redirect_stdout(sys.stderr):  # what the client prints is not our answer
-        failure = _download(repo, endpoint=order["endpoint"], cache_dir=order["cache_dir"])
+        failure = _download(
+            repo,
+            endpoint=order["endpoint"],
+            cache_dir=order["cache_dir"],
+            announced=Path(order["announced"]),
+        )
     print(failure)
 
 

@@ -69,17 +69,22 @@ def read_config(folder: Path) -> dict[str, object]:
     """Read a model folder's config.json.
 
     Raises:
-        Refused: it is missing or holds no JSON object.
+        Refused: it is missing, holds no JSON object, or its architectures are no names.
     """
     file = folder / "config.json"
     if not file.is_file():
         raise Refused(f"{folder} is not a model folder: it has no config.json.")
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Refused(f"{file} is not JSON: {error}.") from error
+    except OSError as error:
+        raise Refused(f"{file} cannot be read: {error.strerror}.") from error
     if not isinstance(config, dict):
         raise Refused(f"{file} holds no JSON object.")
+    named = config.get("architectures") or []
+    if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
+        raise Refused(f"{file} does not name its architectures: {str(named)[:60]}.")
     return config
 
 
@@ -89,8 +94,8 @@ def is_classifier(folder: Path) -> bool:
     Raises:
         Refused: the config cannot be read.
     """
-    architectures = read_config(folder).get("architectures")
-    named = architectures if isinstance(architectures, list) else []
+    named = read_config(folder).get("architectures") or []
+    assert isinstance(named, list)
     return any(str(name).endswith("ForSequenceClassification") for name in named)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -22,7 +22,7 @@ from distill_runner.reading import formula_on
 from distill_runner.report.at_chance import at_chance, warnings
 from distill_runner.report.columns import columns_of, figure, judged_by, notes, shown
 from distill_runner.report.latency import latency_line, latency_table
-from distill_runner.report.planned import plan_rows, same_starts
+from distill_runner.report.planned import classes_line, plan_rows, same_starts
 from distill_runner.report.robustness import robustness_table
 from distill_runner.report.tables import gain_line, plan_table, result_table
 from distill_runner.robustness import STUDENT
@@ -30,6 +30,9 @@ from distill_runner.rules import check_test_rows
 from distill_runner.schema import Config, Select
 from distill_runner.screen import Screen, quiet_libraries
 from distill_runner.store import plain, write_json
+
+if TYPE_CHECKING:
+    from distill_runner.data.prepared import Prepared
 
 
 def run_job(
@@ -164,7 +167,7 @@ class _Job:
         quiet_libraries()
         data, given = read_data(config, plan, say=self._screen.print), given_data(config, plan)
         check_test_rows(config, data[TASK].counts["test"])
-        self._show(plan, config, {name: prepared.counts for name, prepared in data.items()})
+        self._show(plan, config, data)
         tracker = self._tracker(config, plan)
         failed = True
         summary: dict[str, Any] = {}
@@ -188,19 +191,20 @@ class _Job:
             tracker.finish(summary, failed=failed)
         self._report(result, tracker.note)
 
-    def _show(
-        self, plan: Plan, config: Config, counts: Mapping[str, Mapping[str, int]] | None
-    ) -> None:
+    def _show(self, plan: Plan, config: Config, data: Mapping[str, Prepared] | None) -> None:
         # A sweep's jobs differ in little; their plans are in their logs.
+        counts = {name: prepared.counts for name, prepared in (data or {}).items()}
         show = self._screen.note if self._sweeping and not config.dry_run else self._screen.print
-        show(plan_table(plan_rows(plan, config, counts)))
+        show(plan_table(plan_rows(plan, config, counts or None)))
         show(
             "k passes: thousands of rows through a model, a backward counting two; "
             "s = learner, t = each teacher"
         )
-        for name, rows in (counts or {}).items():
+        for name, rows in counts.items():
             of = "rows" if name == TASK else f"{name} rows"
             show(f"{of}: " + ", ".join(f"{k} {v:,}" for k, v in rows.items() if v))
+        for name, prepared in (data or {}).items():
+            show(classes_line(prepared.label_names, of="" if name == TASK else f" of {name}"))
         if config.training.select is Select.best_validation:
             show("kept: the epoch that is best on validation, which is then no longer a result")
         for stage in plan.stages:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from distill_runner import evaluation, loop
-from distill_runner.data.encoding import ChosenView, Encoding, NoisyView, View, encode
+from distill_runner.data.encoding import ChosenView, Encoder, Encoding, NoisyView, View, encode
 from distill_runner.data.masking import MaskedView
 from distill_runner.data.unlabelled import HIDDEN
 from distill_runner.errors import Refused
@@ -17,6 +17,7 @@ from distill_runner.integrity import Say
 from distill_runner.methods.base import Algorithm
 from distill_runner.models.learner import Learner
 from distill_runner.models.teachers import LiveTeachers, TeacherSource
+from distill_runner.models.untrusted import unknown_share
 from distill_runner.objectives.logits import formula_of_scores
 from distill_runner.plan import POOL, UNLABELLED, Stage
 from distill_runner.schema import Dataset, Noise, NoiseSeenBy, Task
@@ -87,18 +88,18 @@ class Reading:
 
     def split(self, split: str, learner: Learner) -> Encoding:
         """A whole split in the learner's tokens."""
-        return self._encode([split], learner)[1]
+        return self._encode([split], learner.encoder)[1]
 
     def disturbed(self, split: str, learner: Learner, noise: Noise) -> NoisyView:
         """A whole split in the learner's tokens, its words disturbed row by row."""
-        table, clean = self._encode([split], learner)
+        table, clean = self._encode([split], learner.encoder)
         return NoisyView(clean, table, noise, self.noise_seed)
 
     def training_rows(self, stage: Stage, student: Learner, teachers: TeacherSource) -> loop.Rows:
         """What the loop needs of the data for this stage."""
         live = teachers.learners if isinstance(teachers, LiveTeachers) else ()
         both = stage.noise is not None and stage.noise.seen_by is NoiseSeenBy.both
-        table, _ = self._encode(stage.rows, student)
+        table, _ = self._encode(stage.rows, student.encoder)
         ids, labels = list(table["id"]), evaluation.labels_of(table)
         whole = self._view(stage, student, noisy=True)
         view: View = whole
@@ -139,6 +140,12 @@ class Reading:
                 way_out="dataset.split.train=0.3",
             )
 
+    def unknown_share(self, stage: Stage, encoder: Encoder) -> float:
+        """Which share of the words that the stage trains on an encoder knows not."""
+        _, encoded = self._encode(stage.rows, encoder)
+        column = encoded.tokens.data.column("input_ids")
+        return unknown_share(column.chunks, encoder.tokenizer)
+
     def vocabulary(self, stage: Stage, learner: Learner) -> np.ndarray | None:
         """Every token id that the learner reads while the stage trains. [ids].
 
@@ -152,16 +159,16 @@ class Reading:
         return np.unique(np.concatenate(found))
 
     def _view(self, stage: Stage, learner: Learner, *, noisy: bool) -> Encoding | NoisyView:
-        table, clean = self._encode(stage.rows, learner)
+        table, clean = self._encode(stage.rows, learner.encoder)
         if not noisy or stage.noise is None:
             return clean
         return NoisyView(clean, table, stage.noise, stage.seed)
 
-    def _encode(self, splits: Sequence[str], learner: Learner) -> tuple[datasets.Dataset, Encoding]:
+    def _encode(self, splits: Sequence[str], encoder: Encoder) -> tuple[datasets.Dataset, Encoding]:
         from datasets import concatenate_datasets
 
         table = concatenate_datasets([self.data.splits[name] for name in splits])
         fingerprint = "+".join(self.data.fingerprints[name] for name in splits)
         return table, encode(
-            table, learner.encoder, fingerprint=fingerprint, store=self._store, say=self._say
+            table, encoder, fingerprint=fingerprint, store=self._store, say=self._say
         )

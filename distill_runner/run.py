@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 # Raise it when a change of the code changes what a stage's settings lead to.
 _RECIPE = 4
 
+_UNKNOWN_TOLD, _UNKNOWN_REFUSED = 0.05, 0.5  # shares of the words
 _LOOK_AGAIN = 0.2  # seconds, where every stage that is ready is in training
 
 
@@ -106,7 +107,28 @@ class Runner:
         missing = tuple(stage for stage in self._plan.stages if not self._done(stage))
         for stage in self._plan.stages:
             self._readings[stage.data].check(stage)
+        for stage in missing:
+            self._check_words(stage)
         return missing
+
+    def _check_words(self, stage: Stage) -> None:
+        """Tell where a learner reads many words as unknown ones.
+
+        Raises:
+            Refused: it knows hardly any.
+        """
+        share, name = self._casting.unknown_share(stage), stage.name.removeprefix("teacher/")
+        told = f"{name}: {100 * share:.1f}% of the words it trains on are unknown to its tokenizer"
+        if share >= _UNKNOWN_REFUSED:
+            raise Refused(
+                f"{told}.",
+                key=stage.learner.asked,
+                value=stage.learner.id,
+                rule="a tokenizer that knows the words of the training text",
+                way_out="a model of the text's language, with the tokenizer that belongs to it",
+            )
+        if share >= _UNKNOWN_TOLD:
+            self._screen.print(f"  {told}")
 
     def run(self, *, helping: bool = False, helped: bool = False) -> Outcome:
         """Make every artifact that is missing, in order, but for those that others are making.

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.segment import Segment
 
 from distill_runner.progress import Bar, open_bar
+from distill_runner.visible import on_one_line, visible
 
 _LOG_WIDTH = 110
 
@@ -17,6 +19,23 @@ def terminal() -> Console:
     """The terminal at its own width; a pipe or a file at a width that tables fit in."""
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=_LOG_WIDTH)
+
+
+def harmless(part: RenderableType) -> RenderableType:
+    """A text or a table whose own words a terminal will not obey; rich's colours stay."""
+    return visible(part) if isinstance(part, str) else _Harmless(part)
+
+
+class _Harmless:
+    def __init__(self, part: RenderableType) -> None:
+        self._part = part
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for segment in console.render(self._part, options):
+            if segment.control:
+                yield segment
+            else:
+                yield Segment(visible(segment.text), segment.style)
 
 
 class Screen:
@@ -39,21 +58,22 @@ class Screen:
         """Print to both; square brackets are text, not markup."""
         # A sentence is not broken at the width: a path in it is there to be copied.
         plain = all(isinstance(part, str) for part in parts)
+        shown = [harmless(part) for part in parts]
         for console in (self.console, self._log):
             if console is not None:
-                console.print(*parts, markup=False, soft_wrap=plain)
+                console.print(*shown, markup=False, soft_wrap=plain)
         if self._file is not None:
             self._file.flush()
 
     def note(self, *parts: RenderableType) -> None:
         """Write to the log alone."""
         if self._log is not None:
-            self._log.print(*parts, markup=False)
+            self._log.print(*(harmless(part) for part in parts), markup=False)
 
     def bar(self, name: str, *, total: int, start: int) -> Bar:
         """A progress bar for the terminal, or plain lines for it and for the log."""
         line: Callable[[str], None] = self.print
-        return open_bar(self.console, line, name=name, total=total, start=start)
+        return open_bar(self.console, line, name=on_one_line(name), total=total, start=start)
 
     def close(self) -> None:
         if self._file is not None:

@@ -126,12 +126,13 @@ def _show(folder: Path, results: list[tuple[str, dict[str, Any]]]) -> None:
 def _print(console: Console, parts: Parts, lines: Sequence[str]) -> list[str]:
     """Print the tables with the columns that there is room for; the titles of the others."""
     from distill_runner.report.tables import in_width, sweep_table
+    from distill_runner.screen import harmless
 
     left_out: dict[str, None] = {}
     for title, rows in parts.items():
         shown, out = in_width(rows, console.width)
-        console.print(sweep_table(title, shown))
+        console.print(harmless(sweep_table(title, shown)))
         left_out |= dict.fromkeys(out)
     for line in lines:
-        console.print(line, markup=False)
+        console.print(harmless(line), markup=False)
     return list(left_out)

@@ -35,6 +35,8 @@ class Hub:
     private: dict[str, int] = field(default_factory=dict)  # id: status of everything
     broken: int | None = None  # status of every answer
     stall: str | None = None  # "listing", or the end of a file name: half of it is sent
+    endless: str | None = None  # the end of a file name: it goes on for ever
+    claims: int | None = None  # what every file's size is said to be
     pause: float = 0.0  # seconds before each 64 KiB of a file
     requests: list[str] = field(default_factory=list)  # "GET /path", in order
     closing: threading.Event = field(default_factory=threading.Event)
@@ -86,7 +88,12 @@ class Handler(BaseHTTPRequestHandler):
             if self.hub.stall == "listing":
                 self.hub.closing.wait()
             answer = [
-                {"type": "file", "path": name, "size": path.stat().st_size, "oid": etag(path)}
+                {
+                    "type": "file",
+                    "path": name,
+                    "size": path.stat().st_size if self.hub.claims is None else self.hub.claims,
+                    "oid": etag(path),
+                }
                 for name, path in zip(names, files, strict=True)
             ]
         self.send(json.dumps(answer).encode(), headers={"Content-Type": "application/json"})
@@ -100,8 +107,20 @@ class Handler(BaseHTTPRequestHandler):
             self.send(b"", status=404, headers={"X-Error-Code": "EntryNotFound"})
         else:
             headers = {"ETag": f'"{etag(file)}"', "X-Repo-Commit": commit(folder)}
+            if self.hub.endless is not None and file.name.endswith(self.hub.endless):
+                self.send_without_end(headers)
+                return
             stall = self.hub.stall is not None and file.name.endswith(self.hub.stall)
             self.send(file.read_bytes(), headers=headers, stall=stall)
+
+    def send_without_end(self, headers: dict[str, str]) -> None:
+        self.send_response(200)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.close_connection = True
+        while self.command == "GET" and not self.hub.closing.is_set():
+            self.wfile.write(bytes(2**16))
 
     def send(
         self,

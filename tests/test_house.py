@@ -15,7 +15,7 @@ MODULES = {
 }
 # From low to high; a module imports from its own layer or a lower one.
 LAYERS = (
-    ("errors", "address", "allocator", "locks", "integrity"),
+    ("errors", "address", "allocator", "visible", "locks", "integrity"),
     ("schema",),
     ("config", "explain", "hub", "hub_*", "intervals"),
     ("plan", "rules", "stage_rules", "entries", "planning"),

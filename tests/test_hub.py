@@ -367,6 +367,23 @@ def test_a_slow_download_is_not_taken_for_a_stalled_one(
     assert (find_data("sst2") / file.name).stat().st_size == 4 * 2**16
 
 
+def test_a_file_without_end_is_ended_by_what_was_announced(
+    served: Hub, tmp_path: Path, tiny_model: Path
+) -> None:
+    served.endless = "model.safetensors"
+    with pytest.raises(Refused, match=r"sends more of google-bert/tiny than it announced"):
+        find_model(MODEL)
+    assert hub_fetch._bytes_under(tmp_path / "hf") < 1 << 20
+    served.endless = None
+    assert names(find_model(MODEL)) == names(tiny_model)
+
+
+def test_a_download_larger_than_the_disk_is_not_begun(served: Hub) -> None:
+    served.claims, served.pause = 10**18, 0.5
+    with pytest.raises(Refused, match=r"announces .* GB for google-bert/tiny, more than the disk"):
+        find_model(MODEL)
+
+
 def run_outside(code: str, endpoint: str, home: Path, **environment: str) -> tuple[str, float]:
     """Run `code` in a fresh process that knows its hub by the environment alone."""
     hidden = {"HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_TOKEN", "HF_HUB_CACHE"}

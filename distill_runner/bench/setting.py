@@ -133,10 +133,10 @@ def _random_minilm(shared: Path, data: Prepared) -> Path:
         partial = folder.with_suffix(".partial")
         shutil.rmtree(partial, ignore_errors=True)
         build(_MINILM, data.splits["train"]["text"], partial, max_tokens=512)
-        config = AutoConfig.from_pretrained(partial)
+        config = AutoConfig.from_pretrained(partial, trust_remote_code=False)
         # The table's size is part of a step's cost, whatever words the corpus has.
         config.vocab_size = _VOCABULARY
-        AutoModel.from_config(config).save_pretrained(partial)
+        AutoModel.from_config(config, trust_remote_code=False).save_pretrained(partial)
         os.replace(partial, folder)
     return folder
 

@@ -9,14 +9,7 @@ from pathlib import Path
 from distill_runner import schema
 from distill_runner.errors import Refused
 
-BUILDERS = {  # of the `datasets` library, by a file's ending
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".parquet": "parquet",
-    ".jsonl": "json",
-    ".json": "json",
-}
-_ENDINGS = ", ".join(BUILDERS)
+ENDINGS = (".csv", ".tsv", ".parquet", ".jsonl", ".json")
 _FILE_SPLITS = {
     "train": "train",
     "validation": "validation",
@@ -38,15 +31,30 @@ def locate(settings: schema.Dataset, source: Path) -> dict[str, tuple[Path, ...]
 
     Raises:
         Refused: there is no such file or folder, no training file, none for an extra split,
-            or a choice of files.
+            a choice of files, or one that may not be read.
     """
+    try:
+        files = _located(settings, source)
+        for path in (path for paths in files.values() for path in paths):
+            with path.open("rb"):
+                pass
+    except OSError as error:
+        what = f"'{source.name}' cannot be read: {error.strerror or error}."
+        raise bad_content(
+            settings, source, what, rule="files that can be read", way_out="mend the permissions"
+        ) from error
+    return files
+
+
+def _located(settings: schema.Dataset, source: Path) -> dict[str, tuple[Path, ...]]:
     if source.is_file():
-        if source.suffix.lower() not in BUILDERS:
+        if source.suffix.lower() not in ENDINGS:
             raise bad_path(settings, source, f"'{source.name}' is of an unsupported kind.")
         _check_extra(settings, source, ())
         return {"train": (source,)}
     if not source.is_dir():
-        raise bad_path(settings, source, f"There is no file or folder '{source}'.")
+        found = "is no file that can be read twice" if source.exists() else "does not exist"
+        raise bad_path(settings, source, f"There is no file or folder '{source}': it {found}.")
     files = _files_in(source, settings.extra)
     if "train" not in files:
         raise bad_path(settings, source, f"The folder '{source}' has no training file.")
@@ -78,7 +86,7 @@ def _files_in(folder: Path, extra: Sequence[str]) -> dict[str, tuple[Path, ...]]
     for path in sorted(folder.iterdir()):
         match = _FILE_NAME.fullmatch(path.stem)
         split = splits.get(match["name"]) if match else None
-        if split and path.suffix.lower() in BUILDERS and path.is_file():
+        if split and path.suffix.lower() in ENDINGS and path.is_file():
             found.setdefault(split, []).append(path)
     for split, stand_in in _STAND_INS.items():
         paths = found.pop(stand_in, [])
@@ -98,17 +106,35 @@ def _are_one_whole(paths: tuple[Path, ...]) -> bool:
 
 def bad_path(settings: schema.Dataset, path: Path, what: str) -> Refused:
     """The refusal of a file or folder, with what lies there."""
-    return Refused(
+    return bad_content(
+        settings,
+        path,
         what,
-        key="dataset.path" if settings.path is not None else "dataset.hub",
-        value=str(path) if settings.path is not None else settings.hub,
-        rule=f"a file, or a folder with train.* and, if any, validation.*, test.*; {_ENDINGS}",
+        rule="a file, or a folder with train.* and, if any, validation.*, test.*; "
+        + ", ".join(ENDINGS),
         way_out=f"what is there: {_listing(path if path.is_dir() else path.parent)}",
     )
 
 
+def bad_content(
+    settings: schema.Dataset, path: Path, what: str, *, rule: str, way_out: str
+) -> Refused:
+    """The refusal of a file for what is written in it."""
+    local = settings.path is not None
+    return Refused(
+        what,
+        key="dataset.path" if local else "dataset.hub",
+        value=str(path) if local else settings.hub,
+        rule=rule,
+        way_out=way_out,
+    )
+
+
 def _listing(folder: Path) -> str:
-    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    try:
+        names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    except OSError as error:
+        return f"nothing that can be listed ({error.strerror})"
     return ", ".join(names[:12]) + (", …" if len(names) > 12 else "") if names else "nothing"
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+import unicodedata
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,8 @@ Label = str | int | float  # a float: a score
 
 _WHOLE = re.compile(r"-?[0-9]+")
 _NUMBER = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?")
+# What programs write for a missing value where they write a word.
+_MISSING = {"nan", "none", "null", "n/a", "na", "<na>", "#n/a"}
 _HIDDEN = -1  # what GLUE puts where a label is kept back
 
 
@@ -49,6 +52,7 @@ def read_labels(settings: schema.Dataset, table: Dataset, *, split: str, file: s
     ]
     # A delimited file has no types, so there a number is a number however it was read.
     if Path(file).suffix.lower() in (".csv", ".tsv"):
+        _check_missing(settings, labels, file)
         labels = _untyped(settings, labels, file)
     return FileLabels(file, labels)
 
@@ -87,6 +91,21 @@ def _label(
     raise _bad_label(settings, f"A label is neither a whole number nor a name: {value!r}, {where}.")
 
 
+def _check_missing(settings: schema.Dataset, labels: list[Label], file: str) -> None:
+    """Refuse what programs write where a label is missing, unless it is said to be a class."""
+    meant = {settings.no_label, *(settings.label_names or ())}
+    for row, label in enumerate(labels):
+        if str(label).strip().casefold() in _MISSING and label not in meant:
+            raise Refused(
+                f"'{file}' has a label {label!r} (row {row}): a missing one, or a class?",
+                key="dataset.label",
+                value=settings.label,
+                rule="a label in every row",
+                way_out=f"dataset.no_label={label} drops those rows; "
+                "dataset.label_names=[…] with its name in it makes it a class",
+            )
+
+
 def _untyped(settings: schema.Dataset, labels: list[Label], file: str) -> list[Label]:
     distinct = {str(label) for label in labels}
     if settings.label_names is not None and distinct <= set(settings.label_names):
@@ -112,6 +131,8 @@ def class_indices(
     distinct = {label for part in found.values() for label in part.labels}
     given = settings.label_names
     names = [str(name) for name in (_names_of(settings, distinct) if given is None else given)]
+    if given is None:
+        _check_alike(names)
     index: dict[Label, int] = {name: n for n, name in enumerate(names)}
     # Names that are numbers themselves name theirs: with [1, 2, 3] a label 1 is the first class.
     numbered = all(_WHOLE.fullmatch(name) for name in names)
@@ -122,7 +143,68 @@ def class_indices(
                 raise _outside(settings, part.file, row, label, distinct)
     indices = {split: [index[label] for label in part.labels] for split, part in found.items()}
     _check_classes(settings, names, indices["train"])
+    for n in sorted(set(range(len(names))) - set(indices["train"])):
+        raise _untrained(settings, n, names, found, indices)
     return tuple(names), indices
+
+
+def check_trained(settings: schema.Dataset, names: Sequence[str], labels: Collection[int]) -> None:
+    """Refuse classes that the rows drawn for training have none of.
+
+    Args:
+        names: the classes'.
+        labels: those that occur in the training rows.
+
+    Raises:
+        Refused: a class has no training row.
+    """
+    missing = [name for n, name in enumerate(names) if n not in labels]
+    if missing:
+        raise Refused(
+            f"The split leaves the class {missing[0][:60]!r} no row to train on.",
+            key="dataset.split.train",
+            value=settings.split.train,
+            rule=f"training rows of each of the {len(names)} classes",
+            way_out="a larger dataset.split.train, or more rows of that class in the file",
+        )
+
+
+def _untrained(
+    settings: schema.Dataset,
+    n: int,
+    names: Sequence[str],
+    found: Mapping[str, FileLabels],
+    indices: Mapping[str, Sequence[int]],
+) -> Refused:
+    given = settings.label_names
+    others = [repr(found[split].file) for split, labels in indices.items() if n in labels]
+    kept = ",".join(name for name in names if name != names[n])
+    only = f", only {', '.join(others)}" if others else ""
+    return Refused(
+        f"No row of '{found['train'].file}' has the class {names[n][:60]!r}{only}.",
+        key="dataset.label" if given is None else "dataset.label_names",
+        value=settings.label if given is None else list(given),
+        rule="training rows of every class",
+        way_out="add such training rows, or take the others out of their file"
+        if others
+        else f"dataset.label_names=[{kept}]",
+    )
+
+
+def _check_alike(names: Sequence[str]) -> None:
+    """Refuse classes whose names differ in case, spaces or Unicode form alone."""
+    seen: dict[str, str] = {}
+    for name in names:
+        form = " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+        if (other := seen.setdefault(form, name)) != name:
+            raise Refused(
+                f"The labels {other!r} and {name!r} differ in case or spaces alone.",
+                key="dataset.label_names",
+                value=None,
+                rule="one spelling for one class",
+                way_out="mend the file, or, if they are different classes, "
+                f"dataset.label_names=[{','.join(map(repr, names[:20]))}]",
+            )
 
 
 def _names_of(settings: schema.Dataset, distinct: set[Label]) -> list[str]:
@@ -185,5 +267,5 @@ def _outside(
         key="dataset.label_names",
         value=settings.label_names,
         rule="a name for every class; numbers count them from 0, unless the names are numbers",
-        way_out=f"labels found: {sorted(map(str, distinct))[:20]}",
+        way_out=f"labels found: {sorted(str(label)[:60] for label in distinct)[:20]}",
     )

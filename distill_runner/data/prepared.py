@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from distill_runner import schema
 from distill_runner.data import sources, splits
 from distill_runner.data.files import locate
+from distill_runner.data.labels import check_trained
 from distill_runner.data.scores import check_spread
 from distill_runner.data.sources import Rows, Source
 from distill_runner.data.tables import quiet, text_columns
@@ -83,13 +84,15 @@ def prepare(
 
 
 def _check_metrics(settings: schema.Dataset, found: Prepared) -> None:
-    """Refuse metrics that these classes or rows cannot be scored by, before any training."""
+    """Refuse classes that nobody trains on, and metrics that these rows cannot be scored by."""
     if settings.task is schema.Task.regression:
         for split in ("validation", "test", *settings.extra):
             if split in found.splits:
                 check_spread(settings, found.splits[split].unique("label"), split)
         return
     check_classes(settings, len(found.label_names))
+    trained = found.splits["train"].unique("label")
+    check_trained(settings, found.label_names, trained)
     if not set(settings.metrics) & set(RANKING):
         return
     for split in ("validation", "test", *settings.extra):

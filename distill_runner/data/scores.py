@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from distill_runner import schema
@@ -13,6 +14,7 @@ from distill_runner.errors import Refused
 if TYPE_CHECKING:
     from datasets import Dataset
 
+_LARGEST = 3.4028234e38  # that float32, in which scores are kept, can hold
 OUTPUT = "score"  # the name of the one output
 
 
@@ -37,15 +39,15 @@ def _score(settings: schema.Dataset, value: object, *, where: str) -> Label:
         raise _no_score(settings, f"A label is empty: {where}.")
     found = math.nan
     if isinstance(value, str | int | float) and not isinstance(value, bool):
-        try:
-            found = float(value)
-        except ValueError:
-            found = math.nan
+        with suppress(ValueError, OverflowError):
+            found = math.nan if "_" in str(value) else float(value)
     # A column of numbers may have the mark as 1, 1.0 or "1".
     if settings.no_label is not None and settings.no_label in (str(value), f"{found:g}"):
         return settings.no_label
     if not math.isfinite(found):
-        raise _no_score(settings, f"A label is no number: {value!r}, {where}.")
+        raise _no_score(settings, f"A label is no number: {str(value)[:60]!r}, {where}.")
+    if abs(found) > _LARGEST:
+        raise _no_score(settings, f"A label is too large for float32: {value}, {where}.")
     return found
 
 

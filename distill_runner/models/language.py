@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from distill_runner.address import seed_at
 from distill_runner.data.encoding import Encoder, Inputs
 from distill_runner.errors import Refused
+from distill_runner.models.untrusted import reading
 
 _NAME = "language_head"  # of the submodule
 # A head's own layer; its decoder is tied, and need not be in a checkpoint.
@@ -53,22 +54,21 @@ def load_head(folder: Path, *, seed: int, random: bool, key: str) -> LanguageHea
     """
     from transformers import AutoConfig, AutoModelForMaskedLM
 
-    try:
+    with reading("The language head", folder, key=key, rule="BERT, RoBERTa or DistilBERT"):
         if random:
             torch.manual_seed(seed_at(seed, "language head"))
-            config = AutoConfig.from_pretrained(folder)
-            module = AutoModelForMaskedLM.from_config(config, dtype=torch.float32)
+            config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+            module = AutoModelForMaskedLM.from_config(
+                config, dtype=torch.float32, trust_remote_code=False
+            )
             return _head_of(module, key=key)
         module, told = AutoModelForMaskedLM.from_pretrained(
-            folder, dtype=torch.float32, output_loading_info=True
+            folder,
+            dtype=torch.float32,
+            trust_remote_code=False,
+            weights_only=True,
+            output_loading_info=True,
         )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise Refused(
-            f"This model cannot be read as a language model: {str(error).splitlines()[0]}",
-            key=key,
-            value=str(folder),
-            rule="BERT, RoBERTa or DistilBERT",
-        ) from None
     head = _head_of(module, key=key)
     body = f"{module.base_model_prefix}."
     missing = [name for name in told["missing_keys"] if not name.startswith(body)]

@@ -12,7 +12,7 @@ from distill_runner.address import seed_at
 from distill_runner.data.encoding import Encoder
 from distill_runner.errors import Refused
 from distill_runner.hub import is_classifier
-from distill_runner.models import heads, language
+from distill_runner.models import heads, language, untrusted
 from distill_runner.models.labels import columns_for
 from distill_runner.models.layers import copy_layers, keep_layers
 from distill_runner.models.learner import Learner
@@ -171,16 +171,25 @@ def load_encoder(folder: Path, max_tokens: int, *, key: str) -> Encoder:
     """
     from transformers import AutoTokenizer
 
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise Refused(
-            f"The tokenizer of this model cannot be read: {_first_line(error)}",
-            key=key,
-            value=str(folder),
-            rule="a folder with tokenizer.json",
-        ) from None
-    return Encoder(tokenizer, max_tokens)
+    with untrusted.reading("The tokenizer", folder, key=key, rule=untrusted.TOKENIZER):
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        return Encoder(tokenizer, max_tokens)
+
+
+def check(folder: Path, *, weights: bool, key: str) -> None:
+    """Refuse a model folder that a run would stumble over later.
+
+    Args:
+        weights: they are read too.
+        key: the configuration key to blame.
+
+    Raises:
+        Refused: config, tokenizer or weights cannot be read, or do not belong together.
+    """
+    module = untrusted.check_config(folder, key=key)
+    untrusted.check_words(module, load_encoder(folder, 8, key=key).tokenizer, folder, key=key)
+    if weights:
+        untrusted.check_weights(folder, key=key)
 
 
 def save(learner: Learner, folder: Path, *, classes: Sequence[str]) -> None:
@@ -199,22 +208,21 @@ def save(learner: Learner, folder: Path, *, classes: Sequence[str]) -> None:
 
 
 def _load(folder: Path, *, key: str, classes: Sequence[str] | None = None) -> Any:
-    from safetensors import SafetensorError
     from transformers import AutoModelForSequenceClassification
 
     # A head of another size is a fresh head's business, not an error.
     fresh = {} if classes is None else {**_label_maps(classes), "ignore_mismatched_sizes": True}
-    try:
-        return AutoModelForSequenceClassification.from_pretrained(
-            folder, dtype=torch.float32, **fresh
+    with untrusted.reading("The weights", folder, key=key, rule=untrusted.WEIGHTS):
+        module, told = AutoModelForSequenceClassification.from_pretrained(
+            folder,
+            dtype=torch.float32,
+            trust_remote_code=False,
+            weights_only=True,
+            output_loading_info=True,
+            **fresh,
         )
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise Refused(
-            f"The weights of this model cannot be read: {_first_line(error)}",
-            key=key,
-            value=str(folder),
-            rule="config.json and whole weights in safetensors",
-        ) from None
+        untrusted.check_loaded(told, module, folder, key=key, head=classes is None)
+        return module
 
 
 def _from_config(
@@ -226,28 +234,17 @@ def _from_config(
     config = _config(folder, key=key, **_label_maps(classes))
     if layers and len(layers) < config.num_hidden_layers:
         config.num_hidden_layers = len(layers)
-    try:
-        return AutoModelForSequenceClassification.from_config(config, dtype=torch.float32)
-    except ValueError as error:
-        raise _no_architecture(folder, key, error) from None
+    with untrusted.reading("config.json", folder, key=key, rule=untrusted.CONFIG):
+        return AutoModelForSequenceClassification.from_config(
+            config, dtype=torch.float32, trust_remote_code=False
+        )
 
 
 def _config(folder: Path, *, key: str, **settings: Any) -> Any:
     from transformers import AutoConfig
 
-    try:
-        return AutoConfig.from_pretrained(folder, **settings)
-    except (OSError, ValueError, KeyError) as error:
-        raise _no_architecture(folder, key, error) from None
-
-
-def _no_architecture(folder: Path, key: str, error: Exception) -> Refused:
-    return Refused(
-        f"The architecture of this model cannot be read: {_first_line(error)}",
-        key=key,
-        value=str(folder),
-        rule="a config.json of a text classifier",
-    )
+    with untrusted.reading("config.json", folder, key=key, rule=untrusted.CONFIG):
+        return AutoConfig.from_pretrained(folder, trust_remote_code=False, **settings)
 
 
 def _label_maps(classes: Sequence[str]) -> dict[str, Any]:
@@ -258,7 +255,3 @@ def _label_maps(classes: Sequence[str]) -> dict[str, Any]:
         # Of transformers' own loss, which trains nothing here; None: by the type of the labels.
         "problem_type": "regression" if len(classes) == 1 else None,
     }
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).strip().splitlines()[0]

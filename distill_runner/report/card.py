@@ -9,10 +9,12 @@ from distill_runner.report.at_chance import mark, students_warnings
 from distill_runner.report.columns import headline, notes, own_metrics, shown
 from distill_runner.report.latency import latency_line
 from distill_runner.report.robustness import robustness_lines
+from distill_runner.visible import on_one_line
 
 
 def model_card(result: Mapping[str, Any]) -> str:
     """Markdown with what a user of the student needs to know; figures from `result` alone."""
+    result = _of_one_line({**result, "formula": result["formula"].splitlines()[0]})
     student, training = result["student"], result["training"]
     own, figure = own_metrics(result), headline(result)
     classes = result["data"]["classes"]
@@ -48,7 +50,7 @@ def model_card(result: Mapping[str, Any]) -> str:
         *robustness_lines(result),
         "## How it was made",
         "",
-        f"Loss: {result['formula'].splitlines()[0]}. Seed {result['seed']}, "
+        f"Loss: {result['formula']}. Seed {result['seed']}, "
         f"{training['epochs']} epochs, {training['steps']} steps, {training['precision']} "
         f"on {training['device']}; kept: {result['selection']}.",
         f"Split: {result['data']['split']['scheme']}, seed {result['data']['split_seed']}; "
@@ -58,6 +60,15 @@ def model_card(result: Mapping[str, Any]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _of_one_line(value: Any) -> Any:
+    """The same with names that break no line, no table and no terminal."""
+    if isinstance(value, Mapping):
+        return {_of_one_line(key): _of_one_line(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_of_one_line(item) for item in value]
+    return on_one_line(value) if isinstance(value, str) else value
 
 
 def _loading(result: Mapping[str, Any]) -> list[str]:
@@ -127,4 +138,4 @@ def _rows(
 
 
 def _line(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |"
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from distill_runner.loop import steps_of
 from distill_runner.plan import POOL, TASK, UNLABELLED, Plan, Stage
 from distill_runner.schema import Config
+from distill_runner.visible import on_one_line
+
+_NAMES_SHOWN, _LONGEST_NAME = 12, 40
 
 Counts = Mapping[str, Mapping[str, int]]  # rows of each split of each data set
 
@@ -44,6 +47,20 @@ def _start(stage: Stage) -> tuple[object, ...]:
     """What decides the weights that a learner starts from, where no other stage does."""
     spec = stage.learner
     return spec.id.rstrip("/"), spec.start, spec.layers, spec.built, stage.seed
+
+
+def classes_line(names: Sequence[str], *, of: str) -> str:
+    """How many classes there are and what they are called; "output: score" where there are none.
+
+    Args:
+        names: of the outputs, in order.
+        of: which data set, such as " of pretrain".
+    """
+    if len(names) == 1:
+        return f"output{of}: {names[0]}"
+    shown = [on_one_line(name[:_LONGEST_NAME]) for name in names[:_NAMES_SHOWN]]
+    more = [f"{len(names) - _NAMES_SHOWN} more"] if len(names) > _NAMES_SHOWN else []
+    return f"classes{of}: {len(names)} ({', '.join(shown + more)})"
 
 
 def _rows_of(stage: Stage, config: Config, counts: Counts | None) -> int | None:

@@ -61,4 +61,6 @@ def classifier(folder: Path) -> Any:
     """The classifier in `folder`, as transformers loads it."""
     from transformers import AutoModelForSequenceClassification
 
-    return AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32)
+    return AutoModelForSequenceClassification.from_pretrained(
+        folder, dtype=torch.float32, trust_remote_code=False
+    )

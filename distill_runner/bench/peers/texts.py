@@ -26,7 +26,9 @@ class Texts:
     def __init__(self, setting: Setting, split: str, *, padded: bool) -> None:
         from transformers import AutoTokenizer, DataCollatorWithPadding
 
-        self.tokenizer = AutoTokenizer.from_pretrained(setting.models.teacher)
+        self.tokenizer = AutoTokenizer.from_pretrained(
+            setting.models.teacher, trust_remote_code=False
+        )
         table = setting.data.splits[split]
         limit = setting.options.max_tokens
         began = time.perf_counter()
