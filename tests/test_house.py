@@ -18,7 +18,7 @@ LAYERS = (
     ("errors", "address", "allocator"),
     ("schema",),
     ("config", "explain", "hub", "hub_*", "intervals"),
-    ("plan", "rules", "stage_rules", "entries", "planning"),
+    ("plan", "rules", "stage_rules", "entries", "planning", "baseline"),
     ("objectives.*",),
     ("data.*",),
     ("models.*",),
