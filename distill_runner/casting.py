@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from distill_runner import evaluation, loop
+from distill_runner import evaluation
 from distill_runner.data.encoding import View
 from distill_runner.data.masking import check_maskable
 from distill_runner.errors import Refused
@@ -36,7 +36,7 @@ from distill_runner.models.teachers import (
     TeacherSource,
 )
 from distill_runner.objectives.ensemble import Ensemble, weights_by_accuracy
-from distill_runner.plan import TASK, ModelSpec, Plan, Stage
+from distill_runner.plan import TASK, ModelSpec, Plan, Stage, steps_of
 from distill_runner.reading import Reading
 from distill_runner.schema import Config, Noise, NoiseSeenBy, Start, WeighBy
 from distill_runner.store import Artifact, Store, key_of, plain
@@ -211,7 +211,7 @@ class Casting:
             return True  # every row is read for the choice
         rows = sum(self._readings[stage.data].data.counts[split] for split in stage.rows)
         # A stage cut short would pay for rows that it never visits.
-        return loop.steps_of(stage.training, rows) * stage.training.batch_size >= rows
+        return steps_of(stage.training, rows) * stage.training.batch_size >= rows
 
     def signals(self, name: str, split: str) -> kept.Signals:
         """The finished stage's logits on a split, from the store or computed now."""

@@ -20,9 +20,17 @@ from distill_runner.plan import TASK, Plan
 from distill_runner.planning import make_plan
 from distill_runner.reading import formula_on
 from distill_runner.report.at_chance import at_chance, warnings
-from distill_runner.report.columns import columns_of, figure, judged_by, notes, shown
+from distill_runner.report.columns import (
+    columns_of,
+    figure,
+    gain_or_difference,
+    judged_by,
+    learnt_from,
+    notes,
+    shown,
+)
 from distill_runner.report.latency import latency_line, latency_table
-from distill_runner.report.planned import classes_line, plan_rows, same_starts
+from distill_runner.report.planned import classes_line, plan_notes, plan_rows, same_starts
 from distill_runner.report.robustness import robustness_table
 from distill_runner.report.tables import gain_line, plan_table, result_table
 from distill_runner.robustness import STUDENT
@@ -200,6 +208,8 @@ class _Job:
             "k passes: thousands of rows through a model, a backward counting two; "
             "s = learner, t = each teacher"
         )
+        for note in plan_notes(plan, config, counts or None):
+            show(note)
         for name, rows in counts.items():
             of = "rows" if name == TASK else f"{name} rows"
             show(f"{of}: " + ", ".join(f"{k} {v:,}" for k, v in rows.items() if v))
@@ -245,10 +255,11 @@ class _Job:
                 self._screen.print(measured)
         published = result["published"]
         if published:
+            learnt = learnt_from(result)
             self._screen.print(
                 f"Published: {published['accuracy']:g} on {published['rows']:,} "
                 f"{published['split']} rows of {published['dataset']} ({published['source']}); "
-                "other rows and other training than ours."
+                f"other rows and other training than ours{f'; {learnt}' if learnt else ''}."
             )
         inside = self._folder.is_relative_to(Path.cwd())
         folder = self._folder.relative_to(Path.cwd()) if inside else self._folder
@@ -308,7 +319,7 @@ def _summary(result: Mapping[str, Any]) -> dict[str, float | str]:
         summary["baseline/no_better_than_chance"] = float(at_chance(baseline))
         for split, gain in baseline["gain"].items():
             summary[f"baseline/{split}/{headline}"] = baseline["metrics"][split][headline]
-            summary[f"gain/{split}/{headline}"] = gain[headline]
+            summary[f"{gain_or_difference([result])}/{split}/{headline}"] = gain[headline]
     for score in result["robustness"]["scores"] if result["robustness"] else ():
         accuracy = score["accuracy"][STUDENT]
         summary[f"robustness/{score['noise']}-{score['p']:g}/accuracy"] = accuracy

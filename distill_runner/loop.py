@@ -26,6 +26,7 @@ from distill_runner.methods.base import Algorithm, Update
 from distill_runner.models.learner import Learner
 from distill_runner.models.scene import Address, Quiz, Scene
 from distill_runner.models.teachers import TeacherSource
+from distill_runner.plan import steps_of
 from distill_runner.progress import Bar
 from distill_runner.schema import Select, Training
 
@@ -95,12 +96,6 @@ class Finished:
     kept_epoch: int
     counts: Mapping[str, int]  # how the rows were chosen, where the algorithm chose them
     history: list[dict[str, float]]
-
-
-def steps_of(training: Training, rows: int) -> int:
-    """Optimiser steps of a stage over that many rows."""
-    total = training.epochs * -(-rows // training.batch_size)
-    return total if training.max_steps is None else min(total, training.max_steps)
 
 
 class Loop:

@@ -52,6 +52,7 @@ class Stage:
     rows: tuple[str, ...] = ("train",)
     noise: Noise | None = None
     first_epoch: int = 0  # epochs that the stages before it have run on this learner
+    like: tuple[str, ...] = ()  # a baseline's: one of these is deployed (`baseline.trained_like`)
 
     @property
     def layers_before(self) -> str | None:
@@ -76,6 +77,7 @@ class Plan:
     teachers: tuple[str, ...]  # names of the configured teachers' stages
     pretrain_teachers: tuple[str, ...]  # of those that teach on the pretraining data alone
     members: tuple[str, ...]  # stages that are deployed together; none: `deployed` alone
+    chain: tuple[str, ...]  # repetitions that learn from one another, the deployed one among them
     stopping: tuple[str, ...]  # repetitions that end where validation gets no better
     method: str
 
@@ -93,5 +95,25 @@ class Plan:
         """Names of every stage that makes or takes a configured teacher."""
         return (*self.teachers, *self.pretrain_teachers)
 
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """The stages of which one will be deployed."""
+        if self.stopping:
+            return self.stopping
+        # A teacher that is sure of nothing ends a chain.
+        may_end = any(POOL in self.stage(name).rows for name in self.chain)
+        return self.chain if may_end else (self.deployed,)
+
+    def lineage(self, name: str) -> tuple[Stage, ...]:
+        """The stage and those that its learner has been through before it, the last first."""
+        stage = self.stage(name)
+        return (stage, *(self.lineage(stage.start) if stage.start else ()))
+
     def stage(self, name: str) -> Stage:
         return next(stage for stage in self.stages if stage.name == name)
+
+
+def steps_of(training: Training, rows: int) -> int:
+    """Optimiser steps of a stage over that many rows."""
+    total = training.epochs * -(-rows // training.batch_size)
+    return total if training.max_steps is None else min(total, training.max_steps)

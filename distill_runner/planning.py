@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+from distill_runner.baseline import one_learner, with_learner_of
 from distill_runner.entries import DEPLOYED, TEACHER_WORDS, Entries
 from distill_runner.errors import Refused
 from distill_runner.plan import POOL, PRETRAIN, TASK, UNLABELLED, ModelSpec, Plan, Stage
@@ -104,16 +105,18 @@ class _Planner:
                 value=list(self.config.method["stages"]),
                 rule=DEPLOYED,
             )
-        return Plan(
+        plan = Plan(
             stages=(*self.pretrain_teachers, *self.teachers, *self.students.values()),
             deployed=list(self.students)[-1],
             baseline="baseline" if "baseline" in self.students else None,
             teachers=tuple(self._teacher_names),
             pretrain_teachers=tuple(stage.name for stage in self.pretrain_teachers),
             members=self._repetitions(entries) if self._last(entries).together else (),
+            chain=self._chain(entries),
             stopping=self._stopping(entries),
             method=method,
         )
+        return plan if plan.baseline is None else _with_its_counterpart(plan, plan.baseline)
 
     @property
     def _teacher_names(self) -> list[str]:
@@ -272,6 +275,10 @@ class _Planner:
             )
         return chain if len(chain) > 1 else ()  # one alone is not chosen
 
+    def _chain(self, entries: Mapping[str, StageConfig]) -> tuple[str, ...]:
+        """The repetitions of the deployed stage, where each learns from the one before it."""
+        return self._repetitions(entries) if "previous" in self._last(entries).teachers else ()
+
     def _last(self, entries: Mapping[str, StageConfig]) -> StageConfig:
         return list(entries.values())[-1]
 
@@ -403,3 +410,14 @@ def _check_no_twin(stages: Sequence[Stage], key: str, seeds: list[int]) -> None:
 
 def _fine_tuned_as(teacher: Stage) -> tuple[str, Training, int]:
     return teacher.learner.id.rstrip("/"), teacher.training, teacher.seed
+
+
+def _with_its_counterpart(plan: Plan, name: str) -> Plan:
+    """The plan whose baseline knows what it is compared with, and comes behind it if it must."""
+    like = plan.candidates
+    baseline = replace(with_learner_of(plan.stage(name), plan, plan.deployed), like=like)
+    others = [stage for stage in plan.stages if stage.name != name]
+    # Which of several models is deployed, and how many rows of a pool it reads, is known late.
+    waits = not one_learner(plan, like) or any(POOL in plan.stage(one).rows for one in like)
+    at = len(others) if waits else plan.stages.index(plan.stage(name))
+    return replace(plan, stages=(*others[:at], baseline, *others[at:]))

@@ -108,7 +108,12 @@ class Reading:
             labels = labels.copy()
             labels[-self.data.counts[POOL] :] = HIDDEN
             signals = teachers.join(teachers.signals(ids, list), 1.0).cpu().numpy()
-            choice = stage.algorithm.choose(labels, signals)
+            choice = stage.algorithm.choose(
+                labels,
+                signals,
+                classes=self.data.label_names,
+                teacher=" and ".join(name.removeprefix("teacher/") for name in stage.teachers),
+            )
             ids, labels = [ids[at] for at in choice.positions], labels[choice.positions]
             view, counts = ChosenView(whole, choice.positions), dict(choice.counts)
         if stage.algorithm.needs.language:

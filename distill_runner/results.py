@@ -10,6 +10,7 @@ import numpy as np
 
 from distill_runner import curves, latency, robustness
 from distill_runner.answers import Answers
+from distill_runner.baseline import steps_made
 from distill_runner.chance import verdict
 from distill_runner.comparing import Measure, headline
 from distill_runner.evaluation import labels_of, ranking_lead, score_rows, scored
@@ -84,6 +85,7 @@ class Results:
             "scored_by": [metric.value for metric in config.dataset.metrics],
             "selection": config.training.select.value,
             "stopped": self._stopped(),
+            "broken_off": self._broken_off(),
             "baseline": self._baseline(),
             "agreement": self._agreement(),
             "robustness": self._robustness(),
@@ -127,6 +129,14 @@ class Results:
         }
         return {"kept": self._plan.deployed, "validation": done}
 
+    def _broken_off(self) -> dict[str, str] | None:
+        """Before which repetition a chain ended, and why, where it could not go on."""
+        found = [
+            {"before": name, "because": why, "kept": self._plan.deployed}
+            for name, why in self._outcome.broken_off.items()
+        ]
+        return found[0] if found else None
+
     @property
     def _scored(self) -> list[str]:
         """The splits that are results; one that chose an epoch or a generation is none."""
@@ -137,6 +147,16 @@ class Results:
 
     def _metrics(self, stage: str) -> dict[str, Any]:
         return {split: self._score(self._answers.of(stage, split), split) for split in self._scored}
+
+    def _steps(self, stage: str) -> int:
+        """All optimiser steps of the learner that the stage has left."""
+
+        def of_one(one: Stage) -> int:
+            return int(self._facts[one.name]["training"]["steps"])
+
+        made = steps_made(self._plan, stage, of_one)
+        assert made is not None
+        return made
 
     def _score(self, logits: np.ndarray, split: str) -> dict[str, Any]:
         """From the logits, not from the stage: it may have been scored by other metrics."""
@@ -149,6 +169,7 @@ class Results:
             "name": name.removeprefix("teacher/"),
             "model": self._model(name),
             "parameters": facts["parameters"],
+            "steps": self._steps(name),
             "seed": self._plan.stage(name).seed,
             "may_have_seen_test_rows": self._may_have_seen_test_rows(name),
             **self._chance(partial(self._answers.of, name)),
@@ -178,6 +199,7 @@ class Results:
                 "model": stage.learner.id,
                 "layers": list(stage.learner.layers) if stage.learner.layers else None,
                 "parameters": self._facts[stage.name]["parameters"],
+                "steps": self._steps(stage.name),
                 "chosen_rows": self._facts[stage.name]["training"].get("counts") or None,
                 "may_have_seen_test_rows": self._may_have_seen_test_rows(stage.name),
                 **self._chance(partial(self._answers.of, stage.name)),
@@ -270,8 +292,9 @@ class Results:
         return {
             "name": model.rstrip("/").rsplit("/", 1)[-1],
             "model": model,
-            "layers": self._config.student.layers,
+            "layers": self._plan.lineage(self._plan.deployed)[-1].learner.layers,
             "parameters": parameters,
+            "steps": self._steps(self._plan.deployed),
             "members": list(self._plan.members),
             "may_have_seen_test_rows": self._may_have_seen_test_rows(self._plan.deployed),
             **self._chance(partial(self._answers.of, self._plan.deployed)),
@@ -303,7 +326,14 @@ class Results:
         if name is None:
             return None
         gain = {}
+        metrics = self._metrics(name)
+        # What chose its epoch is no result of the baseline's.
+        chosen = self._plan.stage(name).training.select is Select.best_validation
+        if chosen and "validation" in metrics:
+            metrics["selection_on_validation"] = metrics.pop("validation")
         for split in self._scored:
+            if split not in metrics:
+                continue
             ours, theirs = (
                 self._answers.of(self._plan.deployed, split),
                 self._answers.of(name, split),
@@ -326,8 +356,11 @@ class Results:
             "times_smaller": self._times_smaller(self._facts[name]["parameters"]),
             "may_have_seen_test_rows": self._may_have_seen_test_rows(name),
             **self._chance(partial(self._answers.of, name)),
-            "metrics": self._metrics(name),
+            "metrics": metrics,
             "training": self._facts[name]["training"],
+            "steps": self._steps(name),
+            "fewer_steps": self._steps(name) < self._steps(self._plan.deployed),
+            "selection": self._plan.stage(name).training.select.value,
             "gain": gain,
             "gain_interval": "95%, paired over test rows; one seed",
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from distill_runner.errors import Refused
 from distill_runner.plan import POOL, PRETRAIN, UNLABELLED
 from distill_runner.schema import (
+    BaselineSteps,
     Combine,
     Config,
     Dataset,
@@ -77,6 +78,7 @@ def check_settings(config: Config) -> None:
     _check_teachers(config.teacher, "")
     _check_pretrain(config)
     _check_robustness(config)
+    _check_baseline(config)
     _check_regression(config)
 
 
@@ -303,6 +305,17 @@ def _check_robustness(config: Config) -> None:
         value=strengths,
         rule="different chances, 0..1, one at least",
         way_out="evaluation.robustness=[0.1,0.3], or null",
+    )
+
+
+def _check_baseline(config: Config) -> None:
+    wish = config.evaluation.baseline_steps
+    _rule(
+        wish is not BaselineSteps.best_epoch or config.dataset.split.validation != 0,
+        key="evaluation.baseline_steps",
+        value=wish.value,
+        rule="match or epochs where no validation row tells an epoch from another",
+        way_out="evaluation.baseline_steps=match, or dataset.split.validation=0.1",
     )
 
 

@@ -12,17 +12,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distill_runner import evaluation, loop
+from distill_runner.baseline import steps_made, trained_like
 from distill_runner.casting import Casting
 from distill_runner.chance import beside_chance
 from distill_runner.curves import OnPoint, as_named, read_points
 from distill_runner.errors import Refused
 from distill_runner.integrity import Damaged, sweep
 from distill_runner.machine import Machine, versions
+from distill_runner.methods.base import NothingToLearn
 from distill_runner.models import loading
 from distill_runner.models.learner import Learner
 from distill_runner.models.teachers import LiveTeachers, TeacherSource
 from distill_runner.models.vocabulary import cut_to
-from distill_runner.plan import PRETRAIN, TASK, Plan, Stage
+from distill_runner.plan import POOL, PRETRAIN, TASK, Plan, Stage, steps_of
 from distill_runner.provenance import surroundings
 from distill_runner.reading import Reading
 from distill_runner.rules import teacher_on
@@ -47,12 +49,16 @@ class Outcome:
 
     `plan` has the stages that took place: repetitions may end early, and not the last one be
     deployed.
+
+    Args:
+        broken_off: why a repetition could not take place, by its name: the chain ended before it.
     """
 
     plan: Plan
     artifacts: Mapping[str, Artifact]
     trained: tuple[str, ...]
     casting: Casting
+    broken_off: Mapping[str, str]
 
 
 class Runner:
@@ -83,6 +89,10 @@ class Runner:
         self._artifacts: dict[str, Artifact] = {}
         self._keys: dict[str, str] = {}
         self._made: set[str] = set()  # the stages that this process has trained
+        self._settled: dict[str, Stage] = {}
+        self._found: set[str] = set()  # names of the stages that were done when they were settled
+        self._left_out: set[str] = set()
+        self._broken_off: dict[str, str] = {}
         self._steps_before = 0
         surroundings()  # known by now, whatever happens to the files while stages train
         self._casting = Casting(
@@ -100,13 +110,17 @@ class Runner:
     def missing(self) -> tuple[Stage, ...]:
         """The stages that had to be trained when this was first asked.
 
+        A baseline that is not settled yet is among them.
+
         Raises:
             Refused: a model or a stage's rows cannot serve the plan.
         """
-        # All models are found before the first is trained: a mistyped student is known at once.
-        missing = tuple(stage for stage in self._plan.stages if not self._done(stage))
-        for stage in self._plan.stages:
+        stages = [self._settle(stage) or stage for stage in self._plan.stages]
+        for stage in stages:
+            # All models are found before the first is trained: a mistyped one is known at once.
+            self.key_of(stage)
             self._readings[stage.data].check(stage)
+        missing = tuple(stage for stage in stages if stage.name not in self._found)
         for stage in missing:
             self._check_words(stage)
         return missing
@@ -146,20 +160,22 @@ class Runner:
             if stage is None and helping:
                 time.sleep(_LOOK_AGAIN)
                 continue
-            stage = stage or left[0]
-            left.remove(stage)
-            self._take(stage)
-            if stage.name in self._plan.stopping:
-                left_out = self._left_out_after(stage)
-                left = [other for other in left if other.name not in left_out]
+            # What another process trains is waited for.
+            stage = stage or next(found for one in left if (found := self._settle(one)))
+            left = [other for other in left if other.name != stage.name]
+            self._take_or_end(stage)
+            if stage.name in self._plan.stopping and stage.name in self._artifacts:
+                self._left_out.update(self._left_out_after(stage))
+            left = [other for other in left if other.name not in self._left_out]
         ended = self._ended()
         for name in ended.members or (ended.deployed,):
             self._whole(name)  # as it is delivered
+        by_helpers = {stage.name for stage in missing if helped} - self._found
         trained = tuple(
             stage.name
             for stage in self._plan.stages
             if stage.name in self._made
-            or (helped and stage in missing and stage.name in self._artifacts)
+            or (stage.name in by_helpers and stage.name in self._artifacts)
         )
         # In the plan's order, whoever made them first.
         made = {
@@ -167,16 +183,84 @@ class Runner:
             for stage in self._plan.stages
             if stage.name in self._artifacts
         }
-        return Outcome(ended, made, trained, self._casting)
+        return Outcome(ended, made, trained, self._casting, self._broken_off)
 
     def _next(self, left: Sequence[Stage]) -> Stage | None:
         """The first stage whose needs are met and that nobody else trains."""
-        for stage in left:
-            if all(name in self._artifacts for name in stage.needs_stages) and (
-                self._done(stage) or self._store.is_free(self.key_of(stage))
-            ):
+        for planned in left:
+            stage = self._settle(planned)
+            if stage is None or any(name not in self._artifacts for name in stage.needs_stages):
+                continue
+            if self._done(stage) or self._store.is_free(self.key_of(stage)):
                 return stage
         return None
+
+    # --- the baseline --------------------------------------------------------------------
+
+    def _settle(self, planned: Stage) -> Stage | None:
+        """The stage as it is trained; None for a baseline while that is open."""
+        if planned.name not in self._settled:
+            stage = self._beside_the_deployed(planned) if planned.like else planned
+            if stage is None:
+                return None
+            self._settled[planned.name] = stage
+            self._keys.pop(stage.name, None)  # of the stage while it was open
+            if self._done(stage):
+                self._found.add(stage.name)
+        return self._settled[planned.name]
+
+    def _beside_the_deployed(self, baseline: Stage) -> Stage | None:
+        plan, kept = self._plan, baseline.like
+        done = [name for name in kept if name in self._artifacts]
+        chosen = done and all(name in (*done, *self._left_out) for name in kept)
+        rows = self._rows_of(baseline)
+        assert rows is not None
+        stage = trained_like(
+            baseline,
+            plan,
+            (self._deployed(done),) if chosen else kept,
+            rows=rows,
+            steps=self._steps_of,
+            wish=self._config.evaluation.baseline_steps,
+        )
+        if stage is not None and chosen:
+            name = self._deployed(done)
+            self._screen.print(
+                f"  {stage.name}: {steps_of(stage.training, rows):,} steps; "
+                f"{name} has made {steps_made(plan, name, self._steps_of):,}"
+            )
+        return stage
+
+    def _rows_of(self, stage: Stage) -> int | None:
+        """How many rows the stage trains on; None where a teacher chooses them."""
+        counts = self._readings[stage.data].data.counts
+        return None if POOL in stage.rows else sum(counts[split] for split in stage.rows)
+
+    def _steps_of(self, stage: Stage) -> int | None:
+        rows = self._rows_of(stage)
+        if rows is not None:
+            return steps_of(stage.training, rows)
+        found = self._artifacts.get(stage.name)
+        return None if found is None else int(found.facts()["training"]["steps"])
+
+    # --- chains --------------------------------------------------------------------------
+
+    def _take_or_end(self, stage: Stage) -> None:
+        """As `_take`; a repetition that has nothing to learn from ends its chain instead.
+
+        Raises:
+            NothingToLearn: there is none before it.
+        """
+        try:
+            self._take(stage)
+        except NothingToLearn as nothing:
+            chain = self._plan.chain
+            done = [name for name in chain if name in self._artifacts]
+            if stage.name not in chain or not done:
+                raise
+            self._broken_off[stage.name] = nothing.what
+            self._left_out.update(chain[len(done) :])
+            self._screen.print(f"  THE CHAIN ENDS before {stage.name}: {nothing}")
 
     def _take(self, stage: Stage) -> None:
         """Find the stage's artifact, or make it."""
@@ -184,8 +268,8 @@ class Runner:
         made = None if self._done(stage) else self._train(stage, key)
         self._artifacts[stage.name] = made or self._store.artifact(key)
         if made is None:
-            beside = stage in self.missing
-            where = "trained by another process" if beside else "found in the store"
+            found = stage.name in self._found
+            where = "found in the store" if found else "trained by another process"
             self._screen.print(f"✓ {stage.name}: {where} ({key})")
             self._replay(stage)
         if stage.name in self._plan.all_teachers:
@@ -216,14 +300,25 @@ class Runner:
     def _ended(self) -> Plan:
         """The plan as it was carried out."""
         plan = self._plan
-        stages = tuple(stage for stage in plan.stages if stage.name in self._artifacts)
-        done = tuple(name for name in plan.stopping if name in self._artifacts)
-        deployed = self._best(done) if done else plan.deployed
-        return replace(plan, stages=stages, stopping=done, deployed=deployed)
+        stages = [
+            self._settled[stage.name] for stage in plan.stages if stage.name in self._artifacts
+        ]
+        done = tuple(name for name in plan.candidates if name in self._artifacts)
+        return replace(
+            plan,
+            stages=tuple(stages),
+            # One alone was not chosen by validation.
+            stopping=done if plan.stopping and len(done) > 1 else (),
+            deployed=self._deployed(done),
+        )
+
+    def _deployed(self, done: Sequence[str]) -> str:
+        """Of the candidates that took place the best on validation, or the last one."""
+        return self._best(done) if self._plan.stopping else done[-1]
 
     def _replay(self, stage: Stage) -> None:
         """Give the tracker the curves of a stage that was trained before this run."""
-        if stage.name not in self._plan.all_teachers or stage in self.missing:
+        if stage.name not in self._plan.all_teachers or stage.name not in self._found:
             on_point = self._on_point(stage)
             for step, values in points_of(self._artifacts[stage.name], stage):
                 on_point(step, values)
@@ -245,7 +340,8 @@ class Runner:
         if stage.name not in self._keys:
             reading, decided = self._readings[stage.data], plain(stage)
             # Names do not decide: a method's baseline is another's fine-tuning.
-            for name in ("name", "start", "layers_from", "body", "teachers", "learner", "data"):
+            names = ("name", "start", "layers_from", "body", "teachers", "learner", "data", "like")
+            for name in names:
                 del decided[name]
             algorithm = type(stage.algorithm)
             selected = stage.training.select is Select.best_validation
@@ -283,7 +379,7 @@ class Runner:
 
     def _whole(self, name: str) -> Artifact:
         """The artifact of a finished stage, every file of it read; made again if one is damaged."""
-        stage = self._plan.stage(name)
+        stage = self._settled[name]
         if not self._done(stage, hashed=True):
             self._train(stage, self.key_of(stage))
         return self._artifacts[name]
@@ -360,7 +456,9 @@ class Runner:
         rows = self._readings[stage.data].training_rows(stage, learner, teachers)
         if rows.counts:
             counts = ", ".join(f"{name} {count:,}" for name, count in rows.counts.items())
-            self._screen.print(f"  {stage.name}: {counts}")
+            steps = steps_of(stage.training, len(rows.ids))
+            self._screen.print(f"  {stage.name}: {counts}; {steps:,} steps")
+        folder.mkdir(parents=True, exist_ok=True)
         with self._vocabularies_cut(stage, [learner, *trained]):
             yield loop.Loop(
                 loop.Job(

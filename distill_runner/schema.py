@@ -40,6 +40,12 @@ class Select(Enum):
     best_validation = "best_validation"
 
 
+class BaselineSteps(Enum):
+    match = "match"  # as many optimiser steps as the deployed learner, where that is more
+    epochs = "epochs"  # training.epochs over its own rows
+    best_epoch = "best_epoch"  # as match; of its epochs the one best on validation is kept
+
+
 class Schedule(Enum):
     linear = "linear"
     cosine = "cosine"
@@ -239,6 +245,7 @@ class Noise:
 class Evaluation:
     """What is measured of the trained models, beside their accuracy."""
 
+    baseline_steps: BaselineSteps = BaselineSteps.match  # how long "no teacher" is trained
     robustness: Optional[list[float]] = None  # chances of each word, 0..1; null: not measured
     latency: bool = False  # time teachers and student on test rows, one by one and in batches
 
@@ -331,6 +338,7 @@ class Published:
     split: str = MISSING  # theirs: test, or the official validation rows
     rows: int = MISSING  # of that split
     source: str = MISSING
+    train_rows: Optional[int] = None  # that theirs learnt from; null: not told, or as ours
 
 
 @dataclass

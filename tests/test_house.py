@@ -18,7 +18,7 @@ LAYERS = (
     ("errors", "address", "allocator", "visible", "locks", "integrity"),
     ("schema",),
     ("config", "explain", "hub", "hub_*", "intervals"),
-    ("plan", "rules", "stage_rules", "entries", "planning"),
+    ("plan", "rules", "stage_rules", "entries", "planning", "baseline"),
     ("objectives.*",),
     ("data.*",),
     ("models.*",),

@@ -58,8 +58,13 @@ SHRUNK = (
 )
 
 
-# A teacher of one epoch is sure of nothing.
-UNSURE = {"method=noisy_student": ("method.min_confidence=0.5",)}
+# A teacher of one epoch is sure of nothing, and answers with one class.
+UNSURE = {"method=noisy_student": ("method.min_confidence=0.5", "method.balance=false")}
+# One that is sure of rows of either class.
+SURE = (
+    *("teacher.training.epochs=20", "teacher.training.learning_rate=5e-3"),
+    *("method.balance=true", "method.min_confidence=0.6"),
+)
 
 
 def composed(*overrides: str) -> DictConfig:

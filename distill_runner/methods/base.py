@@ -8,7 +8,7 @@ rest of the program must know is declared on the class.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
@@ -56,6 +56,10 @@ class Choice:
 
     positions: np.ndarray  # [rows to train on], into the rows on offer; a row may be repeated
     counts: Mapping[str, int]  # printed, and part of the result
+
+
+class NothingToLearn(Refused):
+    """A stage's teachers leave it no rows to learn from; a chain ends before that stage."""
 
 
 @dataclass(frozen=True)
@@ -123,14 +127,30 @@ class Algorithm(ABC):
         """
         return 0.0
 
-    def choose(self, labels: np.ndarray, signals: np.ndarray) -> Choice:  # noqa: ARG002
+    def choose(
+        self,
+        labels: np.ndarray,
+        signals: np.ndarray,  # noqa: ARG002
+        *,
+        classes: Sequence[str],  # noqa: ARG002
+        teacher: str,  # noqa: ARG002
+    ) -> Choice:
         """The rows to train on, where the algorithm needs a pool: all, if it does not choose.
 
         Args:
             labels: [rows], -1 where hidden.
             signals: [rows, classes], the joined teachers' logits on the clean rows.
+            classes: their names.
+            teacher: the teachers' names, for a message.
+
+        Raises:
+            NothingToLearn: there are none.
         """
         return Choice(np.arange(len(labels)), {})
+
+    def most_rows(self, labelled: int, pool: int) -> int:
+        """The most rows that `choose` may leave, of so many."""
+        return labelled + pool
 
     def check_combination(self, combine: str) -> None:  # noqa: B027
         """Refuse a way of joining several teachers that this algorithm cannot use."""

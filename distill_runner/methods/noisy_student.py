@@ -10,7 +10,7 @@ and the words that `noise` disturbs. The student is the next generation's teache
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -18,8 +18,15 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from distill_runner.errors import Refused
-from distill_runner.methods.base import Algorithm, Choice, Needs, Passes, Update, require
+from distill_runner.methods.base import (
+    Algorithm,
+    Choice,
+    Needs,
+    NothingToLearn,
+    Passes,
+    Update,
+    require,
+)
 from distill_runner.models.scene import Scene
 
 
@@ -43,7 +50,7 @@ class NoisyStudent(Algorithm):
             0.8; 0 keeps every layer.
 
     Raises:
-        Refused: a setting is out of range, or no row of the pool is sure enough.
+        Refused: a setting is out of range.
     """
 
     needs: ClassVar[Needs] = Needs(teachers="frozen", pool=True, classes=True)
@@ -81,30 +88,74 @@ class NoisyStudent(Algorithm):
     def skips_layers(self) -> float:
         return self.stochastic_depth
 
-    def choose(self, labels: np.ndarray, signals: np.ndarray) -> Choice:
+    def most_rows(self, labelled: int, pool: int) -> int:
+        wanted = int(self.ratio * labelled)
+        return labelled + (wanted if self.balance else min(wanted, pool))
+
+    def choose(
+        self,
+        labels: np.ndarray,
+        signals: np.ndarray,
+        *,
+        classes: Sequence[str],
+        teacher: str,
+    ) -> Choice:
         known, pool = np.flatnonzero(labels >= 0), np.flatnonzero(labels < 0)
         logits = torch.from_numpy(signals[pool])
         every, predicted = (found.numpy() for found in logits.softmax(-1).max(-1))
         sure = every >= self.min_confidence
-        kept, predicted, confidence = pool[sure], predicted[sure], every[sure]
         wanted = int(self.ratio * len(known))
+        self._check_ratio(wanted, len(classes))
+        by_class = np.bincount(predicted[sure], minlength=len(classes))
+        self._check_sure(by_class, every, predicted, classes=classes, teacher=teacher)
+        kept, confidence = pool[sure], every[sure]
         if self.balance:
-            chosen = balanced(kept, predicted, confidence, classes=signals.shape[1], total=wanted)
+            chosen = balanced(kept, predicted[sure], confidence, len(classes), total=wanted)
         else:
             chosen = kept[np.argsort(-confidence, kind="stable")[:wanted]]
-        if not len(chosen):
-            raise Refused(
-                "The teacher is sure of no row of the pool.",
-                key="method.min_confidence",
-                value=self.min_confidence,
-                rule=f"its surest row has {every.max():.2f}",
-                way_out="a smaller method.min_confidence, or a better teacher",
-            )
         counts = {"labelled": len(known), "pool": len(pool), "sure": len(kept)}
-        by_class = np.bincount(predicted, minlength=signals.shape[1])
-        counts |= {f"sure of class {at}": int(count) for at, count in enumerate(by_class)}
+        counts |= {f"sure of {name}": int(n) for name, n in zip(classes, by_class, strict=True)}
         counts |= {"pseudo-labelled": len(chosen), "of them distinct": len(np.unique(chosen))}
         return Choice(np.concatenate([known, chosen]), counts)
+
+    def _check_ratio(self, wanted: int, classes: int) -> None:
+        """Refuse a ratio under which no row of the pool is taken, or none of some class."""
+        least = classes if self.balance else 1
+        rule = f"{least} pseudo-labelled rows at least, and it asks for {wanted}"
+        require(wanted >= least, key="ratio", value=self.ratio, rule=rule)
+
+    def _check_sure(
+        self,
+        by_class: np.ndarray,
+        every: np.ndarray,
+        predicted: np.ndarray,
+        *,
+        classes: Sequence[str],
+        teacher: str,
+    ) -> None:
+        """Refuse a pool of which nothing is sure, or with `balance` nothing of some class.
+
+        Args:
+            by_class: [classes], the rows of which the teacher is sure.
+            every, predicted: [pool], how sure it is of each row, and its class.
+        """
+        without = [at for at, count in enumerate(by_class) if not count]
+        if by_class.any() and not (self.balance and without):
+            return
+        surest = [every[predicted == at].max(initial=0) for at in without]
+        said = [
+            f"{one:.2f} ({classes[at]})" if one else f"no row ({classes[at]})"
+            for at, one in zip(without, surest, strict=True)
+        ]
+        missing = "" if not by_class.any() else f" as {', '.join(classes[at] for at in without)}"
+        raise NothingToLearn(
+            f"{teacher} is sure of no row of the pool{missing}.",
+            key="method.min_confidence",
+            value=self.min_confidence,
+            rule=f"its surest have {', '.join(said)}",
+            way_out="a smaller method.min_confidence, a better teacher"
+            + (", or method.balance=false" if missing else ""),
+        )
 
     def updates(self, scene: Scene) -> Iterator[Update]:
         logits, labels = scene.student_logits(), scene.labels
@@ -130,7 +181,7 @@ class NoisyStudent(Algorithm):
 
 
 def balanced(
-    rows: np.ndarray, predicted: np.ndarray, confidence: np.ndarray, *, classes: int, total: int
+    rows: np.ndarray, predicted: np.ndarray, confidence: np.ndarray, classes: int, *, total: int
 ) -> np.ndarray:
     """As many rows of each class: the surest of a large one, those of a small one repeated.
 
@@ -138,7 +189,7 @@ def balanced(
         rows: [rows], what is chosen from.
         predicted: [rows], the class of each.
         confidence: [rows], 0..1.
-        classes: how many there are; one without rows stays without.
+        classes: how many there are, each with a row at least.
         total: rows of all classes together.
 
     Returns:
@@ -148,7 +199,6 @@ def balanced(
     chosen = []
     for at in range(classes):
         own = np.flatnonzero(predicted == at)
-        if len(own):
-            surest_first = own[np.argsort(-confidence[own], kind="stable")]
-            chosen.append(rows[np.resize(surest_first, each)])
-    return np.concatenate(chosen) if chosen else rows[:0]
+        surest_first = own[np.argsort(-confidence[own], kind="stable")]
+        chosen.append(rows[np.resize(surest_first, each)])
+    return np.concatenate(chosen)

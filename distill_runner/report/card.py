@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from distill_runner.report.at_chance import mark, students_warnings
-from distill_runner.report.columns import headline, notes, own_metrics, shown
+from distill_runner.report.columns import broken_off, headline, notes, own_metrics, shown
 from distill_runner.report.latency import latency_line
 from distill_runner.report.robustness import robustness_lines
 from distill_runner.visible import on_one_line
@@ -34,16 +34,18 @@ def model_card(result: Mapping[str, Any]) -> str:
         *_loading(result),
         "## What it scores",
         "",
-        _line("model", "parameters", "split", title, "95% interval", "rows", *own),
-        "|" + (6 + len(own)) * "---|",
+        _line("model", "parameters", "steps", "split", title, "95% interval", "rows", *own),
+        "|" + (7 + len(own)) * "---|",
         *_rows("this student", student, result["metrics"], own, figure),
     ]
     if result["baseline"]:
         alone = result["baseline"]
-        lines += _rows("the same, without a teacher", alone, alone["metrics"], own, figure)
+        same = "one of them" if student["members"] else "the same"
+        lines += _rows(f"{same}, without a teacher", alone, alone["metrics"], own, figure)
     for teacher in result["teachers"]:
         lines += _rows(f"teacher {teacher['name']}", teacher, teacher["metrics"], own, figure)
-    lines += ["", *notes(result)] if notes(result) else []
+    told = [*([ended] if (ended := broken_off(result)) else []), *notes(result)]
+    lines += ["", *told] if told else []
     lines += [
         "",
         *([saved, ""] if (saved := latency_line(result)) else []),
@@ -126,6 +128,7 @@ def _rows(
         _line(
             name + seen + mark(model),
             f"{model['parameters']:,}",
+            f"{model['steps']:,}" if model["steps"] else "–",
             split,
             f"{100 * found[figure]:.2f}",
             f"{100 * found['low']:.2f}–{100 * found['high']:.2f}",

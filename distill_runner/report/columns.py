@@ -47,6 +47,33 @@ def gained(result: Mapping[str, Any], column: Column) -> float | None:
     return None if ours is None or theirs is None else ours - theirs
 
 
+def broken_off(result: Mapping[str, Any]) -> str | None:
+    """What did not take place because a chain could not go on."""
+    found = result.get("broken_off")
+    if not found:
+        return None
+    return (
+        f"THE CHAIN ENDED before {found['before']}: {found['because']} "
+        f"{found['kept']} is the student."
+    )
+
+
+def learnt_from(result: Mapping[str, Any]) -> str | None:
+    """How many training rows a published figure has behind it beside ours, where that is told."""
+    theirs = (result.get("published") or {}).get("train_rows")
+    rows = result.get("data", {}).get("rows", {})
+    if theirs is None or "train" not in rows:
+        return None
+    held = f", {rows['test']:,} of theirs are our test rows" if rows.get("test") else ""
+    return f"theirs learnt from {theirs:,} training rows, ours from {rows['train']:,}{held}"
+
+
+def gain_or_difference(results: Iterable[Mapping[str, Any]]) -> str:
+    """What the lead over the student without a teacher is called: no gain over fewer steps."""
+    fewer = any((one.get("baseline") or {}).get("fewer_steps") for one in results)
+    return "difference" if fewer else "gain"
+
+
 def figure(metrics: Mapping[str, Any], column: Column) -> float | None:
     """In %; None where the model was not scored so."""
     split, metric = column

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from distill_runner.loop import steps_of
-from distill_runner.plan import POOL, TASK, UNLABELLED, Plan, Stage
-from distill_runner.schema import Config
+from distill_runner.baseline import one_learner, trained_like
+from distill_runner.plan import POOL, TASK, UNLABELLED, Plan, Stage, steps_of
+from distill_runner.schema import BaselineSteps, Config
 from distill_runner.visible import on_one_line
 
 _NAMES_SHOWN, _LONGEST_NAME = 12, 40
@@ -26,7 +27,77 @@ def plan_rows(plan: Plan, config: Config, counts: Counts | None) -> list[dict[st
         Cost is in thousands of forward passes of a model over one row (a backward counts
         two), `s` for the learner and `t` for each teacher.
     """
-    return [_row(stage, _rows_of(stage, config, counts)) for stage in plan.stages]
+    found = []
+    for stage in plan.stages:
+        if stage.like:
+            found.append(_row_of_baseline(stage, plan, config, counts))
+            continue
+        row = _row(stage, _rows_of(stage, config, counts))
+        most = _most_steps(stage, counts) if POOL in stage.rows else None
+        found.append(row if most is None else row | {"steps": f"≤ {most:,}"})
+    return found
+
+
+def plan_notes(plan: Plan, config: Config, counts: Counts | None) -> list[str]:
+    """What of the plan is only known once the deployed stage is."""
+    if plan.baseline is None:
+        return []
+    baseline = plan.stage(plan.baseline)
+    if _baseline(baseline, plan, config, counts) is not None:
+        return []
+    matched = config.evaluation.baseline_steps is not BaselineSteps.epochs
+    taken = [
+        *([] if one_learner(plan, baseline.like) else ["model"]),
+        *(["number of steps, where it is more than its own,"] if matched else []),
+    ]
+    first = baseline.like[0]
+    kept = first if len(baseline.like) == 1 else f"the {first.rsplit('-', 1)[0]} that is kept"
+    return [f"baseline: has the {' and the '.join(taken)} of {kept}"] if taken else []
+
+
+def _row_of_baseline(
+    stage: Stage, plan: Plan, config: Config, counts: Counts | None
+) -> dict[str, str]:
+    """As many steps as the deployed learner; at most so many where a teacher decides how many."""
+    found, rows = _baseline(stage, plan, config, counts), _rows_of(stage, config, counts)
+    if found is not None:
+        return _row(found, rows)
+    row = _row(stage, None) | {"epochs": "?"}
+    if not one_learner(plan, stage.like):
+        row["learner"] = f"as {stage.like[0].rsplit('-', 1)[0]}"
+    most = [
+        _baseline(replace(stage, like=(one,)), plan, config, counts, most=True)
+        for one in stage.like
+    ]
+    known = [steps_of(one.training, rows) for one in most if one is not None and rows is not None]
+    return row | ({"steps": f"≤ {max(known):,}"} if known else {})
+
+
+def _baseline(
+    stage: Stage, plan: Plan, config: Config, counts: Counts | None, *, most: bool = False
+) -> Stage | None:
+    """The baseline as it is trained, as far as it is known; with `most` at the longest."""
+    own = _rows_of(stage, config, counts)
+    if own is None:
+        return None
+
+    def steps(one: Stage) -> int | None:
+        if most and POOL in one.rows:
+            return _most_steps(one, counts)
+        rows = _rows_of(one, config, counts)
+        return None if rows is None else steps_of(one.training, rows)
+
+    wish = config.evaluation.baseline_steps
+    return trained_like(stage, plan, stage.like, rows=own, steps=steps, wish=wish)
+
+
+def _most_steps(stage: Stage, counts: Counts | None) -> int | None:
+    """Of a stage that trains on a pool: the teacher decides how many of its rows."""
+    if counts is None:
+        return None
+    labelled = sum(counts[stage.data][split] for split in stage.rows if split != POOL)
+    pool = counts[stage.data].get(POOL, 0)
+    return steps_of(stage.training, stage.algorithm.most_rows(labelled, pool))
 
 
 def same_starts(plan: Plan) -> list[str]:

@@ -16,7 +16,7 @@ from typing import Any
 
 from distill_runner.errors import DistillError
 from distill_runner.report.at_chance import both_at_chance
-from distill_runner.report.columns import Column, columns_of, headline, shown
+from distill_runner.report.columns import Column, columns_of, gain_or_difference, headline, shown
 from distill_runner.report.sweeps import seed_rows, shared
 
 # Keys that say where things lie on one machine, and decide nothing.
@@ -85,7 +85,8 @@ def write_table(target: Path) -> None:
         for path in sorted(target.glob("*/result.json"))
     }
     own, common = columns_of(list(found.values())), shared(list(found.items()))
-    head = ["run", "asked for", "test", "95%", "no teacher", "gain [95%, rows]"]
+    lead = gain_or_difference(found.values())
+    head = ["run", "asked for", "test", "95%", "no teacher", f"{lead} [95%, rows]"]
     head += [name for column in own for name in (column, "no teacher")]
     lines = [f"Every run: `{' '.join(common)}`", "", *_heading(*head, "examples/s", "device")]
     lines += [_row(name, result, common, list(own.values())) for name, result in found.items()]

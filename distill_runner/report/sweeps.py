@@ -12,9 +12,11 @@ from distill_runner.report.columns import (
     Column,
     columns_of,
     figure,
+    gain_or_difference,
     gained,
     headline,
     judged_by,
+    learnt_from,
     shown,
 )
 
@@ -36,6 +38,9 @@ def job_rows(jobs: Sequence[Job]) -> list[dict[str, str]]:
     published = any(found.get("published") for _, found in jobs)
     own = _beside([found for _, found in jobs])
     rows = [_row(name, found, common, metric, own, published=published) for name, found in jobs]
+    # One name for the column: where one of the jobs has no gain to show, none is called so.
+    lead = gain_or_difference([found for _, found in jobs])
+    rows = [{lead if at == "gain" else at: cell for at, cell in row.items()} for row in rows]
     droppable = ("at chance", "95%", "teachers")
     empty = {title for title in droppable if all(row[title] == "–" for row in rows)}
     return [{title: row[title] for title in row if title not in empty} for row in rows]
@@ -131,10 +136,11 @@ def _title(metric: str | None) -> str:
 
 def sources(jobs: Sequence[Job]) -> list[str]:
     """Where the published figures come from, one line a source."""
-    known = [found["published"] for _, found in jobs if found.get("published")]
     lines = {
         f"published: {one['source']}, {one['rows']:,} {one['split']} rows of {one['dataset']}"
-        for one in known
+        + (f"; {learnt}" if (learnt := learnt_from(found)) else "")
+        for _, found in jobs
+        if (one := found.get("published"))
     }
     return sorted(lines)
 
@@ -150,15 +156,20 @@ def seed_rows(jobs: Sequence[Job]) -> list[dict[str, str]]:
             groups[" ".join(asked)].append(found)
     if all(len(found) < 2 for found in groups.values()):
         return []
-    metric, own = _judged_by(jobs), _beside([one for found in groups.values() for one in found])
-    rows = [_seed_row(asked, found, metric, own) for asked, found in groups.items()]
+    done = [one for found in groups.values() for one in found]
+    metric, own, lead = _judged_by(jobs), _beside(done), gain_or_difference(done)
+    rows = [_seed_row(asked, found, metric, own, lead) for asked, found in groups.items()]
     if all(row["at chance"] == "–" for row in rows):
         rows = [{title: row[title] for title in row if title != "at chance"} for row in rows]
     return rows
 
 
 def _seed_row(
-    asked: str, found: Sequence[Mapping[str, Any]], metric: str | None, own: Mapping[str, Column]
+    asked: str,
+    found: Sequence[Mapping[str, Any]],
+    metric: str | None,
+    own: Mapping[str, Column],
+    lead: str,
 ) -> dict[str, str]:
     column = ("test", judged_by(found[0]))
     known = [figure(one["metrics"], column) for one in found]
@@ -166,7 +177,7 @@ def _seed_row(
     leads = [gained(one, column) for one in found]
     chance = sum(at_chance(one["student"]) for one in found)
     nothing = all(map(both_at_chance, found))
-    gains = [] if nothing else [lead for lead in leads if lead is not None]
+    gains = [] if nothing else [points for points in leads if points is not None]
     row = {"job": asked or "all seeds"}
     if metric is None:
         row["metric"] = judged_by(found[0])
@@ -176,8 +187,8 @@ def _seed_row(
         "at chance": f"{chance} of {len(found)}" if chance else "–",
         f"mean {_title(metric)}".removesuffix(" test"): f"{sum(figures) / len(figures):.2f}",
         "95% of the mean": _reach(figures),
-        "mean gain": _signed(sum(gains) / len(gains) if gains else None),
-        "95% of the gain": _reach(gains),
+        f"mean {lead}": _signed(sum(gains) / len(gains) if gains else None),
+        f"95% of the {lead}": _reach(gains),
         **{f"mean {title}": _mean(found, column) for title, column in own.items()},
     }
 

@@ -12,7 +12,13 @@ from rich.table import Table
 from rich.text import Text
 
 from distill_runner.report.at_chance import both_at_chance, mark
-from distill_runner.report.columns import columns_of, headline, shown
+from distill_runner.report.columns import (
+    broken_off,
+    columns_of,
+    gain_or_difference,
+    headline,
+    shown,
+)
 
 _WIDEST = 1000  # characters; no table of ours is as wide
 
@@ -55,9 +61,12 @@ def result_table(result: Mapping[str, Any]) -> Table:
         "validation",
         "test [95%]",
         *(name.replace(" (", "\n(") for name in own),
+        "steps",
         "parameters",
         "times\nsmaller",
     )
+    if ended := broken_off(result):
+        table.caption, table.caption_justify, table.caption_style = Text(ended), "left", "bold"
 
     def row(
         name: str, model: Mapping[str, Any], metrics: Mapping[str, Any], smaller: str, style: str
@@ -66,13 +75,10 @@ def result_table(result: Mapping[str, Any]) -> Table:
         validation, test = metrics.get("validation"), metrics.get("test")
         scores = [_percent(validation, figure), _with_interval(test, figure)]
         scores += [shown(metrics, column) for column in own.values()]
-        table.add_row(
-            Text(name + seen + mark(model)),
-            *scores,
-            f"{model['parameters']:,}",
-            smaller,
-            style=style,
-        )
+        steps = f"{model['steps']:,}" if model.get("steps") else "–"
+        size = f"{model['parameters']:,}"
+        label = Text(name + seen + mark(model))
+        table.add_row(label, *scores, steps, size, smaller, style=style)
 
     for teacher in result["teachers"]:
         row(f"teacher {teacher['name']}", teacher, teacher["metrics"], "1", "")
@@ -87,7 +93,7 @@ def result_table(result: Mapping[str, Any]) -> Table:
         label = name if name.startswith(model) else f"{name} {model}"
         unknown = ["–"] * (1 + len(own))
         value, size = f"{100 * taught[f'validation_{figure}']:.2f}", f"{taught['parameters']:,}"
-        cells = [value, *unknown, size, ""]
+        cells = [value, *unknown, "–", size, ""]
         table.add_row(Text(f"{label}, after {result['method']}"), *cells)
     name, alone = student["name"], result["baseline"]
     if alone:
@@ -102,7 +108,10 @@ def _smaller(model: Mapping[str, Any]) -> str:
 
 
 def gain_line(result: Mapping[str, Any]) -> str | None:
-    """The difference that the teachers made on the test rows, with its interval."""
+    """The difference that the teachers made on the test rows, with its interval.
+
+    It is called a gain where the baseline was trained for no fewer steps.
+    """
     baseline = result["baseline"]
     if not baseline or "test" not in baseline["gain"]:
         return None
@@ -117,11 +126,14 @@ def gain_line(result: Mapping[str, Any]) -> str | None:
     interval = f"[{100 * gain['low']:+.2f}, {100 * gain['high']:+.2f}]"
     clear = gain["low"] > 0 or gain["high"] < 0
     verdict = "" if clear else "; not told apart from zero"
+    which = "one such student" if result["student"]["members"] else "the same student"
+    fewer = baseline.get("fewer_steps", False)
+    steps = f" for {baseline['steps']:,} of {result['student']['steps']:,} steps" if fewer else ""
     line = (
-        f"Gain on test: {points} {interval} over the same student fine-tuned without a teacher "
-        f"(95%, paired over rows, one seed{verdict})."
+        f"{gain_or_difference([result]).capitalize()} on test: {points} {interval} over {which} "
+        f"fine-tuned without a teacher{steps} (95%, paired over rows, one seed{verdict})."
     )
-    if gain["transferred"] is not None:
+    if gain["transferred"] is not None and not fewer:
         line += f" That is {100 * gain['transferred']:.0f}% of the teachers' own gain over it."
     return " ".join([line, *_ranking_gains(gain["ranking"])])
 
@@ -172,7 +184,12 @@ def in_width(
     """
     titles, out = list(jobs[0]), []
     needed = 1 + max(
-        (at for at, name in enumerate(titles) if "gain" in name or name == "published"), default=0
+        (
+            at
+            for at, name in enumerate(titles)
+            if "gain" in name or "difference" in name or name == "published"
+        ),
+        default=0,
     )
     while len(titles) > needed and width_of(sweep_table("", _only(jobs, titles))) > width:
         out.append(titles.pop())

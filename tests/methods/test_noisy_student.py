@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from test_contract import job_of, under_sure_teachers
-from tiny import Bench, composed, planned, run
+from tiny import SURE, Bench, composed, planned, run
 from torch import nn
 
 from distill_runner import loop
 from distill_runner.errors import Refused
-from distill_runner.methods.noisy_student import NoisyStudent, balanced
+from distill_runner.methods.base import NothingToLearn
+from distill_runner.methods.noisy_student import NoisyStudent
 from distill_runner.models.learner import Learner
 
 
@@ -28,6 +30,8 @@ def signals_of(confidences: list[tuple[int, float]]) -> np.ndarray:
     return np.array(rows, dtype=np.float32)
 
 
+NAMED: dict[str, Any] = {"classes": ("dull", "fine"), "teacher": "generation-1"}
+
 # Two labelled rows, then a pool of six: class 0 at .9 .95 .7 .85, class 1 at .99 .6.
 LABELS = np.array([0, 1, -1, -1, -1, -1, -1, -1])
 SIGNALS = signals_of(
@@ -36,15 +40,15 @@ SIGNALS = signals_of(
 
 
 def test_unsure_rows_are_left_out_and_every_class_is_taken_alike() -> None:
-    choice = NoisyStudent(ratio=2.0, min_confidence=0.8).choose(LABELS, SIGNALS)
+    choice = NoisyStudent(ratio=2.0, min_confidence=0.8).choose(LABELS, SIGNALS, **NAMED)
     # Two of each class: the surest of class 0, the only one of class 1 twice.
     assert choice.positions.tolist() == [0, 1, 3, 2, 6, 6]
     assert choice.counts == {
         "labelled": 2,
         "pool": 6,
         "sure": 4,
-        "sure of class 0": 3,
-        "sure of class 1": 1,
+        "sure of dull": 3,
+        "sure of fine": 1,
         "pseudo-labelled": 4,
         "of them distinct": 3,
     }
@@ -52,24 +56,36 @@ def test_unsure_rows_are_left_out_and_every_class_is_taken_alike() -> None:
 
 def test_without_balance_the_surest_are_taken_whatever_their_class() -> None:
     method = NoisyStudent(ratio=1.5, min_confidence=0.8, balance=False)
-    assert method.choose(LABELS, SIGNALS).positions.tolist() == [0, 1, 6, 3, 2]
+    assert method.choose(LABELS, SIGNALS, **NAMED).positions.tolist() == [0, 1, 6, 3, 2]
 
 
 def test_the_authors_threshold_filters_nothing_with_two_classes() -> None:
-    choice = NoisyStudent(min_confidence=0.3).choose(LABELS, SIGNALS)
+    choice = NoisyStudent(min_confidence=0.3).choose(LABELS, SIGNALS, **NAMED)
     assert choice.counts["sure"] == choice.counts["pool"] == 6
 
 
-def test_a_class_of_which_nothing_is_sure_stays_without() -> None:
-    rows, predicted, confidence = np.arange(3), np.zeros(3, dtype=int), np.array([0.9, 0.8, 0.7])
-    chosen = balanced(rows, predicted, confidence, classes=2, total=8)
-    assert chosen.tolist() == [0, 1, 2, 0]
-    assert len(balanced(rows[:0], predicted[:0], confidence[:0], classes=2, total=8)) == 0
+def test_a_teacher_that_is_sure_of_nothing_is_named_and_refused() -> None:
+    with pytest.raises(NothingToLearn) as refused:
+        NoisyStudent(min_confidence=0.995).choose(LABELS, SIGNALS, **NAMED)
+    assert refused.value.what == "generation-1 is sure of no row of the pool."
+    assert "0.95 (dull), 0.99 (fine)" in str(refused.value)
 
 
-def test_a_teacher_that_is_sure_of_nothing_is_refused() -> None:
-    with pytest.raises(Refused, match=r"its surest row has 0\.99"):
-        NoisyStudent(min_confidence=0.995).choose(LABELS, SIGNALS)
+def test_balance_does_not_leave_a_class_without_pseudo_labelled_rows_in_silence() -> None:
+    unsure = signals_of([(0, 0.6), (1, 0.6), *[(0, 0.9)] * 4, (1, 0.6), (1, 0.55)])
+    with pytest.raises(NothingToLearn) as refused:
+        NoisyStudent(min_confidence=0.8).choose(LABELS, unsure, **NAMED)
+    assert refused.value.what == "generation-1 is sure of no row of the pool as fine."
+    assert "0.60 (fine)" in str(refused.value)
+    assert "method.balance=false" in str(refused.value)
+    left = NoisyStudent(min_confidence=0.8, balance=False).choose(LABELS, unsure, **NAMED)
+    assert left.counts["sure of fine"] == 0
+
+
+def test_a_ratio_that_takes_no_row_of_a_class_is_refused() -> None:
+    with pytest.raises(Refused) as refused:
+        NoisyStudent(ratio=0.5).choose(LABELS, SIGNALS, **NAMED)
+    assert refused.value.key == "method.ratio"
 
 
 @pytest.mark.parametrize("hard", [False, True])
@@ -118,7 +134,8 @@ def test_no_hidden_label_reaches_the_stage(tmp_path: Path) -> None:
 
 
 def test_the_copies_of_a_repeated_row_are_read_with_different_noise(tmp_path: Path) -> None:
-    asked = ("noise=mask", "noise.p=0.5", "noise.seen_by=student", "method.generations=1")
+    noise = ("noise=mask", "noise.p=0.5", "noise.seen_by=student")
+    asked = (*noise, *SURE, "method.generations=1")
     rows = job_of(Bench.make(tmp_path / "store", "noisy_student", asked), tmp_path / "job").rows
     first = next(at for at, row in enumerate(rows.ids) if row in rows.ids[at + 1 :])
     same = [at for at, row in enumerate(rows.ids) if row == rows.ids[first]]
