@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from distill_runner.errors import DistillError, HubUnreachable, Refused, of_the_
 from distill_runner.explain import explain
 from distill_runner.hub import is_classifier, locate_model
 from distill_runner.methods.construct import make_algorithm
+from distill_runner.overrides import typed_groups, typed_keys
 from distill_runner.plan import TASK, Plan
 from distill_runner.planning import make_plan
 from distill_runner.reading import formula_on
@@ -28,11 +29,14 @@ from distill_runner.rules import check_test_rows
 from distill_runner.schema import Config, Select
 from distill_runner.screen import Screen, quiet_libraries
 from distill_runner.store import plain, write_json
+from distill_runner.unread import check_all_read, unused_choices
 
 
 def run_job(
     config: DictConfig,
     *,
+    untyped: DictConfig,
+    shared: Collection[str] = (),
     choices: Mapping[str, str],
     overrides: Sequence[str],
     folder: str,
@@ -42,6 +46,8 @@ def run_job(
 
     Args:
         config: as Hydra composed it.
+        untyped: the same from the typed groups alone, without the typed keys.
+        shared: typed keys that hold for all the jobs of a sweep.
         choices: the option chosen in each group.
         overrides: what was typed.
         folder: of this job.
@@ -59,6 +65,8 @@ def run_job(
             screen.print(f"\n── {where.name}: {' '.join(overrides)}")
         _Job(
             config,
+            untyped=untyped,
+            shared=shared,
             choices=choices,
             overrides=overrides,
             folder=where,
@@ -109,6 +117,8 @@ class _Job:
         self,
         config: DictConfig,
         *,
+        untyped: DictConfig,
+        shared: Collection[str],
         choices: Mapping[str, str],
         overrides: Sequence[str],
         folder: Path,
@@ -117,6 +127,8 @@ class _Job:
     ) -> None:
         self._sweeping = sweeping
         self._composed = config
+        self._untyped = untyped
+        self._shared = shared
         self._choices = choices
         self._overrides = list(overrides)
         self._folder = folder
@@ -131,6 +143,7 @@ class _Job:
             make_algorithm=make_algorithm,
             is_classifier=lambda model, key: _is_classifier(model, key, config),
         )
+        self._check_typed(config, plan)
         (self._folder / "config.yaml").write_text(
             OmegaConf.to_yaml(self._composed, resolve=True), encoding="utf-8"
         )
@@ -143,6 +156,28 @@ class _Job:
             write_json(self._folder / "result.json", facts)
             return
         self._run(config, plan)
+
+    def _check_typed(self, config: Config, plan: Plan) -> None:
+        """Refuse what was typed and is not read; say what a group or another job may do with."""
+        taken = {stage.learner.id for stage in plan.stages if stage.learner.taken}
+        said = check_all_read(
+            self._composed,
+            config,
+            self._untyped,
+            typed_keys(self._overrides),
+            plan=plan,
+            make_plan=lambda composed, settings: make_plan(
+                settings,
+                method=plan.method,
+                raw_method=raw_method(composed),
+                make_algorithm=make_algorithm,
+                is_classifier=lambda model, _: model in taken,
+            ),
+            shared=self._shared,
+        )
+        unused = unused_choices(plan, self._choices, typed_groups(self._overrides))
+        for line in (*([unused] if unused else []), *said):
+            self._screen.print(line)
 
     def _run(self, config: Config, plan: Plan) -> None:
         from distill_runner.answers import Answers

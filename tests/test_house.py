@@ -17,8 +17,8 @@ MODULES = {
 LAYERS = (
     ("errors", "address", "allocator"),
     ("schema",),
-    ("config", "explain", "hub", "hub_*", "intervals"),
-    ("plan", "rules", "stage_rules", "entries", "planning"),
+    ("config", "overrides", "explain", "hub", "hub_*", "intervals"),
+    ("plan", "rules", "stage_rules", "entries", "planning", "unread"),
     ("objectives.*",),
     ("data.*",),
     ("models.*",),

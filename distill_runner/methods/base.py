@@ -123,6 +123,10 @@ class Algorithm(ABC):
         """
         return 0.0
 
+    def left_aside(self) -> tuple[str, ...]:
+        """The settings that its other settings leave unread."""
+        return ()
+
     def choose(self, labels: np.ndarray, signals: np.ndarray) -> Choice:  # noqa: ARG002
         """The rows to train on, where the algorithm needs a pool: all, if it does not choose.
 
