@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Sequence
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -15,9 +16,16 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from distill_runner.config import check_overrides, config_path, register_schema
+from distill_runner.config import config_path, register_schema
 from distill_runner.errors import DistillError, of_the_system
 from distill_runner.explain import explain
+from distill_runner.overrides import (
+    arguments,
+    check_overrides,
+    check_typed_once,
+    groups_among,
+    shared_in_sweep,
+)
 from distill_runner.sweep import SweepTable
 from distill_runner.visible import visible
 
@@ -29,14 +37,16 @@ def main() -> None:
     register_schema()
     # Hydra's parser takes overrides in one row only; -m may stand anywhere among ours.
     sys.argv[1:] = sorted(sys.argv[1:], key=lambda typed: typed not in ("-m", "--multirun"))
-    overrides = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
+    overrides: list[str] = []
     verdicts: list[DistillError] = []
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         # A cluster's notice is heard as Ctrl-C is: helpers are ended, and keep where they are.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        check_overrides(overrides)
-        _run_hydra(verdicts)
+        overrides, sweeping = arguments(sys.argv[1:])
+        check_overrides(overrides, sweeping=sweeping)
+        check_typed_once(overrides)
+        _run_hydra(overrides, verdicts)
         verdicts += [SweepTable.verdict] if SweepTable.verdict is not None else []
     except DistillError as error:
         verdicts.append(error)
@@ -57,23 +67,26 @@ def main() -> None:
         sys.exit(verdicts[0].exit_status)
 
 
-def _run_hydra(verdicts: list[DistillError]) -> None:
+def _run_hydra(overrides: Sequence[str], verdicts: list[DistillError]) -> None:
     def job(config: DictConfig) -> None:
         # Kept rather than raised: Hydra prints a line of its own over what a job raises.
         try:
-            _job(config)
+            _job(config, shared_in_sweep(overrides))
         except DistillError as error:
             verdicts.append(error)
 
     hydra.main(version_base="1.3", config_path=config_path(), config_name="config")(job)()
 
 
-def _job(config: DictConfig) -> None:
+def _job(config: DictConfig, shared: frozenset[str]) -> None:
     from distill_runner.job import run_job
 
     hydra_config = HydraConfig.get()
+    groups = groups_among([*hydra_config.overrides.task, *hydra_config.overrides.hydra])
     run_job(
         config,
+        untyped=hydra.compose(hydra_config.job.config_name, overrides=groups),
+        shared=shared,
         choices={str(k): str(v) for k, v in hydra_config.runtime.choices.items()},
         overrides=list(hydra_config.overrides.task),
         folder=hydra_config.runtime.output_dir,

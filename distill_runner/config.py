@@ -1,8 +1,9 @@
-"""The composed configuration, typed, and what Hydra itself lets through."""
+"""The composed configuration, typed."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import typing
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -31,36 +32,8 @@ def register_schema() -> None:
     ConfigStore.instance().store(name="schema", node=Config)
 
 
-def check_overrides(overrides: Sequence[str]) -> None:
-    """Refuse what Hydra takes without a word, keys added or removed, or stumbles over, no option.
-
-    Raises:
-        Refused: at the first of them.
-    """
-    for override in overrides:
-        group, _, option = override.partition("=")
-        options = sorted(path.stem for path in Path(config_path(), group).glob("*.yaml"))
-        # An experiment is the one group that may be empty.
-        if options and group.isidentifier() and option in ("null", "") and group != "experiment":
-            raise Refused(
-                f"The group {group} needs an option.",
-                key=group,
-                value=option,
-                rule="one of " + ", ".join(options),
-            )
-        if override.startswith(("+", "~")) and not override.startswith("+hydra"):
-            key, _, value = override.lstrip("+~").partition("=")
-            raise Refused(
-                "Keys can be changed, not added or removed.",
-                key=override[: len(override) - len(override.lstrip("+~"))] + key,
-                value=value,
-                rule="KEY=VALUE for a key that the configuration has",
-                way_out="distill-run --cfg job",
-            )
-
-
 def typed(config: DictConfig) -> Config:
-    """The configuration as dataclasses, every interpolation resolved.
+    """The configuration as dataclasses, every interpolation resolved and typed as if written out.
 
     Raises:
         Refused: a mandatory value is missing.
@@ -70,10 +43,38 @@ def typed(config: DictConfig) -> Config:
         raise Refused(
             f"{key} must be given.", key=key, value="???", rule="a value", way_out=f"{key}=VALUE"
         )
+    if any(_is_interpolation(config, key) for key in LISTS):
+        # What an interpolation stands for is not checked against a list's type until written out.
+        plain = OmegaConf.to_container(config, resolve=True)
+        config = cast(DictConfig, OmegaConf.merge(OmegaConf.structured(Config), plain))
     return cast(Config, OmegaConf.to_object(config))
+
+
+def _is_interpolation(config: DictConfig, key: str) -> bool:
+    node: Any = config
+    *parents, last = key.split(".")
+    for part in parents:
+        node = None if node is None else node.get(part)
+    return node is not None and OmegaConf.is_interpolation(node, last)
 
 
 def raw_method(config: DictConfig) -> dict[str, Any]:
     """The method's node with its interpolations as written."""
     node = OmegaConf.to_container(config.method, resolve=False)
     return cast("dict[str, Any]", node)
+
+
+def _lists_of(shape: type, prefix: str = "") -> set[str]:
+    """The keys of a dataclass, and of those in it, that hold a list; or one text, or two."""
+    found = set()
+    for name, hint in typing.get_type_hints(shape).items():
+        for kind in (hint, *typing.get_args(hint)):
+            if is_dataclass(kind) and isinstance(kind, type):
+                found |= _lists_of(kind, f"{prefix}{name}.")
+            elif typing.get_origin(kind) is list or (kind is Any and name == "text"):
+                found.add(f"{prefix}{name}")
+    return found
+
+
+# The keys that hold a list, such as "teacher.models".
+LISTS = frozenset(_lists_of(Config))

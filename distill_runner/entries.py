@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -12,6 +13,9 @@ from distill_runner.schema import Config, StageConfig, Student, When
 DEPLOYED = "the last stage of a method is what it deploys"
 # What stands for some of the configured teachers in a stage's list.
 TEACHER_WORDS = ("teachers", "first", "each", "previous", "pretrain_teachers", "pretrain_first")
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,60}")
+_REPETITION = re.compile(r"(.+)-[0-9]+")  # how a stage's repetitions are named
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,7 @@ class Entries:
                 "This method has no stages.", key="method.stages", value=stages, rule=DEPLOYED
             )
         for name, node in stages.items():
+            _check_name(name, stages)
             if not isinstance(node, Mapping):
                 raise Refused(
                     f"The stage {name!r} is empty.",
@@ -134,3 +139,16 @@ class Entries:
     def _node(self, name: str) -> Mapping[str, Any]:
         node: Mapping[str, Any] = self.config.method["stages"][name]
         return node
+
+
+def _check_name(name: object, stages: Mapping[str, Any]) -> None:
+    """Refuse what is no name of its own: a student's folder and its curves are called by it."""
+    good = isinstance(name, str) and _NAME.fullmatch(name) and name not in TEACHER_WORDS
+    turn = _REPETITION.fullmatch(str(name))
+    if not good or (turn is not None and turn[1] in stages):
+        raise Refused(
+            "That is no name for a stage.",
+            key="method.stages",
+            value=name,
+            rule="1 to 60 letters, digits, _ and -; no word for teachers, no repetition of another",
+        )

@@ -11,6 +11,13 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from distill_runner.errors import Refused
 
+# Groups in which people name what they have: how that is typed.
+_FOR_A_PATH = {
+    "dataset": "dataset=files dataset.path={}",
+    "teacher": "teacher=bert 'teacher.models=[{}]'",
+    "student": "student.model={}",
+}
+
 
 def explain(error: HydraException | OmegaConfBaseException, overrides: Sequence[str]) -> Refused:
     """The refusal that a person can act on.
@@ -28,21 +35,41 @@ def explain(error: HydraException | OmegaConfBaseException, overrides: Sequence[
     lines = [line for line in str(cause).splitlines() if not line.startswith("    ")]
     if key is None:
         return Refused("\n".join(lines) or type(cause).__name__)
+    value = _value_of(key, overrides)
+    if lines and "is not a ListConfig" in lines[0]:
+        return Refused(
+            f"{key} is a list.",
+            key=key,
+            value=value,
+            rule="a list, in brackets",
+            way_out=f"'{key}=[{value or 'VALUE'}]'",
+        )
     return Refused(
         f"{key} cannot be set so.",
         key=key,
-        value=_value_of(key, overrides),
+        value=value,
         rule=(lines or ["see its type"])[0],
     )
 
 
 def _no_option(error: MissingConfigException, overrides: Sequence[str]) -> Refused:
-    group, _, option = str(error.missing_cfg_file).rpartition("/")
-    # A group may have been asked for under another key: dataset@pretrain.dataset=OPTION.
-    typed = (override.partition("=") for override in overrides)
-    asked = [key for key, _, value in typed if value == option and key.startswith(f"{group}@")]
-    group = asked[0] if asked else group
+    missing = str(error.missing_cfg_file)
+    group, _, option = missing.rpartition("/")
+    for override in overrides:
+        # An option may be a path, and a group asked for under another key:
+        # dataset@pretrain.dataset=OPTION.
+        key, _, value = override.partition("=")
+        if f"{key.partition('@')[0]}/{value}" == missing:
+            group, option = key, value
     options = [str(name) for name in error.options or ()]
+    if "/" in option and group in _FOR_A_PATH:
+        return Refused(
+            f"{group} takes an option, not a path.",
+            key=group,
+            value=option,
+            rule="one of " + ", ".join(options),
+            way_out=_FOR_A_PATH[group].format(option),
+        )
     return Refused(
         "There is no such option.",
         key=group or "the configuration",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from distill_runner.explain import explain
 from distill_runner.hub import is_classifier, locate_model
 from distill_runner.methods.construct import make_algorithm
 from distill_runner.output_folder import OutputFolder, check_store_apart
+from distill_runner.overrides import typed_groups, typed_keys
 from distill_runner.plan import TASK, Plan
 from distill_runner.planning import make_plan
 from distill_runner.reading import formula_on
@@ -38,6 +39,7 @@ from distill_runner.rules import check_test_rows
 from distill_runner.schema import Config, Select
 from distill_runner.screen import Screen, quiet_libraries
 from distill_runner.store import plain, write_json
+from distill_runner.unread import check_all_read, unused_choices
 
 if TYPE_CHECKING:
     from distill_runner.data.prepared import Prepared
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
 def run_job(
     config: DictConfig,
     *,
+    untyped: DictConfig,
+    shared: Collection[str] = (),
     choices: Mapping[str, str],
     overrides: Sequence[str],
     folder: str,
@@ -55,6 +59,8 @@ def run_job(
 
     Args:
         config: as Hydra composed it.
+        untyped: the same from the typed groups alone, without the typed keys.
+        shared: typed keys that hold for all the jobs of a sweep.
         choices: the option chosen in each group.
         overrides: what was typed.
         folder: of this job.
@@ -71,6 +77,8 @@ def run_job(
                 screen.print(f"\n── {output.path.name}: {' '.join(overrides)}")
             job = _Job(
                 config,
+                untyped=untyped,
+                shared=shared,
                 choices=choices,
                 overrides=overrides,
                 output=output,
@@ -126,6 +134,8 @@ class _Job:
         self,
         config: DictConfig,
         *,
+        untyped: DictConfig,
+        shared: Collection[str],
         choices: Mapping[str, str],
         overrides: Sequence[str],
         output: OutputFolder,
@@ -134,6 +144,8 @@ class _Job:
     ) -> None:
         self._sweeping = sweeping
         self._composed = config
+        self._untyped = untyped
+        self._shared = shared
         self._choices = choices
         self._overrides = list(overrides)
         self._output = output
@@ -151,6 +163,7 @@ class _Job:
             make_algorithm=make_algorithm,
             is_classifier=lambda model, key: _is_classifier(model, key, config),
         )
+        self._check_typed(config, plan)
         if config.dry_run:
             self._show(plan, config, None)
             return "planned"
@@ -161,6 +174,28 @@ class _Job:
         write_json(unfinished / "plan.json", {"method": plan.method, "stages": plain(plan.stages)})
         self._run(config, plan)
         return "finished"
+
+    def _check_typed(self, config: Config, plan: Plan) -> None:
+        """Refuse what was typed and is not read; say what a group or another job may do with."""
+        taken = {stage.learner.id for stage in plan.stages if stage.learner.taken}
+        said = check_all_read(
+            self._composed,
+            config,
+            self._untyped,
+            typed_keys(self._overrides),
+            plan=plan,
+            make_plan=lambda composed, settings: make_plan(
+                settings,
+                method=plan.method,
+                raw_method=raw_method(composed),
+                make_algorithm=make_algorithm,
+                is_classifier=lambda model, _: model in taken,
+            ),
+            shared=self._shared,
+        )
+        unused = unused_choices(plan, self._choices, typed_groups(self._overrides))
+        for line in (*([unused] if unused else []), *said):
+            self._screen.print(line)
 
     def _run(self, config: Config, plan: Plan) -> None:
         from distill_runner.answers import Answers

@@ -284,6 +284,14 @@ def _check_teachers(teacher: Teacher, prefix: str) -> None:
             value=given,
             rule="each above 0",
         )
+    total = sum(teacher.weights or [])
+    _rule(
+        all(0 < one / total <= 1 for one in teacher.weights or []),
+        key=f"{at}.weights",
+        value=teacher.weights,
+        rule="numbers whose shares of their sum are above 0",
+        way_out=f"{at}.weights=[{','.join('1' * count)}]",
+    )
     _rule(
         teacher.weights is None or teacher.weigh_by is WeighBy.weights,
         key=f"{at}.weights",

@@ -17,8 +17,8 @@ MODULES = {
 LAYERS = (
     ("errors", "address", "allocator", "visible", "locks", "integrity"),
     ("schema",),
-    ("config", "explain", "hub", "hub_*", "intervals"),
-    ("plan", "rules", "stage_rules", "entries", "planning", "baseline"),
+    ("config", "overrides", "explain", "hub", "hub_*", "intervals"),
+    ("plan", "rules", "stage_rules", "entries", "planning", "baseline", "unread"),
     ("objectives.*",),
     ("data.*",),
     ("models.*",),

@@ -157,11 +157,11 @@ CASES = {
     "a method without stages": (["method.stages=null"], ["method.stages"]),
     "an empty stage": (["method=kd", "method.stages.kd=null"], ["method.stages.kd"]),
     "the same layer twice": (
-        ["method=finetune", "models={{}}", "student.model={}/model", "student.layers=[0,0]"],
+        ["method=finetune", "student.model={}/model", "student.layers=[0,0]"],
         ["student.layers", "[0, 0]"],
     ),
     "texts longer than the model reads": (
-        ["method=finetune", "models={{}}", "student.model={}/model", "dataset.max_tokens=600"],
+        ["method=finetune", "student.model={}/model", "dataset.max_tokens=600"],
         ["dataset.max_tokens", "600", "512"],
     ),
     "a compiled bi-level step": (["runtime.compile=true"], ["runtime.compile"]),

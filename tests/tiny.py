@@ -15,6 +15,7 @@ from distill_runner.inputs import read_data
 from distill_runner.job import run_job
 from distill_runner.machine import resolve_machine
 from distill_runner.methods.construct import make_algorithm
+from distill_runner.overrides import groups_among
 from distill_runner.plan import Plan
 from distill_runner.planning import make_plan
 from distill_runner.run import Runner
@@ -97,6 +98,7 @@ def run(folder: Path, store: Path, method: str, *overrides: str) -> None:
     asked = [f"method={method}", *overrides]
     run_job(
         shrunk(store, *asked),
+        untyped=shrunk(store, *groups_among(asked)),
         choices={"method": method},
         overrides=asked,
         folder=str(folder),

@@ -11,8 +11,9 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from distill_runner.bench.options import Options
-from distill_runner.config import check_overrides, config_path, register_schema
+from distill_runner.config import config_path, register_schema
 from distill_runner.explain import explain
+from distill_runner.overrides import check_overrides
 
 # Rows beside the training rows; nothing timed reads validation or test rows.
 _QUIZ, _VALIDATION, _TEST = 100, 100, 200

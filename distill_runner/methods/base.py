@@ -127,6 +127,10 @@ class Algorithm(ABC):
         """
         return 0.0
 
+    def left_aside(self) -> tuple[str, ...]:
+        """The settings that its other settings leave unread."""
+        return ()
+
     def choose(
         self,
         labels: np.ndarray,

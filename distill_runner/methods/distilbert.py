@@ -78,6 +78,9 @@ class TripleLoss(Algorithm):
     def reads_labels(self) -> bool:
         return False
 
+    def left_aside(self) -> tuple[str, ...]:
+        return () if self.a_ce else ("temperature", "restrict_ce_to_mask")
+
     def hidden_words(self) -> float:
         return self.mask_share
 

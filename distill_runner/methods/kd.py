@@ -60,6 +60,9 @@ class SoftTargets(Algorithm):
     def formula(self) -> str:
         return distillation_formula(self.soft_loss, alpha=self.alpha, temperature=self.temperature)
 
+    def left_aside(self) -> tuple[str, ...]:
+        return ("temperature",) if self.soft_loss == "mse_logits" else ()
+
     def check_combination(self, combine: str) -> None:
         if combine == "prob_mean" and self.soft_loss == "mse_logits":
             raise Refused(

@@ -65,6 +65,9 @@ class Mutual(Algorithm):
             f"{self.temperature:g}²·KL(z_l‖z_k), T={self.temperature:g}, {self.form}"
         )
 
+    def left_aside(self) -> tuple[str, ...]:
+        return () if self.mimicry else ("temperature",)
+
     def updates(self, scene: Scene) -> Iterator[Update]:
         student, peers = scene.student_logits(), scene.teacher_signals()
         yield Update("student", *self._loss(student, peers, scene.labels))

@@ -85,6 +85,9 @@ class NoisyStudent(Algorithm):
             f"or in the pool CE({taught}, s){skipped if self.stochastic_depth else ''}"
         )
 
+    def left_aside(self) -> tuple[str, ...]:
+        return ("temperature",) if self.hard else ()
+
     def skips_layers(self) -> float:
         return self.stochastic_depth
 

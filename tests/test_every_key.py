@@ -1,0 +1,235 @@
+"""What a person types is done or refused: every key, under methods of every kind.
+
+A key is changed. Then some stage has another key in the store, or the change is refused by the
+key's name, or the key stands in `READ_ELSEWHERE` with what it changes instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import pytest
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from tiny import shrunk
+
+from distill_runner.config import raw_method, typed
+from distill_runner.errors import Refused
+from distill_runner.explain import explain
+from distill_runner.inputs import read_data
+from distill_runner.machine import resolve_machine
+from distill_runner.methods.construct import make_algorithm
+from distill_runner.plan import Plan
+from distill_runner.planning import make_plan
+from distill_runner.run import Runner
+from distill_runner.schema import Config
+from distill_runner.screen import Screen
+from distill_runner.tracking import NoTracker
+from distill_runner.unread import check_all_read
+
+Key = tuple[str, ...]
+
+# The first is asked for every key, the others where methods differ.
+CONTEXTS: dict[str, tuple[str, ...]] = {
+    "metadistil": ("teacher=bert+roberta", "noise=replace_word"),
+    "kd": ("teacher=bert",),
+    "tmkd": ("teacher=bert+roberta", "teacher@pretrain.teacher=bert"),
+    "distilbert": ("teacher=bert",),
+    "noisy_student": ("teacher=bert", "noise=mask", "noise.seen_by=student"),
+    "mutual": (),
+    "finetune": ("dataset=files", "noise=mask"),
+}
+EVERYWHERE = ("metadistil", "finetune")
+DIFFERING = ("method", "teacher", "student", "noise", "pretrain", "unlabelled")
+
+# Keys that no stage's key has, and what they change in its place.
+READ_ELSEWHERE = {
+    "teacher.near_chance": "whether a run goes on under a teacher at chance",
+    "pretrain.teacher.near_chance": "whether a run goes on under a teacher at chance",
+    "dataset.name": "the title of table, card and tracker's group",
+    "dataset.metrics": "the scores that are shown, and the epoch that best_validation keeps",
+    "pretrain.dataset.name": "what result.json calls the data",
+    "pretrain.dataset.metrics": "the teachers' scores",
+    "evaluation.robustness": "a table, and its part of result.json",
+    "evaluation.latency": "a table, and its part of result.json",
+    "tracker.kind": "where curves go",
+    "tracker.every": "the points of metrics.jsonl",
+    "runtime.threads": "speed alone",
+    "runtime.processes": "speed alone",
+    "runtime.keep_freed_memory": "speed alone",
+    "runtime.checkpoint_seconds": "what a killed run loses",
+    "paths.models": "where an id is looked for first",
+    "paths.datasets": "where an id is looked for first",
+    "store.dir": "where stages are kept",
+    "output_dir": "where the run folder is",
+    "dry_run": "whether anything is trained",
+    "force": "whether the store is asked",
+}
+GROUPS = ("profile", "experiment")  # options, not keys, are typed of these
+
+# Values where the type says too little.
+VALUES: dict[str, Any] = {
+    "dataset.hub": "someone/set",
+    "dataset.subset": "part",
+    "dataset.no_label": "-",
+    "dataset.group": "text",
+    "dataset.extra": ["hard"],
+    "dataset.label_names": ["no", "yes"],
+    "dataset.metrics": ["macro_f1"],
+    "dataset.path": "no-such-file.csv",
+    "dataset.task": "regression",
+    "dataset.text": "body",
+    "dataset.unlabelled.hub": "someone/set",
+    "dataset.unlabelled.subset": "part",
+    "dataset.unlabelled.path": "no-such-file.csv",
+    "dataset.unlabelled.text": "body",
+    "dataset.unlabelled.rows": 7,
+    "evaluation.robustness": [0.1],
+    "method.quiz_batch": 5,
+    "method.update_teachers": [0],
+    "method.pilot_learning_rate": 0.25,
+    "method.pretrain_learning_rate": 0.25,
+    "method.student_start": "random",
+    "method.peers": [{}, {}],
+    "method.baseline": "never",
+    "published": {"accuracy": 1.0},
+    "student.layers": [0],
+    "student.start": "random",
+    "paths.models": ".",
+    "paths.datasets": ".",
+    "teacher.labels": ["no", "yes"],
+    "teacher.learning_rates": [0.25, 0.125],
+    "teacher.seeds": [7, 8],
+    "teacher.temperatures": [2.0, 3.0],
+    "teacher.weights": [2.0, 1.0],
+    "training.max_steps": 3,
+    "tracker.group": "mine",
+    "tracker.tags": ["mine"],
+}
+OF_TEACHERS = ("learning_rates", "seeds", "temperatures", "weights")
+
+
+@cache
+def store() -> Path:
+    folder = Path(mkdtemp())
+    rows = "".join(f"a {'good' if n % 2 else 'bad'} film, {n}\t{n % 2}\n" for n in range(240))
+    (folder / "own.tsv").write_text(f"text\tlabel\n{rows}")
+    return folder
+
+
+@cache
+def base(method: str) -> DictConfig:
+    context = CONTEXTS[method]
+    own = [f"dataset.path={store()}/own.tsv"] if "dataset=files" in context else []
+    return shrunk(store(), f"method={method}", *context, *own)
+
+
+def changed(config: DictConfig, key: Key, value: Any) -> DictConfig:
+    other = config.copy()
+    node: Any = other
+    for part in key[:-1]:
+        node = node[part]
+    node[key[-1]] = value
+    return other
+
+
+def planned(config: DictConfig, settings: Config) -> Plan:
+    return make_plan(
+        settings,
+        method="",
+        raw_method=raw_method(config),
+        make_algorithm=make_algorithm,
+        is_classifier=lambda *_: False,
+    )
+
+
+def stage_keys(settings: Config, plan: Plan) -> list[str]:
+    settings.store.dir = str(store())
+    machine = resolve_machine(settings.runtime)
+    data = read_data(settings, plan)
+    runner = Runner(settings, plan, data, machine=machine, screen=Screen(), tracker=NoTracker())
+    return [runner.key_of(stage) for stage in plan.stages]
+
+
+@cache
+def keys_before(method: str) -> list[str]:
+    settings = typed(base(method))
+    return stage_keys(settings, planned(base(method), settings))
+
+
+def other_than(key: Key, old: Any, config: DictConfig) -> Any:
+    name = ".".join(key)
+    short = name.removeprefix("pretrain.")
+    if short in VALUES:
+        value = VALUES[short]
+        if key[-1] in OF_TEACHERS and short.startswith("teacher."):
+            node = config.pretrain if name != short else config
+            return value[: len(node.teacher.models)]
+        return value
+    if isinstance(old, bool):
+        return not old
+    if isinstance(old, Enum):
+        return next(one for one in type(old) if one is not old)
+    if isinstance(old, int):
+        return old + 1 if old else 2
+    if isinstance(old, float):
+        return old / 2 if old else 0.5
+    if isinstance(old, list):
+        return old[:-1]
+    return f"{old}-other"
+
+
+def leaves(node: Any, at: Key = ()) -> dict[Key, Any]:
+    if not isinstance(node, Mapping):
+        return {at: node}
+    return {
+        key: old for name, inner in node.items() for key, old in leaves(inner, (*at, name)).items()
+    }
+
+
+def verdict(method: str, key: Key, old: Any) -> str:
+    """`key` where a stage's key changes, `refused` where the key is blamed, else `nothing`."""
+    before = base(method)
+    name = ".".join(key)
+    try:
+        after = changed(before, key, other_than(key, old, before))
+        settings = typed(after)
+        plan = planned(after, settings)
+        check_all_read(after, settings, before, [key], plan=plan, make_plan=planned, shared=())
+        return "key" if stage_keys(settings, plan) != keys_before(method) else "nothing"
+    except Refused as refusal:
+        assert refusal.key is not None, name
+        return "refused"
+    except OmegaConfBaseException as error:
+        assert str(explain(error, []))
+        return "refused"
+
+
+def asked(method: str) -> dict[Key, Any]:
+    everything = leaves(OmegaConf.to_container(base(method), resolve=True))
+    known = {key: old for key, old in everything.items() if key[0] not in GROUPS}
+    if method in EVERYWHERE:
+        return known
+    return {key: old for key, old in known.items() if any(part in DIFFERING for part in key[:2])}
+
+
+@cache
+def verdicts(method: str) -> dict[str, str]:
+    return {".".join(key): verdict(method, key, old) for key, old in asked(method).items()}
+
+
+@pytest.mark.parametrize("method", CONTEXTS)
+def test_every_key_changes_a_stage_or_is_refused_or_says_what_it_changes(method: str) -> None:
+    silent = {name for name, found in verdicts(method).items() if found == "nothing"}
+    assert silent - set(READ_ELSEWHERE) == set()
+
+
+def test_no_exception_stands_without_need() -> None:
+    every = [verdicts(method) for method in CONTEXTS]
+    needed = {name for found in every for name, how in found.items() if how == "nothing"}
+    assert set(READ_ELSEWHERE) == needed
