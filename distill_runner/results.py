@@ -58,12 +58,16 @@ class Results:
             overrides: what was typed.
             given: the data sets as they were named (`inputs.given_data`).
         """
+        return {
+            **self._asked(),
+            **self._models(),
+            **self._measured(),
+            **self._made_of(given),
+            "overrides": list(overrides),
+        }
+
+    def _asked(self) -> Result:
         config, plan = self._config, self._plan
-        facts = self._facts[plan.deployed]
-        metrics = self._metrics(plan.deployed)
-        if "validation" not in self._scored and "validation" in self._data.splits:
-            logits = self._answers.of(plan.deployed, "validation")
-            metrics["selection_on_validation"] = self._score(logits, "validation")
         return {
             "status": "finished",
             "key": key_of([found.key for found in self._outcome.artifacts.values()]),
@@ -72,7 +76,21 @@ class Results:
             "experiment": config.experiment,
             "profile": config.profile,
             "dataset": config.dataset.name,
-            "formula": facts["formula"],
+            "formula": self._facts[plan.deployed]["formula"],
+            "headline": self._measure.name,
+            "scored_by": [metric.value for metric in config.dataset.metrics],
+            "selection": config.training.select.value,
+            "published": self._published(),
+        }
+
+    def _models(self) -> Result:
+        """Every model with its scores."""
+        plan = self._plan
+        metrics = self._metrics(plan.deployed)
+        if "validation" not in self._scored and "validation" in self._data.splits:
+            logits = self._answers.of(plan.deployed, "validation")
+            metrics["selection_on_validation"] = self._score(logits, "validation")
+        return {
             "teachers": [self._teacher(name) for name in plan.teachers],
             "together": self._together(),
             "between": self._between(),
@@ -81,17 +99,24 @@ class Results:
             "student": self._student(),
             "metrics": metrics,
             "golden_head": self._golden_head(),
-            "headline": self._measure.name,
-            "scored_by": [metric.value for metric in config.dataset.metrics],
-            "selection": config.training.select.value,
+            "baseline": self._baseline(),
+        }
+
+    def _measured(self) -> Result:
+        return {
             "stopped": self._stopped(),
             "broken_off": self._broken_off(),
-            "baseline": self._baseline(),
             "agreement": self._agreement(),
             "robustness": self._robustness(),
             "latency": self._latency(),
-            "training": facts["training"],
+            "training": self._facts[self._plan.deployed]["training"],
             "teachers_on_training_rows": self._teachers_in_the_loop(),
+        }
+
+    def _made_of(self, given: Mapping[str, Any]) -> Result:
+        """The rows, the stages and the programs behind the figures."""
+        config = self._config
+        return {
             "data": {
                 "split": plain(config.dataset.split),
                 "split_seed": config.dataset.split_seed,
@@ -99,18 +124,16 @@ class Results:
                 "fingerprints": self._data.fingerprints,
                 "classes": list(self._data.label_names),
             },
-            "published": self._published(),
             "stages": {
                 name: {"key": found.key, "trained_now": name in self._outcome.trained}
                 for name, found in self._outcome.artifacts.items()
             },
-            "versions": facts["versions"],
+            "versions": self._facts[self._plan.deployed]["versions"],
             "provenance": {
                 **surroundings(),
                 "models": self._outcome.casting.given_models(),
                 "data": given,
             },
-            "overrides": list(overrides),
         }
 
     def _published(self) -> dict[str, Any] | None:
