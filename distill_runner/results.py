@@ -80,6 +80,7 @@ class Results:
             "headline": self._measure.name,
             "scored_by": [metric.value for metric in config.dataset.metrics],
             "selection": config.training.select.value,
+            "max_steps": config.training.max_steps,
             "published": self._published(),
         }
 
@@ -115,26 +116,29 @@ class Results:
 
     def _made_of(self, given: Mapping[str, Any]) -> Result:
         """The rows, the stages and the programs behind the figures."""
-        config = self._config
         return {
-            "data": {
-                "split": plain(config.dataset.split),
-                "split_seed": config.dataset.split_seed,
-                "rows": self._data.counts,
-                "fingerprints": self._data.fingerprints,
-                "classes": list(self._data.label_names),
-            },
+            "data": self._cut(),
             "stages": {
                 name: {"key": found.key, "trained_now": name in self._outcome.trained}
                 for name, found in self._outcome.artifacts.items()
             },
             "versions": self._facts[self._plan.deployed]["versions"],
-            "provenance": {
-                **surroundings(),
-                "models": self._outcome.casting.given_models(),
-                "data": given,
-            },
+            "provenance": self._provenance(given),
         }
+
+    def _cut(self) -> dict[str, Any]:
+        """How the data were cut, and what came of it."""
+        return {
+            "split": plain(self._config.dataset.split),
+            "split_seed": self._config.dataset.split_seed,
+            "rows": self._data.counts,
+            "fingerprints": self._data.fingerprints,
+            "classes": list(self._data.label_names),
+        }
+
+    def _provenance(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        models = self._outcome.casting.given_models()
+        return {**surroundings(), "models": models, "data": given}
 
     def _published(self) -> dict[str, Any] | None:
         """The figure from elsewhere; none where the experiment is run on other data."""

@@ -63,7 +63,7 @@ def test_a_student_that_learned_nothing_is_said_to_in_result_and_log(unlearned: 
         assert "largest class" in model["chance"]["mark"]
     assert "WARNING: the student " in log
     assert "WARNING: the student without a teacher " in log
-    assert "a larger training.learning_rate" in log
+    assert "Try a larger training.max_steps than 1, or a larger training.learning_rate." in log
     assert "is shown to be better than chance" in log
     assert "Gain on test: +" not in log
     assert "Gain on test: -" not in log

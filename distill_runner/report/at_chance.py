@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-_TRY = "Try more training.epochs, or a larger training.learning_rate."
-
 
 def mark(model: Mapping[str, Any]) -> str:
     """Behind a model's name: nothing, or what it is no better than."""
@@ -26,12 +24,18 @@ def both_at_chance(result: Mapping[str, Any]) -> bool:
 
 def warnings(result: Mapping[str, Any]) -> list[str]:
     """One line for each model of a finished run that is no better than chance."""
-    return [_warning(name, model) for name, model in _models(result) if at_chance(model)]
+    return [
+        _warning(name, model, result.get("max_steps"))
+        for name, model in _models(result)
+        if at_chance(model)
+    ]
 
 
-def students_warnings(result: Mapping[str, Any]) -> list[str]:
-    """Of the deployed model alone."""
-    return [_warning("this student", result["student"])] if at_chance(result["student"]) else []
+def students_warning(result: Mapping[str, Any]) -> str | None:
+    """Of the deployed model alone, for its card."""
+    student = result["student"]
+    known = at_chance(student)
+    return _warning("this student", student, result.get("max_steps")) if known else None
 
 
 def _models(result: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -44,9 +48,14 @@ def _models(result: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]
     yield "the student", result["student"]
 
 
-def _warning(name: str, model: Mapping[str, Any]) -> str:
+def _warning(name: str, model: Mapping[str, Any], max_steps: int | None) -> str:
     known = model["chance"]
-    advice = "" if name.startswith("the teacher") else f" {_TRY}"
+    longer = "more training.epochs"
+    if max_steps is not None:
+        longer = f"a larger training.max_steps than {max_steps}"
+    advice = f" Try {longer}, or a larger training.learning_rate."
+    if name.startswith("the teacher"):
+        advice = ""  # it was allowed to be so
     if known["one_answer"] is not None:
         return (
             f"WARNING: {name} answers {known['one_answer']!r} for all {known['rows']:,} "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from distill_runner.report.at_chance import mark, students_warnings
+from distill_runner.report.at_chance import mark, students_warning
 from distill_runner.report.columns import broken_off, headline, notes, own_metrics, shown
 from distill_runner.report.latency import latency_line
 from distill_runner.report.robustness import robustness_lines
@@ -28,7 +28,7 @@ def model_card(result: Mapping[str, Any]) -> str:
         "",
         f"# {student['name']}, {result['method']} on {result['dataset']}",
         "",
-        *(line for told in students_warnings(result) for line in (f"**{told}**", "")),
+        *([f"**{told}**", ""] if (told := students_warning(result)) else []),
         f"{student['parameters']:,} parameters, {answers}.",
         "",
         *_loading(result),
