@@ -21,7 +21,7 @@ from distill_runner.hub import (
 )
 from distill_runner.integrity import Say, provide
 from distill_runner.machine import Machine
-from distill_runner.models import heads, language, loading
+from distill_runner.models import heads, language, loading, untrusted
 from distill_runner.models import signals as kept
 from distill_runner.models.build import build
 from distill_runner.models.depth import check_family
@@ -75,6 +75,7 @@ class Casting:
         self._whole = whole
         self._say = say
         self._folders: dict[str, Path] = {}
+        self._shapes: dict[Path, Any] = {}
         self._checked: set[tuple[Path, bool]] = set()
         self._unknown: dict[tuple[str, str, tuple[str, ...]], float] = {}
 
@@ -291,12 +292,11 @@ class Casting:
         Raises:
             Refused: a model that is missing, or that cannot do what the plan asks of it.
         """
-        spec = stage.learner
+        spec, folder = stage.learner, self._folder_of(stage)
         settings: dict[str, Any] = plain(spec)
         del settings["asked"]
         if spec.built is None:
-            folder = self._folder_of(stage)
-            self._check_folder(spec, folder)
+            self._shape(spec, folder)
             del settings["id"]
             settings["content"] = model_fingerprint(folder)
             self._check_length(stage, folder)
@@ -308,6 +308,8 @@ class Casting:
             if self._made_for != (reading.data.fingerprints["train"], reading.max_tokens):
                 settings["made_for"] = self._made_for
         self._check_start(stage)
+        if spec.built is None:
+            self._check_files(spec, folder)
         if stage.body is not None:
             teacher = self._plan.stage(stage.body)
             settings["body"] = [self.model_key(teacher), teacher.seed]
@@ -354,11 +356,18 @@ class Casting:
     def _folder_of(self, stage: Stage) -> Path:
         return self._folder(stage.learner, stage.learner.asked)
 
-    def _check_folder(self, spec: ModelSpec, folder: Path) -> None:
+    def _shape(self, spec: ModelSpec, folder: Path) -> Any:
+        """The model that a folder's config describes, without weights."""
+        if folder not in self._shapes:
+            self._shapes[folder] = untrusted.check_config(folder, key=spec.asked)
+        return self._shapes[folder]
+
+    def _check_files(self, spec: ModelSpec, folder: Path) -> None:
         """Refuse files of a model that are no good, once a folder."""
         weights = spec.start is Start.pretrained
         if (folder, weights) not in self._checked:
-            loading.check(folder, weights=weights, key=spec.asked)
+            shape = self._shape(spec, folder)
+            loading.check_files(folder, shape, weights=weights, key=spec.asked)
             self._checked.add((folder, weights))
 
     def unknown_share(self, stage: Stage) -> float:

@@ -176,18 +176,18 @@ def load_encoder(folder: Path, max_tokens: int, *, key: str) -> Encoder:
         return Encoder(tokenizer, max_tokens)
 
 
-def check(folder: Path, *, weights: bool, key: str) -> None:
-    """Refuse a model folder that a run would stumble over later.
+def check_files(folder: Path, shape: Any, *, weights: bool, key: str) -> None:
+    """Refuse a tokenizer or weights that a run would stumble over later.
 
     Args:
+        shape: what `untrusted.check_config` made of the folder.
         weights: they are read too.
         key: the configuration key to blame.
 
     Raises:
-        Refused: config, tokenizer or weights cannot be read, or do not belong together.
+        Refused: they cannot be read, or do not belong to the model.
     """
-    module = untrusted.check_config(folder, key=key)
-    untrusted.check_words(module, load_encoder(folder, 8, key=key).tokenizer, folder, key=key)
+    untrusted.check_words(shape, load_encoder(folder, 8, key=key).tokenizer, folder, key=key)
     if weights:
         untrusted.check_weights(folder, key=key)
 

@@ -65,7 +65,8 @@ def change(folder: Path, **values: object) -> None:
 
 def load(folder: Path) -> None:
     locate_model(str(folder), models_dir=None, key=KEY)
-    loading.check(folder, weights=True, key=KEY)
+    shape = untrusted.check_config(folder, key=KEY)
+    loading.check_files(folder, shape, weights=True, key=KEY)
     loading.new_classifier(
         folder,
         name="x",
