@@ -193,7 +193,7 @@ class _Job:
             ),
             shared=self._shared,
         )
-        unused = unused_choices(plan, self._choices, typed_groups(self._overrides))
+        unused = unused_choices(config, plan, self._choices, typed_groups(self._overrides))
         for line in (*([unused] if unused else []), *said):
             self._screen.print(line)
 

@@ -127,7 +127,8 @@ class _Planner:
     def _wants_teachers(self) -> bool:
         config = self.config
         copied = (Start.teacher, Start.pretrained_teacher)
-        wanted = config.student.start in copied or self.yaml.name_teachers
+        of_words = any(algorithm.needs.language for algorithm in self.algorithms.values())
+        wanted = config.student.start in copied or self.yaml.name_teachers or of_words
         if wanted and not config.teacher.models:
             raise Refused(
                 "This method needs a teacher and none is configured.",

@@ -15,14 +15,18 @@ from distill_runner.config import typed
 from distill_runner.errors import Refused
 from distill_runner.overrides import Key
 from distill_runner.plan import PRETRAIN, TASK, Plan, Stage
-from distill_runner.schema import Config, Dataset, NoiseKind, TrackerKind
+from distill_runner.schema import Config, Dataset, NearChance, NoiseKind, TrackerKind
 
 # What is read through the plan: another value of it is another plan.
 _THROUGH_PLAN = ("method", "teacher", "student", "noise", "training", "seed", "models")
 # Of these keys, what is read elsewhere too.
 _ELSEWHERE = ("noise.word", "teacher.near_chance", "pretrain.teacher.near_chance")
-# Where a method has nothing to leave out, leaving it out is done.
-_HONOURED: dict[Key, object] = {("method", "baseline"): "never"}
+# What is done where there is nothing to leave out, and nothing to allow.
+_HONOURED: dict[Key, object] = {
+    ("method", "baseline"): "never",
+    ("teacher", "near_chance"): NearChance.allow,
+    ("pretrain", "teacher", "near_chance"): NearChance.allow,
+}
 
 MakePlan = Callable[[DictConfig, Config], Plan]
 
@@ -88,13 +92,16 @@ def check_all_read(
     return said
 
 
-def unused_choices(plan: Plan, choices: Mapping[str, str], typed_groups: Collection[str]) -> str:
+def unused_choices(
+    config: Config, plan: Plan, choices: Mapping[str, str], typed_groups: Collection[str]
+) -> str:
     """The typed choices that a method makes no use of, as a line; empty if there are none."""
+    noisy = config.noise.kind is not NoiseKind.none and config.noise.p > 0
     idle = {
         "teacher": not plan.teachers,
         "teacher@pretrain.teacher": not plan.pretrain_teachers,
         "dataset@pretrain.dataset": PRETRAIN not in plan.data,
-        "noise": choices.get("noise") != "none" and not any(one.noise for one in plan.stages),
+        "noise": noisy and not any(one.noise for one in plan.stages),
     }
     found = [f"{name}={choices.get(name)}" for name in typed_groups if idle.get(name)]
     return f"not used by method={plan.method}: {', '.join(found)}" if found else ""

@@ -79,6 +79,109 @@ CASES = {
     "an added key": (["+method.foo=1"], ["+method.foo", "not added"]),
     "a removed key": (["~method.alpha"], ["method.alpha"]),
     "a group of null": (["method=null"], ["method"]),
+    "a group of a number": (["method=1"], ["method = 1", "metadistil"]),
+    "a group of a truth value": (["tracker=false"], ["tracker = False", "jsonl"]),
+    "a group of an infinite number": (["dataset=inf"], ["dataset = inf", "synthetic"]),
+    "a group of a list of nothing": (["noise=[null]"], ["noise = [None]", "mask"]),
+    "a group of a list of lists": (["teacher=[[]]"], ["teacher = [[]]", "teacher.models=["]),
+    "a group of two options": (["teacher=[bert,roberta]"], ["teacher", "teacher=bert+roberta"]),
+    "an experiment of null": (["experiment=null"], ["experiment", "leave it out"]),
+    "no data set for pretraining": (
+        ["dataset@pretrain.dataset=null"],
+        ["dataset@pretrain.dataset", "pretrain.dataset=null"],
+    ),
+    "a data set's file as an option": (
+        ["dataset=/data/simple.csv"],
+        ["dataset = '/data/simple.csv'", "dataset=files dataset.path=/data/simple.csv"],
+    ),
+    "a model's folder as an option": (
+        ["teacher=/data/bert"],
+        ["teacher = '/data/bert'", "'teacher.models=[/data/bert]'"],
+    ),
+    "a sweep without -m": (
+        ["method=kd", "method.temperature=1,2,5"],
+        ["method.temperature = '1,2,5'", "with -m"],
+    ),
+    "a list without brackets": (
+        ["dataset.text=question,answer"],
+        ["'dataset.text=[question,answer]'"],
+    ),
+    "a sweep with spaces": (["seed=1,", "2,", "3"], ["seed = '1,'", "-m seed=1,2,3"]),
+    "a value that needs quotes": (
+        ["dataset.text=Text (EN)"],
+        ["dataset.text = 'Text (EN)'", """'dataset.text="Text (EN)"'"""],
+    ),
+    "a bracket that stays open": (
+        ["dataset.text=[body,kind"],
+        ["dataset.text = '[body,kind'", "'dataset.text=[body,kind]'"],
+    ),
+    "an option without its group": (["kd"], ["the command = 'kd'", "method=kd"]),
+    "an option as a flag": (["--method", "kd"], ["--method", "method=kd"]),
+    "a flag without the other": (["--resolve"], ["--resolve", "--cfg job --resolve"]),
+    "a flag of another word": (["--cfg", "everything"], ["--cfg", "everything"]),
+    "a rerun from a pickle": (["--experimental-rerun", "job.pickle"], ["--experimental-rerun"]),
+    "a text in place of a list": (
+        ["teacher.models=/data/bert"],
+        ["teacher.models = '/data/bert'", "'teacher.models=[/data/bert]'"],
+    ),
+    "a text for a list, by another key": (
+        ["teacher.models=${{student.model}}"],
+        ["teacher.models = 'distilbert-base-uncased'", "in brackets"],
+    ),
+    "a launcher of another class": (
+        ["-m", "hydra.launcher._target_=os.system", "seed=1,2"],
+        ["hydra.launcher._target_", "os.system"],
+    ),
+    "a run folder in Hydra's words": (
+        ["hydra.run.dir=elsewhere"],
+        ["hydra.run.dir", "output_dir="],
+    ),
+    "a sweep's folders in Hydra's words": (
+        ["hydra.sweep.subdir=.."],
+        ["hydra.sweep.subdir", "output_dir="],
+    ),
+    "a key of two values": (["seed=1", "seed=2"], ["seed", "1, then 2", "seed=2"]),
+    "a mapping emptied": (["models={{}}"], ["models", "merged"]),
+    "weights too large to add": (
+        ["teacher.weights=[1e308,1e308]"],
+        ["teacher.weights", "shares", "[1,1]"],
+    ),
+    "a stage named by a path": (
+        ["method=kd", "method.stages={{../../escaped/x:{{algorithm:null}}}}"],
+        ["method.stages", "../../escaped/x"],
+    ),
+    "a teacher's setting without teachers": (
+        ["method=finetune", "teacher.training.epochs=5"],
+        ["teacher.training.epochs", "has these teachers"],
+    ),
+    "names of generated classes": (
+        ["dataset.label_names=[no,yes]"],
+        ["dataset.label_names", "generated", "dataset=files"],
+    ),
+    "a column of generated sentences": (["dataset.text=body"], ["dataset.text", "dataset=files"]),
+    "a word for noise that puts none in": (
+        ["noise=mask", "noise.word=x"],
+        ["noise.word", "noise=replace_word"],
+    ),
+    "data for a first stage that is not there": (
+        ["method=kd", "pretrain.dataset.generate=50"],
+        ["pretrain.dataset.generate", "tmkd"],
+    ),
+    "teachers for a first stage that is not there": (
+        ["method=kd", "teacher@pretrain.teacher=bert", "pretrain.teacher.training.epochs=2"],
+        ["pretrain.teacher.training.epochs"],
+    ),
+    "own texts where generated ones are read": (
+        [
+            *("method=tmkd", "dataset=files", "dataset.path={}/good.tsv"),
+            "dataset.unlabelled.path={}/good.tsv",
+        ],
+        ["dataset.unlabelled.path", "pretrain.dataset=null"],
+    ),
+    "a difference that is not taken": (
+        ["method.finite_difference_length=0.5"],
+        ["method.finite_difference_length"],
+    ),
     "noise without a kind": (["noise.p=0.5"], ["noise.p", "noise=replace_word"]),
     "no quiz for metadistil": (["dataset.split.quiz=0"], ["dataset.split.quiz"]),
     "accumulation in a bi-level step": (
@@ -231,3 +334,28 @@ def test_a_glob_that_matches_nothing_is_refused(
 ) -> None:
     error = refused(files, monkeypatch, capsys, "-m", "experiment=glob(tabel*)")
     assert "tabel*" in error
+
+
+def test_a_setting_that_some_jobs_of_a_sweep_read_is_said_by_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["-m", "method=finetune,kd", "teacher=bert", "teacher.training.epochs=2"]
+    common = ["profile=tiny", "tracker=none", f"output_dir={tmp_path}", "dry_run=true"]
+    monkeypatch.setattr(sys, "argv", ["distill-run", *asked, *common])
+    monkeypatch.setattr(SweepTable, "verdict", None)
+    GlobalHydra.instance().clear()
+    cli.main()
+    told = capsys.readouterr().out
+    assert told.count("not read by this job: teacher.training.epochs") == 1
+    assert told.count("not used by method=finetune: teacher=bert") == 1
+
+
+def test_a_setting_that_says_what_is_so_is_no_dropped_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ["method=kd", "teacher.weights=[1,1]", "method.temperature=2", "training.epochs=3"]
+    common = ["profile=tiny", "tracker=none", f"output_dir={tmp_path}", "dry_run=true"]
+    monkeypatch.setattr(sys, "argv", ["distill-run", *asked, *common])
+    GlobalHydra.instance().clear()
+    cli.main()
+    assert (tmp_path / "plan.json").exists()

@@ -44,8 +44,8 @@ def model_card(result: Mapping[str, Any]) -> str:
         lines += _rows(f"{same}, without a teacher", alone, alone["metrics"], own, figure)
     for teacher in result["teachers"]:
         lines += _rows(f"teacher {teacher['name']}", teacher, teacher["metrics"], own, figure)
-    told = [*([ended] if (ended := broken_off(result)) else []), *notes(result)]
-    lines += ["", *told] if told else []
+    beside = [*([ended] if (ended := broken_off(result)) else []), *notes(result)]
+    lines += ["", *beside] if beside else []
     lines += [
         "",
         *([saved, ""] if (saved := latency_line(result)) else []),
