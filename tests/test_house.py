@@ -18,7 +18,7 @@ LAYERS = (
     ("errors", "address", "allocator"),
     ("schema",),
     ("config", "overrides", "explain", "hub", "hub_*", "intervals"),
-    ("plan", "rules", "stage_rules", "entries", "planning", "unread"),
+    ("plan", "rules", "stage_rules", "entries", "planning", "readers", "unread"),
     ("objectives.*",),
     ("data.*",),
     ("models.*",),
