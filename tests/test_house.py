@@ -18,7 +18,7 @@ LAYERS = (
     ("errors", "address", "allocator", "visible", "locks", "integrity"),
     ("schema",),
     ("config", "overrides", "explain", "hub", "hub_*", "intervals"),
-    ("plan", "rules", "stage_rules", "entries", "planning", "baseline", "unread"),
+    ("plan", "rules", "stage_rules", "entries", "planning", "baseline", "readers", "unread"),
     ("objectives.*",),
     ("data.*",),
     ("models.*",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import typing
 from collections.abc import Mapping
 from dataclasses import fields
@@ -20,16 +21,14 @@ def make_algorithm(node: Mapping[str, Any], *, stage: str = "finetune") -> Algor
     Raises:
         Refused: no such class, no such argument, or a value of the wrong type.
     """
-    from hydra.errors import InstantiationException
-    from hydra.utils import get_class
-
     from distill_runner.methods.base import Algorithm
 
     at = f"method.stages.{stage}.algorithm"
     target = node.get("_target_") if isinstance(node, Mapping) else None
     try:
-        cls = get_class(str(target or ""))
-    except (InstantiationException, ValueError, ImportError) as error:
+        module, _, name = str(target or "").rpartition(".")
+        cls = getattr(importlib.import_module(module), name)
+    except (AttributeError, ValueError, ImportError) as error:
         raise Refused(
             "There is no such algorithm.",
             key=f"{at}._target_",
