@@ -61,9 +61,16 @@ def _copy_student(student: Path, outcome: Outcome) -> None:
     for name in outcome.plan.members or (outcome.plan.deployed,):
         artifact = outcome.artifacts[name]
         integrity.check(artifact.folder)
-        target = student / name if outcome.plan.members else student
-        # The content alone: a store's files may have another user's modes.
-        shutil.copytree(artifact.model, target, copy_function=shutil.copyfile)
+        _copy_content(artifact.model, student / name if outcome.plan.members else student)
+
+
+def _copy_content(source: Path, target: Path) -> None:
+    """Copy the files, not their modes: a store may be another user's, or only to be read."""
+    for path in source.rglob("*"):
+        if path.is_file():
+            copy = target / path.relative_to(source)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
 
 
 def _write_curves(path: Path, outcome: Outcome) -> None:

@@ -119,12 +119,10 @@ def line_of(output: str) -> str:
 
 FINISHED = [
     ("artifacts/*/model/model.safetensors", "flipped"),
-    ("artifacts/*/model/model.safetensors", "deleted"),
     ("artifacts/*/model/tokenizer.json", "emptied"),
-    ("artifacts/*/model/config.json", "flipped"),
+    ("artifacts/*/model/config.json", "deleted"),
     ("artifacts/*/stage.json", "flipped"),
     ("artifacts/*/metrics.jsonl", "cut"),
-    ("artifacts/*/manifest.json", "cut"),
     ("signals/*/logits.npy", "flipped"),
     ("signals/*/ids.npy", "a folder"),
     ("data/*/train/*.arrow", "flipped"),
@@ -146,7 +144,6 @@ def test_a_damaged_file_of_a_finished_run_changes_nothing(
     assert said
     assert all(f"{store}/damaged/{kind}/" in line for line in said)
     assert len(list((store / "damaged" / kind).iterdir())) == len(said)
-    assert "! " not in runs_as_before(stores, store, capsys)
 
 
 def test_damaged_tokens_are_not_trained_on(
@@ -170,8 +167,14 @@ def test_a_helper_leaves_what_is_damaged_to_the_run_that_tells_of_it(
     assert path.exists()
 
 
-@pytest.mark.parametrize("damage", DAMAGE)
-@pytest.mark.parametrize("file", ["checkpoint.pt", "best.pt", "metrics.jsonl"])
+@pytest.mark.parametrize(
+    ("file", "damage"),
+    [
+        *(("checkpoint.pt", damage) for damage in DAMAGE),
+        *(("best.pt", damage) for damage in ("deleted", "flipped")),
+        *(("metrics.jsonl", damage) for damage in ("deleted", "cut", "flipped", "appended")),
+    ],
+)
 def test_a_damaged_file_of_an_unfinished_stage_changes_nothing(
     file: str, damage: str, stores: Stores, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -247,3 +250,34 @@ def test_a_file_that_may_not_be_read_is_named_and_not_called_damaged() -> None:
                 fault(folder)
         finally:
             os.seteuid(user)
+
+
+def test_a_finished_run_is_answered_from_a_store_that_is_only_read(
+    stores: Stores,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    store = copied(stores.finished, tmp_path / "store")
+    for lock in store.rglob("*.lock"):
+        lock.unlink()
+    before = sorted(store.rglob("*"))
+    monkeypatch.setattr("distill_runner.locks.FileLock", lambda path: pytest.fail(f"locks {path}"))
+    runs_as_before(stores, store, capsys)
+    assert sorted(store.rglob("*")) == before
+
+
+def test_a_student_has_the_umasks_mode_and_not_the_stores(stores: Stores, tmp_path: Path) -> None:
+    store = copied(stores.finished, tmp_path / "store")
+    for path in store.glob("artifacts/*/model/*"):
+        path.chmod(0o400)
+    before = os.umask(0o027)
+    try:
+        run(tmp_path / "again", store, "kd", *ASKED)
+    finally:
+        os.umask(before)
+    modes = {
+        path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "again/student").iterdir()
+    }
+    assert "model.safetensors" in modes
+    assert set(modes.values()) == {0o640}
