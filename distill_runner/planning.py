@@ -27,7 +27,7 @@ from distill_runner.schema import (
     Teacher,
     Training,
 )
-from distill_runner.stage_rules import check_algorithm, check_unlabelled
+from distill_runner.stage_rules import check_algorithm, check_hops, check_unlabelled
 
 if TYPE_CHECKING:
     from distill_runner.methods.base import Algorithm
@@ -97,6 +97,9 @@ class _Planner:
                 teacher_on(self.config, PRETRAIN), PRETRAIN
             )
         for name, entry in entries.items():
+            if name != list(entries)[-1] and entry.repeat and not entry.untrained:
+                on_the_way = self.yaml.learners(name, entry)
+                check_hops(on_the_way, self.config.student, key=self.yaml.blame(name, "repeat"))
             self._add_students(name, entry)
         if not self.students or list(self.students)[-1] == "baseline":
             raise Refused(
@@ -365,6 +368,8 @@ class _Planner:
     def _before(self, name: str, entry: StageConfig) -> Stage | None:
         """The stage whose student goes on here; a stage left out passes on its own start."""
         start = entry.start
+        if start == "student":  # also where a stage has that name
+            return None
         while start != "student" and start not in self.last:
             if not self.yaml.is_earlier(start, name):
                 raise Refused(

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from distill_runner.errors import Refused
 from distill_runner.plan import PRETRAIN
 from distill_runner.rules import taught
-from distill_runner.schema import Config, NoiseSeenBy, Select, StageConfig, Task, Teacher, WeighBy
+from distill_runner.schema import (
+    Config,
+    NoiseSeenBy,
+    Select,
+    StageConfig,
+    Student,
+    Task,
+    Teacher,
+    WeighBy,
+)
 
 if TYPE_CHECKING:
     from distill_runner.methods.base import Algorithm
@@ -147,6 +157,33 @@ def _check_pool(config: Config, name: str) -> None:
             rule=f"student, for the stage {name!r}",
             way_out="noise.seen_by=student",
         )
+
+
+def check_hops(learners: Sequence[Student], student: Student, *, key: str) -> None:
+    """Refuse a model on the way to the student that is the student, or has fewer of its layers.
+
+    Args:
+        learners: of the stages that teach it.
+        key: that names them.
+
+    Raises:
+        Refused: at the first one.
+    """
+
+    def depth(one: Student) -> float:
+        return float("inf") if one.layers is None else len(one.layers)
+
+    for own in learners:
+        same = (own.model, own.start) == (student.model, student.start)
+        if same and depth(own) <= depth(student):
+            raise Refused(
+                "A model on the way to the student is no larger than the student.",
+                key=key,
+                value=own.model,
+                rule=f"models between the teacher and {student.model}",
+                way_out="method=assistant teacher=bert student=tinybert "
+                "'method.assistants=[{model:distilbert-base-uncased}]'",
+            )
 
 
 def check_unlabelled(config: Config, name: str, algorithm: Algorithm, *, pretrain: bool) -> None:

@@ -83,6 +83,29 @@ def test_the_chain_is_in_the_result_with_each_hops_accuracy(tmp_path: Path) -> N
     assert "assistant-2 roberta-base" in screen
 
 
+def test_the_default_assistant_is_larger_than_the_default_student() -> None:
+    _, plan = planned(composed("method=assistant"), "assistant")
+    assistant, student = plan.stage("assistant-1").learner, plan.stage("kd").learner
+    assert (assistant.id, len(assistant.layers or ())) == ("bert-base-uncased", 8)
+    assert student.id == "distilbert-base-uncased"  # six layers as wide
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ["method.assistants=[{model:distilbert-base-uncased}]"],
+        ["method.assistants=[{}]"],
+        ["student=bert"],  # eight of twelve layers, for a student of twelve
+        ["student=bert_3layer", "method.assistants=[{layers:[0,1,3]}]"],
+    ],
+)
+def test_an_assistant_no_larger_than_the_student_is_refused(asked: list[str]) -> None:
+    with pytest.raises(Refused) as refused:
+        planned(composed("method=assistant", *asked), "assistant")
+    assert refused.value.key == "method.assistants"
+    assert "method=assistant teacher=bert student=tinybert" in str(refused.value)
+
+
 @pytest.mark.parametrize(
     ("asked", "key"),
     [

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import pytest
-from tiny import composed, planned
+from tiny import Bench, composed, planned
 
 from distill_runner.config import config_path
 from distill_runner.plan import Plan
@@ -134,6 +135,35 @@ def test_two_fine_tunings_of_one_bert_differ_in_their_seeds() -> None:
     assert len({plan.stage(name).seed for name in plan.teachers}) == 2
 
 
+PUBLISHED = {BERT: "table1-01-bert", ROBERTA: "table1-02-roberta"}
+
+
+@pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row[3]])
+def test_the_model_with_the_published_figure_is_the_one_that_teaches(name: str) -> None:
+    plan = plan_of(name)
+    for title in plan.teachers[: len(set(ROWS[name][3]))]:  # a second BERT has another seed
+        teacher = plan.stage(title)
+        row = plan_of(PUBLISHED[teacher.learner.id])
+        fine_tuned = row.stage(row.deployed)
+        learner = replace(fine_tuned.learner, asked=teacher.learner.asked)
+        assert replace(fine_tuned, name=title, learner=learner) == teacher
+
+
+def test_the_model_of_a_row_is_not_trained_again_to_teach(tmp_path: Path) -> None:
+    alike = ("teacher.training.epochs=2", "teacher.training.learning_rate=1e-3")
+    row, taught = (
+        Bench.make(
+            tmp_path, method, (f"experiment={name}", *alike, "teacher.training.batch_size=8")
+        )
+        for method, name in (("finetune", "table1-01-bert"), ("kd", "table1-05-kd-bert-distilbert"))
+    )
+    keys = [
+        bench.runner.key_of(bench.plan.stage(name))
+        for bench, name in ((row, row.plan.deployed), (taught, taught.plan.teachers[0]))
+    ]
+    assert keys[0] == keys[1]
+
+
 def test_the_command_line_has_the_last_word_over_an_experiment() -> None:
     config = config_of("table1-05-kd-bert-distilbert", "training.epochs=3")
     assert config.training.epochs == 3
@@ -192,6 +222,7 @@ def test_tmkds_rows_carry_the_papers_figures_and_its_teachers() -> None:
         assert config.published.accuracy == accuracy
         published = config.published
         assert (published.dataset, published.split, published.rows) == ("rte", "validation", 277)
+        assert published.train_rows == 2490  # of which 400 are our test rows
         assert config.teacher.learning_rates == [2e-5, 3e-5, 5e-5]
         assert config.student.layers == [0, 1, 2]
 

@@ -46,13 +46,14 @@ def plan_notes(plan: Plan, config: Config, counts: Counts | None) -> list[str]:
     if _baseline(baseline, plan, config, counts) is not None:
         return []
     matched = config.evaluation.baseline_steps is not BaselineSteps.epochs
-    taken = [
-        *([] if one_learner(plan, baseline.like) else ["model"]),
-        *(["number of steps, where it is more than its own,"] if matched else []),
-    ]
+    model = "" if one_learner(plan, baseline.like) else "the model of, and "
+    if not matched and not model:
+        return []
     first = baseline.like[0]
     kept = first if len(baseline.like) == 1 else f"the {first.rsplit('-', 1)[0]} that is kept"
-    return [f"baseline: has the {' and the '.join(taken)} of {kept}"] if taken else []
+    if not matched:
+        return [f"baseline: the model of {kept}"]
+    return [f"baseline: {model}as many steps as {kept}, or its own where they are more"]
 
 
 def _row_of_baseline(

@@ -255,3 +255,19 @@ def test_nothing_is_stopped_without_validation_rows(tmp_path: Path) -> None:
     with pytest.raises(Refused) as refused:
         Bench.make(tmp_path, "noisy_student", ("dataset.split.validation=0",))
     assert refused.value.key == "method.stop"
+
+
+def test_by_default_the_student_is_as_large_as_its_teacher_and_noise_is_on() -> None:
+    config, plan = planned(composed("method=noisy_student"), "noisy_student")
+    assert config.teacher.models == [config.student.model] == ["bert-base-uncased"]
+    noise = plan.stage(plan.deployed).noise
+    assert noise is not None
+    assert (noise.kind.value, noise.seen_by.value) == ("mask", "student")
+
+
+def test_what_is_typed_stands_over_the_methods_own_choice() -> None:
+    asked = ("teacher=roberta", "student=distilbert", "noise=none")
+    config, plan = planned(composed(*asked, "method=noisy_student"), "noisy_student")
+    assert config.teacher.models == ["roberta-base"]
+    assert config.student.model == "distilbert-base-uncased"
+    assert plan.stage(plan.deployed).noise is None

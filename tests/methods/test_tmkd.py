@@ -258,6 +258,12 @@ def test_the_ablations_differ_in_stages_and_heads_as_the_papers(
     assert not plan.stage("finetune").fresh_head or expected[0]
 
 
+def test_no_student_of_many_on_many_goes_on_where_another_stopped(tmp_path: Path) -> None:
+    plan = Bench.make(tmp_path, "many_on_many", TWO).plan
+    students = [plan.stage(name) for name in plan.members]
+    assert [(stage.start, stage.first_epoch) for stage in students] == [(None, 0), (None, 0)]
+
+
 def test_many_on_many_has_a_student_for_each_teacher_and_answers_with_their_mean(
     tmp_path: Path,
 ) -> None:
