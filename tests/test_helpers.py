@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import SHRUNK, Bench, run
+from tiny import Bench, read_by, run
 
 from distill_runner.helpers import count_of, helpers
 from distill_runner.machine import Machine
@@ -100,7 +100,8 @@ def test_a_run_that_waits_for_another_hears_a_clusters_notice(tmp_path: Path) ->
     key = result_of(folder)["stages"]["finetune"]["key"]
     shutil.rmtree(store / "artifacts" / key)
     asked = [
-        *(sys.executable, "-P", "-m", "distill_runner.cli", *SHRUNK, "method=finetune"),
+        *(sys.executable, "-P", "-m", "distill_runner.cli"),
+        *(*read_by("method=finetune"), "method=finetune"),
         *(f"output_dir={folder}", f"store.dir={store}"),
     ]
     with (

@@ -14,16 +14,17 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny import METHODS, SHRUNK, UNSURE
+from tiny import METHODS, UNSURE, read_by
 
 from distill_runner.config import config_path
 
 
 def command(folder: Path, store: Path, method: str, *, seconds: float = 0.01) -> list[str]:
+    asked = (f"method={method}", "method.baseline=never", *UNSURE.get(f"method={method}", ()))
     return [
-        *(sys.executable, "-P", "-m", "distill_runner.cli", *SHRUNK),
-        *(f"method={method}", "method.baseline=never", "training.epochs=8"),
-        *UNSURE.get(f"method={method}", ()),
+        *(sys.executable, "-P", "-m", "distill_runner.cli"),
+        *read_by("teacher=bert", *asked),
+        *(*asked, "training.epochs=8"),
         *("teacher=bert", f"output_dir={folder}", f"store.dir={store}"),
         *(f"runtime.checkpoint_seconds={seconds}", "runtime.threads=1"),
     ]

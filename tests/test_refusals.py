@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -358,4 +359,5 @@ def test_a_setting_that_says_what_is_so_is_no_dropped_one(
     monkeypatch.setattr(sys, "argv", ["distill-run", *asked, *common])
     GlobalHydra.instance().clear()
     cli.main()
-    assert (tmp_path / "plan.json").exists()
+    attempt = json.loads((tmp_path / "attempt.json").read_text())
+    assert attempt["status"] == "planned"

@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from tiny import SHRUNK
+from tiny import read_by
 
 from distill_runner import integrity
 from distill_runner.integrity import Damaged
@@ -154,11 +154,13 @@ def test_a_json_file_is_written_whole(tmp_path: Path) -> None:
 
 
 def test_two_runs_that_start_together_train_their_teacher_once(tmp_path: Path) -> None:
+    asked = ("method=kd", "teacher=bert", "method.baseline=never")
+
     def start(seed: int) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [
-                *(sys.executable, "-P", "-m", "distill_runner.cli", *SHRUNK, "method=kd"),
-                *("teacher=bert", "method.baseline=never", f"seed={seed}"),
+                *(sys.executable, "-P", "-m", "distill_runner.cli"),
+                *(*read_by(*asked), *asked, f"seed={seed}"),
                 *(f"output_dir={tmp_path}/{seed}", f"store.dir={tmp_path}/store"),
             ],
             stdout=subprocess.DEVNULL,

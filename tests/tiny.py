@@ -11,17 +11,19 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from distill_runner.config import config_path, raw_method, register_schema, typed
+from distill_runner.errors import Refused
 from distill_runner.inputs import read_data
 from distill_runner.job import run_job
 from distill_runner.machine import resolve_machine
 from distill_runner.methods.construct import make_algorithm
-from distill_runner.overrides import groups_among
+from distill_runner.overrides import groups_among, typed_keys
 from distill_runner.plan import Plan
 from distill_runner.planning import make_plan
 from distill_runner.run import Runner
 from distill_runner.schema import Config
 from distill_runner.screen import Screen
 from distill_runner.tracking import open_tracker
+from distill_runner.unread import check_all_read
 
 METHODS, STUDENTS, TEACHERS = (
     sorted(path.stem for path in Path(config_path(), group).glob("*.yaml"))
@@ -104,6 +106,31 @@ def run(folder: Path, store: Path, method: str, *overrides: str) -> None:
         folder=str(folder),
         sweeping=False,
     )
+
+
+def read_by(*asked: str) -> list[str]:
+    """Of `SHRUNK` what a command with these overrides reads; the rest would be refused."""
+    method = next(item.removeprefix("method=") for item in asked if item.startswith("method="))
+    config = composed(*SHRUNK, *asked)
+    settings, plan = planned(config, method)
+    untyped = composed(*groups_among([*SHRUNK, *asked]))
+
+    def is_read(item: str) -> bool:
+        try:
+            check_all_read(
+                config,
+                settings,
+                untyped,
+                typed_keys([item]),
+                plan=plan,
+                make_plan=lambda other, _: planned(other, method)[1],
+                shared=(),
+            )
+        except Refused:
+            return False
+        return True
+
+    return [item for item in SHRUNK if is_read(item)]
 
 
 @dataclass
