@@ -17,7 +17,6 @@ SHRUNK = (
     "runtime.device=cpu",
     "runtime.processes=1",
     "runtime.threads=1",
-    "tracker.every=2",
 )
 # For the generated corpora, where there are any.
 FEW_ROWS = (

@@ -25,22 +25,20 @@ WEIGHTS = (
 SMALL = (
     "training.batch_size=16",
     "training.epochs=2",
+    f"models.distilbert-base-uncased={WEIGHTS.format('distilbert')}",
+)
+OF_TEACHERS = (
     "teacher.training.epochs=1",
     "teacher.near_chance=allow",
-    *(
-        f"models.{name}={WEIGHTS.format(family)}"
-        for name, family in (
-            ("bert-base-uncased", "bert"),
-            ("distilbert-base-uncased", "distilbert"),
-        )
-    ),
+    f"models.bert-base-uncased={WEIGHTS.format('bert')}",
 )
 
 
 def command_of(run: str, store: Path) -> list[str]:
     """The command that made, and makes again, what is damaged."""
     typed = [*RUNS[run], "output_dir=out", f"store.dir={store}"]
-    kept = [item for item in SMALL if item.partition("=")[0] not in str(typed)]
+    small = [*SMALL, *(OF_TEACHERS if "method=kd" in typed else ())]
+    kept = [item for item in small if item.partition("=")[0] not in str(typed)]
     return [*SHRUNK, *FEW_ROWS, *kept, *typed]
 
 
