@@ -85,7 +85,7 @@ def _job(config: DictConfig, shared: frozenset[str]) -> None:
     groups = groups_among([*hydra_config.overrides.task, *hydra_config.overrides.hydra])
     run_job(
         config,
-        untyped=hydra.compose(hydra_config.job.config_name, overrides=groups),
+        untyped=lambda: hydra.compose(hydra_config.job.config_name, overrides=groups),
         shared=shared,
         choices={str(k): str(v) for k, v in hydra_config.runtime.choices.items()},
         overrides=list(hydra_config.overrides.task),

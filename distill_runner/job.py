@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 def run_job(
     config: DictConfig,
     *,
-    untyped: DictConfig,
+    untyped: Callable[[], DictConfig],
     shared: Collection[str] = (),
     choices: Mapping[str, str],
     overrides: Sequence[str],
@@ -59,7 +59,7 @@ def run_job(
 
     Args:
         config: as Hydra composed it.
-        untyped: the same from the typed groups alone, without the typed keys.
+        untyped: composes the same from the typed groups alone, without the typed keys.
         shared: typed keys that hold for all the jobs of a sweep.
         choices: the option chosen in each group.
         overrides: what was typed.
@@ -134,7 +134,7 @@ class _Job:
         self,
         config: DictConfig,
         *,
-        untyped: DictConfig,
+        untyped: Callable[[], DictConfig],
         shared: Collection[str],
         choices: Mapping[str, str],
         overrides: Sequence[str],

@@ -34,7 +34,7 @@ MakePlan = Callable[[DictConfig, Config], Plan]
 def check_all_read(
     config: DictConfig,
     settings: Config,
-    untyped: DictConfig,
+    untyped: Callable[[], DictConfig],
     keys: Sequence[Key],
     *,
     plan: Plan,
@@ -48,7 +48,7 @@ def check_all_read(
     Args:
         config: as composed.
         settings: the same, typed.
-        untyped: as composed of the typed groups alone.
+        untyped: composes the typed groups alone; that takes a while.
         keys: what was typed.
         plan: of `config`.
         make_plan: of a configuration and the same typed; it asks no hub.
@@ -60,10 +60,12 @@ def check_all_read(
     Raises:
         Refused: at the first of the others.
     """
-    run, said = Run(settings, plan), []
-    defaults = OmegaConf.to_container(untyped, resolve=False)
+    run, said, defaults = Run(settings, plan), [], None
     for key in keys:
+        if not _through_plan(key) and reason(run, key)[0] == OTHERWISE:
+            continue  # read, and known to be without a second look
         try:
+            defaults = defaults or OmegaConf.to_container(untyped(), resolve=False)
             default = _at(defaults, key)
             if default != MISSING:
                 _check(config, default, key, run, make_plan)
@@ -102,8 +104,7 @@ def _check(config: DictConfig, default: Any, key: Key, run: Run, make_plan: Make
         if rule != OTHERWISE and _is_off(value, key):
             return
         if rule == OTHERWISE and (
-            not _through_plan(key)
-            or _leads_elsewhere(without, before, run.plan, make_plan)
+            _leads_elsewhere(without, before, run.plan, make_plan)
             or any(_changes(config, key, other, run.plan, make_plan) for other in _others(value))
         ):
             return

@@ -210,7 +210,9 @@ def verdict(method: str, key: Key, old: Any) -> str:
         after = changed(before, key, other_than(key, old, before))
         settings = typed(after)
         plan = planned(after, settings)
-        check_all_read(after, settings, before, [key], plan=plan, make_plan=planned, shared=())
+        check_all_read(
+            after, settings, lambda: before, [key], plan=plan, make_plan=planned, shared=()
+        )
         return "key" if stage_keys(settings, plan) != keys_before(method) else "nothing"
     except Refused as refusal:
         return f"refused: {refusal.key}"

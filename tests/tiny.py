@@ -100,7 +100,7 @@ def run(folder: Path, store: Path, method: str, *overrides: str) -> None:
     asked = [f"method={method}", *overrides]
     run_job(
         shrunk(store, *asked),
-        untyped=shrunk(store, *groups_among(asked)),
+        untyped=lambda: shrunk(store, *groups_among(asked)),
         choices={"method": method},
         overrides=asked,
         folder=str(folder),
@@ -113,14 +113,14 @@ def read_by(*asked: str) -> list[str]:
     method = next(item.removeprefix("method=") for item in asked if item.startswith("method="))
     config = composed(*SHRUNK, *asked)
     settings, plan = planned(config, method)
-    untyped = composed(*groups_among([*SHRUNK, *asked]))
+    groups = groups_among([*SHRUNK, *asked])
 
     def is_read(item: str) -> bool:
         try:
             check_all_read(
                 config,
                 settings,
-                untyped,
+                lambda: composed(*groups),
                 typed_keys([item]),
                 plan=plan,
                 make_plan=lambda other, _: planned(other, method)[1],

@@ -15,7 +15,7 @@ from typing import Any
 
 KINDS = ("overrides", "data", "models", "damage")
 # Of a thousand draws; the rest of the overrides ends at preflight.
-SHARES = {"damage": 35, "overrides trained": 15, "command": 10, "data": 300, "models": 200}
+SHARES = {"damage": 35, "overrides trained": 15, "command": 10, "data": 250, "models": 150}
 
 
 def kind_of(rng: random.Random) -> str:
@@ -73,10 +73,11 @@ def _import_everything() -> None:
     import transformers.models.distilbert.modeling_distilbert
     import transformers.models.roberta.modeling_roberta  # noqa: F401
 
-    from distill_runner import cli, helpers, job, results, run, run_folder  # noqa: F401
+    from distill_runner import cli, helpers, job, provenance, results, run, run_folder  # noqa: F401
     from distill_runner.methods import distilbert, metadistil, mutual, noisy_student, tmkd  # noqa: F401  # noqa: F401
 
     torch.set_num_threads(1)
+    provenance.surroundings()
 
 
 def make_ready(folder: Path) -> None:

@@ -30,7 +30,6 @@ def draw(rng: random.Random, place: Place) -> Case:
         *SHRUNK,
         *("method=finetune", "dataset=files", f"dataset.path={path}", "dataset.text=body"),
         *("dataset.label=stars", "output_dir=out", f"store.dir={place.folder}/store"),
-        "method.baseline=never",
     ]
     if not path.is_dir():
         command += ["dataset.split.validation=0.2", "dataset.split.test=0.2"]
