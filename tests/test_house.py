@@ -27,7 +27,7 @@ LAYERS = (
      "store", "curves", "progress", "interrupts", "machine", "memory"),
     ("loop",),
     ("reading", "casting", "screen", "chance", "inputs"),
-    ("run", "helpers"),
+    ("run", "course", "helpers"),
     ("answers", "results", "robustness", "latency"),
     ("report.*",),
     ("run_folder",),
