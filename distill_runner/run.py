@@ -6,15 +6,15 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distill_runner import evaluation, loop
-from distill_runner.baseline import steps_made, trained_like
 from distill_runner.casting import Casting
 from distill_runner.chance import beside_chance
+from distill_runner.course import Course
 from distill_runner.curves import OnPoint, as_named, read_points
 from distill_runner.errors import Refused
 from distill_runner.integrity import Damaged, sweep
@@ -24,7 +24,7 @@ from distill_runner.models import loading
 from distill_runner.models.learner import Learner
 from distill_runner.models.teachers import LiveTeachers, TeacherSource
 from distill_runner.models.vocabulary import cut_to
-from distill_runner.plan import POOL, PRETRAIN, TASK, Plan, Stage, steps_of
+from distill_runner.plan import PRETRAIN, TASK, Plan, Stage, steps_of
 from distill_runner.provenance import surroundings
 from distill_runner.reading import Reading
 from distill_runner.rules import teacher_on
@@ -91,8 +91,6 @@ class Runner:
         self._made: set[str] = set()  # the stages that this process has trained
         self._settled: dict[str, Stage] = {}
         self._found: set[str] = set()  # names of the stages that were done when they were settled
-        self._left_out: set[str] = set()
-        self._broken_off: dict[str, str] = {}
         self._steps_before = 0
         surroundings()  # known by now, whatever happens to the files while stages train
         self._casting = Casting(
@@ -103,6 +101,14 @@ class Runner:
             machine=machine,
             artifacts=self._artifacts,
             whole=self._whole,
+            say=screen.print,
+        )
+        self._course = Course(
+            plan,
+            self._readings,
+            self._casting,
+            artifacts=self._artifacts,
+            wish=config.evaluation.baseline_steps,
             say=screen.print,
         )
 
@@ -164,10 +170,9 @@ class Runner:
             stage = stage or next(found for one in left if (found := self._settle(one)))
             left = [other for other in left if other.name != stage.name]
             self._take_or_end(stage)
-            if stage.name in self._plan.stopping and stage.name in self._artifacts:
-                self._left_out.update(self._left_out_after(stage))
-            left = [other for other in left if other.name not in self._left_out]
-        ended = self._ended()
+            self._course.go_on_after(stage)
+            left = [other for other in left if other.name not in self._course.left_out]
+        ended = self._course.ended(self._settled)
         for name in ended.members or (ended.deployed,):
             self._whole(name)  # as it is delivered
         by_helpers = {stage.name for stage in missing if helped} - self._found
@@ -183,7 +188,7 @@ class Runner:
             for stage in self._plan.stages
             if stage.name in self._artifacts
         }
-        return Outcome(ended, made, trained, self._casting, self._broken_off)
+        return Outcome(ended, made, trained, self._casting, self._course.broken_off)
 
     def _next(self, left: Sequence[Stage]) -> Stage | None:
         """The first stage whose needs are met and that nobody else trains."""
@@ -195,12 +200,10 @@ class Runner:
                 return stage
         return None
 
-    # --- the baseline --------------------------------------------------------------------
-
     def _settle(self, planned: Stage) -> Stage | None:
         """The stage as it is trained; None for a baseline while that is open."""
         if planned.name not in self._settled:
-            stage = self._beside_the_deployed(planned) if planned.like else planned
+            stage = self._course.baseline(planned) if planned.like else planned
             if stage is None:
                 return None
             self._settled[planned.name] = stage
@@ -208,42 +211,6 @@ class Runner:
             if self._done(stage):
                 self._found.add(stage.name)
         return self._settled[planned.name]
-
-    def _beside_the_deployed(self, baseline: Stage) -> Stage | None:
-        plan, kept = self._plan, baseline.like
-        done = [name for name in kept if name in self._artifacts]
-        chosen = done and all(name in (*done, *self._left_out) for name in kept)
-        rows = self._rows_of(baseline)
-        assert rows is not None
-        stage = trained_like(
-            baseline,
-            plan,
-            (self._deployed(done),) if chosen else kept,
-            rows=rows,
-            steps=self._steps_of,
-            wish=self._config.evaluation.baseline_steps,
-        )
-        if stage is not None and chosen:
-            name = self._deployed(done)
-            self._screen.print(
-                f"  {stage.name}: {steps_of(stage.training, rows):,} steps; "
-                f"{name} has made {steps_made(plan, name, self._steps_of):,}"
-            )
-        return stage
-
-    def _rows_of(self, stage: Stage) -> int | None:
-        """How many rows the stage trains on; None where a teacher chooses them."""
-        counts = self._readings[stage.data].data.counts
-        return None if POOL in stage.rows else sum(counts[split] for split in stage.rows)
-
-    def _steps_of(self, stage: Stage) -> int | None:
-        rows = self._rows_of(stage)
-        if rows is not None:
-            return steps_of(stage.training, rows)
-        found = self._artifacts.get(stage.name)
-        return None if found is None else int(found.facts()["training"]["steps"])
-
-    # --- chains --------------------------------------------------------------------------
 
     def _take_or_end(self, stage: Stage) -> None:
         """As `_take`; a repetition that has nothing to learn from ends its chain instead.
@@ -254,13 +221,7 @@ class Runner:
         try:
             self._take(stage)
         except NothingToLearn as nothing:
-            chain = self._plan.chain
-            done = [name for name in chain if name in self._artifacts]
-            if stage.name not in chain or not done:
-                raise
-            self._broken_off[stage.name] = nothing.what
-            self._left_out.update(chain[len(done) :])
-            self._screen.print(f"  THE CHAIN ENDS before {stage.name}: {nothing}")
+            self._course.end_before(stage, nothing)
 
     def _take(self, stage: Stage) -> None:
         """Find the stage's artifact, or make it."""
@@ -274,47 +235,6 @@ class Runner:
             self._replay(stage)
         if stage.name in self._plan.all_teachers:
             self._show_teacher(stage)
-
-    def _left_out_after(self, stage: Stage) -> tuple[str, ...]:
-        """The repetitions behind this one that need not take place."""
-        chain = self._plan.stopping
-        done = chain[: chain.index(stage.name) + 1]
-        if len(done) < 2 or self._best(done) == stage.name:
-            return ()
-        rest = chain[len(done) :]
-        if rest:
-            self._screen.print(f"  {stage.name} is no better than the one before: stopped there")
-        return rest
-
-    def _best(self, names: Sequence[str]) -> str:
-        """The first of the stages with the highest score on validation."""
-        scores = [self._on_validation(name) for name in names]
-        return names[scores.index(max(scores))]
-
-    def _on_validation(self, name: str) -> float:
-        reading = self._readings[self._plan.stage(name).data]
-        signals = self._casting.signals(name, "validation")
-        found = reading.score(signals.of(reading.ids("validation")), "validation")
-        return found.metrics[reading.main.value]
-
-    def _ended(self) -> Plan:
-        """The plan as it was carried out."""
-        plan = self._plan
-        stages = [
-            self._settled[stage.name] for stage in plan.stages if stage.name in self._artifacts
-        ]
-        done = tuple(name for name in plan.candidates if name in self._artifacts)
-        return replace(
-            plan,
-            stages=tuple(stages),
-            # One alone was not chosen by validation.
-            stopping=done if plan.stopping and len(done) > 1 else (),
-            deployed=self._deployed(done),
-        )
-
-    def _deployed(self, done: Sequence[str]) -> str:
-        """Of the candidates that took place the best on validation, or the last one."""
-        return self._best(done) if self._plan.stopping else done[-1]
 
     def _replay(self, stage: Stage) -> None:
         """Give the tracker the curves of a stage that was trained before this run."""
@@ -396,7 +316,6 @@ class Runner:
             if self._done(stage, hashed=True):
                 return None
             self._store.set_damage_aside(key)
-            unfinished.mkdir(parents=True, exist_ok=True)
             try:
                 return self._make(stage, key, unfinished)
             except Damaged as found:

@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from tiny import Bench, planned, run, shrunk
 
-from distill_runner.errors import Refused
+from distill_runner.errors import DistillError, Refused
+from distill_runner.loop import Loop
 from distill_runner.methods.base import Choice, NothingToLearn
 from distill_runner.methods.noisy_student import NoisyStudent
+from distill_runner.report.sweeps import job_rows
 
 OWN = 16  # 64 rows in batches of 8, twice
 
@@ -109,6 +111,8 @@ def test_a_lead_over_fewer_steps_is_never_called_a_gain(store: Path, tmp_path: P
     assert "Difference on test: " in screen
     assert "fine-tuned without a teacher for 16 of 24 steps (95%" in screen
     assert "gain" not in screen.lower()
+    rows = job_rows([(name, result_of(tmp_path / name)) for name in ("same", "fewer")])
+    assert all("difference" in row and "gain" not in row for row in rows)
     card = (tmp_path / "fewer" / "student" / "README.md").read_text().splitlines()
     (alone,) = [line for line in card if "without a teacher" in line and "| test |" in line]
     (ours,) = [line for line in card if "this student" in line and "| test |" in line]
@@ -132,7 +136,7 @@ def test_the_plan_says_what_a_teacher_decides_later(store: Path, tmp_path: Path)
     run(tmp_path, store, "noisy_student", "method.generations=1")
     screen = screen_of(tmp_path)
     assert screen.count("≤ 22") == 2
-    assert "baseline: as many steps as generation-1, or its own where they are more" in screen
+    assert "baseline: as many steps as generation-1 made, or its own where they are more" in screen
     assert "22 steps; generation-1 has made 22" in screen
 
 
@@ -163,7 +167,7 @@ def test_of_growing_generations_it_is_the_model_that_is_kept(
 ) -> None:
     bench = Bench.make(tmp_path, "noisy_student", (GROWING, "student=tinybert"))
     by_name = {f"generation-{at + 1}": score for at, score in enumerate(scores)}
-    monkeypatch.setattr(bench.runner, "_on_validation", by_name.__getitem__)
+    monkeypatch.setattr(bench.runner._course, "_on_validation", by_name.__getitem__)
     assert bench.plan.stages[-1].name == "baseline"
     outcome = bench.runner.run()
     assert outcome.plan.stage("baseline").learner.id == kept
@@ -192,6 +196,34 @@ def test_two_processes_train_the_same_late_baseline(
     one, two = result_of(tmp_path / "one"), result_of(tmp_path / "two")
     assert one["stages"] == two["stages"]
     assert one["baseline"]["metrics"] == two["baseline"]["metrics"]
+
+
+def test_a_late_baseline_that_was_broken_off_goes_on_to_the_same_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = Loop.step
+
+    def broken(self: Loop, *at: Any) -> None:
+        if self.job.folder.parent.parent == tmp_path / "broken" and self.total == 22:
+            is_baseline = not self.job.algorithm.needs.pool
+            if is_baseline and self.progress.step == 13:
+                raise RuntimeError("broken off")
+        step(self, *at)
+
+    asked = ("teacher=bert", "method.generations=1", "runtime.checkpoint_seconds=0.001")
+    run(tmp_path / "run-1", tmp_path / "whole", "noisy_student", *asked)
+    with monkeypatch.context() as patch:
+        patch.setattr(Loop, "step", broken)
+        with pytest.raises(DistillError, match="broken off"):
+            run(tmp_path / "run-2", tmp_path / "broken", "noisy_student", *asked)
+    run(tmp_path / "run-2", tmp_path / "broken", "noisy_student", *asked)
+    assert "baseline: goes on after step 1" in screen_of(tmp_path / "run-2")
+    key = result_of(tmp_path / "run-1")["stages"]["baseline"]["key"]
+    weights = [
+        (tmp_path / name / "artifacts" / key / "model" / "model.safetensors").read_bytes()
+        for name in ("whole", "broken")
+    ]
+    assert weights[0] == weights[1]
 
 
 @pytest.fixture

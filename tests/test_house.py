@@ -28,7 +28,7 @@ LAYERS = (
      "provenance"),
     ("loop",),
     ("reading", "casting", "screen", "chance", "inputs"),
-    ("run", "helpers"),
+    ("run", "course", "helpers"),
     ("answers", "results", "robustness", "latency"),
     ("report.*",),
     ("run_folder", "output_folder"),

@@ -46,14 +46,12 @@ def plan_notes(plan: Plan, config: Config, counts: Counts | None) -> list[str]:
     if _baseline(baseline, plan, config, counts) is not None:
         return []
     matched = config.evaluation.baseline_steps is not BaselineSteps.epochs
-    model = "" if one_learner(plan, baseline.like) else "the model of, and "
-    if not matched and not model:
-        return []
     first = baseline.like[0]
     kept = first if len(baseline.like) == 1 else f"the {first.rsplit('-', 1)[0]} that is kept"
-    if not matched:
-        return [f"baseline: the model of {kept}"]
-    return [f"baseline: {model}as many steps as {kept}, or its own where they are more"]
+    taken = [] if one_learner(plan, baseline.like) else [f"the model of {kept}"]
+    if matched:
+        taken.append(f"as many steps as {kept} made, or its own where they are more")
+    return [f"baseline: {'; '.join(taken)}"] if taken else []
 
 
 def _row_of_baseline(

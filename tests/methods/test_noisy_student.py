@@ -217,7 +217,7 @@ def bench_of_chain(tmp_path: Path, scores: list[float], monkeypatch: pytest.Monk
     asked = ("method.generations=4",)
     bench = Bench.make(tmp_path, "noisy_student", asked)
     by_name = {f"generation-{at + 1}": score for at, score in enumerate(scores)}
-    monkeypatch.setattr(bench.runner, "_on_validation", by_name.__getitem__)
+    monkeypatch.setattr(bench.runner._course, "_on_validation", by_name.__getitem__)
     return bench
 
 
