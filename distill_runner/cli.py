@@ -74,6 +74,8 @@ def _run_hydra(overrides: Sequence[str], verdicts: list[DistillError]) -> None:
             _job(config, shared_in_sweep(overrides))
         except DistillError as error:
             verdicts.append(error)
+        except OmegaConfBaseException as error:
+            verdicts.append(explain(error, overrides))
 
     hydra.main(version_base="1.3", config_path=config_path(), config_name="config")(job)()
 

@@ -86,7 +86,8 @@ class Course:
             stages=tuple(stages),
             # One alone was not chosen by validation.
             stopping=done if plan.stopping and len(done) > 1 else (),
-            deployed=self._deployed(done),
+            # None of them where the stages before it alone are run.
+            deployed=self._deployed(done) if done else plan.deployed,
         )
 
     def _deployed(self, done: Sequence[str]) -> str:

@@ -7,7 +7,12 @@ import re
 from collections.abc import Iterable, Sequence
 
 from hydra.errors import HydraException, MissingConfigException
-from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+from omegaconf.errors import (
+    ConfigAttributeError,
+    ConfigKeyError,
+    InterpolationResolutionError,
+    OmegaConfBaseException,
+)
 
 from distill_runner.errors import Refused
 
@@ -33,6 +38,9 @@ def explain(error: HydraException | OmegaConfBaseException, overrides: Sequence[
     if isinstance(cause, ConfigKeyError | ConfigAttributeError) and key is not None:
         return _no_key(cause, key, overrides)
     lines = [line for line in str(cause).splitlines() if not line.startswith("    ")]
+    looked_up = key is None and any("${" in override for override in overrides)
+    if isinstance(cause, InterpolationResolutionError) or looked_up:
+        return _no_interpolation(lines[0], key, overrides)
     if key is None:
         return Refused("\n".join(lines) or type(cause).__name__)
     value = _value_of(key, overrides)
@@ -76,6 +84,19 @@ def _no_option(error: MissingConfigException, overrides: Sequence[str]) -> Refus
         value=option,
         rule="one of " + ", ".join(options) if options else "an option of a group",
         way_out=_closest(option, options, f"{group}="),
+    )
+
+
+def _no_interpolation(why: str, key: str | None, overrides: Sequence[str]) -> Refused:
+    """What is looked up somewhere else is not there: the first override that looks up."""
+    asked = [override.partition("=") for override in overrides if "${" in override]
+    name, _, value = asked[0] if asked else (key, "", None)
+    return Refused(
+        f"{name} refers to a value that cannot be had: {why}.",
+        key=name,
+        value=value,
+        rule="${KEY} stands for the value of another key that the configuration has",
+        way_out="distill-run --cfg job",
     )
 
 

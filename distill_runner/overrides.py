@@ -155,6 +155,13 @@ def _options(group: str) -> list[str]:
 
 
 def _parsed(text: str, following: Sequence[str] = ()) -> Override:
+    if text.startswith("="):
+        raise Refused(
+            f"{text!r} names no key.",
+            key="the command",
+            value=text,
+            rule="GROUP=OPTION or KEY=VALUE",
+        )
     try:
         return OverridesParser.create().parse_override(text)
     except HydraException:

@@ -174,7 +174,8 @@ class Runner:
             left = [other for other in left if other.name not in self._course.left_out]
         ended = self._course.ended(self._settled)
         for name in ended.members or (ended.deployed,):
-            self._whole(name)  # as it is delivered
+            if name in self._artifacts:
+                self._whole(name)  # as it is delivered
         by_helpers = {stage.name for stage in missing if helped} - self._found
         trained = tuple(
             stage.name
@@ -299,7 +300,7 @@ class Runner:
 
     def _whole(self, name: str) -> Artifact:
         """The artifact of a finished stage, every file of it read; made again if one is damaged."""
-        stage = self._settled[name]
+        stage = self._settled.get(name) or self._plan.stage(name)
         if not self._done(stage, hashed=True):
             self._train(stage, self.key_of(stage))
         return self._artifacts[name]

@@ -63,6 +63,12 @@ CASES = {
         ["method=kd", "method.temprature=2"],
         ["method.temprature", "method.temperature"],
     ),
+    "a value that is looked up where nothing is": (
+        ["dataset.max_tokens=${{nowhere}}"],
+        ["dataset.max_tokens", "${nowhere}", "stands for the value of another key"],
+    ),
+    "an option that is looked up": (["tracker=${{nowhere}}"], ["tracker = '${nowhere}'"]),
+    "a value without a key": (["=1"], ["'=1'", "GROUP=OPTION or KEY=VALUE"]),
     "a wrong type": (["training.batch_size=32.5"], ["training.batch_size", "32.5"]),
     "a wrong type in a method": (
         ["method=kd", "method.temperature=hot"],

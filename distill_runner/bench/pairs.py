@@ -63,10 +63,11 @@ def run(options: Options, say: Callable[[str], None]) -> Report:
 def _trained(options: Options, side: str, seed: int, asked: tuple[str, ...]) -> dict[str, Any]:
     """One run of the product in a process of its own; what its result says of the test rows."""
     folder = options.folder / "runs" / f"{side}-{seed}"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    printed = folder.with_name(f"{folder.name}.txt")
     runner = "distill_runner.bench.rounded" if options.emulate_bfloat16 else "distill_runner.cli"
     command = [sys.executable, "-P", "-m", runner, *overrides(options, seed, asked)]
-    with (folder / "screen.txt").open("w", encoding="utf-8") as screen:
+    with printed.open("w", encoding="utf-8") as screen:
         done = subprocess.run(
             [*command, f"output_dir='{folder}'"],
             stdout=screen,
@@ -75,7 +76,7 @@ def _trained(options: Options, side: str, seed: int, asked: tuple[str, ...]) -> 
             check=False,
         )
     if done.returncode != 0:
-        said = (folder / "screen.txt").read_text(encoding="utf-8").strip().splitlines()
+        said = printed.read_text(encoding="utf-8").strip().splitlines()
         raise DistillError("\n  ".join([f"The run in {folder} failed:", *said[-6:]]))
     result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     return {
