@@ -32,31 +32,7 @@ MODEL = (
     "{{family: {family}, layers: 1, width: {width}, heads: 2, feedforward: 16, "
     "dropout: 0.1, vocabulary: 200}}"
 )
-SHRUNK = (
-    "profile=tiny",
-    "tracker=none",
-    "teacher.near_chance=allow",
-    "teacher.training.epochs=1",
-    "training.epochs=2",
-    "training.batch_size=8",
-    "dataset.generate=200",
-    "dataset.split.train=64",
-    "dataset.split.quiz=16",
-    "dataset.split.validation=40",
-    "dataset.split.test=60",
-    "dataset.unlabelled.generate=60",
-    "pretrain.dataset.generate=160",
-    "pretrain.dataset.split.train=40",
-    "pretrain.dataset.split.validation=40",
-    "pretrain.dataset.split.test=40",
-    "pretrain.dataset.unlabelled.generate=60",
-    "runtime.device=cpu",
-    "runtime.processes=1",
-    "tracker.every=2",
-    f"models.bert-base-uncased={MODEL.format(width=16, family='bert')}",
-    f"models.roberta-base={MODEL.format(width=16, family='roberta')}",
-    f"models.distilbert-base-uncased={MODEL.format(width=16, family='distilbert')}",
-)
+SHRUNK = (f"hydra.searchpath=['file://{Path(__file__).parent}/conf']", "profile=shrunk")
 
 
 # A teacher of one epoch is sure of nothing.
@@ -87,13 +63,15 @@ def planned(config: DictConfig, method: str = "kd") -> tuple[Config, Plan]:
     return settings, plan
 
 
-def run(folder: Path, store: Path, method: str, *overrides: str) -> None:
-    """One job, as the command would run it."""
+def run(
+    folder: Path, store: Path, method: str, *overrides: str, settings: Sequence[str] = ()
+) -> None:
+    """One job, as the command would run it; `settings` as a profile would have them."""
     folder.mkdir(parents=True, exist_ok=True)
     asked = [f"method={method}", *overrides]
     run_job(
-        shrunk(store, *asked),
-        untyped=shrunk(store, *groups_among(asked)),
+        shrunk(store, *settings, *asked),
+        untyped=shrunk(store, *settings, *groups_among(asked)),
         choices={"method": method},
         overrides=asked,
         folder=str(folder),
