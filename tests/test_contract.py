@@ -15,7 +15,7 @@ import pytest
 import torch
 from hydra.core.global_hydra import GlobalHydra
 from safetensors.torch import load_file
-from tiny import METHODS, STUDENTS, TEACHERS, Bench, composed, planned, read_by, run, shrunk
+from tiny import METHODS, SHRUNK, STUDENTS, TEACHERS, Bench, composed, planned, run, shrunk
 from torch import nn
 
 from distill_runner import cli, loop
@@ -342,7 +342,7 @@ def test_a_sweep_counts_only_its_own_jobs_and_survives_a_fault(
     store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def launch(*asked: str) -> int:
-        common = (*read_by("method=finetune"), f"store.dir={store}", f"output_dir={tmp_path}/sweep")
+        common = (*SHRUNK, f"store.dir={store}", f"output_dir={tmp_path}/sweep")
         monkeypatch.setattr(sys, "argv", ["distill-run", *common, "method=finetune", "-m", *asked])
         monkeypatch.setattr(SweepTable, "verdict", None)
         GlobalHydra.instance().clear()

@@ -65,6 +65,8 @@ def test_a_run_that_was_interrupted_ends_with_the_same_bits(
         if trainer.progress.step == 11:  # teachers make eight
             signal.raise_signal(signal.SIGINT)
 
+    # An interrupt is ignored behind an & of a shell, and stays so.
+    monkeypatch.setattr(signal, "getsignal", lambda _: signal.default_int_handler)
     with monkeypatch.context() as patch:
         patch.setattr(loop.Loop, "step", interrupted)
         with pytest.raises(KeyboardInterrupt):

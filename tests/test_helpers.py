@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import Bench, read_by, run
+from tiny import SHRUNK, Bench, run
 
 from distill_runner.helpers import count_of, helpers
 from distill_runner.machine import Machine
@@ -101,7 +101,7 @@ def test_a_run_that_waits_for_another_hears_a_clusters_notice(tmp_path: Path) ->
     shutil.rmtree(store / "artifacts" / key)
     asked = [
         *(sys.executable, "-P", "-m", "distill_runner.cli"),
-        *(*read_by("method=finetune"), "method=finetune"),
+        *(*SHRUNK, "method=finetune"),
         *(f"output_dir={folder}", f"store.dir={store}"),
     ]
     with (

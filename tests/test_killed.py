@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny import METHODS, UNSURE, read_by
+from tiny import METHODS, SHRUNK, UNSURE
 
 from distill_runner.config import config_path
 
@@ -22,8 +22,7 @@ from distill_runner.config import config_path
 def command(folder: Path, store: Path, method: str, *, seconds: float = 0.01) -> list[str]:
     asked = (f"method={method}", "method.baseline=never", *UNSURE.get(f"method={method}", ()))
     return [
-        *(sys.executable, "-P", "-m", "distill_runner.cli"),
-        *read_by("teacher=bert", *asked),
+        *(sys.executable, "-P", "-m", "distill_runner.cli", *SHRUNK),
         *(*asked, "training.epochs=8"),
         *("teacher=bert", f"output_dir={folder}", f"store.dir={store}"),
         *(f"runtime.checkpoint_seconds={seconds}", "runtime.threads=1"),

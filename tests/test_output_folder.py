@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 from hydra.core.global_hydra import GlobalHydra
-from tiny import read_by, run
+from tiny import SHRUNK, run
 
 from distill_runner import cli, output_folder
 from distill_runner.errors import DistillError, Refused
@@ -41,7 +41,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def launch(monkeypatch: pytest.MonkeyPatch, *asked: str) -> int:
     """The command's exit status."""
-    monkeypatch.setattr(sys, "argv", ["distill-run", *read_by("method=finetune"), *asked])
+    monkeypatch.setattr(sys, "argv", ["distill-run", *SHRUNK, *asked])
     monkeypatch.setattr(SweepTable, "verdict", None)
     GlobalHydra.instance().clear()
     try:

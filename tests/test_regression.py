@@ -86,7 +86,7 @@ def regress(
     lay_out(tmp_path)
     run(
         tmp_path / method, tmp_path / "store", method, *TASK, f"paths.datasets={tmp_path}",
-        *settings, *overrides,
+        *overrides, settings=settings,
     )  # fmt: skip
     found: dict[str, Any] = json.loads((tmp_path / method / "result.json").read_text())
     return found

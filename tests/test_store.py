@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from tiny import read_by
+from tiny import SHRUNK
 
 from distill_runner import integrity
 from distill_runner.integrity import Damaged
@@ -160,7 +160,7 @@ def test_two_runs_that_start_together_train_their_teacher_once(tmp_path: Path) -
         return subprocess.Popen(
             [
                 *(sys.executable, "-P", "-m", "distill_runner.cli"),
-                *(*read_by(*asked), *asked, f"seed={seed}"),
+                *(*SHRUNK, *asked, f"seed={seed}"),
                 *(f"output_dir={tmp_path}/{seed}", f"store.dir={tmp_path}/store"),
             ],
             stdout=subprocess.DEVNULL,

@@ -11,19 +11,17 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from distill_runner.config import config_path, raw_method, register_schema, typed
-from distill_runner.errors import Refused
 from distill_runner.inputs import read_data
 from distill_runner.job import run_job
 from distill_runner.machine import resolve_machine
 from distill_runner.methods.construct import make_algorithm
-from distill_runner.overrides import groups_among, typed_keys
+from distill_runner.overrides import groups_among
 from distill_runner.plan import Plan
 from distill_runner.planning import make_plan
 from distill_runner.run import Runner
 from distill_runner.schema import Config
 from distill_runner.screen import Screen
 from distill_runner.tracking import open_tracker
-from distill_runner.unread import check_all_read
 
 METHODS, STUDENTS, TEACHERS = (
     sorted(path.stem for path in Path(config_path(), group).glob("*.yaml"))
@@ -34,31 +32,7 @@ MODEL = (
     "{{family: {family}, layers: 1, width: {width}, heads: 2, feedforward: 16, "
     "dropout: 0.1, vocabulary: 200}}"
 )
-SHRUNK = (
-    "profile=tiny",
-    "tracker=none",
-    "teacher.near_chance=allow",
-    "teacher.training.epochs=1",
-    "training.epochs=2",
-    "training.batch_size=8",
-    "dataset.generate=200",
-    "dataset.split.train=64",
-    "dataset.split.quiz=16",
-    "dataset.split.validation=40",
-    "dataset.split.test=60",
-    "dataset.unlabelled.generate=60",
-    "pretrain.dataset.generate=160",
-    "pretrain.dataset.split.train=40",
-    "pretrain.dataset.split.validation=40",
-    "pretrain.dataset.split.test=40",
-    "pretrain.dataset.unlabelled.generate=60",
-    "runtime.device=cpu",
-    "runtime.processes=1",
-    "tracker.every=2",
-    f"models.bert-base-uncased={MODEL.format(width=16, family='bert')}",
-    f"models.roberta-base={MODEL.format(width=16, family='roberta')}",
-    f"models.distilbert-base-uncased={MODEL.format(width=16, family='distilbert')}",
-)
+SHRUNK = (f"hydra.searchpath=['file://{Path(__file__).parent}/conf']", "profile=shrunk")
 
 
 # A teacher of one epoch is sure of nothing, and answers with one class.
@@ -94,43 +68,20 @@ def planned(config: DictConfig, method: str = "kd") -> tuple[Config, Plan]:
     return settings, plan
 
 
-def run(folder: Path, store: Path, method: str, *overrides: str) -> None:
-    """One job, as the command would run it."""
+def run(
+    folder: Path, store: Path, method: str, *overrides: str, settings: Sequence[str] = ()
+) -> None:
+    """One job, as the command would run it; `settings` as a profile would have them."""
     folder.mkdir(parents=True, exist_ok=True)
     asked = [f"method={method}", *overrides]
     run_job(
-        shrunk(store, *asked),
-        untyped=lambda: shrunk(store, *groups_among(asked)),
+        shrunk(store, *settings, *asked),
+        untyped=lambda: shrunk(store, *settings, *groups_among(asked)),
         choices={"method": method},
         overrides=asked,
         folder=str(folder),
         sweeping=False,
     )
-
-
-def read_by(*asked: str) -> list[str]:
-    """Of `SHRUNK` what a command with these overrides reads; the rest would be refused."""
-    method = next(item.removeprefix("method=") for item in asked if item.startswith("method="))
-    config = composed(*SHRUNK, *asked)
-    settings, plan = planned(config, method)
-    groups = groups_among([*SHRUNK, *asked])
-
-    def is_read(item: str) -> bool:
-        try:
-            check_all_read(
-                config,
-                settings,
-                lambda: composed(*groups),
-                typed_keys([item]),
-                plan=plan,
-                make_plan=lambda other, _: planned(other, method)[1],
-                shared=(),
-            )
-        except Refused:
-            return False
-        return True
-
-    return [item for item in SHRUNK if is_read(item)]
 
 
 @dataclass
