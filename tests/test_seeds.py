@@ -66,8 +66,8 @@ def test_a_student_that_starts_as_its_teacher_is_told_of() -> None:
 
 
 def test_the_students_limit_of_steps_is_not_the_teachers(tmp_path: Path) -> None:
-    run(tmp_path, tmp_path / "store", "kd", "teacher=bert", "training.max_steps=1")
-    stages = json.loads((tmp_path / "result.json").read_text())["stages"]
+    run(tmp_path / "run", tmp_path / "store", "kd", "teacher=bert", "training.max_steps=1")
+    stages = json.loads((tmp_path / "run" / "result.json").read_text())["stages"]
 
     def steps(name: str) -> int:
         facts = tmp_path / "store" / "artifacts" / stages[name]["key"] / "stage.json"
@@ -92,7 +92,7 @@ def test_what_a_refused_teacher_needs_is_what_would_change_it(
 ) -> None:
     refusing = "teacher.near_chance=refuse"
     with pytest.raises(Refused) as refusal:
-        run(tmp_path, tmp_path / "store", "kd", "teacher=bert", refusing, asked)
+        run(tmp_path / "run", tmp_path / "store", "kd", "teacher=bert", refusing, asked)
     assert f"try:  {advice}" in str(refusal.value)
 
 

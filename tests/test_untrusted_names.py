@@ -132,7 +132,7 @@ def common(share: float) -> list[str]:
 
 
 def with_student(folder: Path, tmp_path: Path) -> None:
-    asked = ("models={}", f"student.model={folder}", "training.max_steps=2")
+    asked = (f"student.model={folder}", "training.max_steps=2")
     run(tmp_path / "run", tmp_path / "store", "finetune", *asked)
 
 

@@ -116,12 +116,6 @@ def gain_line(result: Mapping[str, Any]) -> str | None:
     if not baseline or "test" not in baseline["gain"]:
         return None
     gain = baseline["gain"]["test"]
-    if both_at_chance(result):
-        return (
-            "Gain on test: none can be told. Neither the student nor the same student without a "
-            "teacher is shown to be better than chance "
-            f"({100 * gain[headline(result)]:+.2f} points apart)."
-        )
     points = f"{100 * gain[headline(result)]:+.2f} points"
     interval = f"[{100 * gain['low']:+.2f}, {100 * gain['high']:+.2f}]"
     clear = gain["low"] > 0 or gain["high"] < 0
@@ -129,9 +123,15 @@ def gain_line(result: Mapping[str, Any]) -> str | None:
     which = "one such student" if result["student"]["members"] else "the same student"
     fewer = baseline.get("fewer_steps", False)
     steps = f" for {baseline['steps']:,} of {result['student']['steps']:,} steps" if fewer else ""
+    lead, over = gain_or_difference([result]).capitalize(), f"{which} fine-tuned without a teacher"
+    if both_at_chance(result):
+        return (
+            f"{lead} on test over {over}{steps}: none can be told. Neither is shown to be better "
+            f"than chance ({points} apart)."
+        )
     line = (
-        f"{gain_or_difference([result]).capitalize()} on test: {points} {interval} over {which} "
-        f"fine-tuned without a teacher{steps} (95%, paired over rows, one seed{verdict})."
+        f"{lead} on test: {points} {interval} over {over}{steps} "
+        f"(95%, paired over rows, one seed{verdict})."
     )
     if gain["transferred"] is not None and not fewer:
         line += f" That is {100 * gain['transferred']:.0f}% of the teachers' own gain over it."

@@ -241,7 +241,7 @@ def test_on_a_terminal_nothing_of_a_model_is_offered_for_running(
     )
     ran = tmp_path / "ran"
     (folder / "evil.py").write_text(f"open({str(ran)!r}, 'w').close()\n")
-    asked = ["method=finetune", "models={}", f"student.model={folder}", "tracker=none"]
+    asked = ["method=finetune", f"student.model={folder}", "tracker=none"]
     asked += ["dataset=synthetic", f"store.dir={tmp_path}/store", f"output_dir={tmp_path}/out"]
     ours, theirs = pty.openpty()
     os.write(ours, b"y\ny\ny\n")
