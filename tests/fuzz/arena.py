@@ -88,6 +88,8 @@ def _in_the_child(
     try:
         os.setsid()
         os.chdir(folder)
+        # Behind an & a shell has it ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         for number, name in ((1, "stdout"), (2, "stderr")):
             target = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
             os.dup2(target, number)
