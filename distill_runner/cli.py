@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from distill_runner.config import config_path, register_schema
 from distill_runner.errors import DistillError, of_the_system
-from distill_runner.explain import explain
+from distill_runner.explain import below_nothing, explain
 from distill_runner.overrides import (
     arguments,
     check_overrides,
@@ -52,6 +52,8 @@ def main() -> None:
         verdicts.append(error)
     except (HydraException, OmegaConfBaseException) as error:
         verdicts.append(explain(error, overrides))
+    except AssertionError as error:
+        verdicts.append(below_nothing(error, overrides))
     except OSError as error:
         verdicts.append(of_the_system(error))
     except SystemExit:

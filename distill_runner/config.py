@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import Container, DictConfig, ListConfig, OmegaConf
 
 from distill_runner.errors import Refused
 from distill_runner.schema import Config
@@ -47,6 +47,8 @@ def typed(config: DictConfig) -> Config:
         # What an interpolation stands for is not checked against a list's type until written out.
         plain = OmegaConf.to_container(config, resolve=True)
         config = cast(DictConfig, OmegaConf.merge(OmegaConf.structured(Config), plain))
+    for key in sorted(LISTS):
+        _check_flat(key, OmegaConf.select(config, key))
     return cast(Config, OmegaConf.to_object(config))
 
 
@@ -56,6 +58,18 @@ def _is_interpolation(config: DictConfig, key: str) -> bool:
     for part in parents:
         node = None if node is None else node.get(part)
     return node is not None and OmegaConf.is_interpolation(node, last)
+
+
+def _check_flat(key: str, found: object) -> None:
+    """Refuse a list in a list, or a mapping there: OmegaConf takes either for an element."""
+    if isinstance(found, ListConfig) and any(isinstance(item, Container) for item in found):
+        raise Refused(
+            f"{key} holds more than plain values.",
+            key=key,
+            value=OmegaConf.to_container(found),
+            rule="a list of values, with one pair of brackets",
+            way_out=f"{key}=[VALUE,VALUE]",
+        )
 
 
 def raw_method(config: DictConfig) -> dict[str, Any]:

@@ -60,6 +60,26 @@ def explain(error: HydraException | OmegaConfBaseException, overrides: Sequence[
     )
 
 
+def below_nothing(error: AssertionError, overrides: Sequence[str]) -> Refused:
+    """OmegaConf's assertion where a key is typed below one that is null.
+
+    Raises:
+        AssertionError: it was about something else.
+    """
+    for override in overrides:
+        key, _, value = override.partition("=")
+        group, _, name = key.removeprefix("pretrain.").partition(".")
+        if key.startswith("pretrain.") and name:
+            return Refused(
+                f"{key} belongs to pretrain.{group}, and that is null.",
+                key=key,
+                value=value,
+                rule=f"an option for pretrain.{group} first",
+                way_out=f"{group}@pretrain.{group}=OPTION {override}",
+            )
+    raise error
+
+
 def _no_option(error: MissingConfigException, overrides: Sequence[str]) -> Refused:
     missing = str(error.missing_cfg_file)
     group, _, option = missing.rpartition("/")

@@ -180,6 +180,12 @@ def _check_dataset(dataset: Dataset, prefix: str) -> None:
         value=names,
         rule="one metric or more, each once; the first is the main one",
     )
+    _rule(
+        dataset.split_seed >= 0,
+        key=f"{prefix}dataset.split_seed",
+        value=dataset.split_seed,
+        rule="0 or more",
+    )
     _check_task(dataset, prefix)
     _rule(
         dataset.group is not None or not set(metrics) & set(RANKING),

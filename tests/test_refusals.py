@@ -68,6 +68,17 @@ CASES = {
         ["dataset.max_tokens", "${nowhere}", "stands for the value of another key"],
     ),
     "an option that is looked up": (["tracker=${{nowhere}}"], ["tracker = '${nowhere}'"]),
+    "a list in a list": (["dataset.metrics=[[accuracy]]"], ["dataset.metrics", "plain values"]),
+    "a mapping in a list": (["teacher.models=[{{a:1}}]"], ["teacher.models", "plain values"]),
+    "a split of a seed below zero": (["dataset.split_seed=-1"], ["dataset.split_seed = -1"]),
+    "a key below one that is null": (
+        ["profile=full", "pretrain.teacher.finetune=never"],
+        ["pretrain.teacher.finetune", "teacher@pretrain.teacher=OPTION"],
+    ),
+    "a key further below one that is null": (
+        ["profile=full", "pretrain.dataset.split.test=9"],
+        ["pretrain.dataset.split.test", "dataset@pretrain.dataset=OPTION"],
+    ),
     "a value without a key": (["=1"], ["'=1'", "GROUP=OPTION or KEY=VALUE"]),
     "a wrong type": (["training.batch_size=32.5"], ["training.batch_size", "32.5"]),
     "a wrong type in a method": (
