@@ -20,6 +20,7 @@ SIZES = {
     "output_dir": ("out", "out/deeper", "''", ".", "file.txt", "file.txt/x", "user"),
     "store.dir": ("store", "file.txt", "''", "out/store", "user"),
     "runtime.processes": ("0", "1", "2", "-1", "x"),
+    "runtime.compile": ("false", "null", "x"),  # true is asked for in earnest, and takes a minute
     "runtime.threads": ("0", "1", "2", "-1", "x"),
 }
 STRANGE = (
