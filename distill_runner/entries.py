@@ -10,6 +10,7 @@ from typing import Any, cast
 from distill_runner.errors import Refused
 from distill_runner.schema import Config, StageConfig, Student, When
 
+_MOST_TIMES = 100  # a stage is repeated; each time is a training of its own
 DEPLOYED = "the last stage of a method is what it deploys"
 # What stands for some of the configured teachers in a stage's list.
 TEACHER_WORDS = ("teachers", "first", "each", "previous", "pretrain_teachers", "pretrain_first")
@@ -104,8 +105,8 @@ class Entries:
         from omegaconf.errors import OmegaConfBaseException
 
         key, wish = self.blame(name, "repeat"), entry.repeat
-        rule = "a number of times, or a list of mappings with model, start, layers"
-        if isinstance(wish, int) and not isinstance(wish, bool) and wish >= 0:
+        rule = f"0..{_MOST_TIMES}, or a list of mappings with model, start, layers"
+        if isinstance(wish, int) and not isinstance(wish, bool) and 0 <= wish <= _MOST_TIMES:
             return [self.config.student] * wish
         if wish is None:
             return [self.config.student]

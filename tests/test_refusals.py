@@ -79,6 +79,10 @@ CASES = {
         ["profile=full", "pretrain.dataset.split.test=9"],
         ["pretrain.dataset.split.test", "dataset@pretrain.dataset=OPTION"],
     ),
+    "generations without end": (
+        ["method=born_again", "method.generations=999999999999999999999"],
+        ["method.generations", "0..100"],
+    ),
     "a value without a key": (["=1"], ["'=1'", "GROUP=OPTION or KEY=VALUE"]),
     "a wrong type": (["training.batch_size=32.5"], ["training.batch_size", "32.5"]),
     "a wrong type in a method": (
