@@ -78,6 +78,13 @@ class Entries:
                 value=node.get(path),
                 rule="the type that conf/stage and schema.StageConfig give",
             ) from None
+        if not all(isinstance(wanted, str) for wanted in entry.teachers):
+            raise Refused(
+                f"The stage {name!r} names teachers that are no names.",
+                key=self.blame(name, "teachers"),
+                value=list(entry.teachers),
+                rule="a list of " + ", ".join(TEACHER_WORDS) + " or earlier stages",
+            )
         epochs = entry.epochs
         if epochs is not None and epochs < 0:
             raise Refused(

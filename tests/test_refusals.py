@@ -83,6 +83,10 @@ CASES = {
         ["method=born_again", "method.generations=999999999999999999999"],
         ["method.generations", "0..100"],
     ),
+    "a stage's teachers that are no names": (
+        ["method=kd", "method.stages.kd.teachers=[[1]]"],
+        ["method.stages.kd.teachers", "earlier stages"],
+    ),
     "a value without a key": (["=1"], ["'=1'", "GROUP=OPTION or KEY=VALUE"]),
     "a wrong type": (["training.batch_size=32.5"], ["training.batch_size", "32.5"]),
     "a wrong type in a method": (
