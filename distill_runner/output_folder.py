@@ -156,7 +156,7 @@ def _check(path: Path) -> None:
     if not path.is_dir() or not _entries(path):
         return
     strangers = [name for name in _entries(path) if name not in _OURS]
-    found = _foreign(path) if _is_ours(path) else [*strangers, FILES][0]
+    found = _foreign(path) if _is_ours(path) else [*strangers, *_entries(path)][0]
     if found:
         raise _not_ours(path, found)
 
@@ -173,7 +173,8 @@ def _not_ours(path: Path, found: str) -> Refused:
 
 def _is_ours(path: Path) -> bool:
     try:
-        return bool(json.loads((path / FILES).read_text(encoding="utf-8"))["program"] == _PROGRAM)
+        said = json.loads((path / FILES).read_text(encoding="utf-8"))
+        return said["program"] == _PROGRAM and isinstance(said["files"], dict)
     except (OSError, ValueError, KeyError, TypeError):
         return False
 

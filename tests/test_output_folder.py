@@ -52,7 +52,7 @@ def launch(monkeypatch: pytest.MonkeyPatch, *asked: str) -> int:
 
 
 @pytest.mark.parametrize(
-    "name", ["student/thesis.tex", "result.json", "notes", "student/README.md"]
+    "name", ["student/thesis.tex", "result.json", "notes", "student/README.md", "log.txt"]
 )
 def test_a_folder_with_anything_of_a_users_is_refused_and_left_alone(
     name: str, store: Path, tmp_path: Path
@@ -166,6 +166,18 @@ def test_a_kill_while_a_run_is_put_in_place_is_made_good_by_the_next_one(
     assert json.loads((finished / "result.json").read_text())["training"]["steps"] == 3
     assert (finished / "student" / "model.safetensors").is_file()
     assert output_folder._foreign(finished) is None
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"program": "distill-run"}', "{"])
+def test_a_run_whose_list_of_files_is_damaged_is_left_alone(
+    content: str, finished: Path, store: Path
+) -> None:
+    (finished / "files.json").write_text(content)
+    before = contents(finished)
+    with pytest.raises(Refused) as caught:
+        run(finished, store, "finetune", "training.max_steps=3")
+    assert caught.value.key == "output_dir"
+    assert contents(finished) == before
 
 
 def test_two_runs_do_not_write_into_one_folder(finished: Path, store: Path) -> None:
