@@ -89,17 +89,20 @@ def result_table(result: Mapping[str, Any]) -> Table:
         name = stage["model"].rstrip("/").rsplit("/", 1)[-1]
         row(f"{stage['name']} {name}", stage, stage["metrics"], "", "")
     for taught in result["trained_teachers"]:
-        name, model = taught["name"], taught["model"].rstrip("/").rsplit("/", 1)[-1]
-        label = name if name.startswith(model) else f"{name} {model}"
-        unknown = ["–"] * (1 + len(own))
         value, size = f"{100 * taught[f'validation_{figure}']:.2f}", f"{taught['parameters']:,}"
-        cells = [value, *unknown, "–", size, ""]
-        table.add_row(Text(f"{label}, after {result['method']}"), *cells)
+        label = Text(f"{_with_model(taught)}, after {result['method']}")
+        table.add_row(label, value, *["–"] * (1 + len(own)), "–", size, "")
     name, alone = student["name"], result["baseline"]
     if alone:
         row(f"{name}, no teacher", alone, alone["metrics"], _smaller(alone), "")
     row(f"{name}, {result['method']}", student, result["metrics"], _smaller(student), "bold")
     return table
+
+
+def _with_model(taught: Mapping[str, Any]) -> str:
+    """A learner's name, and its model's where that does not begin with it."""
+    name, model = taught["name"], taught["model"].rstrip("/").rsplit("/", 1)[-1]
+    return name if name.startswith(model) else f"{name} {model}"
 
 
 def _smaller(model: Mapping[str, Any]) -> str:
