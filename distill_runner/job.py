@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from distill_runner.announce import show_plan, show_result
 from distill_runner.config import raw_method, typed
 from distill_runner.errors import DistillError, HubUnreachable, Refused, of_the_system
 from distill_runner.explain import explain
@@ -19,30 +20,15 @@ from distill_runner.output_folder import OutputFolder, check_store_apart
 from distill_runner.overrides import typed_groups, typed_keys
 from distill_runner.plan import TASK, Plan
 from distill_runner.planning import make_plan
-from distill_runner.reading import formula_on
-from distill_runner.report.at_chance import at_chance, warnings
-from distill_runner.report.columns import (
-    columns_of,
-    figure,
-    gain_or_difference,
-    judged_by,
-    learnt_from,
-    notes,
-    shown,
-)
-from distill_runner.report.latency import latency_line, latency_table
-from distill_runner.report.planned import classes_line, plan_notes, plan_rows, same_starts
-from distill_runner.report.robustness import robustness_table
-from distill_runner.report.tables import gain_line, plan_table, result_table
-from distill_runner.robustness import STUDENT
+from distill_runner.report.summary import tracker_summary
 from distill_runner.rules import check_test_rows
-from distill_runner.schema import Config, Select
+from distill_runner.schema import Config
 from distill_runner.screen import Screen, quiet_libraries
 from distill_runner.store import plain, write_json
 from distill_runner.unread import check_all_read, unused_choices
 
 if TYPE_CHECKING:
-    from distill_runner.data.prepared import Prepared
+    pass
 
 
 def run_job(
@@ -165,7 +151,7 @@ class _Job:
         )
         self._check_typed(config, plan)
         if config.dry_run:
-            self._show(plan, config, None)
+            show_plan(self._screen, plan, config, None, sweeping=self._sweeping)
             return "planned"
         unfinished = self._output.unfinished
         (unfinished / "config.yaml").write_text(
@@ -210,7 +196,7 @@ class _Job:
         quiet_libraries()
         data, given = read_data(config, plan, say=self._screen.print), given_data(config, plan)
         check_test_rows(config, data[TASK].counts["test"])
-        self._show(plan, config, data)
+        show_plan(self._screen, plan, config, data, sweeping=self._sweeping)
         tracker = self._tracker(config, plan)
         failed = True
         summary: dict[str, Any] = {}
@@ -228,37 +214,13 @@ class _Job:
             result = results.result(overrides=self._overrides, given=given)
             write_run_folder(self._output.unfinished, config, data[TASK], outcome, answers, result)
             self._output.publish()
-            summary = _summary(result)
+            summary = tracker_summary(result)
             failed = False
         finally:
             tracker.finish(summary, failed=failed)
-        self._report(result, tracker.note)
-
-    def _show(self, plan: Plan, config: Config, data: Mapping[str, Prepared] | None) -> None:
-        # A sweep's jobs differ in little; their plans are in their logs.
-        counts = {name: prepared.counts for name, prepared in (data or {}).items()}
-        show = self._screen.note if self._sweeping and not config.dry_run else self._screen.print
-        show(plan_table(plan_rows(plan, config, counts or None)))
-        show(
-            "k passes: thousands of rows through a model, a backward counting two; "
-            "s = learner, t = each teacher"
+        show_result(
+            self._screen, result, folder=self._folder, sweeping=self._sweeping, note=tracker.note
         )
-        for note in plan_notes(plan, config, counts or None):
-            show(note)
-        for name, rows in counts.items():
-            of = "rows" if name == TASK else f"{name} rows"
-            show(f"{of}: " + ", ".join(f"{k} {v:,}" for k, v in rows.items() if v))
-        for name, prepared in (data or {}).items():
-            show(classes_line(prepared.label_names, of="" if name == TASK else f" of {name}"))
-        if config.training.select is Select.best_validation:
-            show("kept: the epoch that is best on validation, which is then no longer a result")
-        for stage in plan.stages:
-            if stage.body and stage.algorithm.needs.language:
-                show(f"loss of {stage.name}: {stage.algorithm.formula()}")
-        for warning in same_starts(plan):
-            self._screen.print(warning)
-        # What is deployed is always trained on the task's rows in the end.
-        show(f"loss: {formula_on(config.dataset, plan.stage(plan.deployed).algorithm)}")
 
     def _tracker(self, config: Config, plan: Plan) -> Any:
         from distill_runner.tracking import RunCard, open_tracker
@@ -274,49 +236,6 @@ class _Job:
             config={**dict(resolved), "choices": chosen},  # type: ignore[arg-type]
         )
         return open_tracker(config.tracker, folder=self._folder, card=card)
-
-    def _report(self, result: Mapping[str, Any], note: str | None) -> None:
-        (self._screen.note if self._sweeping else self._screen.print)(result_table(result))
-        line = gain_line(result)
-        told_of_gain = [line] if line else []
-        for told in (*warnings(result), *told_of_gain, *notes(result), *_stopped(result)):
-            self._screen.print(told)
-        under_noise = robustness_table(result)
-        if under_noise:
-            self._screen.print(under_noise)
-        speed, saved = latency_table(result), latency_line(result)
-        for measured in (speed, saved):
-            if measured is not None:
-                self._screen.print(measured)
-        published = result["published"]
-        if published:
-            learnt = learnt_from(result)
-            self._screen.print(
-                f"Published: {published['accuracy']:g} on {published['rows']:,} "
-                f"{published['split']} rows of {published['dataset']} ({published['source']}); "
-                f"other rows and other training than ours{f'; {learnt}' if learnt else ''}."
-            )
-        inside = self._folder.is_relative_to(Path.cwd())
-        folder = self._folder.relative_to(Path.cwd()) if inside else self._folder
-        self._screen.print(f"Run folder: {folder}")
-        if not self._sweeping:
-            self._screen.print(
-                "Load it: AutoModelForSequenceClassification.from_pretrained"
-                f'("{folder}/student{"/…" if result["student"]["members"] else ""}")'
-            )
-        if note:
-            self._screen.print(note)
-
-
-def _stopped(result: Mapping[str, Any]) -> list[str]:
-    stopped = result["stopped"]
-    if not stopped:
-        return []
-    scores = ", ".join(
-        f"{name} {shown({'validation': found}, ('validation', judged_by(result)))}"
-        for name, found in stopped["validation"].items()
-    )
-    return [f"Kept by validation: {stopped['kept']} ({scores}); validation is no result here."]
 
 
 def _is_classifier(model: str, key: str, config: Config) -> bool:
@@ -336,30 +255,3 @@ def _is_classifier(model: str, key: str, config: Config) -> bool:
             return False
         raise
     return is_classifier(folder)
-
-
-def _summary(result: Mapping[str, Any]) -> dict[str, float | str]:
-    summary: dict[str, float | str] = {"status": result["status"]}
-    headline = result["headline"]
-    for split, found in result["metrics"].items():
-        if found:
-            summary[f"{split}/{headline}"] = found[headline]
-    for split, metric in columns_of([result]).values():
-        value = figure(result["metrics"], (split, metric))
-        if value is not None:
-            summary[f"{split}/{metric}"] = value / 100
-    baseline = result["baseline"]
-    summary["student/no_better_than_chance"] = float(at_chance(result["student"]))
-    if baseline:
-        summary["baseline/no_better_than_chance"] = float(at_chance(baseline))
-        for split, gain in baseline["gain"].items():
-            summary[f"baseline/{split}/{headline}"] = baseline["metrics"][split][headline]
-            summary[f"{gain_or_difference([result])}/{split}/{headline}"] = gain[headline]
-    for score in result["robustness"]["scores"] if result["robustness"] else ():
-        accuracy = score["accuracy"][STUDENT]
-        summary[f"robustness/{score['noise']}-{score['p']:g}/accuracy"] = accuracy
-    for name, model in result["latency"]["models"].items() if result["latency"] else ():
-        summary[f"latency/{name}/milliseconds"] = model["milliseconds"]
-    summary["student/parameters"] = result["student"]["parameters"]
-    summary["training/examples_per_second"] = result["training"]["examples_per_second"]
-    return summary

@@ -31,7 +31,7 @@ LAYERS = (
     ("run", "course", "helpers"),
     ("answers", "results", "robustness", "latency"),
     ("report.*",),
-    ("run_folder", "output_folder"),
+    ("run_folder", "output_folder", "announce"),
     ("job", "sweep"),
     ("cli",),
     ("bench.*",),
