@@ -18,6 +18,7 @@ from distill_runner.hub import (
     locate_model,
     model_fingerprint,
     read_config,
+    weight_files,
 )
 from distill_runner.integrity import Say, provide
 from distill_runner.machine import Machine
@@ -325,11 +326,12 @@ class Casting:
         limit = self._readings[stage.data].max_tokens
         ours, theirs = (loading.load_encoder(folder, limit, key=key) for folder in both)
         check_maskable(ours, key=key)
-        language.check_words(ours, theirs, key=key)
+        names = stage.learner.id, teacher.learner.id
+        language.check_words(ours, theirs, names=names, key=key)
         widths = {loading.width_of(folder, key=key) for folder in both}
-        stage.algorithm.check_language(
-            teacher_head=self._teachers_head(stage) is not None, same_width=len(widths) == 1
-        )
+        # Only the weights tell whether there is a head.
+        has_head = not self._has_weights(both[1]) or self._teachers_head(stage) is not None
+        stage.algorithm.check_language(teacher_head=has_head, same_width=len(widths) == 1)
 
     def from_classifier(self, stage: Stage) -> bool:
         """Whether the learner's weights come from a classifier that was trained elsewhere."""
@@ -362,9 +364,13 @@ class Casting:
             self._shapes[folder] = untrusted.check_config(folder, key=spec.asked)
         return self._shapes[folder]
 
+    def _has_weights(self, folder: Path) -> bool:
+        """False of a hub's model that a dry run looks at without them."""
+        return not (self._config.dry_run and hub_revision(folder) and not weight_files(folder))
+
     def _check_files(self, spec: ModelSpec, folder: Path) -> None:
         """Refuse files of a model that are no good, once a folder."""
-        weights = spec.start is Start.pretrained
+        weights = spec.start is Start.pretrained and self._has_weights(folder)
         if (folder, weights) not in self._checked:
             shape = self._shape(spec, folder)
             loading.check_files(folder, shape, weights=weights, key=spec.asked)
@@ -411,18 +417,36 @@ class Casting:
                 labels=spec.labels,
             )
         elif (origin := stage.layers_from or stage.layers_before) is not None:
-            loading.check_start(
-                folder,
-                teacher=self._folder_of(self._plan.stage(origin)),
-                layers=spec.layers,
-                classes=self._readings[stage.data].data.label_names,
-                key=spec.asked,
-            )
+            self._check_layers(stage, self._plan.stage(origin))
         elif spec.layers is not None:
             config = read_config(folder)
             depth = config.get("num_hidden_layers", config.get("n_layers"))
             if isinstance(depth, int):
                 check_layers(spec.layers, depth)
+
+    def _check_layers(self, stage: Stage, teacher: Stage) -> None:
+        """Refuse a student that no layers of the teacher fit."""
+        spec = stage.learner
+        try:
+            loading.check_start(
+                self._folder_of(stage),
+                teacher=self._folder_of(teacher),
+                layers=spec.layers,
+                classes=self._readings[stage.data].data.label_names,
+                key=spec.asked,
+            )
+        except Refused as refusal:
+            if refusal.key != "student.start" or self._config.student.start is spec.start:
+                raise
+            # The method says where its student starts; what was chosen are the models.
+            raise Refused(
+                f"{spec.id} cannot start from the layers of {teacher.learner.id}: {refusal.what}",
+                key=spec.asked,
+                value=spec.id,
+                rule="a student of its teacher's family, width and vocabulary",
+                way_out="another student or another teacher: student=distilbert goes with "
+                "teacher=bert",
+            ) from refusal
 
     def _folder(self, spec: ModelSpec, key: str) -> Path:
         """The local folder of a model: found, fetched, or built here."""
@@ -431,7 +455,12 @@ class Casting:
         if name not in self._folders:
             directory = self._config.paths.models
             self._folders[name] = (
-                locate_model(spec.id, models_dir=Path(directory) if directory else None, key=key)
+                locate_model(
+                    spec.id,
+                    models_dir=Path(directory) if directory else None,
+                    key=key,
+                    weights=not self._config.dry_run,
+                )
                 if spec.built is None
                 else self._build(spec)
             )

@@ -19,6 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from distill_runner.config import config_path, register_schema
 from distill_runner.errors import DistillError, of_the_system
 from distill_runner.explain import below_nothing, explain
+from distill_runner.new_folders import NewFolders
 from distill_runner.overrides import (
     arguments,
     check_overrides,
@@ -79,7 +80,10 @@ def _run_hydra(overrides: Sequence[str], verdicts: list[DistillError]) -> None:
         except OmegaConfBaseException as error:
             verdicts.append(explain(error, overrides))
 
-    hydra.main(version_base="1.3", config_path=config_path(), config_name="config")(job)()
+    try:
+        hydra.main(version_base="1.3", config_path=config_path(), config_name="config")(job)()
+    finally:
+        NewFolders.remove_empty()
 
 
 def _job(config: DictConfig, shared: frozenset[str]) -> None:

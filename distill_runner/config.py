@@ -11,6 +11,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import Container, DictConfig, ListConfig, OmegaConf
 
 from distill_runner.errors import Refused
+from distill_runner.run_name import run_name
 from distill_runner.schema import Config
 
 
@@ -28,7 +29,8 @@ def config_path() -> str:
 
 
 def register_schema() -> None:
-    """Make `schema` known to the defaults list of `config.yaml`."""
+    """Make `schema` known to the defaults list of `config.yaml`, and `run_name` to its values."""
+    OmegaConf.register_new_resolver("run_name", run_name, replace=True)
     ConfigStore.instance().store(name="schema", node=Config)
 
 

@@ -10,6 +10,9 @@ early as the fact can be known, and is printed as one message without a tracebac
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+
 
 class DistillError(Exception):
     """The work failed for a reason that the message explains."""
@@ -29,6 +32,7 @@ class Refused(DistillError):
     """
 
     exit_status = 2
+    parts: tuple[Refused, ...] = ()  # what it names, where that is several things
 
     def __init__(
         self,
@@ -53,10 +57,26 @@ class Refused(DistillError):
 
     def of(self, old: str, new: str) -> Refused:
         """The same of a key that starts with `new` where this one's starts with `old`."""
+        if self.parts:
+            return together([part.of(old, new) for part in self.parts])
         key = self.key
         if key is not None and key.startswith(old):
             key = new + key.removeprefix(old)
-        return type(self)(self.what, key=key, **self._rest)  # type: ignore[arg-type]
+        rest = dict(self._rest)
+        for name in ("rule", "way_out"):
+            if rest[name] is not None:
+                rest[name] = re.sub(rf"(?<![\w.@]){old}\.", f"{new}.", str(rest[name]))
+        return type(self)(self.what, key=key, **rest)  # type: ignore[arg-type]
+
+
+def together(refusals: Sequence[Refused]) -> Refused:
+    """Several refusals, one at least, as one that names them all; its key is the first one's."""
+    parts = [part for refusal in refusals for part in refusal.parts or (refusal,)]
+    if len(parts) == 1:
+        return parts[0]
+    found = Refused("\n".join([f"{len(parts)} things are wrong.", *map(str, parts)]))
+    found.key, found.parts = parts[0].key, tuple(parts)
+    return found
 
 
 class HubUnreachable(Refused):

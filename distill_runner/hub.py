@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from distill_runner.errors import HubUnreachable, Refused
@@ -19,6 +20,7 @@ from distill_runner.hub_files import (
     names_under,
     read_config,
     wanted_files,
+    weight_files,
 )
 
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
     "locate_model",
     "model_fingerprint",
     "read_config",
+    "weight_files",
 ]
 
 
@@ -38,6 +41,7 @@ def locate_model(
     models_dir: Path | None,
     key: str,
     config_only: bool = False,
+    weights: bool = True,
     fetch_missing: bool = True,
 ) -> Path:
     """Find the folder of a model: `model` itself, under `models_dir`, in the cache, on the hub.
@@ -47,11 +51,12 @@ def locate_model(
         models_dir: holds folders named by the whole id or by its last part.
         key: the configuration key to blame.
         config_only: the config is all that is needed.
+        weights: they are fetched too; False: config and tokenizer, unless all is here.
         fetch_missing: ask the hub for what is not here; False raises `HubUnreachable` instead.
 
     Returns:
         A folder with config.json. What comes from the hub also has weights and a
-        vocabulary, unless `config_only`; in the user's own folders these may be missing,
+        vocabulary, unless told otherwise; in the user's own folders these may be missing,
         as for a random start.
 
     Raises:
@@ -65,11 +70,18 @@ def locate_model(
     for folder in [_path(model), *_candidates(models_dir, "paths.models", _ids(model))]:
         if model and folder.is_dir():
             return _checked_model_folder(folder, model, key=key)
-    repo = Repo(model, "model", config_only=config_only)
+    repo = Repo(model, "model", config_only=config_only, weights=weights)
     return _from_hub(repo, key=key, way_out=way_out, fetch_missing=fetch_missing)
 
 
-def locate_dataset(hub_id: str, *, subset: str | None, datasets_dir: Path | None, key: str) -> Path:
+def locate_dataset(
+    hub_id: str,
+    *,
+    subset: str | None,
+    datasets_dir: Path | None,
+    key: str,
+    fetch_missing: bool = True,
+) -> Path:
     """Find the folder with the data files: under `datasets_dir`, in the cache, on the hub.
 
     Args:
@@ -77,6 +89,7 @@ def locate_dataset(hub_id: str, *, subset: str | None, datasets_dir: Path | None
         subset: the configuration of the data set, a folder such as `sst2`; None: it has one only.
         datasets_dir: holds <id>/<subset>, <last part of the id>/<subset> or <subset>.
         key: the configuration key to blame.
+        fetch_missing: ask the hub for what is not here; False raises `HubUnreachable` instead.
 
     Returns:
         A folder that holds train.*, validation.* and so on, or their numbered shards.
@@ -93,7 +106,8 @@ def locate_dataset(hub_id: str, *, subset: str | None, datasets_dir: Path | None
     for folder in _candidates(datasets_dir, "paths.datasets", names):
         if folder.is_dir():
             return _checked_data_folder(folder, hub_id, key=key)
-    return _from_hub(Repo(hub_id, "dataset", subset), key=key, way_out=way_out)
+    repo = Repo(hub_id, "dataset", subset)
+    return _from_hub(repo, key=key, way_out=way_out, fetch_missing=fetch_missing)
 
 
 def _path(name: str) -> Path:
@@ -145,7 +159,7 @@ def _from_hub(repo: Repo, *, key: str, way_out: str, fetch_missing: bool = True)
     if _looks_like_path(repo.id):
         raise refused(f"There is no folder {repo.id!r}.")
     try:
-        folder = _cached(repo)
+        folder = _cached(replace(repo, weights=True)) or _cached(repo)
     except HFValidationError as error:
         raise refused(f"{repo.id!r} is neither a folder nor a hub id.") from error
     if folder is not None:

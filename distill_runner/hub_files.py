@@ -40,6 +40,7 @@ USUAL_WEIGHTS = (
     "pytorch_model.bin",
     "pytorch_model.bin.index.json",
 )
+WEIGHTS = "config.json and whole weights in safetensors"
 DATA = re.compile(r"(train|validation|valid|dev|test)[^/]*\.(parquet|jsonl?|[ct]sv)")
 SHARD = re.compile(r"(.*)-\d+-of-(\d+)(\..*)")
 
@@ -56,6 +57,7 @@ class Repo:
     kind: Literal["model", "dataset"]
     subset: str | None = None
     config_only: bool = False  # of a model: what it is, and none of its weights
+    weights: bool = True  # of a model; without them, config and tokenizer
 
 
 @dataclass(frozen=True)
@@ -185,6 +187,38 @@ def names_under(folder: Path) -> list[str]:
     ]
 
 
+def check_vocabulary(folder: Path, *, key: str) -> None:
+    """Refuse a model folder without one.
+
+    Raises:
+        Refused: no file of it is there.
+    """
+    if VOCABULARIES.isdisjoint(names_under(folder)):
+        raise Refused(
+            f"{folder} has no vocabulary: all its words would be unknown.",
+            key=key,
+            value=str(folder),
+            rule="one of " + ", ".join(sorted(VOCABULARIES)),
+            way_out="the tokenizer's files from where the model comes from",
+        )
+
+
+def weights_of(folder: Path, *, key: str) -> list[str]:
+    """The files of a model folder that hold its weights: safetensors where there are any.
+
+    Raises:
+        Refused: there are none.
+    """
+    names = names_under(folder)
+    safe = [name for name in names if SAFETENSORS.fullmatch(name) and name.endswith("tensors")]
+    pickled = [name for name in names if PYTORCH.fullmatch(name) and name.endswith(".bin")]
+    if not safe and not pickled:
+        raise Refused(
+            f"{folder} has no weights.", key=key, value=str(folder), rule=WEIGHTS
+        )  # a random start asks for none
+    return safe or pickled
+
+
 def model_files(names: Iterable[str]) -> list[str]:
     """Config, tokenizer files, and weights in one format: safetensors where there are any."""
     names = list(names)
@@ -229,12 +263,18 @@ def wanted_files(repo: Repo, names: Iterable[str]) -> list[str]:
             raise Unfit("has no config.json")
         if repo.config_only:
             return ["config.json"]
-        if not any(SAFETENSORS.fullmatch(name) or PYTORCH.fullmatch(name) for name in wanted):
+        if not any(map(_is_weights, wanted)):
             raise Unfit("has no weights (model.safetensors or pytorch_model.bin)")
         if VOCABULARIES.isdisjoint(wanted):
             raise Unfit("has no vocabulary (tokenizer.json, vocab.txt …)")
+        if not repo.weights:
+            return [name for name in wanted if not _is_weights(name)]
     _check_shards(wanted)
     return wanted
+
+
+def _is_weights(name: str) -> bool:
+    return bool(SAFETENSORS.fullmatch(name) or PYTORCH.fullmatch(name))
 
 
 def _check_shards(names: Iterable[str]) -> None:

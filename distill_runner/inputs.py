@@ -30,17 +30,16 @@ def read_data(config: Config, plan: Plan, *, say: Say = print) -> dict[str, Prep
 
 def _read(config: Config, name: str, reads_unlabelled: bool, say: Say) -> Prepared:
     """The data set of that name, with its rows without labels where they are read."""
-    settings = config.dataset if name == TASK else config.pretrain.dataset
-    assert settings is not None
+    settings = settings_of(config, name)
     store, prefix = Path(config.store.dir), "" if name == TASK else f"{name}."
     unlabelled, at = settings.unlabelled, "dataset"
     try:
-        source = _source(settings, config)
+        source = source_of(settings, config)
         prepared = prepare(settings, source=source, store_dir=store, say=say)
         if not reads_unlabelled:
             return prepared
         at = "dataset.unlabelled"
-        others = _source(unlabelled, config)
+        others = source_of(unlabelled, config)
         return add_unlabelled(prepared, settings, source=others, store_dir=store, say=say)
     except Refused as error:
         raise error.of("dataset", f"{prefix}{at}") from error
@@ -50,8 +49,7 @@ def given_data(config: Config, plan: Plan) -> dict[str, Any]:
     """Where each data set of the plan came from, as it was named: its files and their digests."""
     given = {}
     for name in plan.data:
-        settings = config.dataset if name == TASK else config.pretrain.dataset
-        assert settings is not None
+        settings = settings_of(config, name)
         given[name] = _given(settings, settings, config)
         if plan.reads_unlabelled(name):
             given[f"{name} {UNLABELLED}"] = _given(settings.unlabelled, settings, config)
@@ -59,7 +57,7 @@ def given_data(config: Config, plan: Plan) -> dict[str, Any]:
 
 
 def _given(named: Dataset | Unlabelled, settings: Dataset, config: Config) -> dict[str, Any]:
-    source = None if named.generate else _source(named, config)
+    source = None if named.generate else source_of(named, config)
     if source is None:
         return {"generated": named.generate}
     if named is settings:
@@ -74,8 +72,21 @@ def _given(named: Dataset | Unlabelled, settings: Dataset, config: Config) -> di
     }
 
 
-def _source(settings: Dataset | Unlabelled, config: Config) -> Path | None:
-    """The local files of a data set: named, or fetched from the hub."""
+def settings_of(config: Config, name: str) -> Dataset:
+    """The settings of a data set of the plan."""
+    settings = config.dataset if name == TASK else config.pretrain.dataset
+    assert settings is not None
+    return settings
+
+
+def source_of(
+    settings: Dataset | Unlabelled, config: Config, *, fetch_missing: bool = True
+) -> Path | None:
+    """The local files of a data set: named, or fetched from the hub; None: it is generated.
+
+    Raises:
+        Refused: they are nowhere to be found.
+    """
     if settings.path is not None:
         return Path(settings.path).expanduser()
     if settings.hub is None:
@@ -86,4 +97,5 @@ def _source(settings: Dataset | Unlabelled, config: Config) -> Path | None:
         subset=settings.subset,
         datasets_dir=Path(directory) if directory else None,
         key="dataset.hub",
+        fetch_missing=fetch_missing,
     )

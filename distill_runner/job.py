@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from distill_runner.announce import show_plan, show_result
+from distill_runner.announce import show_result
 from distill_runner.config import raw_method, typed
-from distill_runner.errors import DistillError, HubUnreachable, Refused, of_the_system
+from distill_runner.errors import DistillError, Refused, of_the_system
 from distill_runner.explain import explain
-from distill_runner.hub import is_classifier, locate_model
+from distill_runner.local_checks import check_local, is_local_classifier
 from distill_runner.methods.construct import make_algorithm
 from distill_runner.output_folder import OutputFolder, check_store_apart
 from distill_runner.overrides import typed_groups, typed_keys
 from distill_runner.plan import TASK, Plan
 from distill_runner.planning import make_plan
+from distill_runner.preflight import Hub, Ready, prepared
 from distill_runner.report.summary import tracker_summary
-from distill_runner.rules import check_test_rows
 from distill_runner.schema import Config
-from distill_runner.screen import Screen, quiet_libraries
+from distill_runner.screen import Screen
 from distill_runner.store import plain, write_json
 from distill_runner.unread import check_all_read, unused_choices
 
@@ -56,10 +57,11 @@ def run_job(
         DistillError: the job failed, and it is the only one.
     """
     with OutputFolder.claimed(Path(folder)) as output:
-        screen = Screen(output.path)
-        output.attempted("started", overrides)
+        screen = Screen()
         try:
             if sweeping:
+                # The sweep's table tells of every job.
+                _keep(output, screen, overrides)
                 screen.print(f"\n── {output.path.name}: {' '.join(overrides)}")
             job = _Job(
                 config,
@@ -76,8 +78,19 @@ def run_job(
             _leave(output, screen, explain(raised, overrides), overrides, sweeping=sweeping)
         except Exception as raised:
             _leave(output, screen, _explained(raised, screen), overrides, sweeping=sweeping)
+        except KeyboardInterrupt:
+            output.attempted("interrupted", overrides)
+            raise
         finally:
             screen.close()
+
+
+def _keep(output: OutputFolder, screen: Screen, overrides: Sequence[str]) -> None:
+    """From here on the run's folder stays, with its log and what became of the command."""
+    if not output.kept:
+        output.keep()
+        screen.keep_log(output.path)
+        output.attempted("started", overrides)
 
 
 def _leave(
@@ -89,7 +102,10 @@ def _leave(
     sweeping: bool,
 ) -> None:
     """Leave word of what went wrong, and go on with the sweep if there is one."""
-    status = "refused" if isinstance(error, Refused) else "failed"
+    refused = isinstance(error, Refused)
+    if not refused:
+        _keep(output, screen, overrides)
+    status = "refused" if refused else "failed"
     output.attempted(status, overrides, error=str(error))
     if not sweeping:
         raise error
@@ -142,24 +158,30 @@ class _Job:
         """Make the plan and, unless it is all that was asked for, carry it out; the status."""
         config = typed(self._composed)
         check_store_apart(Path(config.store.dir), self._folder)
-        plan = make_plan(
-            config,
-            method=self._choices["method"],
-            raw_method=raw_method(self._composed),
-            make_algorithm=make_algorithm,
-            is_classifier=lambda model, key: _is_classifier(model, key, config),
-        )
+        check_local(config, self._plan(config, partial(is_local_classifier, config=config)))
+        hub = Hub(config)
+        plan = self._plan(config, hub.is_classifier)
         self._check_typed(config, plan)
-        if config.dry_run:
-            show_plan(self._screen, plan, config, None, sweeping=self._sweeping)
+        ready = prepared(config, plan, hub, screen=self._screen, sweeping=self._sweeping)
+        if ready is None:
             return "planned"
+        _keep(self._output, self._screen, self._overrides)
         unfinished = self._output.unfinished
         (unfinished / "config.yaml").write_text(
             OmegaConf.to_yaml(self._composed, resolve=True), encoding="utf-8"
         )
         write_json(unfinished / "plan.json", {"method": plan.method, "stages": plain(plan.stages)})
-        self._run(config, plan)
+        self._run(config, plan, ready)
         return "finished"
+
+    def _plan(self, config: Config, is_classifier: Callable[[str, str], bool]) -> Plan:
+        return make_plan(
+            config,
+            method=self._choices["method"],
+            raw_method=raw_method(self._composed),
+            make_algorithm=make_algorithm,
+            is_classifier=is_classifier,
+        )
 
     def _check_typed(self, config: Config, plan: Plan) -> None:
         """Refuse what was typed and is not read; say what a group or another job may do with."""
@@ -183,27 +205,20 @@ class _Job:
         for line in (*([unused] if unused else []), *said):
             self._screen.print(line)
 
-    def _run(self, config: Config, plan: Plan) -> None:
+    def _run(self, config: Config, plan: Plan, ready: Ready) -> None:
         from distill_runner.answers import Answers
         from distill_runner.helpers import count_of, helpers
-        from distill_runner.inputs import given_data, read_data
-        from distill_runner.machine import resolve_machine
+        from distill_runner.inputs import given_data
         from distill_runner.results import Results
-        from distill_runner.run import Runner
         from distill_runner.run_folder import write_run_folder
 
-        machine = resolve_machine(config.runtime)
-        quiet_libraries()
-        data, given = read_data(config, plan, say=self._screen.print), given_data(config, plan)
-        check_test_rows(config, data[TASK].counts["test"])
-        show_plan(self._screen, plan, config, data, sweeping=self._sweeping)
+        data, machine, runner = ready.data, ready.machine, ready.runner
+        given = given_data(config, plan)
         tracker = self._tracker(config, plan)
         failed = True
         summary: dict[str, Any] = {}
         try:
-            runner = Runner(
-                config, plan, data, machine=machine, screen=self._screen, tracker=tracker
-            )
+            runner.track(tracker)
             count = count_of(config, machine, runner.missing)
             if count:
                 self._screen.print(f"{1 + count} processes train stages side by side")
@@ -236,22 +251,3 @@ class _Job:
             config={**dict(resolved), "choices": chosen},  # type: ignore[arg-type]
         )
         return open_tracker(config.tracker, folder=self._folder, card=card)
-
-
-def _is_classifier(model: str, key: str, config: Config) -> bool:
-    """Whether a model's config says that it is a trained text classifier."""
-    directory = config.paths.models
-    try:
-        folder = locate_model(
-            model,
-            models_dir=Path(directory) if directory else None,
-            key=key,
-            config_only=True,
-            fetch_missing=not config.dry_run,
-        )
-    except HubUnreachable:
-        # A plan may be looked at without a network; the run itself will refuse.
-        if config.dry_run:
-            return False
-        raise
-    return is_classifier(folder)

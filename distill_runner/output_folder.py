@@ -6,7 +6,8 @@
 <output_dir>/.unfinished/   what the run in progress has written so far
 <output_dir>/.complete/     the same, whole, on its way to where it belongs
 
-A finished run stays as it is until its replacement is complete.
+A finished run stays as it is until its replacement is complete. A command that trains nothing
+leaves nothing: the folder is kept from `OutputFolder.keep` on.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -41,21 +42,26 @@ class OutputFolder:
     Attributes:
         path: where log and curves go at once.
         unfinished: where everything else is written until `publish`.
+        kept: whether what was written stays.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.unfinished = path / _UNFINISHED
+        self.kept = False
 
     @classmethod
     @contextmanager
     def claimed(cls, path: Path) -> Iterator[OutputFolder]:
         """Hold the folder; a replacement that was broken off half-way is completed first.
 
+        Where it is not to be kept, it is in the end as it was found.
+
         Raises:
             Refused: it holds something that is no run of ours, or another run writes there.
         """
         _check(path)
+        found = set(_entries(path)) if path.is_dir() else set()
         path.mkdir(parents=True, exist_ok=True)
         if not (path / FILES).exists():
             _write_files(path, {})
@@ -70,8 +76,8 @@ class OutputFolder:
                 rule="one run at a time in a folder",
                 way_out="output_dir=ANOTHER_FOLDER",
             ) from None
+        folder = cls(path)
         try:
-            folder = cls(path)
             if (path / _COMPLETE).exists():
                 folder._install()
             shutil.rmtree(folder.unfinished, ignore_errors=True)
@@ -79,11 +85,20 @@ class OutputFolder:
             yield folder
         finally:
             shutil.rmtree(path / _UNFINISHED, ignore_errors=True)
+            if not folder.kept:
+                _remove_new(path, found)
             lock.release()
 
+    def keep(self) -> None:
+        """From here on what is written stays, whatever becomes of the run."""
+        self.kept = True
+
     def attempted(self, status: str, overrides: Sequence[str], **facts: object) -> None:
-        """Say in `attempt.json` what became of this command."""
-        write_json(self.path / ATTEMPT, {"status": status, **facts, "overrides": list(overrides)})
+        """Say in `attempt.json` what became of this command, where the folder is kept."""
+        if self.kept:
+            write_json(
+                self.path / ATTEMPT, {"status": status, **facts, "overrides": list(overrides)}
+            )
 
     def publish(self) -> None:
         """Put what was written in the place of an earlier run's files.
@@ -136,7 +151,7 @@ def check_store_apart(store: Path, output: Path) -> None:
 
 
 def check_sweep(path: Path) -> None:
-    """Refuse a sweep's folder that holds anything but a sweep of ours, then mark it as ours.
+    """Refuse a sweep's folder that holds anything but a sweep of ours.
 
     Raises:
         Refused: the folder, or a job's folder in it, is somebody else's.
@@ -148,6 +163,10 @@ def check_sweep(path: Path) -> None:
             raise _not_ours(path, (strangers or _entries(path))[0])
         for name in jobs:
             _check(path / name)
+
+
+def mark_sweep(path: Path) -> None:
+    """Make a sweep's folder, and mark it as ours."""
     path.mkdir(parents=True, exist_ok=True)
     _write_files(path, {})
 
@@ -219,6 +238,13 @@ def _facts(file: Path) -> dict[str, Any]:
 
 def _write_files(path: Path, files: Mapping[str, Any]) -> None:
     write_json(path / FILES, {"program": _PROGRAM, "files": files})
+
+
+def _remove_new(path: Path, found: Collection[str]) -> None:
+    """Remove what the folder of a run that never began holds beside what was found there."""
+    for name in (FILES, _LOCK):
+        if name not in found:
+            (path / name).unlink(missing_ok=True)
 
 
 def _entries(path: Path) -> list[str]:

@@ -16,7 +16,7 @@ from distill_runner.casting import Casting
 from distill_runner.chance import beside_chance
 from distill_runner.course import Course
 from distill_runner.curves import OnPoint, as_named, read_points
-from distill_runner.errors import Refused
+from distill_runner.errors import HubUnreachable, Refused
 from distill_runner.integrity import Damaged, sweep
 from distill_runner.machine import Machine, versions
 from distill_runner.methods.base import NothingToLearn
@@ -149,6 +149,36 @@ class Runner:
             )
         if share >= _UNKNOWN_TOLD:
             self._screen.print(f"  {told}")
+
+    @property
+    def found(self) -> tuple[str, ...]:
+        """Names of the stages that were done when `missing` was first asked."""
+        return tuple(stage.name for stage in self._plan.stages if stage.name in self._found)
+
+    def track(self, tracker: Tracker) -> None:
+        """Send the curves there from here on."""
+        self._tracker = tracker
+
+    def without_hub(self) -> list[HubUnreachable]:
+        """What `missing` does, and what it could not because the hub does not answer.
+
+        Raises:
+            Refused: of what can be checked, something cannot serve the plan.
+        """
+        missed: list[HubUnreachable] = []
+        for stage in self._plan.stages:
+            self._readings[stage.data].check(stage)
+            try:
+                if all(name in self._keys for name in stage.needs_stages):
+                    settled = self._settle(stage) or stage
+                    self.key_of(settled)
+                    if stage.name not in self._found:
+                        self._check_words(settled)
+                else:
+                    self._casting.model_key(stage)
+            except HubUnreachable as unreachable:
+                missed.append(unreachable)
+        return missed
 
     def run(self, *, helping: bool = False, helped: bool = False) -> Outcome:
         """Make every artifact that is missing, in order, but for those that others are making.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 from typing import TextIO
 
@@ -42,17 +43,24 @@ class Screen:
     """Prints to the terminal and into `log.txt`.
 
     Args:
-        folder: of the run; None while there is none.
+        folder: of the run; None while there is none: see `keep_log`.
         silent: show nothing on the terminal.
     """
 
     def __init__(self, folder: Path | None = None, *, silent: bool = False) -> None:
         self.console = Console(quiet=True) if silent else terminal()
-        self._file: TextIO | None = None
-        self._log: Console | None = None
+        self._file: TextIO = StringIO()
+        self._log = Console(file=self._file, width=_LOG_WIDTH, highlight=False)
         if folder is not None:
+            self.keep_log(folder)
+
+    def keep_log(self, folder: Path) -> None:
+        """Write the log into a folder, with the lines so far; once."""
+        if isinstance(said := self._file, StringIO):
             self._file = (folder / "log.txt").open("a", encoding="utf-8")
-            self._log = Console(file=self._file, width=_LOG_WIDTH, highlight=False)
+            self._file.write(said.getvalue())
+            self._file.flush()
+            self._log.file = self._file
 
     def print(self, *parts: RenderableType) -> None:
         """Print to both; square brackets are text, not markup."""
@@ -60,15 +68,12 @@ class Screen:
         plain = all(isinstance(part, str) for part in parts)
         shown = [harmless(part) for part in parts]
         for console in (self.console, self._log):
-            if console is not None:
-                console.print(*shown, markup=False, soft_wrap=plain)
-        if self._file is not None:
-            self._file.flush()
+            console.print(*shown, markup=False, soft_wrap=plain)
+        self._file.flush()
 
     def note(self, *parts: RenderableType) -> None:
         """Write to the log alone."""
-        if self._log is not None:
-            self._log.print(*(harmless(part) for part in parts), markup=False)
+        self._log.print(*(harmless(part) for part in parts), markup=False)
 
     def bar(self, name: str, *, total: int, start: int) -> Bar:
         """A progress bar for the terminal, or plain lines for it and for the log."""
@@ -76,8 +81,7 @@ class Screen:
         return open_bar(self.console, line, name=on_one_line(name), total=total, start=start)
 
     def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
+        self._file.close()
 
 
 def quiet_libraries() -> None:

@@ -6,13 +6,14 @@ import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
+from omegaconf import DictConfig, open_dict, read_write
 
 from distill_runner.errors import DistillError, Refused, of_the_system
-from distill_runner.output_folder import ATTEMPT, check_store_apart, check_sweep
+from distill_runner.output_folder import ATTEMPT, check_store_apart, check_sweep, mark_sweep
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,6 +30,7 @@ class SweepTable(Callback):  # type: ignore[misc]
     verdict: DistillError | None = None
 
     _began = 0.0  # results older than the sweep are another sweep's
+    _scratch: TemporaryDirectory[str] | None = None  # of a dry run, which leaves no folder
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Note the time, and stop before anything is written into a folder that is not ours."""
@@ -37,6 +39,11 @@ class SweepTable(Callback):  # type: ignore[misc]
             folder = Path(config.hydra.sweep.dir)
             check_store_apart(Path(config.store.dir), folder)
             check_sweep(folder)
+            if config.dry_run:
+                SweepTable._scratch = TemporaryDirectory()
+                _sweep_into(config, SweepTable._scratch.name)
+            else:
+                mark_sweep(folder)
         except OSError as error:
             SweepTable.verdict = of_the_system(error)
         except DistillError as error:
@@ -54,6 +61,16 @@ class SweepTable(Callback):  # type: ignore[misc]
                 f"The sweep's table could not be made ({type(error).__name__}: {error}). "
                 "The jobs' own results are kept."
             )
+        if SweepTable._scratch is not None:
+            SweepTable._scratch.cleanup()
+
+
+def _sweep_into(config: DictConfig, folder: str) -> None:
+    """Have Hydra put the folders of this sweep's jobs there, whatever was typed."""
+    with read_write(config), open_dict(config):
+        config.hydra.sweep.dir = folder
+        # Each job is composed anew, by these.
+        config.hydra.overrides.hydra.append(f"hydra.sweep.dir='{folder}'")
 
 
 def _end(config: DictConfig, began: float) -> DistillError | None:

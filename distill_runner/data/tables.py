@@ -12,7 +12,7 @@ from distill_runner import schema
 from distill_runner.data import delimited
 from distill_runner.data.files import bad_path, unreadable
 from distill_runner.data.records import records
-from distill_runner.errors import Refused
+from distill_runner.errors import Refused, together
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -249,12 +249,47 @@ def _check_type(settings: schema.Dataset, path: Path, name: str, feature: object
         )
 
 
-def _check_text(settings: schema.Dataset, paths: tuple[Path, ...]) -> None:
+def check_columns(settings: schema.Dataset, paths: tuple[Path, ...]) -> None:
+    """Refuse a file that lacks columns, by what stands at its beginning.
+
+    Raises:
+        Refused: it cannot be read, or it lacks a column; all those that it lacks are named.
+    """
+    path = paths[0]
+    if path.suffix.lower() == ".parquet":
+        try:
+            found = _parquet_columns(path)
+        except Exception as error:  # a parser of files that anybody wrote raises what it raises
+            raise unreadable(settings, path, error) from error
+    else:
+        _check_text(settings, (path,), blocks=1)
+        written = path.suffix.lower() in (".csv", ".tsv")
+        found = delimited.header(settings, path) if written else _keys(settings, path)
+    if refusals := _column_faults(settings, found, path):
+        raise together(refusals)
+
+
+def _keys(settings: schema.Dataset, path: Path) -> list[str]:
+    """The keys of a file's objects, as far as they must be read for the columns asked for."""
+    wanted = {*text_columns(settings), settings.label, settings.group} - {"", None}
+    found: dict[str, None] = {}
+    for record in records(settings, path):
+        found |= dict.fromkeys(record.cells)
+        if wanted <= found.keys():
+            break
+    return list(found)
+
+
+def _check_text(
+    settings: schema.Dataset, paths: tuple[Path, ...], *, blocks: int | None = None
+) -> None:
+    """Refuse what is no text, or is empty; `blocks`: by so much of its beginning."""
     for path in paths:
         empty = True
         try:
             with path.open(encoding="utf-8-sig") as content:
-                while block := content.read(_BLOCK_CHARACTERS):
+                read = iter(lambda: content.read(_BLOCK_CHARACTERS), "")
+                for block in islice(read, blocks):
                     empty = empty and not block.strip()
                     if "\0" in block:
                         raise bad_path(settings, path, f"'{path.name}' is not text but binary.")
@@ -265,22 +300,29 @@ def _check_text(settings: schema.Dataset, paths: tuple[Path, ...]) -> None:
 
 
 def _check_columns(settings: schema.Dataset, found: list[str], path: Path) -> None:
+    if refusals := _column_faults(settings, found, path):
+        raise together(refusals)
+
+
+def _column_faults(settings: schema.Dataset, found: list[str], path: Path) -> list[Refused]:
+    """A refusal for each column that is asked for and that the file has not, or has twice."""
     wanted = [(name, "dataset.text") for name in text_columns(settings)]
     # Rows that are read without labels have no column of them.
     if settings.label and (settings.label in found or not _may_lack_label(path)):
         wanted.append((settings.label, "dataset.label"))
     if settings.group is not None:
         wanted.append((settings.group, "dataset.group"))
-    for name, key in wanted:
-        if found.count(name) != 1:
-            times = "no column" if name not in found else "more than one column"
-            raise Refused(
-                f"'{path.name}' has {times} '{name}'.",
-                key=key,
-                value=settings.text if key == "dataset.text" else name,
-                rule="a column of the file",
-                way_out="one of: " + ", ".join(repr(column[:60]) for column in found[:20]),
-            )
+    return [
+        Refused(
+            f"'{path.name}' has {'no' if name not in found else 'more than one'} column '{name}'.",
+            key=key,
+            value=settings.text if key == "dataset.text" else name,
+            rule="a column of the file",
+            way_out="one of: " + ", ".join(repr(column[:60]) for column in found[:20]),
+        )
+        for name, key in wanted
+        if found.count(name) != 1
+    ]
 
 
 def _may_lack_label(path: Path) -> bool:

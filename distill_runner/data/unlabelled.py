@@ -51,8 +51,8 @@ def add_unlabelled(
     from datasets import load_from_disk
 
     wanted = settings.unlabelled
-    content = files_hash(locate(_as_dataset(settings), source)) if source else wanted.generate
-    deciding = [_FORMAT, content, text_columns(_as_dataset(settings)), wanted.rows]
+    content = files_hash(locate(as_dataset(settings), source)) if source else wanted.generate
+    deciding = [_FORMAT, content, text_columns(as_dataset(settings)), wanted.rows]
     kept_out = [prepared.fingerprints.get(split) for split in _kept_out(settings)]
     key = hashlib.sha256(json.dumps([deciding, kept_out, settings.split_seed]).encode()).hexdigest()
     folder = store_dir / "data" / f"unlabelled-{key}"
@@ -90,7 +90,7 @@ def _read(settings: schema.Dataset, source: Path | None, *, cache: Path) -> tupl
     """The text columns as they are in the file, and its name."""
     from datasets import Dataset
 
-    wanted, spoken = settings.unlabelled, _as_dataset(settings)
+    wanted, spoken = settings.unlabelled, as_dataset(settings)
     names = text_columns(spoken)
     if source is None:
         from distill_runner.data.synthetic import generate
@@ -113,7 +113,7 @@ def _unseen(
     """
     from datasets import Features, Value
 
-    spoken = _as_dataset(settings)
+    spoken = as_dataset(settings)
     names = ("text", "text_pair")[: len(table.column_names)]
     kinds = {name: Value("string") for name in ("id", *names)} | {"label": Value("int64")}
     seen = {
@@ -155,7 +155,7 @@ def _kept_out(settings: schema.Dataset) -> tuple[str, ...]:
     return ("validation", "test", *settings.extra)
 
 
-def _as_dataset(settings: schema.Dataset) -> schema.Dataset:
+def as_dataset(settings: schema.Dataset) -> schema.Dataset:
     """The unlabelled files as a data set's, so that they are read and refused like one."""
     wanted = settings.unlabelled
     return schema.Dataset(

@@ -135,8 +135,11 @@ def without(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: w for name, w in weights.items() if not name.startswith(f"{_NAME}.")}
 
 
-def check_words(student: Encoder, teacher: Encoder, *, key: str) -> None:
+def check_words(student: Encoder, teacher: Encoder, *, names: tuple[str, str], key: str) -> None:
     """Refuse a student that numbers the words otherwise than its teacher: they read one text.
+
+    Args:
+        names: of the student's model and of the teacher's.
 
     Raises:
         Refused: the two vocabularies differ.
@@ -144,9 +147,11 @@ def check_words(student: Encoder, teacher: Encoder, *, key: str) -> None:
     ours, theirs = student.tokenizer.get_vocab(), teacher.tokenizer.get_vocab()
     if ours != theirs:
         raise Refused(
-            "The student and its teacher have different vocabularies.",
+            f"The student {names[0]} and its teacher {names[1]} have different vocabularies: "
+            f"{len(ours):,} tokens, the teacher's {len(theirs):,}.",
             key=key,
-            value=f"{len(ours):,} tokens, the teacher's {len(theirs):,}",
+            value=names[0],
             rule="the teacher's tokens under the same ids, where a stage learns token by token",
-            way_out="a student of the teacher's family",
+            way_out="a student of the teacher's family (teacher=bert has student=distilbert), "
+            "or a teacher of the student's",
         )

@@ -12,6 +12,7 @@ from distill_runner.address import seed_at
 from distill_runner.data.encoding import Encoder
 from distill_runner.errors import Refused
 from distill_runner.hub import is_classifier
+from distill_runner.hub_files import WEIGHTS
 from distill_runner.models import heads, language, untrusted
 from distill_runner.models.labels import columns_for
 from distill_runner.models.layers import copy_layers, keep_layers
@@ -212,7 +213,7 @@ def _load(folder: Path, *, key: str, classes: Sequence[str] | None = None) -> An
 
     # A head of another size is a fresh head's business, not an error.
     fresh = {} if classes is None else {**_label_maps(classes), "ignore_mismatched_sizes": True}
-    with untrusted.reading("The weights", folder, key=key, rule=untrusted.WEIGHTS):
+    with untrusted.reading("The weights", folder, key=key, rule=WEIGHTS):
         module, told = AutoModelForSequenceClassification.from_pretrained(
             folder,
             dtype=torch.float32,

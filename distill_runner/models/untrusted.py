@@ -17,10 +17,9 @@ from torch import nn
 
 from distill_runner.errors import Refused
 from distill_runner.hub import read_config
-from distill_runner.hub_files import PYTORCH, SAFETENSORS, VOCABULARIES, names_under
+from distill_runner.hub_files import WEIGHTS, check_vocabulary, weights_of
 
 CONFIG = "a config.json of a text classifier"
-WEIGHTS = "config.json and whole weights in safetensors"
 TOKENIZER = "a folder with tokenizer.json"
 
 _SIZES = ("num_hidden_layers", "n_layers", "n_layer", "hidden_size", "dim", "n_embd",
@@ -118,15 +117,7 @@ def check_words(module: nn.Module, tokenizer: Any, folder: Path, *, key: str) ->
     Raises:
         Refused: the folder has no vocabulary, or one of another size than the embedding.
     """
-    names = names_under(folder)
-    if VOCABULARIES.isdisjoint(names):
-        raise Refused(
-            f"{folder} has no vocabulary: all its words would be unknown.",
-            key=key,
-            value=str(folder),
-            rule="one of " + ", ".join(sorted(VOCABULARIES)),
-            way_out="the tokenizer's files from where the model comes from",
-        )
+    check_vocabulary(folder, key=key)
     table = module.get_input_embeddings()  # type: ignore[operator]
     if not isinstance(table, nn.Embedding):
         return
@@ -152,16 +143,9 @@ def check_weights(folder: Path, *, key: str) -> None:
     """
     from safetensors import safe_open
 
-    names = names_under(folder)
-    safe = [name for name in names if SAFETENSORS.fullmatch(name) and name.endswith("tensors")]
-    pickled = [name for name in names if PYTORCH.fullmatch(name) and name.endswith(".bin")]
-    if not safe and not pickled:
-        raise Refused(
-            f"{folder} has no weights.", key=key, value=str(folder), rule=WEIGHTS
-        )  # a random start asks for none
-    for name in safe or pickled:
+    for name in weights_of(folder, key=key):
         with reading(name, folder, key=key, rule=WEIGHTS):
-            if safe:
+            if name.endswith("tensors"):
                 with safe_open(folder / name, framework="pt") as file:
                     file.keys()
             else:
