@@ -20,12 +20,17 @@ def read_data(config: Config, plan: Plan, *, say: Say = print) -> dict[str, Prep
     """Every data set that the plan's stages name, cut into its splits.
 
     Args:
-        say: told what is damaged in the store.
+        say: told which rows are left out, and what is damaged in the store.
 
     Raises:
         Refused: a file, a column or a label is missing or wrong.
     """
-    return {name: _read(config, name, plan.reads_unlabelled(name), say) for name in plan.data}
+    data = {name: _read(config, name, plan.reads_unlabelled(name), say) for name in plan.data}
+    for prepared in data.values():
+        for file, counts in prepared.left_out.items():
+            lacking = ", ".join(f"{count:,} {reason}" for reason, count in counts.items())
+            say(f"left out of {file}: {lacking}")
+    return data
 
 
 def _read(config: Config, name: str, reads_unlabelled: bool, say: Say) -> Prepared:

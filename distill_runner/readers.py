@@ -82,11 +82,11 @@ def _dataset_rules(prefix: str, data: str) -> list[_Rule]:
     def generated(run: Run) -> bool:
         return of(run).generate > 0
 
-    def no_labelled_texts(run: Run) -> bool:
-        # Texts without labels in files go by the same columns, if they name none of their own.
+    def no_texts_by(run: Run, key: str) -> bool:
+        # Texts without labels in files go by the same settings, if they have none of their own.
         wanted = of(run).unlabelled
         in_files = wanted.path is not None or wanted.hub is not None
-        read = run.plan.reads_unlabelled(data) and in_files and wanted.text is None
+        read = run.plan.reads_unlabelled(data) and in_files and getattr(wanted, key) is None
         return generated(run) and not read
 
     at = f"{prefix}dataset"
@@ -97,7 +97,8 @@ def _dataset_rules(prefix: str, data: str) -> list[_Rule]:
             _Rule(f"{at}.{key}", generated, files, own)
             for key in ("path", "hub", "subset", "label", "label_names", "no_label")
         ),
-        _Rule(f"{at}.text", no_labelled_texts, files, own),
+        _Rule(f"{at}.text", lambda run: no_texts_by(run, "text"), files, own),
+        _Rule(f"{at}.missing", lambda run: no_texts_by(run, "missing"), files, own),
         _Rule(
             f"{at}.hub",
             lambda run: of(run).path is not None,
@@ -148,7 +149,7 @@ def _unlabelled_rules(at: str, data: str, of: Callable[[Run], Dataset]) -> list[
         ),
         *(
             _Rule(f"{at}.{key}", lambda run: not path(run) and not hub(run), "texts in files")
-            for key in ("text", "rows")
+            for key in ("text", "rows", "missing")
         ),
     ]
 

@@ -132,6 +132,7 @@ class Results:
             "split": plain(self._config.dataset.split),
             "split_seed": self._config.dataset.split_seed,
             "rows": self._data.counts,
+            "left_out": self._data.left_out,
             "fingerprints": self._data.fingerprints,
             "classes": list(self._data.label_names),
         }
@@ -260,6 +261,7 @@ class Results:
         return {
             "dataset": self._config.pretrain.dataset.name,
             "rows": data.counts,
+            "left_out": data.left_out,
             "fingerprints": data.fingerprints,
             "teachers": [
                 {

@@ -24,6 +24,11 @@ class Task(Enum):
     regression = "regression"  # labels are numbers
 
 
+class Missing(Enum):
+    refuse = "refuse"
+    drop = "drop"
+
+
 class Metric(Enum):
     accuracy = "accuracy"
     macro_f1 = "macro_f1"
@@ -196,6 +201,7 @@ class Unlabelled:
     generate: int = 0  # rows of the synthetic corpus
     text: Any = None  # column, or a list of two columns; null: as the labelled rows'
     rows: Optional[int] = None  # the first so many; null: all
+    missing: Optional[Missing] = None  # rows without text; null: as the labelled rows'
 
 
 @dataclass
@@ -211,7 +217,8 @@ class Dataset:
     text: Any = "text"  # column, or a list of two columns
     label: str = "label"  # column: of classes, or of numbers under task=regression
     label_names: Optional[list[str]] = None  # of classes 0, 1, …; null: as found
-    no_label: Optional[str] = None  # the label of rows that have none; they are dropped
+    no_label: Optional[str] = None  # the label that marks rows without one; they are dropped
+    missing: Missing = Missing.refuse  # what becomes of rows whose text or label is empty
     group: Optional[str] = None  # column; rows alike in it are never parted, and are ranked
     metrics: list[Metric] = field(
         default_factory=lambda: [Metric.accuracy, Metric.macro_f1]

@@ -123,6 +123,110 @@ def test_a_plan_or_a_refusal_leaves_a_finished_run_as_it_was(
     assert json.loads(before["result.json"])["status"] == "finished"
 
 
+def everything(folder: Path) -> dict[str, tuple[int, bytes]]:
+    return {
+        path.relative_to(folder).as_posix(): (path.stat().st_mtime_ns, path.read_bytes())
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+NOTHING_TRAINED = [
+    ("dry_run=true", 0),
+    ("training.epochs=-3", 2),
+    ("dataset.split.train=9000", 2),
+    ("method=kdd", 2),
+]
+
+
+@pytest.mark.parametrize(("asked", "status"), NOTHING_TRAINED)
+def test_a_dry_run_and_a_refused_command_leave_no_folder(
+    asked: str, status: int, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert launch(monkeypatch, "method=finetune", f"store.dir={store}", asked) == status
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(("asked", "status"), NOTHING_TRAINED)
+def test_a_dry_run_and_a_refused_command_touch_no_file_of_a_finished_run(
+    asked: str, status: int, finished: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = everything(finished)
+    common = ("method=finetune", f"store.dir={store}", f"output_dir={finished}")
+    assert launch(monkeypatch, *common, asked) == status
+    assert everything(finished) == before
+
+
+def test_an_empty_folder_of_a_users_is_left_to_them(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine").mkdir()
+    common = ("method=finetune", f"store.dir={store}", f"output_dir={tmp_path}/mine")
+    assert launch(monkeypatch, *common, "dry_run=true") == 0
+    assert os.listdir(tmp_path / "mine") == []
+
+
+def test_a_dry_run_of_a_sweep_leaves_an_earlier_sweep_there_as_it_was(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    common = ("method=finetune", f"store.dir={store}", "-m", "method.baseline=never")
+    assert launch(monkeypatch, *common, "seed=1,2", "dry_run=true") == 0
+    assert os.listdir(tmp_path) == []
+    assert launch(monkeypatch, *common, "seed=1", "training.max_steps=2", "output_dir=out") == 0
+    before = everything(tmp_path / "out")
+    assert launch(monkeypatch, *common, "seed=1,2", "output_dir=out", "dry_run=true") == 0
+    assert everything(tmp_path / "out") == before
+
+
+def test_a_refused_job_of_a_sweep_leaves_its_cause(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    common = ("method=finetune", f"store.dir={store}", f"output_dir={tmp_path}/out", "-m")
+    assert launch(monkeypatch, *common, "training.epochs=-3,-4") == 2
+    said = json.loads((tmp_path / "out" / "1" / "attempt.json").read_text())
+    assert (said["status"], "training.epochs = -4" in said["error"]) == ("refused", True)
+
+
+def test_an_interrupted_run_keeps_its_folder_and_says_so(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("distill_runner.run.Runner.run", interrupted)
+    common = ("method=finetune", f"store.dir={store}", f"output_dir={tmp_path}/out")
+    assert launch(monkeypatch, *common) == 130
+    said = json.loads((tmp_path / "out" / "attempt.json").read_text())
+    assert said["status"] == "interrupted"
+    assert "loss: L" in (tmp_path / "out" / "log.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("asked", "named"),
+    [
+        (("seed=7",), "_finetune_synthetic_distilbert_seed7"),
+        (("student.model=distilbert-base-uncased",), "_synthetic_distilbert-base-uncased"),
+        (("dataset=files", "dataset.path='my texts.csv'", "dataset.generate=0"), "_my-texts_"),
+    ],
+)
+def test_a_run_folder_says_what_it_is(
+    asked: tuple[str, ...],
+    named: str,
+    store: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = "".join(f"a {word} film {n},{word}\n" for n in range(60) for word in ("good", "bad"))
+    (tmp_path / "my texts.csv").write_text(f"text,label\n{rows}")
+    monkeypatch.setattr("distill_runner.run.Runner.run", lambda *_, **__: 1 / 0)
+    assert launch(monkeypatch, "method=finetune", f"store.dir={store}", *asked) == 1
+    (folder,) = (tmp_path / "outputs" / "runs").iterdir()
+    assert named in folder.name
+
+
 def test_a_failure_leaves_a_finished_run_as_it_was(
     finished: Path, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

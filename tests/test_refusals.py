@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 import torch
 from hydra.core.global_hydra import GlobalHydra
 
-from distill_runner import cli
+from distill_runner import cli, hub
 from distill_runner.sweep import SweepTable
 
 TABLE = "text\tlabel\n" + "".join(
@@ -29,6 +28,8 @@ def files(tmp_path: Path) -> Path:
     (tmp_path / "model").mkdir()
     config = '{"model_type": "bert", "num_hidden_layers": 2, "max_position_embeddings": 512}'
     (tmp_path / "model" / "config.json").write_text(config)
+    for name in ("vocab.txt", "model.safetensors"):
+        (tmp_path / "model" / name).write_text("")
     return tmp_path
 
 
@@ -346,6 +347,62 @@ def test_bad_input_is_refused(
     error = refused(files, monkeypatch, capsys, *(item.format(files) for item in asked))
     for word in named:
         assert word in error
+    assert not (files / "out").exists()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_a_run_refuses_a_dry_run_refuses_too(
+    case: str, files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked, named = CASES[case]
+    given = ["dry_run=true", *(item.format(files) for item in asked)]
+    error = refused(files, monkeypatch, capsys, *given)
+    for word in named:
+        assert word in error
+
+
+WRONG = [
+    *("method=kd", "teacher.models=[{}/bare,./nowhere]", "student.model={}/no-student"),
+    *("dataset=files", "dataset.path={}/reviews", "dataset.group=author"),
+]
+
+
+@pytest.mark.parametrize("dry", [(), ("dry_run=true",)])
+def test_all_that_is_wrong_with_local_files_is_named_at_once_and_no_hub_is_asked(
+    dry: tuple[str, ...],
+    files: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(hub, "unreachable", asked.append)
+    (files / "bare").mkdir()
+    (files / "bare" / "config.json").write_text('{"model_type": "bert"}')
+    (files / "reviews").mkdir()
+    (files / "reviews" / "train.csv").write_text("body,stars\na good film,1\na bad one,0\n")
+    (files / "reviews" / "validation.csv").write_text("text,stars,author\na good film,1,me\n")
+    error = refused(files, monkeypatch, capsys, *(item.format(files) for item in WRONG), *dry)
+    assert "7 things are wrong" in error
+    for wrong in (
+        *("'train.csv' has no column 'text'", "'train.csv' has no column 'label'"),
+        *("'train.csv' has no column 'author'", "'validation.csv' has no column 'label'"),
+        *("bare has no vocabulary", "no folder './nowhere'", "no-student'"),
+    ):
+        assert wrong in error
+    for key in ("dataset.text", "dataset.label", "dataset.group", "teacher.models"):
+        assert f"  {key} = " in error
+    assert asked == []
+
+
+def test_a_key_of_pretraining_is_blamed_and_offered_by_its_own_name(
+    files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (files / "texts.csv").write_text("body\na good film\n")
+    error = refused(
+        *(files, monkeypatch, capsys, "method=tmkd", "pretrain.dataset.unlabelled.generate=0"),
+        f"pretrain.dataset.unlabelled.path={files}/texts.csv",
+    )
+    assert "pretrain.dataset.unlabelled.text = 'text'" in error
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
@@ -366,7 +423,8 @@ def test_a_setting_that_some_jobs_of_a_sweep_read_is_said_by_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked = ["-m", "method=finetune,kd", "teacher=bert", "teacher.training.epochs=2"]
-    common = ["profile=tiny", "tracker=none", f"output_dir={tmp_path}", "dry_run=true"]
+    common = ["profile=tiny", "tracker=none", f"output_dir={tmp_path}/out", "dry_run=true"]
+    common.append(f"store.dir={tmp_path}/store")
     monkeypatch.setattr(sys, "argv", ["distill-run", *asked, *common])
     monkeypatch.setattr(SweepTable, "verdict", None)
     GlobalHydra.instance().clear()
@@ -377,12 +435,13 @@ def test_a_setting_that_some_jobs_of_a_sweep_read_is_said_by_the_others(
 
 
 def test_a_setting_that_says_what_is_so_is_no_dropped_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked = ["method=kd", "teacher.weights=[1,1]", "method.temperature=2", "training.epochs=3"]
-    common = ["profile=tiny", "tracker=none", f"output_dir={tmp_path}", "dry_run=true"]
-    monkeypatch.setattr(sys, "argv", ["distill-run", *asked, *common])
+    common = ["profile=tiny", "tracker=none", f"output_dir={tmp_path}/out", "dry_run=true"]
+    monkeypatch.setattr(
+        sys, "argv", ["distill-run", *asked, *common, f"store.dir={tmp_path}/store"]
+    )
     GlobalHydra.instance().clear()
     cli.main()
-    attempt = json.loads((tmp_path / "attempt.json").read_text())
-    assert attempt["status"] == "planned"
+    assert "teacher/" in capsys.readouterr().out

@@ -67,6 +67,13 @@ def rows(settings: schema.Dataset, path: Path, wanted: list[str]) -> Iterator[li
     swallowed.check(path)
 
 
+def lines(settings: schema.Dataset, path: Path) -> Iterator[int]:
+    """The line on which each row starts, from 1 for the first line of the file."""
+    records = _records(settings, path)
+    next(records)
+    return (record.line for record in records)
+
+
 @dataclass(frozen=True)
 class _Record:
     line: int  # of its first line in the file, from 1

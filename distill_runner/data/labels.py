@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from distill_runner import schema
+from distill_runner.data.places import Places
 from distill_runner.errors import Refused
 
 if TYPE_CHECKING:
@@ -26,10 +28,19 @@ _HIDDEN = -1  # what GLUE puts where a label is kept back
 
 @dataclass(frozen=True)
 class FileLabels:
-    """The labels of one file, row by row; not yet class indices, but scores if any."""
+    """The labels of one file, row by row; not yet class indices, but scores if any.
 
-    file: str
+    Args:
+        numbers: of the rows in the file.
+    """
+
+    places: Places
     labels: list[Label]
+    numbers: list[int]
+
+    @property
+    def file(self) -> str:
+        return self.places.file
 
 
 def are_hidden(settings: schema.Dataset, table: Dataset) -> bool:
@@ -39,47 +50,74 @@ def are_hidden(settings: schema.Dataset, table: Dataset) -> bool:
     return set(table.unique(settings.label)) in ({_HIDDEN}, {str(_HIDDEN)}, {f"{_HIDDEN}.0"})
 
 
-def read_labels(settings: schema.Dataset, table: Dataset, *, split: str, file: str) -> FileLabels:
+def find_missing(settings: schema.Dataset, values: Sequence[object], file: str) -> list[int]:
+    """The rows that have no label: nothing, or what a program writes for it.
+
+    Args:
+        values: the label column, whole.
+        file: a delimited one has words where others have a type for it.
+    """
+    words = _MISSING if Path(file).suffix.lower() in (".csv", ".tsv") else set()
+    meant = {settings.no_label, *(settings.label_names or ())}
+    return [
+        row
+        for row, value in enumerate(values)
+        if value is None
+        or (isinstance(value, float) and math.isnan(value))
+        or (isinstance(value, str) and str(value).strip().casefold() in {"", *words})
+        if str(value) not in meant
+    ]
+
+
+def marked(settings: schema.Dataset, values: Sequence[object]) -> list[int]:
+    """The rows whose label is `dataset.no_label`, in whatever type the column has it."""
+    mark = settings.no_label
+    if mark is None:
+        return []
+    score = settings.task is schema.Task.regression
+    return [
+        row
+        for row, value in enumerate(values)
+        if mark == str(value)
+        or (isinstance(value, float) and value.is_integer() and mark == str(int(value)))
+        or (score and mark == _short(value))
+    ]
+
+
+def _short(value: object) -> str:
+    """A number as it is written without a needless fraction."""
+    try:
+        return f"{float(str(value)):g}"
+    except ValueError:
+        return ""
+
+
+def read_labels(
+    settings: schema.Dataset, table: Dataset, places: Places, numbers: list[int]
+) -> FileLabels:
     """The table's labels; class names stored in the file take the place of their numbers.
 
+    Args:
+        table: the rows that have a label.
+        numbers: of these rows in the file.
+
     Raises:
-        Refused: a label is missing, or neither a whole number nor a name.
+        Refused: a label is neither a whole number nor a name.
     """
     names = getattr(table.features[settings.label], "names", None)
     labels = [
-        _label(settings, value, names, where=f"'{file}', row {split}-{row}")
-        for row, value in enumerate(table[settings.label])
+        _label(settings, value, names, places, row)
+        for row, value in zip(numbers, table[settings.label], strict=True)
     ]
     # A delimited file has no types, so there a number is a number however it was read.
-    if Path(file).suffix.lower() in (".csv", ".tsv"):
-        _check_missing(settings, labels, file)
-        labels = _untyped(settings, labels, file)
-    return FileLabels(file, labels)
-
-
-def labelled(settings: schema.Dataset, found: FileLabels) -> tuple[FileLabels, list[int]]:
-    """The labels without `dataset.no_label`, and the rows that they are of.
-
-    Raises:
-        Refused: no row has another label.
-    """
-    kept = [n for n, label in enumerate(found.labels) if str(label) != settings.no_label]
-    if not kept:
-        raise Refused(
-            f"'{found.file}' holds no row with a label.",
-            key="dataset.no_label",
-            value=settings.no_label,
-            rule="rows that carry it are dropped, and others must be left",
-            way_out="dataset.no_label=null",
-        )
-    return FileLabels(found.file, [found.labels[n] for n in kept]), kept
+    if Path(places.file).suffix.lower() in (".csv", ".tsv"):
+        labels = _untyped(settings, labels, places, numbers)
+    return FileLabels(places, labels, numbers)
 
 
 def _label(
-    settings: schema.Dataset, value: object, names: list[str] | None, *, where: str
+    settings: schema.Dataset, value: object, names: list[str] | None, places: Places, row: int
 ) -> Label:
-    if value is None or (isinstance(value, str) and not value.strip()):
-        raise _bad_label(settings, f"A label is empty: {where}.")
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, int) and names is not None and 0 <= value < len(names):
@@ -88,25 +126,13 @@ def _label(
         return names[value] if asked is None or set(asked) == set(names) else value
     if isinstance(value, str | int):
         return value if isinstance(value, str) else int(value)
-    raise _bad_label(settings, f"A label is neither a whole number nor a name: {value!r}, {where}.")
+    what = f"A label is neither a whole number nor a name: {value!r}, {places.of(row)}."
+    raise _bad_label(settings, what)
 
 
-def _check_missing(settings: schema.Dataset, labels: list[Label], file: str) -> None:
-    """Refuse what programs write where a label is missing, unless it is said to be a class."""
-    meant = {settings.no_label, *(settings.label_names or ())}
-    for row, label in enumerate(labels):
-        if str(label).strip().casefold() in _MISSING and label not in meant:
-            raise Refused(
-                f"'{file}' has a label {label!r} (row {row}): a missing one, or a class?",
-                key="dataset.label",
-                value=settings.label,
-                rule="a label in every row",
-                way_out=f"dataset.no_label={label} drops those rows; "
-                "dataset.label_names=[…] with its name in it makes it a class",
-            )
-
-
-def _untyped(settings: schema.Dataset, labels: list[Label], file: str) -> list[Label]:
+def _untyped(
+    settings: schema.Dataset, labels: list[Label], places: Places, rows: list[int]
+) -> list[Label]:
     distinct = {str(label) for label in labels}
     if settings.label_names is not None and distinct <= set(settings.label_names):
         return labels
@@ -115,7 +141,8 @@ def _untyped(settings: schema.Dataset, labels: list[Label], file: str) -> list[L
     numbers = {label: float(label) for label in distinct}
     broken = sorted(label for label, number in numbers.items() if not number.is_integer())
     if broken:
-        what = f"A label in '{file}' is neither a whole number nor a name: {broken[0]}."
+        where = places.of(rows[labels.index(broken[0])])
+        what = f"A label is neither a whole number nor a name: {broken[0]}, {where}."
         raise _bad_label(settings, what)
     return [int(numbers[str(label)]) for label in labels]
 
@@ -138,9 +165,9 @@ def class_indices(
     numbered = all(_WHOLE.fullmatch(name) for name in names)
     index |= {int(name) if numbered else n: n for n, name in enumerate(names)}
     for part in found.values():
-        for row, label in enumerate(part.labels):
+        for row, label in zip(part.numbers, part.labels, strict=True):
             if label not in index:
-                raise _outside(settings, part.file, row, label, distinct)
+                raise _outside(settings, part.places.of(row), label, distinct)
     indices = {split: [index[label] for label in part.labels] for split, part in found.items()}
     _check_classes(settings, names, indices["train"])
     for n in sorted(set(range(len(names))) - set(indices["train"])):
@@ -221,7 +248,8 @@ def _names_of(settings: schema.Dataset, distinct: set[Label]) -> list[str]:
             key="dataset.label_names",
             value=None,
             rule="-1 beside 0 usually marks a row without a label",
-            way_out=f"drop those rows, or dataset.label_names={sorted(numbers)[:20]} if it is one",
+            way_out="dataset.no_label=-1 drops those rows, or "
+            f"dataset.label_names={sorted(numbers)[:20]} if it is one",
         )
     largest = max(map(abs, numbers))
     # A column of years or identifiers is not a column of classes.
@@ -260,10 +288,10 @@ def _bad_label(settings: schema.Dataset, what: str) -> Refused:
 
 
 def _outside(
-    settings: schema.Dataset, file: str, row: int, label: Label, distinct: Iterable[Label]
+    settings: schema.Dataset, where: str, label: Label, distinct: Iterable[Label]
 ) -> Refused:
     return Refused(
-        f"'{file}' holds a label outside the class names: {label!r} (row {row}).",
+        f"A label is outside the class names: {label!r}, {where}.",
         key="dataset.label_names",
         value=settings.label_names,
         rule="a name for every class; numbers count them from 0, unless the names are numbers",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from distill_runner.rules import RANKING, check_classes
 if TYPE_CHECKING:
     import datasets
 
-FORMAT = 5  # of what is stored; raise it when reading or cutting changes
+FORMAT = 6  # of what is stored; raise it when reading or cutting changes
 _SUMMARY = "prepared.json"
 _SYNTHETIC_NAMES = ("negative", "positive")
 _BLOCK_BYTES = 1 << 20
@@ -45,14 +46,16 @@ class Prepared:
             dropped: "dropped_both_labels", "dropped_duplicates", "dropped_touching"
             (scheme grouped), "dropped_from_validation" (a test file has them too),
             "dropped_same_group" (groups that a held-out file has), "dropped_without_label"
-            (rows of `dataset.no_label`), "dropped_hidden_labels" (files whose labels
-            are kept back).
+            and "dropped_without_text" (see `dataset.missing` and `dataset.no_label`),
+            "dropped_hidden_labels" (files whose labels are kept back).
+        left_out: by file, how many rows were dropped because they lack what.
     """
 
     splits: dict[str, datasets.Dataset]
     label_names: tuple[str, ...]
     fingerprints: dict[str, str]
     counts: dict[str, int]
+    left_out: dict[str, dict[str, int]]
 
 
 def prepare(
@@ -128,7 +131,7 @@ def _synthetic(settings: schema.Dataset) -> Source:
         pairs=None,
         labels=[label for _, label in rows],
     )
-    return Source(files={"train": train}, label_names=_SYNTHETIC_NAMES, hidden=0)
+    return Source(files={"train": train}, label_names=_SYNTHETIC_NAMES, hidden=0, left_out={})
 
 
 def files_hash(files: Mapping[str, Iterable[Path]]) -> str:
@@ -164,6 +167,7 @@ def _key(settings: schema.Dataset, content: str) -> str:
         "label_names": list(settings.label_names) if settings.label_names is not None else None,
         "scheme": schema.SplitScheme(split.scheme).value,
         "no_label": settings.no_label,
+        "missing": settings.missing.value,
         "group": settings.group,
         "extra": list(settings.extra),
         "sizes": [split.train, split.quiz, split.validation, split.test],
@@ -204,13 +208,15 @@ def _build(
         "label_names": found.label_names,
         "fingerprints": {name: _rows_hash(rows) for name, rows in filled.items()},
         "counts": counts | cut.dropped | _left_aside(found),
+        "left_out": found.left_out,
     }
     (folder / _SUMMARY).write_text(json.dumps(summary, indent=1), encoding="utf-8")
 
 
 def _left_aside(found: Source) -> dict[str, int]:
-    without_label = {"dropped_without_label": found.without_label} if found.without_label else {}
-    return {"dropped_hidden_labels": found.hidden} | without_label
+    lacking = sum((Counter(counts) for counts in found.left_out.values()), Counter())
+    without = {f"dropped_{reason.replace(' ', '_')}": count for reason, count in lacking.items()}
+    return {"dropped_hidden_labels": found.hidden} | without
 
 
 def _save(rows: Rows, folder: Path, task: schema.Task) -> None:
@@ -240,4 +246,5 @@ def _open(folder: Path) -> Prepared:
         label_names=tuple(summary["label_names"]),
         fingerprints=summary["fingerprints"],
         counts=summary["counts"],
+        left_out=summary["left_out"],
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from distill_runner import schema
 from distill_runner.data.labels import FileLabels, Label
+from distill_runner.data.places import Places
 from distill_runner.errors import Refused
 
 if TYPE_CHECKING:
@@ -18,36 +19,39 @@ _LARGEST = 3.4028234e38  # that float32, in which scores are kept, can hold
 OUTPUT = "score"  # the name of the one output
 
 
-def read_scores(settings: schema.Dataset, table: Dataset, *, split: str, file: str) -> FileLabels:
-    """The table's scores; a row that carries `dataset.no_label` keeps that.
+def read_scores(
+    settings: schema.Dataset, table: Dataset, places: Places, numbers: list[int]
+) -> FileLabels:
+    """The table's scores.
+
+    Args:
+        table: the rows that have a label.
+        numbers: of these rows in the file.
 
     Raises:
-        Refused: a label is missing, or no finite number.
+        Refused: a label is no finite number.
     """
     names = getattr(table.features[settings.label], "names", None)
     if names is not None:
-        raise _no_score(settings, f"'{file}' holds classes: {', '.join(names[:5])}.")
-    scores = [
-        _score(settings, value, where=f"'{file}', row {split}-{row}")
-        for row, value in enumerate(table[settings.label])
+        raise _no_score(settings, f"'{places.file}' holds classes: {', '.join(names[:5])}.")
+    scores: list[Label] = [
+        _score(settings, value, places, row)
+        for row, value in zip(numbers, table[settings.label], strict=True)
     ]
-    return FileLabels(file, scores)
+    return FileLabels(places, scores, numbers)
 
 
-def _score(settings: schema.Dataset, value: object, *, where: str) -> Label:
-    if value is None or (isinstance(value, str) and not value.strip()):
-        raise _no_score(settings, f"A label is empty: {where}.")
+def _score(settings: schema.Dataset, value: object, places: Places, row: int) -> float:
     found = math.nan
     if isinstance(value, str | int | float) and not isinstance(value, bool):
         with suppress(ValueError, OverflowError):
             found = math.nan if "_" in str(value) else float(value)
-    # A column of numbers may have the mark as 1, 1.0 or "1".
-    if settings.no_label is not None and settings.no_label in (str(value), f"{found:g}"):
-        return settings.no_label
     if not math.isfinite(found):
-        raise _no_score(settings, f"A label is no number: {str(value)[:60]!r}, {where}.")
+        what = f"A label is no number: {str(value)[:60]!r}, {places.of(row)}."
+        raise _no_score(settings, what)
     if abs(found) > _LARGEST:
-        raise _no_score(settings, f"A label is too large for float32: {value}, {where}.")
+        what = f"A label is too large for float32: {value}, {places.of(row)}."
+        raise _no_score(settings, what)
     return found
 
 

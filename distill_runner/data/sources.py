@@ -6,6 +6,7 @@ caught here and in the modules used here, before a row is drawn or a token is cu
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +14,14 @@ from typing import TYPE_CHECKING
 
 from distill_runner import schema
 from distill_runner.data.labels import (
-    FileLabels,
     are_hidden,
     class_indices,
-    labelled,
+    find_missing,
+    marked,
     read_labels,
 )
+from distill_runner.data.missing import LABEL, TEXT, Gaps, check_none, without_text
+from distill_runner.data.places import Places
 from distill_runner.data.scores import all_scores, read_scores
 from distill_runner.data.tables import load, text_columns
 from distill_runner.errors import Refused
@@ -58,7 +61,7 @@ class Source:
     files: dict[str, Rows]
     label_names: tuple[str, ...]
     hidden: int  # rows of files that were left aside because their labels are kept back
-    without_label: int = 0  # rows dropped from the other files
+    left_out: dict[str, dict[str, int]]  # by file, how many rows of the others for what
 
 
 def read(settings: schema.Dataset, files: Mapping[str, tuple[Path, ...]], *, cache: Path) -> Source:
@@ -70,88 +73,115 @@ def read(settings: schema.Dataset, files: Mapping[str, tuple[Path, ...]], *, cac
     Raises:
         Refused: a file, a column or a label is not what the settings say.
     """
-    columns: dict[str, _Columns] = {}
-    labels: dict[str, FileLabels] = {}
-    hidden = without_label = 0
+    found: dict[str, _File] = {}
+    hidden = 0
     for split, paths in files.items():
         table = load(settings, paths, cache=cache)
-        file = paths[0].name
         if split != "train" and are_hidden(settings, table):
-            _check_not_extra(settings, split, file)
+            _check_not_extra(settings, split, paths[0].name)
             hidden += len(table)
-            continue
-        reader = read_scores if settings.task is schema.Task.regression else read_labels
-        found = reader(settings, table, split=split, file=file)
-        labels[split], kept = labelled(settings, found)
-        without_label += len(table) - len(kept)
-        columns[split] = _columns(settings, table.select(kept), kept, split=split, file=file)
+        else:
+            found[split] = _file(settings, table, Places(settings, paths))
+    check_none(settings, [file.gaps for file in found.values()])
+    kept = {split: file.kept() for split, file in found.items()}
     regression = settings.task is schema.Task.regression
+    reader = read_scores if regression else read_labels
+    labels = {
+        split: reader(settings, table, found[split].gaps.places, numbers)
+        for split, (table, numbers) in kept.items()
+    }
     names, values = (all_scores if regression else class_indices)(settings, labels)
-    rows = {split: found.rows(split, values[split]) for split, found in columns.items()}
-    return Source(files=rows, label_names=names, hidden=hidden, without_label=without_label)
+    rows = {
+        split: _rows(settings, *kept[split], found[split].gaps.places, split, values[split])
+        for split in found
+    }
+    left_out = {file.gaps.places.file: file.left_out for file in found.values() if file.left_out}
+    return Source(files=rows, label_names=names, hidden=hidden, left_out=left_out)
 
 
 @dataclass(frozen=True)
-class _Columns:
-    """One file's columns beside the labels, of the rows that have a label."""
+class _File:
+    """A file as it is, the rows whose label says that there is none, and what others lack."""
 
-    numbers: list[int]  # of the rows in the file
-    texts: list[list[str]]
-    groups: list[str] | None
+    settings: schema.Dataset
+    table: Dataset
+    marked: list[int]
+    gaps: Gaps
 
-    def rows(self, split: str, labels: Sequence[float]) -> Rows:
-        ids = [f"{split}-{row}" for row in self.numbers]
-        pairs = self.texts[1] if len(self.texts) == 2 else None
-        return Rows(ids, self.texts[0], pairs, labels, self.groups)
+    def kept(self) -> tuple[Dataset, list[int]]:
+        """The rows that have all, and their numbers in the file.
+
+        Raises:
+            Refused: there are none.
+        """
+        marks = set(self.marked)
+        numbers = [row for row in self.gaps.kept(range(len(self.table))) if row not in marks]
+        if not numbers:
+            key = "no_label" if marks else "missing"
+            raise Refused(
+                f"'{self.gaps.places.file}' holds no row with a text and a label.",
+                key=f"dataset.{key}",
+                value=self.settings.no_label if marks else self.settings.missing.value,
+                rule="rows without are left out, and others must be left",
+                way_out=f"dataset.{key}={'null' if marks else 'refuse'}, which names them",
+            )
+        return self.table.select(numbers), numbers
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        counts = Counter(self.gaps.counts) + Counter({LABEL: len(self.marked)})
+        return dict(counts)
 
 
-def _columns(
-    settings: schema.Dataset, table: Dataset, numbers: list[int], *, split: str, file: str
-) -> _Columns:
-    found = texts(settings, table, numbers, split=split, file=file)
-    return _Columns(numbers, found, _groups(settings, table, numbers, split=split, file=file))
+def _file(settings: schema.Dataset, table: Dataset, places: Places) -> _File:
+    values = list(table[settings.label])
+    marks = marked(settings, values)
+    gone = set(marks)
+    texts = [row for row in without_text(table, text_columns(settings)) if row not in gone]
+    gone |= set(texts)
+    labels = [row for row in find_missing(settings, values, places.file) if row not in gone]
+    words = [row for row in labels if isinstance(values[row], str) and values[row].strip()]
+    classes = settings.task is schema.Task.classification
+    note = "; dataset.label_names=[…] with its name in it makes a word a class"
+    note = note if words and classes else ""
+    return _File(settings, table, marks, Gaps(places, {TEXT: texts, LABEL: labels}, note))
 
 
-def texts(
+def _rows(
     settings: schema.Dataset,
-    table: Dataset | Mapping[str, Sequence[str]],
-    numbers: Sequence[int],
-    *,
+    table: Dataset,
+    numbers: list[int],
+    places: Places,
     split: str,
-    file: str,
-) -> list[list[str]]:
-    """The text columns, one list each; `numbers` are the rows' in the file."""
-    columns = []
-    for name in text_columns(settings):
-        values = list(table[name])
-        for row, value in zip(numbers, values, strict=True):
-            if not isinstance(value, str) or not value.strip():
-                raise Refused(
-                    f"'{file}' has a row without text: {split}-{row}, column '{name}'.",
-                    key="dataset.text",
-                    value=settings.text,
-                    rule=f"text in every row; this one holds {value!r}",
-                    way_out="name another column, or drop the row from the file",
-                )
-        columns.append(values)
-    return columns
+    labels: Sequence[float],
+) -> Rows:
+    columns = [list(table[name]) for name in text_columns(settings)]
+    return Rows(
+        ids=[f"{split}-{row}" for row in numbers],
+        texts=columns[0],
+        pairs=columns[1] if len(columns) == 2 else None,
+        labels=labels,
+        groups=_groups(settings, table, numbers, places),
+    )
 
 
 def _groups(
-    settings: schema.Dataset, table: Dataset, numbers: list[int], *, split: str, file: str
+    settings: schema.Dataset, table: Dataset, numbers: list[int], places: Places
 ) -> list[str] | None:
     if settings.group is None:
         return None
     groups = ["" if value is None else str(value) for value in table[settings.group]]
-    for row, group in zip(numbers, groups, strict=True):
-        if not group.strip():
-            raise Refused(
-                f"'{file}' has a row without a group: {split}-{row}.",
-                key="dataset.group",
-                value=settings.group,
-                rule="a value in every row; rows of one value belong together",
-                way_out="dataset.group=null, or drop the row from the file",
-            )
+    bare = [row for row, group in zip(numbers, groups, strict=True) if not group.strip()]
+    if bare:
+        named = places.some(bare)
+        more = f" and {len(bare) - len(named):,} more" if len(bare) > len(named) else ""
+        raise Refused(
+            f"Rows without a group: {', '.join(named)}{more}.",
+            key="dataset.group",
+            value=settings.group,
+            rule="a value in every row; rows of one value belong together",
+            way_out="dataset.group=null, or drop the rows from the file",
+        )
     return groups
 
 

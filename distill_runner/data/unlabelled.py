@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from distill_runner import schema
-from distill_runner.data import sources
 from distill_runner.data.files import locate
+from distill_runner.data.missing import TEXT, Gaps, check_none, without_text
+from distill_runner.data.places import Places
 from distill_runner.data.prepared import Prepared, files_hash
 from distill_runner.data.tables import load, text_columns
 from distill_runner.errors import Refused
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 HIDDEN = -1  # the label of a row that has none, or whose label is not to be seen
-_FORMAT = 2  # of what is stored
+_FORMAT = 3  # of what is stored
 
 Texts = tuple[str, ...]  # a row: its text, or its two
 
@@ -52,13 +53,15 @@ def add_unlabelled(
 
     wanted = settings.unlabelled
     content = files_hash(locate(as_dataset(settings), source)) if source else wanted.generate
-    deciding = [_FORMAT, content, text_columns(as_dataset(settings)), wanted.rows]
+    spoken = as_dataset(settings)
+    deciding = [_FORMAT, content, text_columns(spoken), wanted.rows, spoken.missing.value]
     kept_out = [prepared.fingerprints.get(split) for split in _kept_out(settings)]
     key = hashlib.sha256(json.dumps([deciding, kept_out, settings.split_seed]).encode()).hexdigest()
     folder = store_dir / "data" / f"unlabelled-{key}"
     provide(folder, lambda made: _build(prepared, settings, source, made), say=say)
     table = load_from_disk(str(folder))
     read = json.loads((folder / "read.json").read_text(encoding="utf-8"))
+    left_out = {f"{UNLABELLED} {file}": counts for file, counts in read["left_out"].items()}
     return replace(
         prepared,
         splits={**prepared.splits, UNLABELLED: table},
@@ -66,15 +69,17 @@ def add_unlabelled(
         counts={
             **prepared.counts,
             UNLABELLED: len(table),
-            "dropped_unlabelled": read - len(table),
+            "dropped_unlabelled": read["rows"] - len(table),
         },
+        left_out={**prepared.left_out, **left_out},
     )
 
 
 def _build(prepared: Prepared, settings: schema.Dataset, source: Path | None, folder: Path) -> None:
     scratch = folder.parent
-    table, file = _read(settings, source, cache=scratch / "cache")
-    kept = _unseen(table, file, prepared, settings, target=scratch / "kept.arrow")
+    table, left_out = _read(settings, source, cache=scratch / "cache")
+    rows = len(table) + sum(sum(counts.values()) for counts in left_out.values())
+    kept = _unseen(table, prepared, settings, target=scratch / "kept.arrow")
     if not len(kept):
         raise Refused(
             "No unlabelled row is left.",
@@ -83,11 +88,14 @@ def _build(prepared: Prepared, settings: schema.Dataset, source: Path | None, fo
             rule="rows that are not among those of validation, test and dataset.extra",
         )
     kept.save_to_disk(str(folder))
-    (folder / "read.json").write_text(json.dumps(len(table)), encoding="utf-8")
+    read = {"rows": rows, "left_out": left_out}
+    (folder / "read.json").write_text(json.dumps(read), encoding="utf-8")
 
 
-def _read(settings: schema.Dataset, source: Path | None, *, cache: Path) -> tuple[Dataset, str]:
-    """The text columns as they are in the file, and its name."""
+def _read(
+    settings: schema.Dataset, source: Path | None, *, cache: Path
+) -> tuple[Dataset, dict[str, dict[str, int]]]:
+    """The text columns as they are in the file, and by file how many rows were left out."""
     from datasets import Dataset
 
     wanted, spoken = settings.unlabelled, as_dataset(settings)
@@ -97,15 +105,19 @@ def _read(settings: schema.Dataset, source: Path | None, *, cache: Path) -> tupl
 
         # Another seed than the labelled rows': other sentences.
         made = generate(wanted.generate, settings.split_seed + 1000)
-        return Dataset.from_dict({names[0]: [text for text, _ in made]}), ""
+        return Dataset.from_dict({names[0]: [text for text, _ in made]}), {}
     paths = locate(spoken, source)["train"]
     table = load(spoken, paths, cache=cache).select_columns(names)
     rows = len(table) if wanted.rows is None else min(wanted.rows, len(table))
-    return table.select(range(rows)), paths[0].name
+    table = table.select(range(rows))
+    gaps = Gaps(Places(spoken, paths), {TEXT: without_text(table, names)})
+    check_none(spoken, [gaps])
+    left_out = {paths[0].name: gaps.counts} if gaps.counts else {}
+    return table.select(gaps.kept(range(rows))) if left_out else table, left_out
 
 
 def _unseen(
-    table: Dataset, file: str, prepared: Prepared, settings: schema.Dataset, *, target: Path
+    table: Dataset, prepared: Prepared, settings: schema.Dataset, *, target: Path
 ) -> Dataset:
     """The rows of `table` that are kept, written to `target` as they are read.
 
@@ -113,7 +125,7 @@ def _unseen(
     """
     from datasets import Features, Value
 
-    spoken = as_dataset(settings)
+    columns = table.column_names
     names = ("text", "text_pair")[: len(table.column_names)]
     kinds = {name: Value("string") for name in ("id", *names)} | {"label": Value("int64")}
     seen = {
@@ -124,10 +136,9 @@ def _unseen(
     }
     known = len(seen)
 
-    def unseen(batch: dict[str, list[str]], numbers: list[int]) -> dict[str, list[str] | list[int]]:
-        columns = sources.texts(spoken, batch, numbers, split=UNLABELLED, file=file)
+    def unseen(batch: dict[str, list[str]]) -> dict[str, list[str] | list[int]]:
         first, new = len(seen) - known, []
-        for row in zip(*columns, strict=True):
+        for row in zip(*(batch[name] for name in columns), strict=True):
             if (mark := _mark(row)) not in seen:
                 seen.add(mark)
                 new.append(row)
@@ -138,7 +149,6 @@ def _unseen(
     return table.map(
         unseen,
         batched=True,
-        with_indices=True,
         remove_columns=table.column_names,
         features=Features(kinds),
         cache_file_name=str(target),
@@ -165,6 +175,7 @@ def as_dataset(settings: schema.Dataset) -> schema.Dataset:
         subset=wanted.subset,
         text=settings.text if wanted.text is None else wanted.text,
         label="",
+        missing=settings.missing if wanted.missing is None else wanted.missing,
     )
 
 

@@ -165,7 +165,7 @@ def test_a_bad_line_is_refused_by_its_number(tmp_path: Path, line: str) -> None:
 
 @pytest.mark.parametrize(
     "labels",
-    [(1, "1", 0), (True, 1, 0), (True, "x", "y"), (1.5, 0, 1), (1, None, 0), (10**30, 0, 1)],
+    [(1, "1", 0), (True, 1, 0), (True, "x", "y"), (1.5, 0, 1), (10**30, 0, 1)],
 )
 def test_labels_of_several_kinds_are_refused(tmp_path: Path, labels: tuple[object, ...]) -> None:
     assert refusal(jsonl(tmp_path / "a.jsonl", *labels)).key == "dataset.label"
@@ -178,9 +178,10 @@ def test_whole_numbers_are_one_kind_however_they_are_written(tmp_path: Path) -> 
 
 def test_a_key_that_a_row_lacks_is_a_missing_value(tmp_path: Path) -> None:
     good = '{"label": "x", "more": [[1]], "text": "a"}\n'
-    assert "empty" in str(refusal(write(tmp_path / "a.jsonl", good + '{"text": "b"}\n')))
+    error = refusal(write(tmp_path / "a.jsonl", good + '{"text": "b"}\n'))
+    assert "'a.jsonl', line 2 (without label)" in str(error)
     error = refusal(write(tmp_path / "b.jsonl", good + '{"label": "y"}\n'))
-    assert error.key == "dataset.text"
+    assert "'b.jsonl', line 2 (without text)" in str(error)
 
 
 @pytest.mark.parametrize("column", ["text", "label"])
@@ -246,9 +247,11 @@ def test_a_file_that_may_not_be_read_is_refused(
 def test_a_word_for_a_missing_label_is_asked_about(tmp_path: Path, word: str) -> None:
     path = write(tmp_path / "a.csv", f"text,label\n{REVIEWS}odd,{word}\n")
     error = refusal(path)
-    assert error.key == "dataset.label"
-    assert f"dataset.no_label={word}" in str(error)
-    assert found_in(path, no_label=word).without_label == 1
+    assert error.key == "dataset.missing"
+    assert "dataset.label_names" in str(error)
+    dropped = {"a.csv": {"without label": 1}}
+    assert found_in(path, missing=schema.Missing.drop).left_out == dropped
+    assert found_in(path, no_label=word).left_out == dropped
     names = ["neg", "pos", word]
     assert found_in(path, label_names=names).label_names == tuple(names)
 
@@ -294,4 +297,4 @@ def test_a_score_that_float32_cannot_hold_is_refused_by_file_and_row(
     path = write(tmp_path / "a.csv", f"text,label\na,1\nb,2\nc,{label}\n")
     error = refusal(path, task=schema.Task.regression)
     assert error.key == "dataset.label"
-    assert "'a.csv', row train-2" in str(error)
+    assert "'a.csv', line 4" in str(error)

@@ -344,17 +344,18 @@ def test_json_of_another_shape_is_refused(tmp_path: Path, name: str, content: st
 def test_a_row_without_text_is_refused_with_its_number(tmp_path: Path) -> None:
     path = write_parquet(tmp_path / "a.parquet", text=["a", None, "c"], label=[0, 1, 0])
     error = refusal(path)
-    assert error.key == "dataset.text"
-    assert "train-1" in str(error)
-    assert "train-1" in str(refusal(write_table(tmp_path / "a.csv", [("a", "0"), ("", "1")])))
+    assert error.key == "dataset.missing"
+    assert "'a.parquet', row 2" in str(error)
+    error = refusal(write_table(tmp_path / "a.csv", [("a", "0"), ("", "1")]))
+    assert "'a.csv', line 3" in str(error)
 
 
 def test_a_row_without_label_is_refused_with_its_number(tmp_path: Path) -> None:
     error = refusal(write_table(tmp_path / "a.csv", [("a", "0"), ("b", ""), ("c", "1")]))
-    assert error.key == "dataset.label"
-    assert "train-1" in str(error)
+    assert error.key == "dataset.missing"
+    assert "'a.csv', line 3" in str(error)
     path = write_parquet(tmp_path / "a.parquet", text=["a", "b", "c"], label=[0, None, 1])
-    assert "empty" in str(refusal(path))
+    assert "'a.parquet', row 2 (without label)" in str(refusal(path))
 
 
 @pytest.mark.parametrize("label", ["2", "-1", "good"])
