@@ -17,7 +17,7 @@ MODULES = {
 LAYERS = (
     ("errors", "address", "allocator", "visible", "locks", "integrity"),
     ("schema",),
-    ("config", "overrides", "explain", "hub", "hub_*", "intervals"),
+    ("config", "overrides", "search", "explain", "hub", "hub_*", "intervals"),
     ("plan", "rules", "stage_rules", "entries", "planning", "baseline", "readers", "unread"),
     ("objectives.*",),
     ("data.*",),
@@ -31,7 +31,7 @@ LAYERS = (
     ("run", "course", "helpers"),
     ("answers", "results", "robustness", "latency"),
     ("report.*",),
-    ("run_folder", "output_folder", "announce"),
+    ("run_folder", "output_folder", "announce", "run_card"),
     ("job", "sweep"),
     ("cli",),
     ("bench.*",),
