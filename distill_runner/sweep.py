@@ -67,16 +67,15 @@ class SweepTable(Callback):  # type: ignore[misc]
         config, cls._config = cls._config, None
         if config is None:
             return False
-        sweeper = config.hydra.runtime.choices["hydra/sweeper"]
         jobs, reason = _jobs(config, cls._began), f"{type(error).__name__}: {error}"
         if not jobs:
-            cls.verdict = Refused(f"The sweeper {sweeper} does not take this sweep ({reason}).")
+            cls.verdict = Refused(f"The sweep could not begin ({reason}).")
             return True
         cls.verdict = _tell(config, jobs)
         # With no figure to go by, Optuna has no best trial: nothing more to say than the jobs do.
         if any(found["status"] == "finished" for _, found in jobs):
             told = f"{cls.verdict}\n" if cls.verdict else ""
-            cls.verdict = DistillError(f"{told}The sweeper {sweeper} broke off ({reason}).")
+            cls.verdict = DistillError(f"{told}The sweep was broken off ({reason}).")
         return True
 
 
