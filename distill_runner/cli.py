@@ -26,6 +26,7 @@ from distill_runner.overrides import (
     check_typed_once,
     groups_among,
     shared_in_sweep,
+    swept_keys,
 )
 from distill_runner.sweep import SweepTable
 from distill_runner.visible import visible
@@ -71,30 +72,39 @@ def main() -> None:
 
 
 def _run_hydra(overrides: Sequence[str], verdicts: list[DistillError]) -> None:
-    def job(config: DictConfig) -> None:
+    def job(config: DictConfig) -> float | None:
         # Kept rather than raised: Hydra prints a line of its own over what a job raises.
         try:
-            _job(config, shared_in_sweep(overrides))
+            return _job(config, overrides)
         except DistillError as error:
             verdicts.append(error)
         except OmegaConfBaseException as error:
             verdicts.append(explain(error, overrides))
+        # Not NaN, which Optuna's sweeper stumbles over.
+        return None
 
+    decorated = hydra.main(version_base="1.3", config_path=config_path(), config_name="config")
     try:
-        hydra.main(version_base="1.3", config_path=config_path(), config_name="config")(job)()
+        decorated(job)()
+    except (HydraException, OmegaConfBaseException, AssertionError, OSError):
+        raise
+    except Exception as error:
+        if not SweepTable.broken_off(error):
+            raise
     finally:
         NewFolders.remove_empty()
 
 
-def _job(config: DictConfig, shared: frozenset[str]) -> None:
+def _job(config: DictConfig, overrides: Sequence[str]) -> float | None:
     from distill_runner.job import run_job
 
     hydra_config = HydraConfig.get()
     groups = groups_among([*hydra_config.overrides.task, *hydra_config.overrides.hydra])
-    run_job(
+    return run_job(
         config,
         untyped=lambda: hydra.compose(hydra_config.job.config_name, overrides=groups),
-        shared=shared,
+        shared=shared_in_sweep(overrides),
+        swept=swept_keys(overrides),
         choices={str(k): str(v) for k, v in hydra_config.runtime.choices.items()},
         overrides=list(hydra_config.overrides.task),
         folder=hydra_config.runtime.output_dir,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import traceback
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
@@ -22,7 +23,9 @@ from distill_runner.overrides import typed_groups, typed_keys
 from distill_runner.plan import TASK, Plan
 from distill_runner.planning import make_plan
 from distill_runner.preflight import Hub, Ready, prepared
+from distill_runner.report.choosing import on_validation
 from distill_runner.report.summary import tracker_summary
+from distill_runner.run_card import run_card
 from distill_runner.schema import Config
 from distill_runner.screen import Screen
 from distill_runner.store import plain, write_json
@@ -37,21 +40,27 @@ def run_job(
     *,
     untyped: Callable[[], DictConfig],
     shared: Collection[str] = (),
+    swept: Collection[str] = (),
     choices: Mapping[str, str],
     overrides: Sequence[str],
     folder: str,
     sweeping: bool,
-) -> None:
+) -> float | None:
     """Run one job; its folder holds a `result.json` where it finished, else what was there before.
 
     Args:
         config: as Hydra composed it.
         untyped: composes the same from the typed groups alone, without the typed keys.
         shared: typed keys that hold for all the jobs of a sweep.
+        swept: keys that have several values in it.
         choices: the option chosen in each group.
         overrides: what was typed.
         folder: of this job.
         sweeping: one of several jobs: its failure must not stop the others.
+
+    Returns:
+        What a search goes by: the first metric on the validation rows, larger is better; None
+        where the job has none.
 
     Raises:
         DistillError: the job failed, and it is the only one.
@@ -67,13 +76,16 @@ def run_job(
                 config,
                 untyped=untyped,
                 shared=shared,
+                swept=swept,
                 choices=choices,
                 overrides=overrides,
                 output=output,
                 screen=screen,
                 sweeping=sweeping,
             )
-            output.attempted(job.run(), overrides)
+            status = job.run()
+            output.attempted(status, overrides, seconds=job.seconds)
+            return job.on_validation
         except OmegaConfBaseException as raised:
             _leave(output, screen, explain(raised, overrides), overrides, sweeping=sweeping)
         except Exception as raised:
@@ -83,6 +95,7 @@ def run_job(
             raise
         finally:
             screen.close()
+    return None
 
 
 def _keep(output: OutputFolder, screen: Screen, overrides: Sequence[str]) -> None:
@@ -138,12 +151,16 @@ class _Job:
         *,
         untyped: Callable[[], DictConfig],
         shared: Collection[str],
+        swept: Collection[str],
         choices: Mapping[str, str],
         overrides: Sequence[str],
         output: OutputFolder,
         screen: Screen,
         sweeping: bool,
     ) -> None:
+        self.on_validation: float | None = None
+        self._began = time.monotonic()
+        self._swept = swept
         self._sweeping = sweeping
         self._composed = config
         self._untyped = untyped
@@ -182,6 +199,11 @@ class _Job:
             make_algorithm=make_algorithm,
             is_classifier=is_classifier,
         )
+
+    @property
+    def seconds(self) -> float:
+        """Since the job began."""
+        return round(time.monotonic() - self._began, 2)
 
     def _check_typed(self, config: Config, plan: Plan) -> None:
         """Refuse what was typed and is not read; say what a group or another job may do with."""
@@ -229,7 +251,8 @@ class _Job:
             result = results.result(overrides=self._overrides, given=given)
             write_run_folder(self._output.unfinished, config, data[TASK], outcome, answers, result)
             self._output.publish()
-            summary = tracker_summary(result)
+            self.on_validation = on_validation(result)
+            summary = tracker_summary(result, seconds=self.seconds, folder=self._folder)
             failed = False
         finally:
             tracker.finish(summary, failed=failed)
@@ -238,16 +261,16 @@ class _Job:
         )
 
     def _tracker(self, config: Config, plan: Plan) -> Any:
-        from distill_runner.tracking import RunCard, open_tracker
+        from distill_runner.tracking import open_tracker
 
         resolved = OmegaConf.to_container(self._composed, resolve=True, enum_to_str=True)
         chosen = {group: o for group, o in self._choices.items() if "hydra" not in group}
-        asked = " ".join(self._overrides) or plan.method
-        card = RunCard(
-            name=asked[:120],
-            group=config.tracker.group or f"{plan.method}-{config.dataset.name}",
-            job_type=plan.method,
-            tags=(*config.tracker.tags, config.profile, config.dataset.name),
-            config={**dict(resolved), "choices": chosen},  # type: ignore[arg-type]
+        card = run_card(
+            config,
+            plan,
+            settings={**dict(resolved), "choices": chosen},  # type: ignore[arg-type]
+            overrides=self._overrides,
+            swept=self._swept,
+            sweep=self._folder.parent if self._sweeping else None,
         )
         return open_tracker(config.tracker, folder=self._folder, card=card)

@@ -33,7 +33,10 @@ _UNFINISHED, _COMPLETE, _LOCK = ".unfinished", ".complete", ".lock"
 _ADDED_TO = ("log.txt", "tracker.jsonl", "wandb", "wandb.log")
 _HALF_WRITTEN = ("files.partial", "attempt.partial")
 _OURS = (FILES, ATTEMPT, _UNFINISHED, _COMPLETE, _LOCK, *_ADDED_TO, *_HALF_WRITTEN)
-_OF_A_SWEEP = (FILES, "files.partial", "multirun.yaml", "sweep.txt", "sweep.json")
+_OF_A_SWEEP = (
+    *(FILES, "files.partial", "multirun.yaml", "optimization_results.yaml"),
+    *("sweep.txt", "sweep.csv", "sweep.json"),
+)
 
 
 class OutputFolder:

@@ -15,11 +15,13 @@ from hydra.errors import HydraException
 
 from distill_runner.config import LISTS, config_path
 from distill_runner.errors import Refused
+from distill_runner.search import check_search
 
 Key = tuple[str, ...]  # part by part
 
 # Of Hydra's own settings: how a sweep is launched, and how much is said.
 _HYDRAS = ("hydra/launcher", "hydra/sweeper", "hydra.launcher", "hydra.sweeper")
+_SAMPLER = "hydra/sweeper/sampler"
 _HYDRAS_ALONE = ("hydra.verbose", "hydra.searchpath")
 
 
@@ -77,6 +79,7 @@ def check_overrides(overrides: Sequence[str], *, sweeping: bool = True) -> None:
             _check_option(override)
         if override.is_sweep_override() and not sweeping:
             raise _no_sweep(override)
+        check_search(override, overrides, sweeping=sweeping)
         if override.value() == {}:
             raise Refused(
                 f"{override.key_or_group} is not emptied so: a mapping is merged.",
@@ -127,6 +130,23 @@ def typed_keys(overrides: Iterable[str]) -> list[Key]:
         if key not in _groups() and not key.startswith("hydra"):
             found += _leaves(tuple(key.split(".")), override.value())
     return found
+
+
+def typed_values(overrides: Iterable[str]) -> dict[str, object]:
+    """What one job's keys and groups were set to; lists and mappings as they were written."""
+    found: dict[str, object] = {}
+    for text in overrides:
+        override = _parsed(text)
+        value = override.value()
+        plain = value is None or isinstance(value, bool | int | float | str)
+        found[override.get_key_element()] = value if plain else override.get_value_string()
+    return found
+
+
+def swept_keys(overrides: Iterable[str]) -> frozenset[str]:
+    """Keys and groups that have several values in a sweep."""
+    parsed = [_parsed(text) for text in overrides]
+    return frozenset(one.get_key_element() for one in parsed if one.is_sweep_override())
 
 
 def shared_in_sweep(overrides: Iterable[str]) -> frozenset[str]:
@@ -221,7 +241,7 @@ def _check_hydras(override: Override) -> None:
     key = override.key_or_group
     if key != "hydra" and not key.startswith(("hydra.", "hydra/")):
         return
-    launching = key in _HYDRAS or key.startswith(tuple(f"{name}." for name in _HYDRAS))
+    launching = key in (*_HYDRAS, _SAMPLER) or key.startswith(tuple(f"{n}." for n in _HYDRAS))
     value = str(override.value())
     if key in _HYDRAS_ALONE or (launching and "_target_" not in key + value):
         return

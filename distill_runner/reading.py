@@ -84,7 +84,8 @@ class Reading:
         return evaluation.labels_of(self.data.splits[split])
 
     def ids(self, split: str) -> list[str]:
-        return list(self.data.splits[split]["id"])
+        ids: list[str] = self.data.splits[split]["id"][:]
+        return ids
 
     def split(self, split: str, learner: Learner) -> Encoding:
         """A whole split in the learner's tokens."""
@@ -100,7 +101,7 @@ class Reading:
         live = teachers.learners if isinstance(teachers, LiveTeachers) else ()
         both = stage.noise is not None and stage.noise.seen_by is NoiseSeenBy.both
         table, _ = self._encode(stage.rows, student.encoder)
-        ids, labels = list(table["id"]), evaluation.labels_of(table)
+        ids, labels = table["id"][:], evaluation.labels_of(table)
         whole = self._view(stage, student, noisy=True)
         view: View = whole
         counts: dict[str, int] = {}

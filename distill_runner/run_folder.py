@@ -48,7 +48,7 @@ def write_run_folder(
         if split in data.splits:
             _write_predictions(
                 folder / "predictions" / f"{split}.csv",
-                list(data.splits[split]["id"]),
+                data.splits[split]["id"][:],
                 labels_of(data.splits[split]),
                 answers.of(outcome.plan.deployed, split),
                 data.label_names,

@@ -39,7 +39,7 @@ class RunCard:
     """What a run is called and how it was set; `config` is nested plain containers."""
 
     name: str
-    group: str
+    group: str | None
     job_type: str
     tags: tuple[str, ...]
     config: Mapping[str, object]

@@ -88,7 +88,7 @@ def test_macro_f1_is_in_the_table(unlearned: Path) -> None:
 
 def test_a_sweep_says_who_is_at_chance_and_shows_no_gain_of_it(unlearned: Path) -> None:
     found = result_of(unlearned)
-    both = [("0", found | {"overrides": ["seed=1"]}), ("1", found | {"overrides": ["seed=2"]})]
+    both = [(str(at), found | {"overrides": [f"seed={at}"], "key": str(at)}) for at in range(2)]
     row, _ = job_rows(both)
     assert row["at chance"] == "both"
     assert row["gain"] == "chance"

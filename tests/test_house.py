@@ -17,7 +17,8 @@ MODULES = {
 LAYERS = (
     ("errors", "address", "allocator", "visible", "locks", "integrity"),
     ("schema",),
-    ("config", "overrides", "explain", "hub", "hub_*", "intervals", "run_name", "new_folders"),
+    ("config", "overrides", "search", "explain", "hub", "hub_*", "intervals", "run_name",
+     "new_folders"),
     ("plan", "rules", "stage_rules", "entries", "planning", "baseline", "readers", "unread"),
     ("objectives.*",),
     ("data.*",),
@@ -31,7 +32,7 @@ LAYERS = (
     ("run", "course", "helpers"),
     ("answers", "results", "robustness", "latency"),
     ("report.*",),
-    ("run_folder", "output_folder", "announce"),
+    ("run_folder", "output_folder", "announce", "run_card"),
     ("preflight",),
     ("job", "sweep"),
     ("cli",),

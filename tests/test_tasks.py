@@ -283,7 +283,7 @@ def test_a_sweeps_table_has_a_column_for_each_named_metric() -> None:
         ("1", finished({"matthews": 0.7}, ["matthews", "accuracy"], 2)),
         ("2", {"status": "failed", "overrides": ["seed=3"], "method": "kd"}),
     ]
-    assert [row["matthews (test)"] for row in job_rows(jobs)] == ["50.00", "70.00", "failed"]
+    assert [row["matthews (test)"] for row in job_rows(jobs)] == ["50.00", "70.00", "–"]
     assert seed_rows(jobs)[0]["mean matthews (test)"] == "60.00"
 
 
@@ -327,12 +327,14 @@ def test_tasks_that_are_judged_differently_have_their_metrics_named_in_one_table
     assert not {"matthews (test)", "map (test)"} & set(rows[0])  # they are under "test"
     over_seeds = seed_rows(jobs)
     assert [row["metric"] for row in over_seeds] == ["accuracy", "matthews", "map"]
-    assert [row["mean"] for row in over_seeds] == ["90.00", "50.00", "60.00"]
+    assert [row["mean test"] for row in over_seeds] == ["90.00", "50.00", "60.00"]
 
 
 def test_a_sweep_of_which_no_job_finished_has_its_table_all_the_same() -> None:
     jobs = [("0", {"status": "failed", "overrides": ["seed=3"], "method": "kd"})]
-    assert list(job_rows(jobs)[0]) == ["job", "test", "no teacher", "gain", "parameters"]
+    assert list(job_rows(jobs)[0]) == [
+        "job", "validation", "test", "gain", "no teacher", "parameters",
+    ]  # fmt: skip
 
 
 def test_the_names_of_a_sweeps_jobs_are_whole_in_the_table_over_seeds() -> None:
@@ -364,7 +366,7 @@ def test_a_narrow_terminal_gets_whole_columns_and_the_gain_with_them() -> None:
 def test_accuracy_adds_no_column_and_balanced_classes_no_line() -> None:
     plain = finished({"macro_f1": 0.9}, ["accuracy", "macro_f1"])
     assert list(job_rows([("0", plain)])[0]) == [
-        "job", "test", "95%", "no teacher", "gain", "parameters", "macro_f1 (test)",
+        "job", "validation", "test", "gain", "95%", "no teacher", "parameters", "macro_f1 (test)",
     ]  # fmt: skip
     assert notes(plain) == []
     plain["metrics"]["test"]["majority"] = 0.68

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 
+from distill_runner import cli
 from distill_runner.config import config_path, raw_method, register_schema, typed
 from distill_runner.inputs import read_data
 from distill_runner.job import run_job
@@ -21,6 +25,7 @@ from distill_runner.planning import make_plan
 from distill_runner.run import Runner
 from distill_runner.schema import Config
 from distill_runner.screen import Screen
+from distill_runner.sweep import SweepTable
 from distill_runner.tracking import open_tracker
 
 METHODS, STUDENTS, TEACHERS = (
@@ -82,6 +87,18 @@ def run(
         folder=str(folder),
         sweeping=False,
     )
+
+
+def command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    """The exit status of `distill-run ARGUMENTS`, shrunk."""
+    monkeypatch.setattr(sys, "argv", ["distill-run", *SHRUNK, *arguments])
+    monkeypatch.setattr(SweepTable, "verdict", None)
+    GlobalHydra.instance().clear()
+    try:
+        cli.main()
+    except SystemExit as stopped:
+        return int(stopped.code or 0)
+    return 0
 
 
 @dataclass

@@ -8,6 +8,8 @@ from typing import Any
 
 from distill_runner.intervals import mean_interval
 from distill_runner.report.at_chance import at_chance, both_at_chance
+from distill_runner.report.causes import status_of
+from distill_runner.report.choosing import BEST, Job, best, finished, on_validation, ordered
 from distill_runner.report.columns import (
     Column,
     columns_of,
@@ -20,7 +22,7 @@ from distill_runner.report.columns import (
     shown,
 )
 
-Job = tuple[str, Mapping[str, Any]]  # name of the job's folder, its result
+_EQUAL = "equal"  # in place of an interval of no width
 
 
 def shared(jobs: Sequence[Job]) -> list[str]:
@@ -29,26 +31,42 @@ def shared(jobs: Sequence[Job]) -> list[str]:
     return [item for item in first if all(item in found["overrides"] for _, found in jobs)]
 
 
+def asked_of(jobs: Sequence[Job]) -> dict[str, str]:
+    """What was typed for each job, by its name, without what was typed for all."""
+    common = set(shared(jobs))
+    found = {}
+    for name, result in jobs:
+        asked = " ".join(item for item in result["overrides"] if item not in common)
+        found[name] = asked.removeprefix("experiment=") or result.get("method", "the one job")
+    return found
+
+
 def job_rows(jobs: Sequence[Job]) -> list[dict[str, str]]:
-    """One row a job: what it differs in, and what it gave on the test rows, in %.
+    """One row a job, the best on validation first: what it differs in, and what it gave, in %.
 
     Each by the metric that comes first in its task, named where the tasks differ in it.
     """
-    common, metric = set(shared(jobs)), _judged_by(jobs)
+    asked, metric = asked_of(jobs), _judged_by(jobs)
     published = any(found.get("published") for _, found in jobs)
     own = _beside([found for _, found in jobs])
-    rows = [_row(name, found, common, metric, own, published=published) for name, found in jobs]
+    rows = [
+        _row(f"{name}: {asked[name]}", found, metric, own, published=published)
+        for name, found in ordered(jobs)
+    ]
+    for name, _ in best(jobs):
+        row = rows[[at for at, _ in ordered(jobs)].index(name)]
+        row["validation"] = f"{BEST} {row['validation']}"
     # One name for the column: where one of the jobs has no gain to show, none is called so.
     lead = gain_or_difference([found for _, found in jobs])
     rows = [{lead if at == "gain" else at: cell for at, cell in row.items()} for row in rows]
-    droppable = ("at chance", "95%", "teachers")
+    droppable = ("at chance", "95%", "teachers", "gain (validation)")
     empty = {title for title in droppable if all(row[title] == "–" for row in rows)}
     return [{title: row[title] for title in row if title not in empty} for row in rows]
 
 
 def _judged_by(jobs: Sequence[Job]) -> str | None:
     """The metric that comes first in every finished job; None: they differ in it."""
-    first = {judged_by(found) for _, found in jobs if found["status"] == "finished"}
+    first = {judged_by(found) for _, found in jobs if finished(found)}
     return None if len(first) > 1 else next(iter(first), "accuracy")
 
 
@@ -72,46 +90,57 @@ def _beside(results: Sequence[Mapping[str, Any]]) -> dict[str, Column]:
 
 
 def _row(
-    name: str,
+    job: str,
     found: Mapping[str, Any],
-    common: set[str],
     metric: str | None,
     own: Mapping[str, Column],
     *,
     published: bool,
 ) -> dict[str, str]:
-    asked = " ".join(item for item in found["overrides"] if item not in common)
-    asked = asked.removeprefix("experiment=") or found.get("method", "the one job")
-    done = found["status"] == "finished"
-    row = {"job": f"{name}: {asked}"}
+    done = finished(found)
+    row = {"job": job}
     if metric is None:
         row["metric"] = judged_by(found) if done else "–"
-    row |= _figures(found, _title(metric))
+    figures, title = _figures(found) if done else _none(found), _title(metric)
+    row |= {title if at == "test" else at: cell for at, cell in figures.items()}
     if published:
         known = found.get("published")
         row["published"] = f"{known['accuracy']:g}" if known else "–"
+    tested = done and "test" in found["metrics"]
+    row |= _beside_test(found) if tested else dict.fromkeys(_BESIDE, "–")
     row["parameters"] = f"{found['student']['parameters']:,}" if done else "–"
     return row | {title: shown(found.get("metrics", {}), column) for title, column in own.items()}
 
 
-def _figures(found: Mapping[str, Any], title: str) -> dict[str, str]:
-    """By the metric that the job is judged by; an interval has the headline alone."""
-    done = found["status"] == "finished"
-    test = found["metrics"].get("test") if done else None
-    if test is None:
-        told = "no rows" if done else found["status"]
-        rest = ("at chance", "95%", "teachers", "no teacher", "gain")
-        return {title: told} | dict.fromkeys(rest, "–")
-    column, baseline = ("test", judged_by(found)), found["baseline"]
-    interval = f"{100 * test['low']:.1f}–{100 * test['high']:.1f}"
+def _none(found: Mapping[str, Any]) -> dict[str, str]:
+    return {"validation": status_of(found), "test": "–", "gain": "–"}
+
+
+def _figures(found: Mapping[str, Any]) -> dict[str, str]:
+    """By the metric that the job is judged by."""
+    column, value = ("test", judged_by(found)), on_validation(found)
     return {
-        title: shown(found["metrics"], column),
-        "at chance": _at_chance(found),
-        "95%": interval if judged_by(found) == headline(found) else "–",
-        "teachers": _of_teachers(found, column),
-        "no teacher": shown(baseline["metrics"], column) if baseline else "–",
+        "validation": "no rows" if value is None else f"{100 * value:.2f}",
+        "test": shown(found["metrics"], column) if "test" in found["metrics"] else "no rows",
         "gain": "chance" if both_at_chance(found) else _signed(gained(found, column)),
     }
+
+
+_BESIDE = ("at chance", "95%", "gain (validation)", "teachers", "no teacher")
+
+
+def _beside_test(found: Mapping[str, Any]) -> dict[str, str]:
+    """What there is less room for; an interval has the headline alone."""
+    test, metric, baseline = found["metrics"]["test"], judged_by(found), found["baseline"]
+    column, interval = ("test", metric), f"{100 * test['low']:.1f}–{100 * test['high']:.1f}"
+    cells = (
+        _at_chance(found),
+        interval if metric == headline(found) else "–",
+        "–" if both_at_chance(found) else _signed(gained(found, ("validation", metric))),
+        _of_teachers(found, column),
+        shown(baseline["metrics"], column) if baseline else "–",
+    )
+    return dict(zip(_BESIDE, cells, strict=True))
 
 
 def _at_chance(found: Mapping[str, Any]) -> str:
@@ -146,22 +175,53 @@ def sources(jobs: Sequence[Job]) -> list[str]:
 
 
 def seed_rows(jobs: Sequence[Job]) -> list[dict[str, str]]:
-    """Mean and interval over seeds, for settings that were run with more than one."""
-    common = set(shared(jobs))
-    groups: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-    for _, found in jobs:
-        if found["status"] == "finished" and "test" in found["metrics"]:
-            differs = [item for item in found["overrides"] if item not in common]
-            asked = [item for item in differs if not item.startswith("seed=")]
-            groups[" ".join(asked)].append(found)
+    """Means and intervals over seeds, for settings that were run with more than one.
+
+    The best setting on validation comes first and is marked.
+    """
+    groups = _settings(jobs)
     if all(len(found) < 2 for found in groups.values()):
         return []
     done = [one for found in groups.values() for one in found]
     metric, own, lead = _judged_by(jobs), _beside(done), gain_or_difference(done)
-    rows = [_seed_row(asked, found, metric, own, lead) for asked, found in groups.items()]
+    order = sorted(groups, key=lambda asked: -(_mean_on_validation(groups[asked]) or 0.0))
+    rows = [_seed_row(asked, groups[asked], metric, own, lead) for asked in order]
+    if metric is not None and len(rows) > 1 and _mean_on_validation(groups[order[0]]) is not None:
+        rows[0]["mean validation"] = f"{BEST} {rows[0]['mean validation']}"
     if all(row["at chance"] == "–" for row in rows):
         rows = [{title: row[title] for title in row if title != "at chance"} for row in rows]
     return rows
+
+
+def seed_lines(rows: Sequence[Mapping[str, str]]) -> list[str]:
+    """What the table over seeds does not say by itself."""
+    lines = []
+    marked = [row for row in rows if row["mean validation"].startswith(BEST)]
+    if marked:
+        row = marked[0]
+        value = row["mean validation"].removeprefix(f"{BEST} ")
+        over = f"{value} over {row['seeds']} seeds"
+        lines.append(f"{BEST} Best setting by mean validation: {row['job']}, {over}")
+    if any(_EQUAL in row.values() for row in rows):
+        lines.append(f"{_EQUAL}: every seed gave the same figure, so no interval can be told.")
+    return lines
+
+
+def _settings(jobs: Sequence[Job]) -> dict[str, list[Mapping[str, Any]]]:
+    """Results on test by what was typed but the seed; a run that was typed twice counts once."""
+    common = set(shared(jobs))
+    groups: dict[str, dict[str, Mapping[str, Any]]] = defaultdict(dict)
+    for name, found in jobs:
+        if finished(found) and "test" in found["metrics"]:
+            differs = [item for item in found["overrides"] if item not in common]
+            asked = [item for item in differs if not item.startswith("seed=")]
+            groups[" ".join(asked)].setdefault(found.get("key", name), found)
+    return {asked: list(found.values()) for asked, found in groups.items()}
+
+
+def _mean_on_validation(found: Sequence[Mapping[str, Any]]) -> float | None:
+    known = [value for value in map(on_validation, found) if value is not None]
+    return sum(known) / len(known) if known else None
 
 
 def _seed_row(
@@ -178,17 +238,19 @@ def _seed_row(
     chance = sum(at_chance(one["student"]) for one in found)
     nothing = all(map(both_at_chance, found))
     gains = [] if nothing else [points for points in leads if points is not None]
+    on_rows = _mean_on_validation(found)
     row = {"job": asked or "all seeds"}
     if metric is None:
         row["metric"] = judged_by(found[0])
     return {
         **row,
         "seeds": str(len(found)),
-        "at chance": f"{chance} of {len(found)}" if chance else "–",
-        f"mean {_title(metric)}".removesuffix(" test"): f"{sum(figures) / len(figures):.2f}",
-        "95% of the mean": _reach(figures),
+        "mean validation": "–" if on_rows is None else f"{100 * on_rows:.2f}",
+        f"mean {_title(metric)}": f"{sum(figures) / len(figures):.2f}",
         f"mean {lead}": _signed(sum(gains) / len(gains) if gains else None),
         f"95% of the {lead}": _reach(gains),
+        "at chance": f"{chance} of {len(found)}" if chance else "–",
+        "95% of the test": _reach(figures),
         **{f"mean {title}": _mean(found, column) for title, column in own.items()},
     }
 
@@ -204,5 +266,7 @@ def _signed(points: float | None) -> str:
 
 
 def _reach(values: Sequence[float]) -> str:
+    if len(values) > 1 and max(values) - min(values) < 1e-9:
+        return _EQUAL
     interval = mean_interval(values)
     return f"{interval.low:.2f}..{interval.high:.2f}" if interval else "–"

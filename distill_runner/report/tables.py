@@ -183,20 +183,26 @@ def in_width(
 ) -> tuple[list[dict[str, str]], tuple[str, ...]]:
     """The sweep's rows with as many columns as a line has room for, and the titles left out.
 
-    The last ones are left out first, and none up to the gain and the published figure.
+    Those that say the same of every job are left out first, then the last ones, and none up to
+    the gain, the published figure and who is at chance.
     """
-    titles, out = list(jobs[0]), []
-    needed = 1 + max(
-        (
-            at
-            for at, name in enumerate(titles)
-            if "gain" in name or "difference" in name or name == "published"
-        ),
-        default=0,
-    )
-    while len(titles) > needed and width_of(sweep_table("", _only(jobs, titles))) > width:
-        out.append(titles.pop())
-    return _only(jobs, titles), tuple(reversed(out))
+    titles = list(jobs[0])
+    needed = 1 + max((at for at, name in enumerate(titles) if _needed(name)), default=0)
+    spare = list(reversed(titles[needed:]))
+    alike = [name for name in spare if len(jobs) > 1 and len({job[name] for job in jobs}) == 1]
+    out: list[str] = []
+    for name in [*alike, *(name for name in spare if name not in alike)]:
+        kept = [title for title in titles if title not in out]
+        if width_of(sweep_table("", _only(jobs, kept))) <= width:
+            break
+        out.append(name)
+    kept = [title for title in titles if title not in out]
+    return _only(jobs, kept), tuple(title for title in titles if title in out)
+
+
+def _needed(title: str) -> bool:
+    leads = ("gain", "difference")
+    return title.endswith(leads) or title in ("published", "at chance")
 
 
 def _only(jobs: Sequence[Mapping[str, str]], titles: Sequence[str]) -> list[dict[str, str]]:
