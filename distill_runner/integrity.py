@@ -188,7 +188,7 @@ def provide(target: Path, make: Callable[[Path], None], *, say: Say) -> None:
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     with claimed(
-        lock_of(target), waiting=lambda: say(f"  another process makes {target}; waiting for it")
+        lock_of(target), waiting=lambda: say(f"  another process prepares this; waiting: {target}")
     ):
         if not found_whole(target, say=say):
             with _made(target) as folder:

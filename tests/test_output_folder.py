@@ -203,12 +203,18 @@ def test_an_interrupted_run_keeps_its_folder_and_says_so(
     assert "loss: L" in (tmp_path / "out" / "log.txt").read_text()
 
 
+SMALL = tuple(f"dataset.split.{split}=20" for split in ("train", "validation", "test"))
+
+
 @pytest.mark.parametrize(
     ("asked", "named"),
     [
         (("seed=7",), "_finetune_synthetic_distilbert_seed7"),
         (("student.model=distilbert-base-uncased",), "_synthetic_distilbert-base-uncased"),
-        (("dataset=files", "dataset.path='my texts.csv'", "dataset.generate=0"), "_my-texts_"),
+        (
+            ("dataset=files", "dataset.path='my texts.csv'", "dataset.generate=0", *SMALL),
+            "_finetune_my-texts_distilbert",
+        ),
     ],
 )
 def test_a_run_folder_says_what_it_is(
