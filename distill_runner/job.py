@@ -196,7 +196,15 @@ class _Job:
         quiet_libraries()
         data, given = read_data(config, plan, say=self._screen.print), given_data(config, plan)
         check_test_rows(config, data[TASK].counts["test"])
-        show_plan(self._screen, plan, config, data, sweeping=self._sweeping)
+        show_plan(
+            self._screen,
+            plan,
+            config,
+            data,
+            sweeping=self._sweeping,
+            machine=machine,
+            folder=self._folder,
+        )
         tracker = self._tracker(config, plan)
         failed = True
         summary: dict[str, Any] = {}
@@ -204,9 +212,12 @@ class _Job:
             runner = Runner(
                 config, plan, data, machine=machine, screen=self._screen, tracker=tracker
             )
+            if runner.missing:
+                self._screen.print("time: known after the first steps")
             count = count_of(config, machine, runner.missing)
             if count:
                 self._screen.print(f"{1 + count} processes train stages side by side")
+            self._screen.print("")
             with helpers(config, plan, count=count):
                 outcome = runner.run(helped=count > 0)
             answers = Answers(outcome.plan, data[TASK], outcome.casting, say=self._screen.print)

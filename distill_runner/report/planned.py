@@ -6,36 +6,89 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from distill_runner.baseline import one_learner, trained_like
-from distill_runner.plan import POOL, TASK, UNLABELLED, Plan, Stage, steps_of
+from distill_runner.naming import (
+    data_name,
+    listed,
+    model_name,
+    random_line,
+    stage_name,
+    with_layers,
+)
+from distill_runner.plan import POOL, TASK, UNLABELLED, Plan, Stage, passes_of, steps_of
+from distill_runner.report.fitted import Fitted, Row
 from distill_runner.schema import BaselineSteps, Config
 from distill_runner.visible import on_one_line
 
 _NAMES_SHOWN, _LONGEST_NAME = 12, 40
+_TEACHERS_NAMED = 3
 
 Counts = Mapping[str, Mapping[str, int]]  # rows of each split of each data set
 
 
-def plan_rows(plan: Plan, config: Config, counts: Counts | None) -> list[dict[str, str]]:
-    """One row a stage: who learns what from whom, in how many steps and at what cost.
+def plan_table(plan: Plan, config: Config, counts: Counts | None) -> Fitted:
+    """One row a stage: who learns what from whom, and in how many steps.
+
+    A column that says the same of every stage is a line below (`plan_lines`).
 
     Args:
         plan: the stages.
         config: for the sizes of the splits, as far as it states them.
         counts: where the data is known; None before.
-
-    Returns:
-        Cost is in thousands of forward passes of a model over one row (a backward counts
-        two), `s` for the learner and `t` for each teacher.
     """
+    rows = _rows(plan, config, counts)
+    empty = [column for column in rows[0] if all(row[column] == "–" for row in rows)]
+    left_out = {*empty, *_alike(rows)}
+    columns = [column for column in rows[0] if column not in left_out]
+    return Fitted(
+        f"Plan: {plan.method} on {data_name(config.dataset)}",
+        columns,
+        [Row([row[column] for column in columns]) for row in rows],
+        names=("stage", "model", "taught by"),
+    )
+
+
+def plan_lines(plan: Plan, config: Config, counts: Counts | None) -> list[str]:
+    """What holds for all stages, what the models begin as, and what each stage costs."""
+    alike = _alike(_rows(plan, config, counts))
+    lines = []
+    if alike:
+        told = listed(
+            [
+                f"{value} {column}" if column == "epochs" else f"{column} {value}"
+                for column, value in alike.items()
+            ]
+        )
+        lines.append(f"every stage: {told}")
+    begun = _random_models(plan)
+    if begun:
+        lines.append(f"models: {begun}")
+    return [*lines, _cost(plan, config, counts)]
+
+
+def _rows(plan: Plan, config: Config, counts: Counts | None) -> list[dict[str, str]]:
     found = []
     for stage in plan.stages:
         if stage.like:
             found.append(_row_of_baseline(stage, plan, config, counts))
             continue
-        row = _row(stage, _rows_of(stage, config, counts))
+        row = _row(stage, plan, _rows_of(stage, config, counts))
         most = _most_steps(stage, counts) if POOL in stage.rows else None
         found.append(row if most is None else row | {"steps": f"≤ {most:,}"})
     return found
+
+
+def _alike(rows: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """The settings that all of several stages share."""
+    if len(rows) < 2:
+        return {}
+    shared = ("epochs", "learning rate", "seed")
+    return {name: rows[0][name] for name in shared if len({row[name] for row in rows}) == 1}
+
+
+def _random_models(plan: Plan) -> str | None:
+    names = {stage.name: model_name(stage.learner.id) for stage in plan.stages}
+    random = [name for stage, name in names.items() if plan.from_random(stage)]
+    return random_line(random, list(names.values()))
 
 
 def plan_notes(plan: Plan, config: Config, counts: Counts | None) -> list[str]:
@@ -60,10 +113,10 @@ def _row_of_baseline(
     """As many steps as the deployed learner; at most so many where a teacher decides how many."""
     found, rows = _baseline(stage, plan, config, counts), _rows_of(stage, config, counts)
     if found is not None:
-        return _row(found, rows)
-    row = _row(stage, None) | {"epochs": "?"}
+        return _row(found, plan, rows)
+    row = _row(stage, plan, None) | {"epochs": "?"}
     if not one_learner(plan, stage.like):
-        row["learner"] = f"as {stage.like[0].rsplit('-', 1)[0]}"
+        row["model"] = f"as {stage.like[0].rsplit('-', 1)[0]}"
     most = [
         _baseline(replace(stage, like=(one,)), plan, config, counts, most=True)
         for one in stage.like
@@ -148,40 +201,51 @@ def _rows_of(stage: Stage, config: Config, counts: Counts | None) -> int | None:
     return int(sum(sizes))
 
 
-def _row(stage: Stage, rows: int | None) -> dict[str, str]:
-    learner = stage.learner.id.rstrip("/").rsplit("/", 1)[-1]
-    if stage.learner.layers:
-        learner += f" [{','.join(str(at) for at in stage.learner.layers)}]"
-    training = stage.training
+def _row(stage: Stage, plan: Plan, rows: int | None) -> dict[str, str]:
+    training, model = stage.training, with_layers(stage.learner.id, stage.learner.layers)
+    name = stage_name(stage.name)
     return {
-        "stage": stage.name,
-        "learner": f"{learner}, as it is" if stage.learner.taken else learner,
-        "teachers": ", ".join(_teachers(stage)) or "–",
+        "stage": "teacher" if name == f"teacher {model}" else name,
+        "model": f"{model}, as it is" if stage.learner.taken else model,
+        "taught by": _taught_by(stage, plan) or "–",
         "epochs": str(training.epochs),
         "steps": "?" if rows is None else f"{steps_of(training, rows):,}",
-        "rate": f"{training.learning_rate:g}",
+        "learning rate": f"{training.learning_rate:g}",
         "seed": str(stage.seed),
-        "k passes": _cost(stage, rows),
     }
 
 
-def _teachers(stage: Stage) -> list[str]:
+def _taught_by(stage: Stage, plan: Plan) -> str:
     names = [name.removeprefix("teacher/") for name in stage.teachers]
     if stage.body and stage.algorithm.needs.language:
         names.append(f"{stage.body.removeprefix('teacher/')}, not fine-tuned")
-    return names
+    if len(names) > _TEACHERS_NAMED and stage.teachers == plan.teachers:
+        return f"all {len(names)} teachers"
+    return listed(names)
 
 
-def _cost(stage: Stage, rows: int | None) -> str:
-    if rows is None:
-        return "?"
-    visits = min(
-        steps_of(stage.training, rows) * stage.training.batch_size, stage.training.epochs * rows
-    )
-    passes = stage.algorithm.passes
-    cost = f"{passes.student * visits / 1000:,.0f}s"
-    if not _teachers(stage):
-        return cost
-    frozen = stage.algorithm.needs.teachers == "frozen"
-    teacher = min(rows, visits) if frozen else passes.teacher * visits
-    return f"{cost} + {teacher / 1000:,.0f}t"
+def _cost(plan: Plan, config: Config, counts: Counts | None) -> str:
+    """Stages that cost the same stand together."""
+    found: dict[str, list[str]] = {}
+    for stage in plan.stages:
+        known = (_baseline(stage, plan, config, counts) or stage) if stage.like else stage
+        name = stage_name(stage.name).removeprefix("teacher ")
+        rows = _rows_of(known, config, counts)
+        told = "not known yet" if rows is None else _cost_of(known, rows)
+        found.setdefault(told, []).append(name)
+    costs = "; ".join(f"{_together(names)} {told}" for told, names in found.items())
+    return f"cost in rows read (a backward pass counts as two): {costs}"
+
+
+def _cost_of(stage: Stage, rows: int) -> str:
+    own, teachers = passes_of(stage, rows)
+    if not teachers:
+        return f"{own:,.0f}"
+    each = "each teacher" if len(stage.teachers) > 1 else "the teacher"
+    return f"{own:,.0f} by the student and {teachers:,.0f} by {each}"
+
+
+def _together(names: Sequence[str]) -> str:
+    if len(names) > _TEACHERS_NAMED:
+        return f"{names[0]} and {len(names) - 1} others, each"
+    return f"{listed(names)}{', each' if len(names) > 1 else ''}"
