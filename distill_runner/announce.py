@@ -82,10 +82,10 @@ def _losses(plan: Plan, config: Config) -> list[str]:
 def _rows_line(name: str, prepared: Prepared, config: Config) -> str:
     settings = config.dataset if name == TASK else config.pretrain.dataset
     assert settings is not None
-    first = "" if name == TASK else f" ({name})"
+    first = "" if name == TASK else f"{name}, "
     counts = sorted(prepared.counts.items(), key=lambda found: _SPLITS.get(found[0], len(_SPLITS)))
-    rows = listed([f"{count:,} {split}" for split, count in counts if count])
-    return f"rows of {data_name(settings)}{first}: {rows}"
+    rows = listed([f"{count:,} {split.replace('_', ' ')}" for split, count in counts if count])
+    return f"rows of {first}{data_name(settings)}: {rows}"
 
 
 def _device_line(machine: Machine, config: Config) -> str:
@@ -110,6 +110,7 @@ def show_result(
         note: the tracker's line.
     """
     show = screen.note if sweeping else screen.print
+    show("")
     show(result_table(result))
     for line in result_lines(result):
         show(line)

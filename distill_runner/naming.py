@@ -8,6 +8,8 @@ from pathlib import Path
 from distill_runner.schema import Dataset
 from distill_runner.visible import on_one_line
 
+_NAMED = 3  # of more names the first one is told
+
 
 def model_name(model: str) -> str:
     """The last part of a hub id or of a folder."""
@@ -30,7 +32,12 @@ def layers_of(layers: Sequence[int]) -> str:
 
 def stage_name(name: str) -> str:
     """The plan's name of a stage, as a screen has it."""
-    return on_one_line(name.replace("teacher/", "teacher "))
+    return on_one_line(name.replace("teacher/", "teacher ").replace("/", " teacher "))
+
+
+def short_name(name: str) -> str:
+    """A teacher's name without what says that it is one; another stage's as it is."""
+    return stage_name(name).replace("teacher ", "")
 
 
 def data_name(dataset: Dataset) -> str:
@@ -49,6 +56,14 @@ def counted(number: int, what: str) -> str:
 def listed(names: Sequence[str]) -> str:
     """Such as "a", "a and b" or "a, b and c"."""
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
+def together(names: Sequence[str], *, each: bool = True) -> str:
+    """The names, or the first of many and how many others, of which something holds."""
+    of_each = ", each" if each and len(names) > 1 else ""
+    if len(names) > _NAMED:
+        return f"{names[0]} and {len(names) - 1} others{of_each}"
+    return f"{listed(names)}{of_each}"
 
 
 def random_line(random: Collection[str], models: Collection[str]) -> str | None:

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from distill_runner.remaining import Left, roughly
 
 _LINE_SECONDS = 15.0  # between two plain lines
-_BAR_WIDE, _BAR_NARROW = 30, 8  # characters
+_BAR_WIDE, _BAR_NARROW = 30, 4  # characters
 
 LeftAfter = Callable[[int], Left | None]  # how long it will still take after so many steps
 
@@ -95,7 +95,7 @@ class _LiveBar:
         """The parts and as many more as leave the bar its room."""
         while more and len("  ".join([*parts, *more])) + _BAR_NARROW > self._room:
             more = more[:-1]
-        figures = "  ".join([*parts, *more])
+        figures = "  ".join([*parts[:1], *more, *parts[1:]])
         self._bar.bar_width = min(_BAR_WIDE, max(_BAR_NARROW, self._room - len(figures)))
         return figures
 

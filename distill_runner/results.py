@@ -113,6 +113,9 @@ class Results:
             "robustness": self._robustness(),
             "latency": self._latency(),
             "training": self._facts[self._plan.deployed]["training"],
+            "training_seconds": {
+                name: facts["training"]["wall_seconds"] for name, facts in self._facts.items()
+            },
             "teachers_on_training_rows": self._teachers_in_the_loop(),
         }
 
@@ -121,11 +124,7 @@ class Results:
         return {
             "data": self._cut(),
             "stages": {
-                name: {
-                    "key": found.key,
-                    "trained_now": name in self._outcome.trained,
-                    "seconds": self._facts[name]["training"]["wall_seconds"],
-                }
+                name: {"key": found.key, "trained_now": name in self._outcome.trained}
                 for name, found in self._outcome.artifacts.items()
             },
             "versions": self._facts[self._plan.deployed]["versions"],

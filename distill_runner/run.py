@@ -24,7 +24,7 @@ from distill_runner.models import loading
 from distill_runner.models.learner import Learner
 from distill_runner.models.teachers import LiveTeachers, TeacherSource
 from distill_runner.models.vocabulary import cut_to
-from distill_runner.naming import counted, stage_name
+from distill_runner.naming import counted, short_name, stage_name
 from distill_runner.plan import PRETRAIN, TASK, Plan, Stage, steps_of
 from distill_runner.progress import Bar
 from distill_runner.provenance import surroundings
@@ -179,6 +179,8 @@ class Runner:
             self._take_or_end(stage)
             self._course.go_on_after(stage)
             left = [other for other in left if other.name not in self._course.left_out]
+            for name in self._course.left_out:
+                self._remaining.end(name)
         ended = self._course.ended(self._settled)
         for name in ended.members or (ended.deployed,):
             if name in self._artifacts:
@@ -266,6 +268,8 @@ class Runner:
         """How a finished stage came about."""
         if stage.name in self._found and stage.name not in self._made:
             return f"found in the store ({self.key_of(stage)})"
+        if not stage.training.epochs:
+            return "as it is" if stage.learner.taken else "at its start"
         training = self._artifacts[stage.name].facts()["training"]
         took = f"{counted(training['steps'], 'step')} in {duration(training['wall_seconds'])}"
         others = stage.name not in self._made and not self._helped
@@ -509,7 +513,7 @@ class Runner:
         Raises:
             Refused: it is no better than chance, and that was not allowed.
         """
-        name, reading = stage.name.removeprefix("teacher/"), self._readings[stage.data]
+        name, reading = short_name(stage.name), self._readings[stage.data]
         if not reading.has("validation"):
             self._screen.print(f"  {name}: no validation rows to score it on")
             return

@@ -20,15 +20,18 @@ _OF_THIS_RUN = ("seed", "output_dir", "force", "dry_run")
 def took_line(result: Mapping[str, Any], seconds: float) -> str:
     """The time from beginning to end, how much of it was training, and what was found done."""
     stages = result["stages"]
-    trained = {name: one["seconds"] for name, one in stages.items() if one["trained_now"]}
-    teachers = [took for name, took in trained.items() if "teacher/" in name]
-    students = [took for name, took in trained.items() if "teacher/" not in name]
+    took = result["training_seconds"]
+    trained = {name: took[name] for name, stage in stages.items() if stage["trained_now"]}
+    # A teacher's stage alone has a folder in its name.
+    teachers = [seconds for name, seconds in trained.items() if "/" in name]
+    students = [seconds for name, seconds in trained.items() if "/" not in name]
     parts = [
-        f"{who} trained for {duration(sum(took))}"
-        for who, took in (("teachers", teachers), ("students", students))
-        if took
+        f"{who} trained for {duration(sum(each))}"
+        for who, each in (("teachers", teachers), ("students", students))
+        if each
     ]
-    line = f"Done in {duration(seconds)}{'; ' if parts else ''}{', '.join(parts)}."
+    beside = ", partly side by side" if sum(trained.values()) > seconds else ""
+    line = f"Done in {duration(seconds)}{'; ' if parts else ''}{', '.join(parts)}{beside}."
     found = len(stages) - len(trained)
     if not found:
         return line

@@ -80,16 +80,13 @@ class Fitted:
         return table
 
     def _widths(self, shown: Sequence[int], width: int) -> list[int]:
-        """The narrowest that will do, and then the names' as wide as the line allows."""
+        """The narrowest that will do; what the line has left goes to the tallest column."""
         widths = [self._narrowest(at) for at in shown]
-        room = width - _gaps(shown) - sum(widths)
-        text = [at for at, column in enumerate(shown) if self.columns[column] in self.names]
-        while room > 0 and text:
-            tallest = max(text, key=lambda at: self._lines(shown[at], widths[at]))
-            if self._lines(shown[tallest], widths[tallest]) == 1:
+        for _ in range(width - _gaps(shown) - sum(widths)):
+            lines = [self._lines(at, wide) for at, wide in zip(shown, widths, strict=True)]
+            if max(lines) == 1:
                 break
-            widths[tallest] += 1
-            room -= 1
+            widths[lines.index(max(lines))] += 1
         return widths
 
     def _needed(self, shown: Sequence[int]) -> int:
@@ -101,7 +98,8 @@ class Fitted:
         return max([narrowest(self.columns[at], _HEADING_LINES), *cells])
 
     def _lines(self, at: int, width: int) -> int:
-        return max(broken(self._cell(row, at), width).count("\n") + 1 for row in self.rows)
+        cells = [self.columns[at], *(self._cell(row, at) for row in self.rows)]
+        return max(broken(cell, width).count("\n") + 1 for cell in cells)
 
     @staticmethod
     def _cell(row: Row, at: int) -> str:

@@ -11,7 +11,9 @@ from distill_runner.naming import (
     listed,
     model_name,
     random_line,
+    short_name,
     stage_name,
+    together,
     with_layers,
 )
 from distill_runner.plan import POOL, TASK, UNLABELLED, Plan, Stage, passes_of, steps_of
@@ -20,7 +22,7 @@ from distill_runner.schema import BaselineSteps, Config
 from distill_runner.visible import on_one_line
 
 _NAMES_SHOWN, _LONGEST_NAME = 12, 40
-_TEACHERS_NAMED = 3
+_TEACHERS_NAMED, _UNKNOWN = 3, "not known yet"
 
 Counts = Mapping[str, Mapping[str, int]]  # rows of each split of each data set
 
@@ -71,7 +73,7 @@ def _rows(plan: Plan, config: Config, counts: Counts | None) -> list[dict[str, s
         if stage.like:
             found.append(_row_of_baseline(stage, plan, config, counts))
             continue
-        row = _row(stage, plan, _rows_of(stage, config, counts))
+        row = _row(stage, _rows_of(stage, config, counts))
         most = _most_steps(stage, counts) if POOL in stage.rows else None
         found.append(row if most is None else row | {"steps": f"≤ {most:,}"})
     return found
@@ -113,8 +115,8 @@ def _row_of_baseline(
     """As many steps as the deployed learner; at most so many where a teacher decides how many."""
     found, rows = _baseline(stage, plan, config, counts), _rows_of(stage, config, counts)
     if found is not None:
-        return _row(found, plan, rows)
-    row = _row(stage, plan, None) | {"epochs": "?"}
+        return _row(found, rows)
+    row = _row(stage, None) | {"epochs": "?"}
     if not one_learner(plan, stage.like):
         row["model"] = f"as {stage.like[0].rsplit('-', 1)[0]}"
     most = [
@@ -201,13 +203,14 @@ def _rows_of(stage: Stage, config: Config, counts: Counts | None) -> int | None:
     return int(sum(sizes))
 
 
-def _row(stage: Stage, plan: Plan, rows: int | None) -> dict[str, str]:
+def _row(stage: Stage, rows: int | None) -> dict[str, str]:
     training, model = stage.training, with_layers(stage.learner.id, stage.learner.layers)
     name = stage_name(stage.name)
     return {
-        "stage": "teacher" if name == f"teacher {model}" else name,
+        # Its name is its model's, and a number from the second on.
+        "stage": name.replace(f"teacher {model}", "teacher ").strip(),
         "model": f"{model}, as it is" if stage.learner.taken else model,
-        "taught by": _taught_by(stage, plan) or "–",
+        "taught by": _taught_by(stage) or "–",
         "epochs": str(training.epochs),
         "steps": "?" if rows is None else f"{steps_of(training, rows):,}",
         "learning rate": f"{training.learning_rate:g}",
@@ -215,12 +218,12 @@ def _row(stage: Stage, plan: Plan, rows: int | None) -> dict[str, str]:
     }
 
 
-def _taught_by(stage: Stage, plan: Plan) -> str:
-    names = [name.removeprefix("teacher/") for name in stage.teachers]
+def _taught_by(stage: Stage) -> str:
+    names = [short_name(name) for name in stage.teachers]
     if stage.body and stage.algorithm.needs.language:
-        names.append(f"{stage.body.removeprefix('teacher/')}, not fine-tuned")
-    if len(names) > _TEACHERS_NAMED and stage.teachers == plan.teachers:
-        return f"all {len(names)} teachers"
+        names.append(f"{short_name(stage.body)}, not fine-tuned")
+    if len(names) > _TEACHERS_NAMED:
+        return f"{len(names)} teachers"
     return listed(names)
 
 
@@ -228,12 +231,16 @@ def _cost(plan: Plan, config: Config, counts: Counts | None) -> str:
     """Stages that cost the same stand together."""
     found: dict[str, list[str]] = {}
     for stage in plan.stages:
+        if not stage.training.epochs:
+            continue
         known = (_baseline(stage, plan, config, counts) or stage) if stage.like else stage
-        name = stage_name(stage.name).removeprefix("teacher ")
+        name = short_name(stage.name)
         rows = _rows_of(known, config, counts)
-        told = "not known yet" if rows is None else _cost_of(known, rows)
+        told = _UNKNOWN if rows is None else _cost_of(known, rows)
         found.setdefault(told, []).append(name)
-    costs = "; ".join(f"{_together(names)} {told}" for told, names in found.items())
+    costs = "; ".join(
+        f"{together(names, each=told != _UNKNOWN)} {told}" for told, names in found.items()
+    )
     return f"cost in rows read (a backward pass counts as two): {costs}"
 
 
@@ -241,11 +248,5 @@ def _cost_of(stage: Stage, rows: int) -> str:
     own, teachers = passes_of(stage, rows)
     if not teachers:
         return f"{own:,.0f}"
-    each = "each teacher" if len(stage.teachers) > 1 else "the teacher"
+    each = "each teacher" if len(stage.teachers) > 1 else _taught_by(stage)
     return f"{own:,.0f} by the student and {teachers:,.0f} by {each}"
-
-
-def _together(names: Sequence[str]) -> str:
-    if len(names) > _TEACHERS_NAMED:
-        return f"{names[0]} and {len(names) - 1} others, each"
-    return f"{listed(names)}{', each' if len(names) > 1 else ''}"

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from distill_runner.naming import listed, model_name, random_line, with_layers
+from distill_runner.naming import listed, model_name, random_line, together, with_layers
 from distill_runner.report.at_chance import both_at_chance, mark
 from distill_runner.report.columns import (
     broken_off,
@@ -60,7 +60,8 @@ def result_table(result: Mapping[str, Any]) -> Fitted:
     columns = [column for column in _figures(result, {}, {}) if _worth_a_column(column, found)]
     unit = "accuracy in %" if figure == "accuracy" else f"{figure} times 100"
     rows = result["data"]["rows"]
-    sizes = [f"{rows[split]:,} {split}" for split in ("validation", "test") if rows.get(split)]
+    scored = {column.split()[0] for column in columns}
+    sizes = [f"{rows[split]:,} {split}" for split in ("validation", "test") if split in scored]
     return Fitted(
         f"{result['method']} on {result['data']['name']}: {unit} on {listed(sizes)} rows",
         ["model", *columns],
@@ -99,8 +100,8 @@ def _models(result: Mapping[str, Any]) -> Iterator[tuple[str, Figures, str]]:
 
     for teacher in result["teachers"]:
         yield row(f"teacher {teacher['name']}", teacher, teacher["metrics"])
-    if together := result["together"]:
-        yield row("teachers together", together, together["metrics"])
+    if joined := result["together"]:
+        yield row("teachers together", joined, joined["metrics"])
     for stage in result["between"]:
         name = with_layers(stage["model"], stage["layers"])
         yield row(f"{stage['name']} {name}", stage, stage["metrics"])
@@ -137,27 +138,35 @@ def result_lines(result: Mapping[str, Any]) -> list[str]:
 
 def _sizes(result: Mapping[str, Any]) -> str:
     """Parameters of each model, and how many times smaller the student is."""
-    student, sizes = result["student"], {}
-    for teacher in result["teachers"]:
-        sizes[teacher["name"]] = teacher["parameters"]
+    student = result["student"]
+    sizes = {teacher["name"]: teacher["parameters"] for teacher in result["teachers"]}
     for stage in (*result["between"], *result["trained_teachers"]):
-        name = with_layers(stage["model"], stage["layers"])
-        sizes.setdefault(name, stage["parameters"])
+        sizes.setdefault(with_layers(stage["model"], stage["layers"]), stage["parameters"])
     name = with_layers(student["model"], student["layers"])
-    others = "; ".join(f"{model} {size:,}" for model, size in sizes.items() if model != name)
-    times = [f"{found:.2f} times smaller than {one}" for one, found in _smaller(student).items()]
-    than = f", {listed(times)}" if times else ""
-    members = f" ({len(student['members'])} together)" if student["members"] else ""
-    own = f"{name}{members} {student['parameters']:,}{than}"
-    return f"Parameters: {'; '.join(filter(None, [others, own]))}."
+    by_size: dict[int, list[str]] = {}
+    for model, size in sizes.items():
+        if model != name:
+            by_size.setdefault(size, []).append(model)
+    others = [f"{together(models)} {size:,}" for size, models in by_size.items()]
+    alone = (result["baseline"] or student)["parameters"]
+    several = f" ({len(student['members'])} of {alone:,})" if student["members"] else ""
+    beside = listed(_beside(student["times_smaller"]))
+    own = f"{name} {student['parameters']:,}{several}{beside and f', {beside}'}"
+    return f"Parameters: {'; '.join([*others, own])}."
 
 
-def _smaller(student: Mapping[str, Any]) -> dict[str, float]:
-    """Than each teacher; than all of them, where they are of one size."""
-    found: Mapping[str, float] = student["times_smaller"]
-    if len(found) > 1 and len(set(found.values())) == 1:
-        return {"each teacher": next(iter(found.values()))}
-    return dict(found)
+def _beside(smaller: Mapping[str, float]) -> list[str]:
+    """How large the student is beside each teacher; beside all, where they are of one size."""
+    if len(smaller) > 1 and len(set(smaller.values())) == 1:
+        smaller = {"each teacher": next(iter(smaller.values()))}
+    return [
+        f"as large as {name}"
+        if round(times, 2) == 1
+        else f"{times:.2f} times smaller than {name}"
+        if times > 1
+        else f"{1 / times:.2f} times larger than {name}"
+        for name, times in smaller.items()
+    ]
 
 
 def _with_model(taught: Mapping[str, Any]) -> str:
@@ -183,24 +192,25 @@ def gain_line(result: Mapping[str, Any]) -> str | None:
     lead, over = gain_or_difference([result]), f"{which} fine-tuned without a teacher{steps}"
     if both_at_chance(result):
         return (
-            f"No {lead} on test can be told over {over}: neither is shown to be better "
+            f"No {lead} on test over {over} can be claimed: neither is shown to be better "
             f"than chance ({points} apart)."
         )
     line = (
         f"{lead.capitalize()} on test: {points} {interval} over {over} "
         f"(95% interval, paired over rows, one seed)."
     )
-    return " ".join([line, *_verdict(gain, lead, points), *_ranking_gains(gain["ranking"])])
+    verdict = _verdict(gain, gain[headline(result)], fewer=fewer)
+    return " ".join([line, *verdict, *_ranking_gains(gain["ranking"])])
 
 
-def _verdict(gain: Mapping[str, Any], lead: str, points: str) -> list[str]:
+def _verdict(gain: Mapping[str, Any], lead: float, *, fewer: bool) -> list[str]:
     """Whether a lead may be believed, and how it stands beside the teachers' own."""
     found = []
     if gain["low"] <= 0 <= gain["high"]:
-        found.append(f"The {lead} is not significant: its interval includes zero.")
-    share = gain["transferred"]
-    if lead == "gain" and share is not None and share > 0 and not points.startswith("-"):
-        found.append(f"It is {100 * share:.0f}% of the lead that the teachers have.")
+        found.append("Not significant: the interval includes zero.")
+    if gain["transferred"] is not None and lead > 0 and not fewer:
+        share = 100 * gain["transferred"]
+        found.append(f"It is {share:.0f}% of the lead that the teachers have.")
     return found
 
 
