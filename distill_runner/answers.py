@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from distill_runner.casting import Casting
+from distill_runner.naming import stage_name
 from distill_runner.objectives.ensemble import Ensemble
 from distill_runner.plan import TASK, Plan, Stage
 from distill_runner.schema import Combine, Noise
@@ -95,7 +96,7 @@ class Answers:
 
     def answering(self, stage: str) -> list[tuple[Learner, View]]:
         """The learners that answer for a stage, each with its view of the test rows."""
-        self._say(f"  {stage}: is timed")
+        self._say(f"  {stage_name(stage)}: is timed")
         return [self._casting.answering(name, "test") for name in self._together(stage)]
 
     def _together(self, stage: str) -> tuple[str, ...]:
@@ -110,7 +111,7 @@ class Answers:
             stage,
             "test",
             noises,
-            computing=lambda: self._say(f"  {stage}: reads the test rows with noise"),
+            computing=lambda: self._say(f"  {stage_name(stage)}: reads the test rows with noise"),
         )
         noisy = [signals.of(self._ids("test")) for signals in found]
         return [self._of_one(stage, "test"), *noisy]

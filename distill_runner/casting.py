@@ -368,6 +368,15 @@ class Casting:
         """False of a hub's model that a dry run looks at without them."""
         return not (self._config.dry_run and hub_revision(folder) and not weight_files(folder))
 
+    def weights_in_layers(self, stage: Stage) -> int:
+        """How many weights every token of a row passes through: those of the layers kept."""
+        shape, layers = self._shape(stage.learner, self._folder_of(stage)), stage.learner.layers
+        whole: int = sum(
+            weight.numel() for name, weight in shape.named_parameters() if "embed" not in name
+        )
+        depth: int | None = getattr(shape.config, "num_hidden_layers", None)
+        return whole * len(layers) // depth if layers and depth else whole
+
     def _check_files(self, spec: ModelSpec, folder: Path) -> None:
         """Refuse files of a model that are no good, once a folder."""
         weights = spec.start is Start.pretrained and self._has_weights(folder)

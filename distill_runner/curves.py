@@ -138,6 +138,22 @@ class Curves:
             self._on_point(at, values)
 
 
+def latest_loss(path: Path) -> tuple[int, float] | None:
+    """Step and loss of the last point of curves that another process is writing, if any."""
+    if not path.is_file():
+        return None
+    whole, _, _ = path.read_text(encoding="utf-8").rpartition("\n")
+    points = map(json.loads, reversed(whole.splitlines()))
+    return next(
+        (
+            (int(point["step"]), point["student/loss"])
+            for point in points
+            if "student/loss" in point
+        ),
+        None,
+    )
+
+
 def read_points(path: Path) -> Iterator[tuple[int, dict[str, float]]]:
     """The points of a `metrics.jsonl`: (step, values) each."""
     for line in path.read_text(encoding="utf-8").splitlines():

@@ -99,7 +99,7 @@ def _help(config: Config, plan: Plan, processes: int) -> None:
         tracker=NoTracker(),
     )
     try:
-        runner.run(helping=True)
+        runner.run()
     except (Exception, KeyboardInterrupt):
         # The claim is let go: the run comes to the same stage, and tells what is wrong with it.
         return

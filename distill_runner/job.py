@@ -179,7 +179,14 @@ class _Job:
         hub = Hub(config)
         plan = self._plan(config, hub.is_classifier)
         self._check_typed(config, plan)
-        ready = prepared(config, plan, hub, screen=self._screen, sweeping=self._sweeping)
+        ready = prepared(
+            config,
+            plan,
+            hub,
+            screen=self._screen,
+            folder=self._folder,
+            sweeping=self._sweeping,
+        )
         if ready is None:
             return "planned"
         _keep(self._output, self._screen, self._overrides)
@@ -241,9 +248,12 @@ class _Job:
         summary: dict[str, Any] = {}
         try:
             runner.track(tracker)
+            if runner.missing:
+                self._screen.print("time: known after the first steps")
             count = count_of(config, machine, runner.missing)
             if count:
                 self._screen.print(f"{1 + count} processes train stages side by side")
+            self._screen.print("")
             with helpers(config, plan, count=count):
                 outcome = runner.run(helped=count > 0)
             answers = Answers(outcome.plan, data[TASK], outcome.casting, say=self._screen.print)

@@ -109,6 +109,12 @@ class Plan:
         stage = self.stage(name)
         return (stage, *(self.lineage(stage.start) if stage.start else ()))
 
+    def from_random(self, name: str) -> bool:
+        """Whether the learner, or the one that gave it its layers, began as random weights."""
+        first = self.lineage(name)[-1]
+        giver = first.layers_from or first.layers_before
+        return self.from_random(giver) if giver else first.learner.start is Start.random
+
     def stage(self, name: str) -> Stage:
         return next(stage for stage in self.stages if stage.name == name)
 
@@ -117,3 +123,19 @@ def steps_of(training: Training, rows: int) -> int:
     """Optimiser steps of a stage over that many rows."""
     total = training.epochs * -(-rows // training.batch_size)
     return total if training.max_steps is None else min(total, training.max_steps)
+
+
+def passes_of(stage: Stage, rows: int) -> tuple[float, float]:
+    """Rows that a stage sends through its learner and through each of its teachers.
+
+    A backward pass counts as two.
+    """
+    visits = min(
+        steps_of(stage.training, rows) * stage.training.batch_size, stage.training.epochs * rows
+    )
+    passes = stage.algorithm.passes
+    if not stage.teachers and not (stage.body and stage.algorithm.needs.language):
+        return passes.student * visits, 0.0
+    # A frozen teacher reads each row once.
+    frozen = stage.algorithm.needs.teachers == "frozen"
+    return passes.student * visits, float(min(rows, visits) if frozen else passes.teacher * visits)

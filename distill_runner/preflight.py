@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,7 +77,7 @@ class Hub:
 
 
 def prepared(
-    config: Config, plan: Plan, hub: Hub, *, screen: Screen, sweeping: bool
+    config: Config, plan: Plan, hub: Hub, *, screen: Screen, folder: Path, sweeping: bool
 ) -> Ready | None:
     """Read the data, show the plan and find the models; None in a dry run, which ends here.
 
@@ -85,16 +86,25 @@ def prepared(
     """
     machine = resolve_machine(config.runtime)
     quiet_libraries()
+    show = partial(
+        show_plan,
+        screen,
+        plan,
+        config,
+        sweeping=sweeping,
+        machine=machine,
+        folder=None if config.dry_run else folder,
+    )
     try:
         data = read_data(config, plan, say=screen.print)
     except HubUnreachable as unreachable:
         hub.missed(unreachable)
-        show_plan(screen, plan, config, None, sweeping=sweeping)
+        show(None)
         _check_models(plan, hub)
         _tell(screen, hub.unchecked)
         return None
     check_test_rows(config, data[TASK].counts["test"])
-    show_plan(screen, plan, config, data, sweeping=sweeping)
+    show(data)
     runner = Runner(config, plan, data, machine=machine, screen=screen, tracker=NoTracker())
     if not config.dry_run:
         assert runner.missing is not None  # asked for its checks

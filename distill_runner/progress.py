@@ -7,16 +7,16 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Protocol
 
+from rich.cells import cell_len
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, Progress, TextColumn
+
+from distill_runner.remaining import Left, roughly
 
 _LINE_SECONDS = 15.0  # between two plain lines
+_BAR_WIDE, _BAR_NARROW = 30, 4  # characters
+
+LeftAfter = Callable[[int], Left | None]  # how long it will still take after so many steps
 
 
 class Bar(Protocol):
@@ -30,31 +30,46 @@ class Bar(Protocol):
         trace: TracebackType | None,
     ) -> None: ...
     def show(self, step: int, values: Mapping[str, float]) -> None:
-        """Step `step` is done; `values` has at least `loss` and `rate`, examples per second."""
+        """Step `step` is done; `values` has `loss` and maybe `rate`, rows a second."""
         ...
 
 
 def open_bar(
-    console: Console, line: Callable[[str], None], *, name: str, total: int, start: int
+    console: Console,
+    line: Callable[[str], None],
+    *,
+    name: str,
+    total: int,
+    start: int,
+    left: LeftAfter,
 ) -> Bar:
     """A bar for `total` steps of which `start` are done; `line` prints where nobody watches."""
     if console.is_terminal:
-        return _LiveBar(console, name, total, start)
-    return _PlainLines(line, name, total, start)
+        return _LiveBar(console, name, total, start, left)
+    return _PlainLines(line, name, total, start, left)
 
 
 class _LiveBar:
-    def __init__(self, console: Console, name: str, total: int, start: int) -> None:
+    """One line: the name and the time left always, the loss and the rate where there is room."""
+
+    def __init__(
+        self, console: Console, name: str, total: int, start: int, left: LeftAfter
+    ) -> None:
+        self._left = left
+        self._total = total
+        self._room = console.width - cell_len(name) - 2  # for the bar and the figures
+        self._bar = BarColumn()
+        # Where even these have no room, the end is cut off and nothing is folded.
+        columns = (TextColumn("{task.description}", markup=False), self._bar)
         self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[figures]}"),
-            TimeRemainingColumn(),
+            *columns,
+            TextColumn("{task.fields[figures]}", markup=False),
             console=console,
             transient=True,
         )
-        self._task = self._progress.add_task(name, total=total, completed=start, figures="")
+        self._task = self._progress.add_task(
+            name, total=total, completed=start, figures=self._fitted([f"{start:,}/{total:,}"], [])
+        )
 
     def __enter__(self) -> _LiveBar:
         self._progress.start()
@@ -69,16 +84,32 @@ class _LiveBar:
         self._progress.stop()
 
     def show(self, step: int, values: Mapping[str, float]) -> None:
-        self._progress.update(self._task, completed=step, figures=_figures(values))
+        parts, known = [f"{step:,}/{self._total:,}"], self._left(step)
+        if known is not None:
+            run = f", run {roughly(known.run)}" if known.run > known.stage else ""
+            parts.append(f"{roughly(known.stage)} left{run}")
+        more = [f"loss {values['loss']:.3f}"] + ([_rate(values)] if "rate" in values else [])
+        self._progress.update(self._task, completed=step, figures=self._fitted(parts, more))
+
+    def _fitted(self, parts: list[str], more: list[str]) -> str:
+        """The parts and as many more as leave the bar its room."""
+        while more and len("  ".join([*parts, *more])) + _BAR_NARROW > self._room:
+            more = more[:-1]
+        figures = "  ".join([*parts[:1], *more, *parts[1:]])
+        self._bar.bar_width = min(_BAR_WIDE, max(_BAR_NARROW, self._room - len(figures)))
+        return figures
 
 
 class _PlainLines:
-    def __init__(self, line: Callable[[str], None], name: str, total: int, start: int) -> None:
+    def __init__(
+        self, line: Callable[[str], None], name: str, total: int, start: int, left: LeftAfter
+    ) -> None:
         self._line = line
         self._name = name
         self._total = total
         self._start = start
-        self._began = self._last = time.monotonic()
+        self._left = left
+        self._last = time.monotonic()
 
     def __enter__(self) -> _PlainLines:
         return self
@@ -96,11 +127,14 @@ class _PlainLines:
         if now - self._last < _LINE_SECONDS or step == self._start:
             return
         self._last = now
-        left = (now - self._began) / (step - self._start) * (self._total - step)
-        self._line(
-            f"  {self._name}  step {step}/{self._total}  {_figures(values)}  {left:.0f} s left"
-        )
+        parts = [f"step {step:,} of {self._total:,}", f"loss {values['loss']:.4f}"]
+        parts += [_rate(values)] if "rate" in values else []
+        known = self._left(step)
+        if known is not None:
+            run = f" (the run: about {roughly(known.run)})" if known.run > known.stage else ""
+            parts.append(f"about {roughly(known.stage)} left{run}")
+        self._line(f"  {self._name}: {', '.join(parts)}")
 
 
-def _figures(values: Mapping[str, float]) -> str:
-    return f"loss {values['loss']:.4f}  {values['rate']:.0f} examples/s"
+def _rate(values: Mapping[str, float]) -> str:
+    return f"{values['rate']:,.0f} rows/s"

@@ -15,6 +15,7 @@ from distill_runner.chance import verdict
 from distill_runner.comparing import Measure, headline
 from distill_runner.evaluation import labels_of, ranking_lead, score_rows, scored
 from distill_runner.machine import Machine
+from distill_runner.naming import data_name, model_name
 from distill_runner.plan import POOL, PRETRAIN, TASK, Stage
 from distill_runner.provenance import surroundings
 from distill_runner.rules import RANKING
@@ -98,6 +99,7 @@ class Results:
             "trained_teachers": self._trained_teachers(),
             "pretrain": self._pretrain(),
             "student": self._student(),
+            "random_models": self._random_models(),
             "metrics": metrics,
             "golden_head": self._golden_head(),
             "baseline": self._baseline(),
@@ -111,6 +113,9 @@ class Results:
             "robustness": self._robustness(),
             "latency": self._latency(),
             "training": self._facts[self._plan.deployed]["training"],
+            "training_seconds": {
+                name: facts["training"]["wall_seconds"] for name, facts in self._facts.items()
+            },
             "teachers_on_training_rows": self._teachers_in_the_loop(),
         }
 
@@ -128,7 +133,10 @@ class Results:
 
     def _cut(self) -> dict[str, Any]:
         """How the data were cut, and what came of it."""
+        text = self._config.dataset.text
         return {
+            "name": data_name(self._config.dataset),
+            "texts": len(text) if isinstance(text, list) else 1,  # of a row
             "split": plain(self._config.dataset.split),
             "split_seed": self._config.dataset.split_seed,
             "rows": self._data.counts,
@@ -302,6 +310,7 @@ class Results:
             value = last.get(f"teacher_{self._measure.name}/{short}")
             if value is not None:
                 known = {"name": short, "model": self._model(name), "parameters": size}
+                known["layers"] = self._plan.stage(name).learner.layers
                 found.append({**known, f"validation_{self._measure.name}": value})
         return found
 
@@ -329,6 +338,12 @@ class Results:
             **self._chance(partial(self._answers.of, self._plan.deployed)),
             "times_smaller": self._times_smaller(parameters),
         }
+
+    def _random_models(self) -> list[str]:
+        """Names of the models that nothing had trained before this run."""
+        stages = self._plan.stages
+        found = {model_name(one.learner.id) for one in stages if self._plan.from_random(one.name)}
+        return sorted(found)
 
     def _times_smaller(self, parameters: int) -> dict[str, float]:
         """Than each teacher."""

@@ -15,23 +15,27 @@ from distill_runner import evaluation, loop
 from distill_runner.casting import Casting
 from distill_runner.chance import beside_chance
 from distill_runner.course import Course
-from distill_runner.curves import OnPoint, as_named, read_points
+from distill_runner.curves import OnPoint, as_named, latest_loss, read_points
 from distill_runner.errors import HubUnreachable, Refused
 from distill_runner.integrity import Damaged, sweep
-from distill_runner.machine import Machine, versions
+from distill_runner.machine import Machine, cores, versions
 from distill_runner.methods.base import NothingToLearn
 from distill_runner.models import loading
 from distill_runner.models.learner import Learner
 from distill_runner.models.teachers import LiveTeachers, TeacherSource
 from distill_runner.models.vocabulary import cut_to
+from distill_runner.naming import counted, short_name, stage_name
 from distill_runner.plan import PRETRAIN, TASK, Plan, Stage, steps_of
+from distill_runner.progress import Bar
 from distill_runner.provenance import surroundings
 from distill_runner.reading import Reading
+from distill_runner.remaining import Left, Remaining, duration
 from distill_runner.rules import teacher_on
 from distill_runner.schema import Config, NearChance, Select
 from distill_runner.screen import Screen
 from distill_runner.store import Artifact, Store, key_of, plain
 from distill_runner.tracking import Tracker
+from distill_runner.workload import costs_of, rows_of
 
 if TYPE_CHECKING:
     from distill_runner.data.prepared import Prepared
@@ -92,6 +96,9 @@ class Runner:
         self._settled: dict[str, Stage] = {}
         self._found: set[str] = set()  # names of the stages that were done when they were settled
         self._steps_before = 0
+        self._remaining = Remaining({})  # of a run; of a stage alone nothing is behind it
+        self._helped = False
+        self._waited_for: set[str] = set()
         surroundings()  # known by now, whatever happens to the files while stages train
         self._casting = Casting(
             config,
@@ -180,28 +187,30 @@ class Runner:
                 missed.append(unreachable)
         return missed
 
-    def run(self, *, helping: bool = False, helped: bool = False) -> Outcome:
+    def run(self, *, helped: bool = False) -> Outcome:
         """Make every artifact that is missing, in order, but for those that others are making.
 
         Args:
-            helping: take only stages that nobody trains.
             helped: other processes of this run do so.
 
         Raises:
             DistillError: a stage failed; the finished ones are kept.
         """
         missing, left = self.missing, list(self._plan.stages)
+        costs = costs_of(missing, self._plan, self._readings, self._casting)
+        at_once = min(self._config.runtime.processes, cores()) if helped else 1
+        self._remaining, self._helped = Remaining(costs, at_once=at_once), helped
         while left:
             stage = self._next(left)
-            if stage is None and helping:
-                time.sleep(_LOOK_AGAIN)
+            if stage is None:
+                self._wait(left)
                 continue
-            # What another process trains is waited for.
-            stage = stage or next(found for one in left if (found := self._settle(one)))
             left = [other for other in left if other.name != stage.name]
             self._take_or_end(stage)
             self._course.go_on_after(stage)
             left = [other for other in left if other.name not in self._course.left_out]
+            for name in self._course.left_out:
+                self._remaining.end(name)
         ended = self._course.ended(self._settled)
         for name in ended.members or (ended.deployed,):
             if name in self._artifacts:
@@ -231,6 +240,25 @@ class Runner:
                 return stage
         return None
 
+    def _wait(self, left: Sequence[Stage]) -> None:
+        """Until a stage can be taken; shows how far the first one in training elsewhere is."""
+        stage = next(one for planned in left if (one := self._settle(planned)))
+        total = steps_of(stage.training, rows_of(stage, self._readings[stage.data]))
+        curves = self._store.unfinished(self.key_of(stage)) / "metrics.jsonl"
+        made = latest_loss(curves) or (0, 0.0)
+        if not self._helped and stage.name not in self._waited_for:
+            self._waited_for.add(stage.name)
+            self._tell_of_waiting(stage)
+        with self._bar(stage, total=total, start=made[0]) as bar:
+            while self._next(left) is None:
+                time.sleep(_LOOK_AGAIN)
+                now = latest_loss(curves) or made
+                if now != made:
+                    bar.show(now[0], {"loss": now[1]})
+
+    def _tell_of_waiting(self, stage: Stage) -> None:
+        self._screen.print(f"  {stage_name(stage.name)}: another process trains it; waiting for it")
+
     def _settle(self, planned: Stage) -> Stage | None:
         """The stage as it is trained; None for a baseline while that is open."""
         if planned.name not in self._settled:
@@ -259,13 +287,23 @@ class Runner:
         key = self.key_of(stage)
         made = None if self._done(stage) else self._train(stage, key)
         self._artifacts[stage.name] = made or self._store.artifact(key)
+        self._remaining.end(stage.name)
+        self._screen.print(f"✓ {stage_name(stage.name)}: {self._how(stage)}")
         if made is None:
-            found = stage.name in self._found
-            where = "found in the store" if found else "trained by another process"
-            self._screen.print(f"✓ {stage.name}: {where} ({key})")
             self._replay(stage)
         if stage.name in self._plan.all_teachers:
             self._show_teacher(stage)
+
+    def _how(self, stage: Stage) -> str:
+        """How a finished stage came about."""
+        if stage.name in self._found and stage.name not in self._made:
+            return f"found in the store ({self.key_of(stage)})"
+        if not stage.training.epochs:
+            return "as it is" if stage.learner.taken else "at its start"
+        training = self._artifacts[stage.name].facts()["training"]
+        took = f"{counted(training['steps'], 'step')} in {duration(training['wall_seconds'])}"
+        others = stage.name not in self._made and not self._helped
+        return f"trained by another distill-run, {took}" if others else f"trained, {took}"
 
     def _replay(self, stage: Stage) -> None:
         """Give the tracker the curves of a stage that was trained before this run."""
@@ -341,7 +379,7 @@ class Runner:
         """The stage's artifact, made now; None where another process made it meanwhile."""
 
         def waiting() -> None:
-            self._screen.print(f"  {stage.name}: another process trains it; waiting for it")
+            self._tell_of_waiting(stage)
 
         with self._store.claim(key, waiting=waiting) as unfinished:
             if self._done(stage, hashed=True):
@@ -385,10 +423,23 @@ class Runner:
             done = training.progress.step
             if done:
                 self._screen.print(f"  {stage.name}: goes on after step {done}")
-            with self._screen.bar(stage.name, total=training.total, start=done) as bar:
+            with self._bar(stage, total=training.total, start=done) as bar:
                 finished = training.run(bar)
+        self._remaining.end(stage.name, made=(training.total - done) / max(training.total, 1))
         self._steps_before += finished.steps
         return finished
+
+    @contextmanager
+    def _bar(self, stage: Stage, *, total: int, start: int) -> Iterator[Bar]:
+        """Shows how far the stage is, and how long it and the run will still take."""
+        self._remaining.begin(stage.name)
+
+        def left(step: int) -> Left | None:
+            return self._remaining.left(stage.name, step=step, start=start, total=total)
+
+        name = stage_name(stage.name)
+        with self._screen.bar(name, total=total, start=start, left=left) as bar:
+            yield bar
 
     @contextmanager
     def loop_of(
@@ -492,7 +543,7 @@ class Runner:
         Raises:
             Refused: it is no better than chance, and that was not allowed.
         """
-        name, reading = stage.name.removeprefix("teacher/"), self._readings[stage.data]
+        name, reading = short_name(stage.name), self._readings[stage.data]
         if not reading.has("validation"):
             self._screen.print(f"  {name}: no validation rows to score it on")
             return

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
 from typing import TextIO
 
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.segment import Segment
 
-from distill_runner.progress import Bar, open_bar
+from distill_runner.progress import Bar, LeftAfter, open_bar
 from distill_runner.visible import on_one_line, visible
 
 _LOG_WIDTH = 110
@@ -25,6 +27,26 @@ def terminal() -> Console:
 def harmless(part: RenderableType) -> RenderableType:
     """A text or a table whose own words a terminal will not obey; rich's colours stay."""
     return visible(part) if isinstance(part, str) else _Harmless(part)
+
+
+def wrapped(text: str, width: int) -> str:
+    """Every line broken between its words and indented as it was; no word is broken."""
+    return "\n".join(
+        line[: len(line) - len(line.lstrip(" "))] + piece
+        for line in text.split("\n")
+        for piece in _pieces(line.strip(" "), width - len(line) + len(line.lstrip(" ")))
+    )
+
+
+def _pieces(line: str, width: int) -> list[str]:
+    """Lines of so many characters; a longer word has one of its own."""
+    lines = [""]
+    for word in line.split(" "):
+        if lines[-1] and cell_len(f"{lines[-1]} {word}") > width:
+            lines.append(word)
+        else:
+            lines[-1] = f"{lines[-1]} {word}" if lines[-1] else word
+    return lines
 
 
 class _Harmless:
@@ -49,6 +71,7 @@ class Screen:
 
     def __init__(self, folder: Path | None = None, *, silent: bool = False) -> None:
         self.console = Console(quiet=True) if silent else terminal()
+        self._opened = time.monotonic()
         self._file: TextIO = StringIO()
         self._log = Console(file=self._file, width=_LOG_WIDTH, highlight=False)
         if folder is not None:
@@ -64,21 +87,44 @@ class Screen:
 
     def print(self, *parts: RenderableType) -> None:
         """Print to both; square brackets are text, not markup."""
-        # A sentence is not broken at the width: a path in it is there to be copied.
-        plain = all(isinstance(part, str) for part in parts)
-        shown = [harmless(part) for part in parts]
-        for console in (self.console, self._log):
-            console.print(*shown, markup=False, soft_wrap=plain)
+        for part in map(harmless, parts):
+            if not isinstance(part, str):
+                self._both(part, part)
+                continue
+            # A file keeps its lines whole, to be searched; a path stays whole on a terminal too.
+            fits = self.console.is_terminal
+            self._both(wrapped(part, self.console.width) if fits else part, part)
+
+    def copyable(self, command: str) -> None:
+        """Print a command or a path to both, on a line that nothing breaks."""
+        self._both(visible(command), visible(command))
+
+    def _both(self, shown: RenderableType, logged: RenderableType) -> None:
+        self.console.print(shown, markup=False, soft_wrap=isinstance(shown, str))
+        self._log.print(logged, markup=False, soft_wrap=isinstance(logged, str))
         self._file.flush()
+
+    @property
+    def seconds(self) -> float:
+        """Since the screen was opened, at the job's beginning."""
+        return time.monotonic() - self._opened
 
     def note(self, *parts: RenderableType) -> None:
         """Write to the log alone."""
-        self._log.print(*(harmless(part) for part in parts), markup=False)
+        for part in map(harmless, parts):
+            self._log.print(part, markup=False, soft_wrap=isinstance(part, str))
 
-    def bar(self, name: str, *, total: int, start: int) -> Bar:
-        """A progress bar for the terminal, or plain lines for it and for the log."""
+    def bar(self, name: str, *, total: int, start: int, left: LeftAfter | None = None) -> Bar:
+        """A progress bar for the terminal, or plain lines for it and for the log.
+
+        Args:
+            left: how long it will still take after so many steps.
+        """
         line: Callable[[str], None] = self.print
-        return open_bar(self.console, line, name=on_one_line(name), total=total, start=start)
+        known = left or (lambda _: None)
+        return open_bar(
+            self.console, line, name=on_one_line(name), total=total, start=start, left=known
+        )
 
     def close(self) -> None:
         self._file.close()

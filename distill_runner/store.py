@@ -99,6 +99,10 @@ class Store:
         """
         return integrity.fault(self._artifacts / key, hashed=hashed) is None
 
+    def unfinished(self, key: str) -> Path:
+        """Where `key` is while it is in training."""
+        return self._artifacts / f"{key}{integrity.UNFINISHED}"
+
     def signals(self, key: str, split: str) -> Path:
         """Where the logits of artifact `key` on the split of that fingerprint are kept."""
         return self.folder / "signals" / f"{key}-{split[:16]}"
@@ -118,7 +122,7 @@ class Store:
         """
         self._artifacts.mkdir(parents=True, exist_ok=True)
         with claimed(self._artifacts / f"{key}.lock", waiting=waiting, patience=0):
-            unfinished = self._artifacts / f"{key}{integrity.UNFINISHED}"
+            unfinished = self.unfinished(key)
             for scratch in unfinished.glob("*.partial"):
                 scratch.unlink()
             yield unfinished

@@ -5,31 +5,30 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rich.table import Table
+from distill_runner.naming import counted
+from distill_runner.report.fitted import Fitted, Row
 
-from distill_runner.report.tables import table_of
 
-
-def latency_table(result: Mapping[str, Any]) -> Table | None:
+def latency_table(result: Mapping[str, Any]) -> Fitted | None:
     """A row for each model; None where nothing was measured."""
     found = result["latency"]
     if found is None:
         return None
-    table = table_of(
-        f"Speed on {found['device']}, {found['threads']} thread(s), texts of the test rows",
-        "model",
-        "parameters",
-        "ms a text",
-        "texts/s",
-    )
-    for name, model in found["models"].items():
-        table.add_row(
-            name,
-            f"{model['parameters']:,}",
-            f"{model['milliseconds']:.2f}",
-            f"{model['texts_per_second']:.0f}",
+    columns = ["model", "parameters", "ms a text", "texts/s"]
+    rows = [
+        Row(
+            [
+                name,
+                f"{model['parameters']:,}",
+                f"{model['milliseconds']:.2f}",
+                f"{model['texts_per_second']:.0f}",
+            ]
         )
-    return table
+        for name, model in found["models"].items()
+    ]
+    threads = counted(found["threads"], "thread")
+    title = f"Speed on {found['device']}, {threads}, texts of the test rows"
+    return Fitted(title, columns, rows, names=("model",))
 
 
 def latency_line(result: Mapping[str, Any]) -> str | None:

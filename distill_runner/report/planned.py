@@ -6,27 +6,68 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from distill_runner.baseline import one_learner, trained_like
-from distill_runner.plan import POOL, TASK, UNLABELLED, Plan, Stage, steps_of
+from distill_runner.naming import (
+    data_name,
+    listed,
+    model_name,
+    random_line,
+    short_name,
+    stage_name,
+    together,
+    with_layers,
+)
+from distill_runner.plan import POOL, TASK, UNLABELLED, Plan, Stage, passes_of, steps_of
+from distill_runner.report.fitted import Fitted, Row
 from distill_runner.schema import BaselineSteps, Config
 from distill_runner.visible import on_one_line
 
 _NAMES_SHOWN, _LONGEST_NAME = 12, 40
+_TEACHERS_NAMED, _UNKNOWN = 3, "not known yet"
 
 Counts = Mapping[str, Mapping[str, int]]  # rows of each split of each data set
 
 
-def plan_rows(plan: Plan, config: Config, counts: Counts | None) -> list[dict[str, str]]:
-    """One row a stage: who learns what from whom, in how many steps and at what cost.
+def plan_table(plan: Plan, config: Config, counts: Counts | None) -> Fitted:
+    """One row a stage: who learns what from whom, and in how many steps.
+
+    A column that says the same of every stage is a line below (`plan_lines`).
 
     Args:
         plan: the stages.
         config: for the sizes of the splits, as far as it states them.
         counts: where the data is known; None before.
-
-    Returns:
-        Cost is in thousands of forward passes of a model over one row (a backward counts
-        two), `s` for the learner and `t` for each teacher.
     """
+    rows = _rows(plan, config, counts)
+    empty = [column for column in rows[0] if all(row[column] == "–" for row in rows)]
+    left_out = {*empty, *_alike(rows)}
+    columns = [column for column in rows[0] if column not in left_out]
+    return Fitted(
+        f"Plan: {plan.method} on {data_name(config.dataset)}",
+        columns,
+        [Row([row[column] for column in columns]) for row in rows],
+        names=("stage", "model", "taught by"),
+    )
+
+
+def plan_lines(plan: Plan, config: Config, counts: Counts | None) -> list[str]:
+    """What holds for all stages, what the models begin as, and what each stage costs."""
+    alike = _alike(_rows(plan, config, counts))
+    lines = []
+    if alike:
+        told = listed(
+            [
+                f"{value} {column}" if column == "epochs" else f"{column} {value}"
+                for column, value in alike.items()
+            ]
+        )
+        lines.append(f"every stage: {told}")
+    begun = _random_models(plan)
+    if begun:
+        lines.append(f"models: {begun}")
+    return [*lines, _cost(plan, config, counts)]
+
+
+def _rows(plan: Plan, config: Config, counts: Counts | None) -> list[dict[str, str]]:
     found = []
     for stage in plan.stages:
         if stage.like:
@@ -36,6 +77,20 @@ def plan_rows(plan: Plan, config: Config, counts: Counts | None) -> list[dict[st
         most = _most_steps(stage, counts) if POOL in stage.rows else None
         found.append(row if most is None else row | {"steps": f"≤ {most:,}"})
     return found
+
+
+def _alike(rows: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """The settings that all of several stages share."""
+    if len(rows) < 2:
+        return {}
+    shared = ("epochs", "learning rate", "seed")
+    return {name: rows[0][name] for name in shared if len({row[name] for row in rows}) == 1}
+
+
+def _random_models(plan: Plan) -> str | None:
+    names = {stage.name: model_name(stage.learner.id) for stage in plan.stages}
+    random = [name for stage, name in names.items() if plan.from_random(stage)]
+    return random_line(random, list(names.values()))
 
 
 def plan_notes(plan: Plan, config: Config, counts: Counts | None) -> list[str]:
@@ -63,7 +118,7 @@ def _row_of_baseline(
         return _row(found, rows)
     row = _row(stage, None) | {"epochs": "?"}
     if not one_learner(plan, stage.like):
-        row["learner"] = f"as {stage.like[0].rsplit('-', 1)[0]}"
+        row["model"] = f"as {stage.like[0].rsplit('-', 1)[0]}"
     most = [
         _baseline(replace(stage, like=(one,)), plan, config, counts, most=True)
         for one in stage.like
@@ -149,39 +204,49 @@ def _rows_of(stage: Stage, config: Config, counts: Counts | None) -> int | None:
 
 
 def _row(stage: Stage, rows: int | None) -> dict[str, str]:
-    learner = stage.learner.id.rstrip("/").rsplit("/", 1)[-1]
-    if stage.learner.layers:
-        learner += f" [{','.join(str(at) for at in stage.learner.layers)}]"
-    training = stage.training
+    training, model = stage.training, with_layers(stage.learner.id, stage.learner.layers)
+    name = stage_name(stage.name)
     return {
-        "stage": stage.name,
-        "learner": f"{learner}, as it is" if stage.learner.taken else learner,
-        "teachers": ", ".join(_teachers(stage)) or "–",
+        # Its name is its model's, and a number from the second on.
+        "stage": name.replace(f"teacher {model}", "teacher ").strip(),
+        "model": f"{model}, as it is" if stage.learner.taken else model,
+        "taught by": _taught_by(stage) or "–",
         "epochs": str(training.epochs),
         "steps": "?" if rows is None else f"{steps_of(training, rows):,}",
-        "rate": f"{training.learning_rate:g}",
+        "learning rate": f"{training.learning_rate:g}",
         "seed": str(stage.seed),
-        "k passes": _cost(stage, rows),
     }
 
 
-def _teachers(stage: Stage) -> list[str]:
-    names = [name.removeprefix("teacher/") for name in stage.teachers]
+def _taught_by(stage: Stage) -> str:
+    names = [short_name(name) for name in stage.teachers]
     if stage.body and stage.algorithm.needs.language:
-        names.append(f"{stage.body.removeprefix('teacher/')}, not fine-tuned")
-    return names
+        names.append(f"{short_name(stage.body)}, not fine-tuned")
+    if len(names) > _TEACHERS_NAMED:
+        return f"{len(names)} teachers"
+    return listed(names)
 
 
-def _cost(stage: Stage, rows: int | None) -> str:
-    if rows is None:
-        return "?"
-    visits = min(
-        steps_of(stage.training, rows) * stage.training.batch_size, stage.training.epochs * rows
+def _cost(plan: Plan, config: Config, counts: Counts | None) -> str:
+    """Stages that cost the same stand together."""
+    found: dict[str, list[str]] = {}
+    for stage in plan.stages:
+        if not stage.training.epochs:
+            continue
+        known = (_baseline(stage, plan, config, counts) or stage) if stage.like else stage
+        name = short_name(stage.name)
+        rows = _rows_of(known, config, counts)
+        told = _UNKNOWN if rows is None else _cost_of(known, rows)
+        found.setdefault(told, []).append(name)
+    costs = "; ".join(
+        f"{together(names, each=told != _UNKNOWN)} {told}" for told, names in found.items()
     )
-    passes = stage.algorithm.passes
-    cost = f"{passes.student * visits / 1000:,.0f}s"
-    if not _teachers(stage):
-        return cost
-    frozen = stage.algorithm.needs.teachers == "frozen"
-    teacher = min(rows, visits) if frozen else passes.teacher * visits
-    return f"{cost} + {teacher / 1000:,.0f}t"
+    return f"cost in rows read (a backward pass counts as two): {costs}"
+
+
+def _cost_of(stage: Stage, rows: int) -> str:
+    own, teachers = passes_of(stage, rows)
+    if not teachers:
+        return f"{own:,.0f}"
+    each = "each teacher" if len(stage.teachers) > 1 else _taught_by(stage)
+    return f"{own:,.0f} by the student and {teachers:,.0f} by {each}"

@@ -5,39 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rich import box
-from rich.table import Table
+from distill_runner.report.fitted import Fitted, Row
 
 
-def robustness_table(result: Mapping[str, Any]) -> Table | None:
+def robustness_table(result: Mapping[str, Any]) -> Fitted | None:
     """A row for each noise, a column for each model; None where nothing was measured."""
     found = result["robustness"]
     if found is None:
         return None
-    table = Table(
-        title=f"Under noise: accuracy in % on {found['rows']:,} test rows, the same text for all; "
+    (_, _, *titles), *rows = _cells(found)
+    return Fitted(
+        f"Under noise: accuracy in % on {found['rows']:,} test rows, the same text for all; "
         "differences in points",
-        title_justify="left",
-        title_style="bold",
-        header_style="bold",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1),
-        collapse_padding=True,
+        ["noise, p", *titles],
+        [Row([f"{noise} {p}", *figures]) for noise, p, *figures in rows],
+        names=("noise, p",),
     )
-    head, *rows = _cells(found)
-    for at, title in enumerate(head):
-        # Many models make the table wide: their names give way, figures and noises do not.
-        name = 2 <= at < 2 + len(found["models"])
-        table.add_column(
-            title.replace(" [", "\n["),
-            justify="left" if at == 0 else "right",
-            no_wrap=not name,
-            overflow="fold",
-            min_width=len("99.99") if name else None,
-        )
-    for row in rows:
-        table.add_row(*row)
-    return table
 
 
 def robustness_lines(result: Mapping[str, Any]) -> list[str]:

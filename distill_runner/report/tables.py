@@ -1,8 +1,8 @@
-"""Tables for the terminal: the plan, the result of a run, the jobs of a sweep."""
+"""Tables for the terminal: the result of a run, the jobs of a sweep."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich import box
@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from distill_runner.naming import listed, model_name, random_line, together, with_layers
 from distill_runner.report.at_chance import both_at_chance, mark
 from distill_runner.report.columns import (
     broken_off,
@@ -19,6 +20,7 @@ from distill_runner.report.columns import (
     headline,
     shown,
 )
+from distill_runner.report.fitted import Fitted, Row
 
 _WIDEST = 1000  # characters; no table of ours is as wide
 
@@ -49,65 +51,128 @@ def _with_interval(found: Mapping[str, Any] | None, name: str) -> str:
     return f"{_percent(found, name)} [{100 * found['low']:.1f}, {100 * found['high']:.1f}]"
 
 
-def result_table(result: Mapping[str, Any]) -> Table:
-    """Teachers, baseline, student, gain: what distillation bought."""
-    rows, student = result["data"]["rows"], result["student"]
-    sizes = f"{rows.get('validation', 0):,} validation and {rows.get('test', 0):,} test rows"
-    own, figure = columns_of([result]), headline(result)
+def result_table(result: Mapping[str, Any]) -> Fitted:
+    """Teachers, baseline, student: what distillation bought.
+
+    A figure that no model has is left out, and so are steps that all have made alike.
+    """
+    figure, found = headline(result), list(_models(result))
+    columns = [column for column in _figures(result, {}, {}) if _worth_a_column(column, found)]
     unit = "accuracy in %" if figure == "accuracy" else f"{figure} times 100"
-    table = table_of(
-        f"{result['method']} on {result['dataset']}: {unit} on {sizes}",
-        "model",
-        "validation",
-        "test [95%]",
-        *(name.replace(" (", "\n(") for name in own),
-        "steps",
-        "parameters",
-        "times\nsmaller",
+    rows = result["data"]["rows"]
+    scored = {column.split()[0] for column in columns}
+    sizes = [f"{rows[split]:,} {split}" for split in ("validation", "test") if split in scored]
+    return Fitted(
+        f"{result['method']} on {result['data']['name']}: {unit} on {listed(sizes)} rows",
+        ["model", *columns],
+        [
+            Row([name, *(figures[column] for column in columns)], style)
+            for name, figures, style in found
+        ],
+        names=("model",),
+        caption=broken_off(result),
     )
-    if ended := broken_off(result):
-        table.caption, table.caption_justify, table.caption_style = Text(ended), "left", "bold"
+
+
+Figures = dict[str, str]  # a model's cells by their columns
+
+
+def _figures(
+    result: Mapping[str, Any], model: Mapping[str, Any], metrics: Mapping[str, Any]
+) -> Figures:
+    figure = headline(result)
+    return {
+        "validation": _percent(metrics.get("validation"), figure),
+        "test [95%]": _with_interval(metrics.get("test"), figure),
+        **{title: shown(metrics, column) for title, column in columns_of([result]).items()},
+        "steps": f"{model['steps']:,}" if model.get("steps") else "–",
+    }
+
+
+def _models(result: Mapping[str, Any]) -> Iterator[tuple[str, Figures, str]]:
+    """Every model's name, figures and style, the student last."""
 
     def row(
-        name: str, model: Mapping[str, Any], metrics: Mapping[str, Any], smaller: str, style: str
-    ) -> None:
+        name: str, model: Mapping[str, Any], metrics: Mapping[str, Any], style: str = ""
+    ) -> tuple[str, Figures, str]:
         seen = " (may have seen the test rows)" if model["may_have_seen_test_rows"] else ""
-        validation, test = metrics.get("validation"), metrics.get("test")
-        scores = [_percent(validation, figure), _with_interval(test, figure)]
-        scores += [shown(metrics, column) for column in own.values()]
-        steps = f"{model['steps']:,}" if model.get("steps") else "–"
-        size = f"{model['parameters']:,}"
-        label = Text(name + seen + mark(model))
-        table.add_row(label, *scores, steps, size, smaller, style=style)
+        return name + seen + mark(model), _figures(result, model, metrics), style
 
     for teacher in result["teachers"]:
-        row(f"teacher {teacher['name']}", teacher, teacher["metrics"], "1", "")
-    together = result["together"]
-    if together:
-        row("teachers together", together, together["metrics"], "", "")
+        yield row(f"teacher {teacher['name']}", teacher, teacher["metrics"])
+    if joined := result["together"]:
+        yield row("teachers together", joined, joined["metrics"])
     for stage in result["between"]:
-        name = stage["model"].rstrip("/").rsplit("/", 1)[-1]
-        row(f"{stage['name']} {name}", stage, stage["metrics"], "", "")
+        name = with_layers(stage["model"], stage["layers"])
+        yield row(f"{stage['name']} {name}", stage, stage["metrics"])
     for taught in result["trained_teachers"]:
-        value, size = f"{100 * taught[f'validation_{figure}']:.2f}", f"{taught['parameters']:,}"
-        label = Text(f"{_with_model(taught)}, after {result['method']}")
-        table.add_row(label, value, *["–"] * (1 + len(own)), "–", size, "")
-    name, alone = student["name"], result["baseline"]
+        value = f"{100 * taught[f'validation_{headline(result)}']:.2f}"
+        figures = _figures(result, {}, {}) | {"validation": value}
+        yield f"{_with_model(taught)}, after {result['method']}", figures, ""
+    student, alone = result["student"], result["baseline"]
+    name = with_layers(student["model"], student["layers"])
     if alone:
-        row(f"{name}, no teacher", alone, alone["metrics"], _smaller(alone), "")
-    row(f"{name}, {result['method']}", student, result["metrics"], _smaller(student), "bold")
-    return table
+        yield row(f"{name}, no teacher", alone, alone["metrics"])
+    yield row(f"{name}, {result['method']}", student, result["metrics"], "bold")
+
+
+def _worth_a_column(column: str, models: Sequence[tuple[str, Figures, str]]) -> bool:
+    cells = {figures[column] for _, figures, _ in models}
+    alike = column == "steps" and len(models) > 1 and len(cells - {"–"}) == 1
+    return cells != {"–"} and not alike
+
+
+def result_lines(result: Mapping[str, Any]) -> list[str]:
+    """What the table leaves out: steps that are the same for all, sizes, random weights."""
+    steps = {cell for _, figures, _ in _models(result) if (cell := figures["steps"]) != "–"}
+    lines = []
+    if len(steps) == 1 and not _worth_a_column("steps", list(_models(result))):
+        (made,) = steps
+        lines.append(f"Steps: {made} for every model that was trained.")
+    lines.append(_sizes(result))
+    models = [*result["teachers"], *result["between"], *result["trained_teachers"]]
+    models.append(result["student"])
+    begun = random_line(result["random_models"], [model_name(one["model"]) for one in models])
+    return [*lines, f"Models: {begun}."] if begun else lines
+
+
+def _sizes(result: Mapping[str, Any]) -> str:
+    """Parameters of each model, and how many times smaller the student is."""
+    student = result["student"]
+    sizes = {teacher["name"]: teacher["parameters"] for teacher in result["teachers"]}
+    for stage in (*result["between"], *result["trained_teachers"]):
+        sizes.setdefault(with_layers(stage["model"], stage["layers"]), stage["parameters"])
+    name = with_layers(student["model"], student["layers"])
+    by_size: dict[int, list[str]] = {}
+    for model, size in sizes.items():
+        if model != name:
+            by_size.setdefault(size, []).append(model)
+    others = [f"{together(models)} {size:,}" for size, models in by_size.items()]
+    alone = (result["baseline"] or student)["parameters"]
+    several = f" ({len(student['members'])} of {alone:,})" if student["members"] else ""
+    beside = listed(_beside(student["times_smaller"]))
+    own = f"{name} {student['parameters']:,}{several}{beside and f', {beside}'}"
+    return f"Parameters: {'; '.join([*others, own])}."
+
+
+def _beside(smaller: Mapping[str, float]) -> list[str]:
+    """How large the student is beside each teacher; beside all, where they are of one size."""
+    if len(smaller) > 1 and len(set(smaller.values())) == 1:
+        smaller = {"each teacher": next(iter(smaller.values()))}
+    return [
+        f"as large as {name}"
+        if round(times, 2) == 1
+        else f"{times:.2f} times smaller than {name}"
+        if times > 1
+        else f"{1 / times:.2f} times larger than {name}"
+        for name, times in smaller.items()
+    ]
 
 
 def _with_model(taught: Mapping[str, Any]) -> str:
     """A learner's name, and its model's where that does not begin with it."""
-    name, model = taught["name"], taught["model"].rstrip("/").rsplit("/", 1)[-1]
+    name, model = taught["name"], with_layers(taught["model"], taught["layers"])
     return name if name.startswith(model) else f"{name} {model}"
-
-
-def _smaller(model: Mapping[str, Any]) -> str:
-    """Than each teacher."""
-    return " / ".join(f"{times:.2f}" for times in model["times_smaller"].values()) or "–"
 
 
 def gain_line(result: Mapping[str, Any]) -> str | None:
@@ -121,24 +186,32 @@ def gain_line(result: Mapping[str, Any]) -> str | None:
     gain = baseline["gain"]["test"]
     points = f"{100 * gain[headline(result)]:+.2f} points"
     interval = f"[{100 * gain['low']:+.2f}, {100 * gain['high']:+.2f}]"
-    clear = gain["low"] > 0 or gain["high"] < 0
-    verdict = "" if clear else "; not told apart from zero"
     which = "one such student" if result["student"]["members"] else "the same student"
     fewer = baseline.get("fewer_steps", False)
     steps = f" for {baseline['steps']:,} of {result['student']['steps']:,} steps" if fewer else ""
-    lead, over = gain_or_difference([result]).capitalize(), f"{which} fine-tuned without a teacher"
+    lead, over = gain_or_difference([result]), f"{which} fine-tuned without a teacher{steps}"
     if both_at_chance(result):
         return (
-            f"{lead} on test over {over}{steps}: none can be told. Neither is shown to be better "
+            f"No {lead} on test over {over} can be claimed: neither is shown to be better "
             f"than chance ({points} apart)."
         )
     line = (
-        f"{lead} on test: {points} {interval} over {over}{steps} "
-        f"(95%, paired over rows, one seed{verdict})."
+        f"{lead.capitalize()} on test: {points} {interval} over {over} "
+        f"(95% interval, paired over rows, one seed)."
     )
-    if gain["transferred"] is not None and not fewer:
-        line += f" That is {100 * gain['transferred']:.0f}% of the teachers' own gain over it."
-    return " ".join([line, *_ranking_gains(gain["ranking"])])
+    verdict = _verdict(gain, gain[headline(result)], fewer=fewer)
+    return " ".join([line, *verdict, *_ranking_gains(gain["ranking"])])
+
+
+def _verdict(gain: Mapping[str, Any], lead: float, *, fewer: bool) -> list[str]:
+    """Whether a lead may be believed, and how it stands beside the teachers' own."""
+    found = []
+    if gain["low"] <= 0 <= gain["high"]:
+        found.append("Not significant: the interval includes zero.")
+    if gain["transferred"] is not None and lead > 0 and not fewer:
+        share = 100 * gain["transferred"]
+        found.append(f"It is {share:.0f}% of the lead that the teachers have.")
+    return found
 
 
 def _ranking_gains(ranking: Mapping[str, Any]) -> list[str]:
@@ -149,15 +222,6 @@ def _ranking_gains(ranking: Mapping[str, Any]) -> list[str]:
         for name, found in ranking.items()
         if found
     ]
-
-
-def plan_table(stages: Sequence[Mapping[str, str]]) -> Table:
-    """What is going to happen; one row a stage."""
-    columns = list(stages[0])
-    table = table_of("Plan", *columns)
-    for stage in stages:
-        table.add_row(*(Text(stage[column]) for column in columns))
-    return table
 
 
 def sweep_table(title: str, jobs: Sequence[Mapping[str, str]]) -> Table:

@@ -1,0 +1,78 @@
+"""How long a run will still take, told by how long it has taken so far."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Left:
+    """Seconds until the end, as far as the first steps tell."""
+
+    stage: float
+    run: float  # of the stage and of those behind it
+
+
+class Remaining:
+    """Scales what was measured to the stages that are left.
+
+    Args:
+        costs: of each stage that is to be trained, in a unit that they share.
+        at_once: how many stages are trained side by side.
+    """
+
+    def __init__(
+        self,
+        costs: Mapping[str, float],
+        *,
+        at_once: int = 1,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._costs = dict(costs)
+        self._at_once = at_once
+        self._clock = clock
+        self._seconds = self._paid = 0.0  # of the stages that were watched to their end
+        self._began = 0.0
+
+    def begin(self, stage: str) -> None:
+        """The stage's first step, or the first behind its checkpoint, is about to be made."""
+        self._costs.setdefault(stage, 0.0)
+        self._began = self._clock()
+
+    def left(self, stage: str, *, step: int, start: int, total: int) -> Left | None:
+        """After `step` of `total` steps, of which `start` were made earlier; None before any."""
+        if step <= start:
+            return None
+        seconds = self._clock() - self._began
+        here = seconds / (step - start) * (total - step)
+        paid = self._paid + self._costs[stage] * (step - start) / total
+        others = sum(cost for name, cost in self._costs.items() if name != stage)
+        behind = (self._seconds + seconds) / paid * others if paid else 0.0
+        return Left(here, here + behind / self._at_once)
+
+    def end(self, stage: str, *, made: float = 0.0) -> None:
+        """The stage is done, a share of `made` since `begin`; 0: it was not watched from there."""
+        cost = self._costs.pop(stage, 0.0)
+        if made:
+            self._seconds += self._clock() - self._began
+            self._paid += cost * made
+
+
+def duration(seconds: float) -> str:
+    """Such as "43 s", "12 min 30 s" or "2 h 5 min"."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        minutes, rest = divmod(whole, 60)
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    hours, minutes = divmod(round(whole / 60), 60)
+    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+
+
+def roughly(seconds: float) -> str:
+    """The same as an estimate: to five seconds, a minute or ten minutes."""
+    unit = 5 if seconds < 90 else 60 if seconds < 7200 else 600
+    return duration(max(unit, unit * round(seconds / unit)))

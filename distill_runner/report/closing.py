@@ -1,0 +1,98 @@
+"""The last lines of a run: how long it took, and what to type next."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from distill_runner.naming import counted
+from distill_runner.remaining import duration
+
+_SEEDS = 3
+# What the next command must not repeat: the run's own folder, its seed, and work that is done.
+_OF_THIS_RUN = ("seed", "output_dir", "force", "dry_run")
+
+
+def took_line(result: Mapping[str, Any], seconds: float) -> str:
+    """The time from beginning to end, how much of it was training, and what was found done."""
+    stages = result["stages"]
+    took = result["training_seconds"]
+    trained = {name: took[name] for name, stage in stages.items() if stage["trained_now"]}
+    # A teacher's stage alone has a folder in its name.
+    teachers = [seconds for name, seconds in trained.items() if "/" in name]
+    students = [seconds for name, seconds in trained.items() if "/" not in name]
+    parts = [
+        f"{who} trained for {duration(sum(each))}"
+        for who, each in (("teachers", teachers), ("students", students))
+        if each
+    ]
+    beside = ", partly side by side" if sum(trained.values()) > seconds else ""
+    line = f"Done in {duration(seconds)}{'; ' if parts else ''}{', '.join(parts)}{beside}."
+    found = len(stages) - len(trained)
+    if not found:
+        return line
+    count = "All stages were" if not trained else f"{found} of {counted(len(stages), 'stage')} "
+    verb = "" if not trained else "was" if found == 1 else "were"
+    return f"{line} {count}{verb} found in the store."
+
+
+def next_steps(result: Mapping[str, Any], folder: Path) -> list[tuple[str, str]]:
+    """What can be done next and the command that does it; each works where it is typed.
+
+    Args:
+        folder: of the run, as it is shown.
+    """
+    return [
+        (f"Compare {_SEEDS} seeds", _over_seeds(result)),
+        ("Ask the student", _asking(result, folder)),
+    ]
+
+
+def _over_seeds(result: Mapping[str, Any]) -> str:
+    kept = [one for one in result["overrides"] if one.partition("=")[0] not in _OF_THIS_RUN]
+    seeds = ",".join(str(result["seed"] + at) for at in range(_SEEDS))
+    return f"{command()} -m {' '.join(map(shlex.quote, [*kept, f'seed={seeds}']))}"
+
+
+def _asking(result: Mapping[str, Any], folder: Path) -> str:
+    members = result["student"]["members"]
+    student = folder / "student" / (members[0] if members else "")
+    row = (
+        "{'text': 'a text', 'text_pair': 'another'}" if result["data"]["texts"] > 1 else "'a text'"
+    )
+    # A score is the output itself; without this it would be squeezed between 0 and 1.
+    plain = ", function_to_apply='none'" if len(result["data"]["classes"]) == 1 else ""
+    program = (
+        "from transformers import pipeline; "
+        f"print(pipeline('text-classification', {str(student)!r}{plain})({row}))"
+    )
+    return f"{_python()} -c {_quoted(program)}"
+
+
+def _quoted(program: str) -> str:
+    """In double quotes where these leave it as it is, which is easier to read."""
+    return shlex.quote(program) if set(program) & set('"$`\\!') else f'"{program}"'
+
+
+def command() -> str:
+    """How this program was called, in a form that works again."""
+    if Path(sys.argv[0]).name == "distill-run":
+        return _shortest("distill-run", Path(sys.argv[0]))
+    return f"{_python()} -m distill_runner.cli"
+
+
+def _python() -> str:
+    return _shortest("python", Path(sys.executable))
+
+
+def _shortest(name: str, program: Path) -> str:
+    """The name alone where a shell finds the program by it, else its path."""
+    found = shutil.which(name)
+    if found and Path(found).parent == program.parent:
+        return name
+    inside = program.is_relative_to(Path.cwd())
+    return shlex.quote(str(program.relative_to(Path.cwd()) if inside else program))
