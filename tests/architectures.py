@@ -103,7 +103,7 @@ _OWN: dict[str, dict[str, Any]] = {
     "xmod": {"languages": ["en_XX"], "default_language": "en_XX"},
     "zamba": {"layer_types": ["linear_attention", "hybrid"] * 2, "num_hidden_layers": 4}
     | {"mamba_dt_rank": 4, "use_mamba_kernels": False, "n_mamba_heads": 2, "mamba_expand": 2},
-    "zamba2": {"layer_types": ["linear_attention", "hybrid"] * 2, "num_hidden_layers": 4}
+    "zamba2": {"layers_block_type": ["linear_attention", "hybrid"] * 2, "num_hidden_layers": 4}
     | {"mamba_ngroups": 1, "mamba_headdim": 8, "mamba_expand": 2, "num_mem_blocks": 1}
     | {"use_mem_eff_path": False, "chunk_size": 8},
 }
@@ -127,7 +127,8 @@ def config_of(model_type: str, **settings: Any) -> Any:
     for _name, part in shrunk.items():
         if isinstance(part, dict) and part.get("model_type") in _OWN:
             part |= _OWN[part["model_type"]]
-    padding = {"pad_token_id": None if _kind(model_type) == "decoder" else 0}
+    unset = _kind(model_type) == "decoder" and model_type != "modernbert-decoder"
+    padding = {"pad_token_id": None if unset else 0}
     names = {"id2label": dict(enumerate(LABELS)), "label2id": {n: i for i, n in enumerate(LABELS)}}
     own = _OWN.get(model_type, {})
     config = cls(**shrunk | padding | own | {"num_labels": len(LABELS)} | names | settings)
@@ -170,7 +171,7 @@ def tokenizer_for(kind: str) -> Any:
 
     specials = ["<pad>", "<unk>", "<cls>", "<sep>", "<mask>"]
     words = specials + WORDS.split()
-    words += [f"word{at}" for at in range(len(words), TOKENS)]
+    words += [f"word{at}" for at in range(len(words), TOKENS - 1)] + ["<|endoftext|>"]
     made = Tokenizer(models.WordLevel({w: at for at, w in enumerate(words)}, unk_token="<unk>"))
     made.pre_tokenizer = pre_tokenizers.Whitespace()
     templates = {

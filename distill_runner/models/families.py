@@ -69,6 +69,7 @@ _SEGMENTS_ARE_WORDS = _names("ctrl flaubert gpt-sw3 gpt2 openai-gpt xlm")
 _NO_FORWARD_DERIVATIVE = _classes("Bloom Phimoe Yoso")
 
 _CANNOT = {
+    "layoutlmv2": "it reads the image of a page beside its text",
     "mra": "its attention is a CUDA kernel, and without one it answers every text alike",
     "reformer": "it can only be trained on texts of one fixed number of tokens",
 }
@@ -78,6 +79,15 @@ def fits(module: Any, classes: frozenset[str]) -> bool:
     """Whether the module is one of these classes of transformers itself."""
     cls = type(module)
     return cls.__name__ in classes and cls.__module__.startswith("transformers.")
+
+
+def word_table(module: Any) -> nn.Embedding | None:
+    """The embedding that token ids are looked up in; None for one of another kind."""
+    try:
+        table = module.get_input_embeddings()
+    except NotImplementedError:  # CANINE hashes characters
+        return None
+    return table if isinstance(table, nn.Embedding) else None
 
 
 def counts_ends(module: Any) -> bool:

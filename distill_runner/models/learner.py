@@ -12,7 +12,7 @@ from torch.func import functional_call
 
 from distill_runner.data.encoding import Encoder, Inputs
 from distill_runner.errors import DistillError
-from distill_runner.models import heads, language, rows
+from distill_runner.models import families, heads, language, rows
 from distill_runner.models.depth import StochasticDepth
 from distill_runner.models.first_token import LastLayer
 from distill_runner.models.packed import Packer
@@ -130,7 +130,10 @@ class Learner:
         ids = inputs["input_ids"]
         words = self._words
         if words is None:
-            words = torch.ones(_words_of(self.module), dtype=torch.bool)
+            table = families.word_table(self.module)
+            if table is None:
+                return {name: tensor.to(device) for name, tensor in inputs.items()}
+            words = torch.ones(table.num_embeddings, dtype=torch.bool)
         known = (ids >= 0) & (ids < len(words))
         known &= words[ids.clamp(0, len(words) - 1)]
         if not known.all():
@@ -186,11 +189,3 @@ class Learner:
             yield
         finally:
             self.module.train(training)
-
-
-def _words_of(module: Any) -> int:
-    """How many tokens a model has a row for."""
-    table = module.get_input_embeddings()
-    if isinstance(table, nn.Embedding):
-        return table.num_embeddings
-    return int(module.config.get_text_config().vocab_size)  # a table of another kind

@@ -130,8 +130,8 @@ def check_words(module: nn.Module, tokenizer: Any, folder: Path, *, key: str) ->
             rule="one of " + ", ".join(sorted(VOCABULARIES)),
             way_out="the tokenizer's files from where the model comes from",
         )
-    table = module.get_input_embeddings()  # type: ignore[operator]
-    if not isinstance(table, nn.Embedding):
+    table = families.word_table(module)
+    if table is None:
         return
     rows, words = table.num_embeddings, len(tokenizer)
     highest = max(tokenizer.get_vocab().values(), default=0)
