@@ -19,6 +19,7 @@ from distill_runner.hub import (
     model_fingerprint,
     read_config,
 )
+from distill_runner.hub_card import origin_of
 from distill_runner.integrity import Say, provide
 from distill_runner.machine import Machine
 from distill_runner.models import families, heads, language, loading, untrusted
@@ -339,6 +340,16 @@ class Casting:
             and spec.start is Start.pretrained
             and is_classifier(self._folder_of(stage))
         )
+
+    def origin(self, stage: Stage) -> dict[str, str]:
+        """Whose weights the learner has at its start: `base_model`, `license`, if known."""
+        before = stage.start or stage.layers_from or stage.layers_before
+        if before is not None:
+            return self.origin(self._plan.stage(before))
+        spec = stage.learner
+        if spec.built is not None or spec.start is not Start.pretrained:
+            return {}
+        return origin_of(spec.id, self._folder_of(stage))
 
     def given_models(self) -> dict[str, Any]:
         """By the name that was given, the content of each model that was not built here."""
