@@ -20,14 +20,15 @@ from distill_runner.hub import (
     read_config,
     weight_files,
 )
+from distill_runner.hub_card import origin_of
 from distill_runner.integrity import Say, provide
 from distill_runner.machine import Machine
-from distill_runner.models import heads, language, loading, untrusted
+from distill_runner.models import families, heads, language, loading, untrusted
 from distill_runner.models import signals as kept
 from distill_runner.models.build import build
 from distill_runner.models.depth import check_family
 from distill_runner.models.dropout import draw_cheaply
-from distill_runner.models.layers import check_layers
+from distill_runner.models.layers import check_layers, layers_of
 from distill_runner.models.learner import Learner
 from distill_runner.models.teachers import (
     CachedTeachers,
@@ -297,12 +298,9 @@ class Casting:
         settings: dict[str, Any] = plain(spec)
         del settings["asked"]
         if spec.built is None:
-            self._shape(spec, folder)
             del settings["id"]
             settings["content"] = model_fingerprint(folder)
-            self._check_length(stage, folder)
-            if stage.algorithm.skips_layers():
-                check_family(read_config(folder).get("model_type"))
+            self._check_architecture(stage, self._shape(spec, folder))
         else:
             reading = self._readings[stage.data]
             # Else the stage's own rows and limit, which its key has, say how it was made.
@@ -344,6 +342,16 @@ class Casting:
             and spec.start is Start.pretrained
             and is_classifier(self._folder_of(stage))
         )
+
+    def origin(self, stage: Stage) -> dict[str, str]:
+        """Whose weights the learner has at its start: `base_model`, `license`, if known."""
+        before = stage.start or stage.layers_from or stage.layers_before
+        if before is not None:
+            return self.origin(self._plan.stage(before))
+        spec = stage.learner
+        if spec.built is not None or spec.start is not Start.pretrained:
+            return {}
+        return origin_of(spec.id, self._folder_of(stage))
 
     def given_models(self) -> dict[str, Any]:
         """By the name that was given, the content of each model that was not built here."""
@@ -394,17 +402,23 @@ class Casting:
             self._unknown[rows] = reading.unknown_share(stage, encoder)
         return self._unknown[rows]
 
-    def _check_length(self, stage: Stage, folder: Path) -> None:
+    def _check_architecture(self, stage: Stage, shape: Any) -> None:
+        """Refuse a model that cannot do what the stage asks of its learner."""
+        algorithm, key = stage.algorithm, stage.learner.asked
+        self._check_length(stage, shape)
+        if algorithm.skips_layers():
+            check_family(shape.config.model_type)
+        if algorithm.soft_heads(len(stage.teachers)):
+            families.check_first_state(shape, key=key)
+        if algorithm.differentiates_forwards:
+            families.check_forward_derivative(shape, key=key)
+        if stage.learner.layers is not None:
+            layers_of(shape)
+
+    def _check_length(self, stage: Stage, shape: Any) -> None:
         """Refuse texts longer than the model has positions for, before a long one comes by."""
-        config = read_config(folder)
-        positions = config.get("max_position_embeddings")
-        limit = self._readings[stage.data].max_tokens
-        if not isinstance(positions, int):
-            return
-        padding = config.get("pad_token_id")
-        if config.get("model_type") == "roberta" and isinstance(padding, int):
-            positions -= padding + 1  # RoBERTa counts positions from the padding id on
-        if limit > positions:
+        positions, limit = families.positions(shape.config), self._readings[stage.data].max_tokens
+        if positions is not None and limit > positions:
             key = f"{'' if stage.data == TASK else f'{stage.data}.'}dataset.max_tokens"
             raise Refused(
                 f"{stage.learner.id} cannot read texts of so many tokens.",

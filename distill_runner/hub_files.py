@@ -40,6 +40,7 @@ USUAL_WEIGHTS = (
     "pytorch_model.bin",
     "pytorch_model.bin.index.json",
 )
+_OF_BYTES = {"ByT5Tokenizer", "CanineTokenizer", "PerceiverTokenizer"}
 WEIGHTS = "config.json and whole weights in safetensors"
 DATA = re.compile(r"(train|validation|valid|dev|test)[^/]*\.(parquet|jsonl?|[ct]sv)")
 SHARD = re.compile(r"(.*)-\d+-of-(\d+)(\..*)")
@@ -193,7 +194,7 @@ def check_vocabulary(folder: Path, *, key: str) -> None:
     Raises:
         Refused: no file of it is there.
     """
-    if VOCABULARIES.isdisjoint(names_under(folder)):
+    if VOCABULARIES.isdisjoint(names_under(folder)) and not _reads_bytes(folder):
         raise Refused(
             f"{folder} has no vocabulary: all its words would be unknown.",
             key=key,
@@ -201,6 +202,15 @@ def check_vocabulary(folder: Path, *, key: str) -> None:
             rule="one of " + ", ".join(sorted(VOCABULARIES)),
             way_out="the tokenizer's files from where the model comes from",
         )
+
+
+def _reads_bytes(folder: Path) -> bool:
+    """Whether the tokenizer counts bytes or characters, and so has no vocabulary to read."""
+    try:
+        said = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+        return str(said["tokenizer_class"]).removesuffix("Fast") in _OF_BYTES
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def weights_of(folder: Path, *, key: str) -> list[str]:

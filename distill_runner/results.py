@@ -13,6 +13,7 @@ from distill_runner.answers import Answers
 from distill_runner.baseline import steps_made
 from distill_runner.chance import verdict
 from distill_runner.comparing import Measure, headline
+from distill_runner.data.tables import text_columns
 from distill_runner.evaluation import labels_of, ranking_lead, score_rows, scored
 from distill_runner.machine import Machine
 from distill_runner.naming import data_name, model_name
@@ -133,10 +134,12 @@ class Results:
 
     def _cut(self) -> dict[str, Any]:
         """How the data were cut, and what came of it."""
-        text = self._config.dataset.text
         return {
             "name": data_name(self._config.dataset),
-            "texts": len(text) if isinstance(text, list) else 1,  # of a row
+            "hub": self._config.dataset.hub if self._config.dataset.path is None else None,
+            "subset": self._config.dataset.subset,
+            "texts": text_columns(self._config.dataset),
+            "max_tokens": self._config.dataset.max_tokens,
             "split": plain(self._config.dataset.split),
             "split_seed": self._config.dataset.split_seed,
             "rows": self._data.counts,
@@ -330,6 +333,7 @@ class Results:
         return {
             "name": model.rstrip("/").rsplit("/", 1)[-1],
             "model": model,
+            "origin": self._outcome.casting.origin(self._plan.stage(self._plan.deployed)),
             "layers": self._plan.lineage(self._plan.deployed)[-1].learner.layers,
             "parameters": parameters,
             "steps": self._steps(self._plan.deployed),

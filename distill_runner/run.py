@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from distill_runner.data.prepared import Prepared
 
 # Raise it when a change of the code changes what a stage's settings lead to.
-_RECIPE = 4
+_RECIPE = 5
 
 _UNKNOWN_TOLD, _UNKNOWN_REFUSED = 0.05, 0.5  # shares of the words
 _LOOK_AGAIN = 0.2  # seconds, where every stage that is ready is in training

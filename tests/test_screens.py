@@ -160,7 +160,7 @@ def result(**changes: Any) -> dict[str, Any]:
         "scored_by": ["accuracy", "macro_f1"],
         "data": {
             "name": "synthetic (generated sentences)",
-            "texts": 1,
+            "texts": ["text"],
             "rows": {"train": 6000, "validation": 400, "test": 1000},
             "classes": ["negative", "positive"],
         },

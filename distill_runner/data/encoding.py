@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -33,17 +34,19 @@ class Encoder:
     def __init__(self, tokenizer: Any, max_tokens: int) -> None:
         self.tokenizer = tokenizer
         self.max_tokens = max_tokens
-        # The backend's own JSON decides the ids; paths and names in the config do not, nor
-        # what the last call left as its limit and padding: every call sets these two anew.
-        backend = json.loads(tokenizer.backend_tokenizer.to_str())
-        backend["truncation"] = backend["padding"] = None
-        state = [max_tokens, sorted(tokenizer.model_input_names), backend]
+        state = [max_tokens, sorted(tokenizer.model_input_names), _decided(tokenizer)]
         self.key = hashlib.sha256(json.dumps(state).encode()).hexdigest()[:16]
 
     def columns(self, pairs: bool) -> tuple[str, ...]:
-        """What the model reads beside the attention mask; one text needs no segment ids."""
-        segments = pairs and "token_type_ids" in self.tokenizer.model_input_names
-        return ("input_ids", "token_type_ids") if segments else ("input_ids",)
+        """What the model reads beside the attention mask; one segment needs no segment ids."""
+        segments = "token_type_ids" in self.tokenizer.model_input_names
+        needed = segments and (pairs or self._one_text_has_segments)
+        return ("input_ids", "token_type_ids") if needed else ("input_ids",)
+
+    @cached_property
+    def _one_text_has_segments(self) -> bool:
+        """Whether special tokens have a segment of their own, as XLNet's <cls> has."""
+        return any(self.tokenizer("a")["token_type_ids"])
 
     def tokenize(
         self, texts: Sequence[str], pairs: Sequence[str] | None = None
@@ -56,7 +59,17 @@ class Encoder:
             max_length=self.max_tokens,
             return_attention_mask=False,
         )
-        return {name: encoded[name] for name in self.columns(pairs is not None)}
+        # A tokenizer without special tokens makes nothing of an empty text, and no model reads it.
+        instead = {"input_ids": [self._end], "token_type_ids": [0]}
+        return {
+            name: [row or instead[name] for row in encoded[name]]
+            for name in self.columns(pairs is not None)
+        }
+
+    @property
+    def _end(self) -> int:
+        ends = (self.tokenizer.eos_token_id, self.tokenizer.pad_token_id)
+        return int(next(one for one in ends if one is not None))
 
     def pad(self, columns: dict[str, list[np.ndarray]]) -> Inputs:
         """Rows of ids as tensors, padded to the longest row of this batch."""
@@ -73,6 +86,17 @@ class Encoder:
             inputs[name] = torch.from_numpy(padded)
         inputs["attention_mask"] = torch.from_numpy(mask)
         return inputs
+
+
+def _decided(tokenizer: Any) -> dict[str, Any]:
+    """What decides the ids: not paths and names, nor what the last call left as its limit."""
+    if tokenizer.is_fast:
+        found: dict[str, Any] = json.loads(tokenizer.backend_tokenizer.to_str())
+        return found | {"truncation": None, "padding": None}
+    with TemporaryDirectory() as folder:
+        files = [Path(name) for name in tokenizer.save_pretrained(folder)]
+        kept = {path.name: path.read_text(encoding="utf-8") for path in files if path.is_file()}
+    return {"class": type(tokenizer).__qualname__, **kept}
 
 
 class View(Protocol):

@@ -127,6 +127,11 @@ class Algorithm(ABC):
         """
         return 0.0
 
+    @property
+    def differentiates_forwards(self) -> bool:
+        """Whether it takes forward-mode derivatives of the student."""
+        return False
+
     def left_aside(self) -> tuple[str, ...]:
         """The settings that its other settings leave unread."""
         return ()

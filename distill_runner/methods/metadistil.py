@@ -98,6 +98,10 @@ class MetaDistil(SoftTargets):
             f"teachers: CE(quiz; s − {self.pilot_learning_rate:g}·∇L), by {self.derivative}"
         )
 
+    @property
+    def differentiates_forwards(self) -> bool:
+        return self.derivative == "jvp"
+
     def left_aside(self) -> tuple[str, ...]:
         exact = self.derivative == "jvp"
         return (*super().left_aside(), *(("finite_difference_length",) if exact else ()))

@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from distill_runner.models.families import no_forward_derivative
 from distill_runner.models.learner import Learner
 from distill_runner.models.scene import Quiz, Scene
 
@@ -51,7 +52,10 @@ class Pilot:
         """One plain SGD step of step size η, into a dict: the student itself stays as it is."""
         names, weights = zip(*student.trainable(), strict=True)
         gradients = torch.autograd.grad(
-            loss(student_logits, teacher_signals.detach()), weights, retain_graph=keep_graph
+            loss(student_logits, teacher_signals.detach()),
+            weights,
+            retain_graph=keep_graph,
+            materialize_grads=True,  # not every weight takes part: XLNet's mask, idle experts
         )
         with torch.no_grad():
             moved = {
@@ -68,7 +72,8 @@ class Pilot:
 
     def gradient(self, quiz_loss: Tensor) -> dict[str, Tensor]:
         """v = ∇_{θ'} L_q, a constant from here on."""
-        gradients = torch.autograd.grad(quiz_loss, list(self.weights.values()))
+        weights = list(self.weights.values())
+        gradients = torch.autograd.grad(quiz_loss, weights, materialize_grads=True)
         return dict(zip(self.weights, gradients, strict=True))
 
 
@@ -92,14 +97,20 @@ def jvp(forward: Callable[[], Tensor], student: Learner, direction: dict[str, Te
 
     Returns:
         [batch, classes], without a graph.
+
+    Raises:
+        Refused: a part of the student has no such derivative.
     """
     with torch.no_grad(), forward_ad.dual_level():
         duals = {
             name: forward_ad.make_dual(weight.detach(), direction[name])  # type: ignore[no-untyped-call]
             for name, weight in student.trainable()
         }
-        with student.with_weights(duals):
-            tangent: Tensor = forward_ad.unpack_dual(forward()).tangent  # type: ignore[no-untyped-call]
+        try:
+            with student.with_weights(duals):
+                tangent: Tensor = forward_ad.unpack_dual(forward()).tangent  # type: ignore[no-untyped-call]
+        except NotImplementedError:
+            raise no_forward_derivative(student.module, key="student.model") from None
     return tangent.detach()
 
 

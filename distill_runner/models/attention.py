@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from distill_runner.models import families
+
 if TYPE_CHECKING:
     from distill_runner.models.packed import Packing
 
@@ -82,11 +84,13 @@ def _register() -> None:
 def take_over(module: Any) -> bool:
     """Let an encoder attend this way from now on; say whether it does.
 
-    Nothing changes in a model that chose its attention itself, or that reads left to right.
+    Nothing changes in an architecture that is not known to be served by it, in a model that
+    chose its attention itself, or in one that reads left to right.
     """
     config = module.config
-    known = config._attn_implementation in ("sdpa", NAME)
-    if not known or getattr(config, "is_decoder", False):
+    known = families.fits(module, families.OWN_ATTENTION)
+    usual = config._attn_implementation in ("sdpa", NAME)
+    if not (known and usual) or getattr(config, "is_decoder", False):
         return False
     _register()
     module.set_attn_implementation(NAME)

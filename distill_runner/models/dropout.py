@@ -44,7 +44,7 @@ class Dropout(nn.Dropout):
 def draw_cheaply(module: Any) -> None:
     """Let every dropout of a transformers encoder draw this way from now on.
 
-    Nothing changes in a model that chose its attention itself, or that reads left to right.
+    Nothing changes in a model whose attention is not ours to replace (`attention.take_over`).
     """
     if not attention.take_over(module):
         return

@@ -1,6 +1,6 @@
 """The last layer computed for the first token alone.
 
-A BERT, RoBERTa or DistilBERT classifier reads one state of its last layer, the first
+A classifier of BERT's kind reads one state of its last layer, the first
 token's. The other tokens are needed there to be attended to, and no further: their
 queries, their output and the feed-forward above them never reach the logits. Leaving
 them out changes neither logits nor gradients; with dropout on, fewer masks are drawn.
@@ -163,6 +163,9 @@ def _parts(
 
 _FORWARDS: dict[str, Callable[[Any], Forward]] = {
     "BertForSequenceClassification": _bert,
-    "RobertaForSequenceClassification": _bert,
+    "CamembertForSequenceClassification": _bert,
     "DistilBertForSequenceClassification": _distilbert,
+    "ElectraForSequenceClassification": _bert,
+    "RobertaForSequenceClassification": _bert,
+    "XLMRobertaForSequenceClassification": _bert,
 }

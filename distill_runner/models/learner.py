@@ -12,7 +12,7 @@ from torch.func import functional_call
 
 from distill_runner.data.encoding import Encoder, Inputs
 from distill_runner.errors import DistillError
-from distill_runner.models import heads, language
+from distill_runner.models import families, heads, language, rows
 from distill_runner.models.depth import StochasticDepth
 from distill_runner.models.first_token import LastLayer
 from distill_runner.models.packed import Packer
@@ -101,6 +101,9 @@ class Learner:
 
     def head_logits(self, inputs: Inputs) -> Tensor:
         """Of every head, soft heads after the classifier's own. [heads, batch, classes]."""
+        return rows.read_apart(self.module, self._head_logits, inputs)
+
+    def _head_logits(self, inputs: Inputs) -> Tensor:
         packed = self._packer.pack(inputs) if self._packer else None
         asked = packed[0] if packed else dict(inputs)
         with self._layers_as_asked():
@@ -125,8 +128,12 @@ class Learner:
             DistillError: an id is not among the words that the model has now.
         """
         ids = inputs["input_ids"]
-        rows: int = self.module.get_input_embeddings().num_embeddings  # type: ignore[operator]
-        words = self._words if self._words is not None else torch.ones(rows, dtype=torch.bool)
+        words = self._words
+        if words is None:
+            table = families.word_table(self.module)
+            if table is None:
+                return {name: tensor.to(device) for name, tensor in inputs.items()}
+            words = torch.ones(table.num_embeddings, dtype=torch.bool)
         known = (ids >= 0) & (ids < len(words))
         known &= words[ids.clamp(0, len(words) - 1)]
         if not known.all():

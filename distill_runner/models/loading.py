@@ -13,7 +13,7 @@ from distill_runner.data.encoding import Encoder
 from distill_runner.errors import Refused
 from distill_runner.hub import is_classifier
 from distill_runner.hub_files import WEIGHTS
-from distill_runner.models import heads, language, untrusted
+from distill_runner.models import families, heads, language, tokens, untrusted
 from distill_runner.models.labels import columns_for
 from distill_runner.models.layers import copy_layers, keep_layers
 from distill_runner.models.learner import Learner
@@ -44,11 +44,12 @@ def load_trained(
         Refused: the folder cannot be read, it does not know one of the classes, or
             `labels` are not as many as its outputs.
     """
-    module = _load(folder, key=key)
+    encoder = load_encoder(folder, max_tokens, key=key)
+    module = _load(folder, encoder, key=key)
     if soft_heads:
         heads.load(module, folder)
     columns = _columns(module.config, labels, classes, name=name)
-    return Learner(name, module, load_encoder(folder, max_tokens, key=key), columns=columns)
+    return Learner(name, module, encoder, columns=columns)
 
 
 def check_labels(
@@ -114,24 +115,25 @@ def new_classifier(
     Raises:
         Refused: the folder cannot be read, or a layer does not exist.
     """
+    encoder = load_encoder(folder, max_tokens, key=key)
     torch.manual_seed(seed_at(seed, "initialisation"))
     if teacher is not None:
-        module = _from_config(folder, classes, key=key, layers=layers)
-        origin = _load(teacher, key=key) if isinstance(teacher, Path) else teacher
+        module = _from_config(folder, classes, encoder, key=key, layers=layers)
+        origin = _load(teacher, None, key=key) if isinstance(teacher, Path) else teacher
         copy_layers(origin, module, layers)
     else:
         module = (
-            _from_config(folder, classes, key=key)
+            _from_config(folder, classes, encoder, key=key)
             if random
-            else _load(folder, key=key, classes=classes)
+            else _load(folder, encoder, key=key, classes=classes)
         )
         if not random and is_classifier(folder):
             # The head of another training is no fresh head, whatever its size.
-            body, module = module, _from_config(folder, classes, key=key)
+            body, module = module, _from_config(folder, classes, encoder, key=key)
             module.base_model.load_state_dict(body.base_model.state_dict())
         if layers is not None:
             keep_layers(module, layers)
-    return Learner(name, module, load_encoder(folder, max_tokens, key=key))
+    return Learner(name, module, encoder)
 
 
 def check_start(
@@ -151,8 +153,8 @@ def check_start(
     """
     # The copy itself, on tensors that have a shape and no content.
     with torch.device("meta"):
-        source = _from_config(teacher, classes, key="teacher.models")
-        copy_layers(source, _from_config(folder, classes, key=key, layers=layers), layers)
+        source = _from_config(teacher, classes, None, key="teacher.models")
+        copy_layers(source, _from_config(folder, classes, None, key=key, layers=layers), layers)
 
 
 def width_of(folder: Path, *, key: str) -> int:
@@ -165,15 +167,17 @@ def width_of(folder: Path, *, key: str) -> int:
 
 
 def load_encoder(folder: Path, max_tokens: int, *, key: str) -> Encoder:
-    """The tokenizer of a model folder.
+    """The tokenizer of a model folder, with a token for padding.
 
     Raises:
         Refused: there is none that can be read.
     """
     from transformers import AutoTokenizer
 
+    config = _config(folder, key=key)
     with untrusted.reading("The tokenizer", folder, key=key, rule=untrusted.TOKENIZER):
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        tokens.fit(tokenizer, config, key=key)
         return Encoder(tokenizer, max_tokens)
 
 
@@ -188,7 +192,9 @@ def check_files(folder: Path, shape: Any, *, weights: bool, key: str) -> None:
     Raises:
         Refused: they cannot be read, or do not belong to the model.
     """
-    untrusted.check_words(shape, load_encoder(folder, 8, key=key).tokenizer, folder, key=key)
+    tokenizer = load_encoder(folder, 8, key=key).tokenizer
+    untrusted.check_words(shape, tokenizer, folder, key=key)
+    tokens.check_ends(shape, tokenizer, key=key)
     if weights:
         untrusted.check_weights(folder, key=key)
 
@@ -202,17 +208,21 @@ def save(learner: Learner, folder: Path, *, classes: Sequence[str]) -> None:
     body = language.without(heads.without(learner.module))
     learner.module.save_pretrained(folder, state_dict=body)  # type: ignore[operator]
     heads.save(learner.module, folder)
-    # What the last call left as its limit and padding is no part of the model.
-    learner.encoder.tokenizer.backend_tokenizer.no_truncation()
-    learner.encoder.tokenizer.backend_tokenizer.no_padding()
-    learner.encoder.tokenizer.save_pretrained(folder)
+    tokenizer = learner.encoder.tokenizer
+    if tokenizer.is_fast:
+        # What the last call left as its limit and padding is no part of the model.
+        tokenizer.backend_tokenizer.no_truncation()
+        tokenizer.backend_tokenizer.no_padding()
+    tokenizer.save_pretrained(folder)
 
 
-def _load(folder: Path, *, key: str, classes: Sequence[str] | None = None) -> Any:
+def _load(
+    folder: Path, encoder: Encoder | None, *, key: str, classes: Sequence[str] | None = None
+) -> Any:
     from transformers import AutoModelForSequenceClassification
 
-    # A head of another size is a fresh head's business, not an error.
-    fresh = {} if classes is None else {**_label_maps(classes), "ignore_mismatched_sizes": True}
+    fresh = {} if classes is None else _label_maps(classes)
+    config = _settled(folder, encoder, key=key, **fresh)
     with untrusted.reading("The weights", folder, key=key, rule=WEIGHTS):
         module, told = AutoModelForSequenceClassification.from_pretrained(
             folder,
@@ -220,25 +230,39 @@ def _load(folder: Path, *, key: str, classes: Sequence[str] | None = None) -> An
             trust_remote_code=False,
             weights_only=True,
             output_loading_info=True,
-            **fresh,
+            config=config,
+            # A head of another size is a fresh head's business, not an error.
+            ignore_mismatched_sizes=classes is not None,
         )
         untrusted.check_loaded(told, module, folder, key=key, head=classes is None)
         return module
 
 
 def _from_config(
-    folder: Path, classes: Sequence[str], *, key: str, layers: Sequence[int] | None = None
+    folder: Path,
+    classes: Sequence[str],
+    encoder: Encoder | None,
+    *,
+    key: str,
+    layers: Sequence[int] | None = None,
 ) -> Any:
     """A classifier of random weights; one deeper than `layers` are many is cut to them."""
     from transformers import AutoModelForSequenceClassification
 
-    config = _config(folder, key=key, **_label_maps(classes))
+    config = _settled(folder, encoder, key=key, **_label_maps(classes))
     if layers and len(layers) < config.num_hidden_layers:
         config.num_hidden_layers = len(layers)
     with untrusted.reading("config.json", folder, key=key, rule=untrusted.CONFIG):
         return AutoModelForSequenceClassification.from_config(
             config, dtype=torch.float32, trust_remote_code=False
         )
+
+
+def _settled(folder: Path, encoder: Encoder | None, *, key: str, **settings: Any) -> Any:
+    """The folder's config, so that a text's answer is its own; no `encoder`: none is read."""
+    config = _config(folder, key=key, **settings)
+    families.settle(config, padding=encoder.tokenizer.pad_token_id if encoder else None)
+    return config
 
 
 def _config(folder: Path, *, key: str, **settings: Any) -> Any:

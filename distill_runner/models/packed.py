@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from distill_runner.data.encoding import Inputs
-from distill_runner.models import attention
+from distill_runner.models import attention, families
 
 # Rows that attend together: few enough to have one length nearly, enough for large products.
 _GROUP = 11
@@ -124,8 +124,7 @@ class Packer:
         """None for a module whose attention is not ours to replace."""
         if not attention.take_over(module):
             return None
-        counts_from_padding = module.config.model_type == "roberta"
-        return cls(module.config.pad_token_id + 1 if counts_from_padding else 0)
+        return cls(families.first_position(module.config))
 
     def pack(self, inputs: Inputs) -> tuple[dict[str, Any], Packing] | None:
         """What the module is called with in place of `inputs`; None where padding costs little."""

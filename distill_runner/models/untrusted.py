@@ -18,6 +18,7 @@ from torch import nn
 from distill_runner.errors import Refused
 from distill_runner.hub import read_config
 from distill_runner.hub_files import WEIGHTS, check_vocabulary, weights_of
+from distill_runner.models import families
 
 CONFIG = "a config.json of a text classifier"
 TOKENIZER = "a folder with tokenizer.json"
@@ -73,10 +74,12 @@ def check_config(folder: Path, *, key: str) -> nn.Module:
     kind = found.get("model_type")
     if not isinstance(kind, str) or kind not in CONFIG_MAPPING:
         raise _bad_config(folder, key, f"model_type is {kind!r}, which transformers does not know")
+    families.check_supported(kind, key=key)
     for name, value in found.items():
         _check_number(folder, key, name, value)
     with reading("config.json", folder, key=key, rule=CONFIG), torch.device("meta"):
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        families.settle(config, padding=None)
         module: nn.Module = AutoModelForSequenceClassification.from_config(
             config, trust_remote_code=False
         )
@@ -118,8 +121,8 @@ def check_words(module: nn.Module, tokenizer: Any, folder: Path, *, key: str) ->
         Refused: the folder has no vocabulary, or one of another size than the embedding.
     """
     check_vocabulary(folder, key=key)
-    table = module.get_input_embeddings()  # type: ignore[operator]
-    if not isinstance(table, nn.Embedding):
+    table = families.word_table(module)
+    if table is None:
         return
     rows, words = table.num_embeddings, len(tokenizer)
     highest = max(tokenizer.get_vocab().values(), default=0)

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from distill_runner.models import families
 from distill_runner.models.learner import Learner
 
 # Below this share of rows left out, the detour is not worth it.
@@ -26,7 +27,8 @@ _WORTH = 0.2
 def cut_to(learner: Learner, ids: np.ndarray) -> Iterator[None]:
     """Inside, the learner has the words `ids` alone, under the same ids; afterwards all again.
 
-    Nothing changes for a model whose word table serves another part too, or is small.
+    Nothing changes for a model whose word table serves another part too, is small, or is looked
+    up in ways that are not known.
 
     Args:
         learner: it refuses to take a token outside `ids` to the device.
@@ -57,6 +59,8 @@ def cut_to(learner: Learner, ids: np.ndarray) -> Iterator[None]:
 
 def _word_table(learner: Learner) -> nn.Embedding | None:
     module: Any = learner.module
+    if not families.fits(module, families.ONE_WORD_TABLE):
+        return None
     table = module.get_input_embeddings()
     if type(table) is not nn.Embedding or not table.weight.requires_grad:
         return None

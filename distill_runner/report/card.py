@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from distill_runner.report.at_chance import mark, students_warning
+from distill_runner.report.card_data import card_data
 from distill_runner.report.columns import broken_off, headline, notes, own_metrics, shown
 from distill_runner.report.latency import latency_line
 from distill_runner.report.robustness import robustness_lines
@@ -21,15 +23,11 @@ def model_card(result: Mapping[str, Any]) -> str:
     answers = f"classes: {', '.join(classes)}" if len(classes) > 1 else "its one output is a score"
     title = figure if figure == "accuracy" else f"{figure} × 100"
     lines = [
-        "---",
-        "library_name: transformers",
-        "pipeline_tag: text-classification",
-        "---",
-        "",
         f"# {student['name']}, {result['method']} on {result['dataset']}",
         "",
         *([f"**{told}**", ""] if (told := students_warning(result)) else []),
-        f"{student['parameters']:,} parameters, {answers}.",
+        f"{student['parameters']:,} parameters, {answers}. It was trained on texts of at most "
+        f"{result['data']['max_tokens']} tokens; what is longer is cut.",
         "",
         *_loading(result),
         "## What it scores",
@@ -61,7 +59,7 @@ def model_card(result: Mapping[str, Any]) -> str:
         "It answers as its data taught it, and was measured on that data set only.",
         "",
     ]
-    return "\n".join(lines)
+    return f"---\n{card_data(result).to_yaml()}\n---\n\n" + "\n".join(lines)
 
 
 def _of_one_line(value: Any) -> Any:
@@ -77,12 +75,18 @@ def _loading(result: Mapping[str, Any]) -> list[str]:
     members, golden = result["student"]["members"], result["golden_head"]
     figure = headline(result)
     answers = "probabilities" if figure == "accuracy" else "scores"
-    folder = f"student/{members[0]}" if members else "student"
+    inside = f"/{members[0]}" if members else ""
     lines = [
         "```python",
-        "from transformers import AutoModelForSequenceClassification, AutoTokenizer",
-        f'tokenizer = AutoTokenizer.from_pretrained("{folder}")',
-        f'model = AutoModelForSequenceClassification.from_pretrained("{folder}")',
+        "from transformers import pipeline",
+        "",
+        "# The folder of this card, by its path from where you are, or by its full path.",
+        f'student = "student{inside}"',
+        "classify = pipeline(",
+        f'    "text-classification", model=student, truncation=True, '
+        f"max_length={result['data']['max_tokens']}",
+        ")",
+        f"print(classify({_example(result)}))",
         "```",
         "",
     ]
@@ -106,6 +110,13 @@ def _loading(result: Mapping[str, Any]) -> list[str]:
             "",
         ]
     return lines
+
+
+def _example(result: Mapping[str, Any]) -> str:
+    """What the pipeline takes: a text, or a pair of them."""
+    texts = [f"the {name}" for name in result["data"]["texts"]]
+    named = dict(zip(("text", "text_pair"), texts, strict=False))
+    return json.dumps(named if len(texts) > 1 else texts[0])
 
 
 def _alike(found: Mapping[str, Any], figure: str) -> str:

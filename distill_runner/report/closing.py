@@ -62,7 +62,9 @@ def _asking(result: Mapping[str, Any], folder: Path) -> str:
     members = result["student"]["members"]
     student = folder / "student" / (members[0] if members else "")
     row = (
-        "{'text': 'a text', 'text_pair': 'another'}" if result["data"]["texts"] > 1 else "'a text'"
+        "{'text': 'a text', 'text_pair': 'another'}"
+        if len(result["data"]["texts"]) > 1
+        else "'a text'"
     )
     # A score is the output itself; without this it would be squeezed between 0 and 1.
     plain = ", function_to_apply='none'" if len(result["data"]["classes"]) == 1 else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -146,10 +147,15 @@ def test_an_encoders_key_knows_its_ids_and_its_limit(encoders: dict[str, Encoder
 
 @every_family
 def test_an_encoders_key_is_the_same_after_use_and_from_a_saved_copy(
-    encoders: dict[str, Encoder], texts: list[str], tmp_path: Path, family: str
+    encoders: dict[str, Encoder],
+    model_folders: dict[str, Path],
+    texts: list[str],
+    tmp_path: Path,
+    family: str,
 ) -> None:
     encoder = encoders[family]
     encoder.tokenize(texts)
+    shutil.copy(model_folders[family] / "config.json", tmp_path)
     assert Encoder(encoder.tokenizer, MAX_TOKENS).key == encoder.key
     encoder.tokenizer(texts, padding="max_length", truncation=True, max_length=9)
     encoder.tokenizer.save_pretrained(tmp_path)

@@ -1,0 +1,193 @@
+"""What is known of transformers' text classifiers, class by class.
+
+A shortcut is taken by the classes with which it has been compared, and by no other: an
+architecture that is not named here reads every batch as transformers itself would, rows of
+one length at a time.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from torch import nn
+
+from distill_runner.errors import Refused
+
+_KNOWN = "ForSequenceClassification"
+
+
+def _names(listed: str) -> frozenset[str]:
+    return frozenset(listed.split())
+
+
+def _classes(listed: str) -> frozenset[str]:
+    return frozenset(f"{name}{_KNOWN}" for name in listed.split())
+
+
+# Bidirectional, and every attention layer has a dropout module of its own: `attention`.
+OWN_ATTENTION = _classes("Bert Roberta XLMRoberta Camembert DistilBert Electra")
+
+# Their word table is looked up in one place, and by the tokens of the text alone.
+ONE_WORD_TABLE = OWN_ATTENTION | _classes(
+    "Albert Deberta DebertaV2 GPT2 GPTNeoX Llama MPNet Mistral MobileBert ModernBert OPT Qwen2 "
+    "Qwen3"
+)
+
+# The body's first state has seen the whole text.
+FIRST_STATE = OWN_ATTENTION | _classes(
+    "Albert Deberta DebertaV2 Ernie MPNet MobileBert ModernBert RoFormer"
+)
+
+# A row answers beside padding as it does alone.
+PADDING = OWN_ATTENTION | _classes(
+    "AXK1 AXK2 Albert Arcee Bart BigBird BigBirdPegasus BioGpt Bloom CTRL Data2VecText Deberta "
+    "DebertaV2 DeepseekV2 DeepseekV3 DiffLlama Doge Ernie Esm Esmc EuroBert Exaone4 Falcon GPT2 "
+    "GPTBigCode GPTJ GPTNeo GPTNeoX Gemma Gemma2 Gemma3 Gemma3Text Glm Glm4 GptOss Gte Helium "
+    "HunYuanDenseV1 HunYuanMoEV1 IBert Jamba JetMoe JinaEmbeddingsV3 LayoutLM LayoutLMv3 Lilt "
+    "Llama Longformer Luke MBart MPNet MT5 MarkupLM MegatronBert MiniCPM3 MiniMax Ministral "
+    "Ministral3 Mistral Mistral4 Mixtral MobileBert ModernBert ModernBertDecoder ModernVBert Mpt "
+    "Mvp Nemotron NomicBert OPT Olmo Olmo2 Olmo3 OpenAIGPT PLBart Perceiver Persimmon Phi Phi3 "
+    "Phimoe Qwen2 Qwen2Moe Qwen3 Qwen3Moe Qwen3Next Qwen3_5 Qwen3_5Text RemBert RoCBert RoFormer "
+    "RobertaPreLayerNorm SeedOss SmolLM3 SqueezeBert StableLm Starcoder2 T5 Tapas UMT5 Ultrabert "
+    "UltraVBert XLMRobertaXL Xmod"
+)
+
+# The head reads the last <eos>, and takes all rows of a batch to have as many of them.
+_COUNTS_ENDS = _classes("Bart BigBirdPegasus MBart MT5 Mvp PLBart T5 UMT5")
+
+# Number their positions from the padding id on.
+_COUNTS_FROM_PADDING = _names(
+    "camembert data2vec-text esm ibert layoutlmv3 lilt longformer luke markuplm mpnet roberta "
+    "roberta-prelayernorm xlm-roberta xlm-roberta-xl xmod"
+)
+
+# Would look segment numbers up among the words.
+_SEGMENTS_ARE_WORDS = _names("ctrl flaubert gpt-sw3 gpt2 openai-gpt xlm")
+
+# Parts that torch cannot differentiate forwards.
+_NO_FORWARD_DERIVATIVE = _classes("Bloom Phimoe Yoso")
+
+_CANNOT = {
+    "layoutlmv2": "it reads the image of a page beside its text",
+    "mra": "its attention is a CUDA kernel, and without one it answers every text alike",
+    "reformer": "it can only be trained on texts of one fixed number of tokens",
+}
+
+
+def fits(module: Any, classes: frozenset[str]) -> bool:
+    """Whether the module is one of these classes of transformers itself."""
+    cls = type(module)
+    return cls.__name__ in classes and cls.__module__.startswith("transformers.")
+
+
+def word_table(module: Any) -> nn.Embedding | None:
+    """The embedding that token ids are looked up in; None for one of another kind."""
+    try:
+        table = module.get_input_embeddings()
+    except NotImplementedError:  # CANINE hashes characters
+        return None
+    return table if isinstance(table, nn.Embedding) else None
+
+
+def counts_ends(module: Any) -> bool:
+    """Whether its head reads the last `eos_token_id` of every row."""
+    return fits(module, _COUNTS_ENDS)
+
+
+def check_supported(model_type: object, *, key: str) -> None:
+    """Refuse an architecture that cannot work here.
+
+    Raises:
+        Refused: it is one of those.
+    """
+    if (why := _CANNOT.get(str(model_type))) is not None:
+        raise Refused(
+            f"A {model_type} cannot be used here: {why}.",
+            key=key,
+            value=model_type,
+            rule="an encoder or a decoder that reads texts of any length",
+        )
+
+
+def check_forward_derivative(module: Any, *, key: str) -> None:
+    """Refuse a student whose logits have no forward-mode derivative.
+
+    Raises:
+        Refused: it is known to have none.
+    """
+    mixed = any(type(part).__name__.endswith("Experts") for part in module.modules())
+    if mixed or fits(module, _NO_FORWARD_DERIVATIVE):
+        raise no_forward_derivative(module, key=key)
+
+
+def no_forward_derivative(module: nn.Module, *, key: str) -> Refused:
+    """What is said of a student that torch cannot differentiate forwards."""
+    return Refused(
+        f"The exact derivative of a {type(module).__name__} cannot be taken.",
+        key=key,
+        value=type(module).__name__.removesuffix(_KNOWN),
+        rule="an architecture whose every part torch can differentiate forwards",
+        way_out="method.derivative=finite_difference",
+    )
+
+
+def check_first_state(module: Any, *, key: str) -> None:
+    """Refuse a student whose first state has not seen the text, where heads read that state.
+
+    Raises:
+        Refused: it is none of those that are known.
+    """
+    if not fits(module, FIRST_STATE):
+        names = sorted(name.removesuffix(_KNOWN) for name in FIRST_STATE)
+        raise Refused(
+            f"Soft heads cannot read the states of a {type(module).__name__}.",
+            key=key,
+            value=type(module).__name__.removesuffix(_KNOWN),
+            rule=f"an encoder whose first state answers for the text: {', '.join(names)}",
+            way_out="method=kd",
+        )
+
+
+def first_position(config: Any) -> int:
+    """The number of a text's first position."""
+    return config.pad_token_id + 1 if config.model_type in _COUNTS_FROM_PADDING else 0
+
+
+def positions(config: Any) -> int | None:
+    """How many tokens a text may have; None where there is no bound."""
+    text = config.get_text_config()
+    found = getattr(text, "max_position_embeddings", None)
+    if not isinstance(found, int) or found < 1:
+        return None
+    offset = first_position(config) if isinstance(config.pad_token_id, int) else 0
+    return found - offset
+
+
+def read_columns(cls: type, model_type: str, columns: list[str]) -> list[str]:
+    """Those of a tokenizer's columns that a model of that class reads.
+
+    Args:
+        cls: of the classifier.
+        model_type: as its config has it.
+        columns: as the tokenizer names them.
+    """
+    taken = inspect.signature(cls.forward).parameters  # type: ignore[attr-defined]
+    segments = "token_type_ids" in taken and model_type not in _SEGMENTS_ARE_WORDS
+    return [name for name in columns if name != "token_type_ids" or segments]
+
+
+def settle(config: Any, *, padding: int | None) -> None:
+    """Change what would make an answer depend on the batch, and nothing that changes a weight.
+
+    Args:
+        config: of a model that is not made yet.
+        padding: the tokenizer's id; None: no text will be read.
+    """
+    config.return_dict = True  # an answer by name, not by its place in a tuple
+    if getattr(config, "attention_type", None) == "block_sparse":
+        # BigBird's draws blocks at random, and one short batch switches it off for good.
+        config.attention_type = "original_full"
+    if padding is not None and config.model_type not in _COUNTS_FROM_PADDING:
+        # A decoder's head looks for the last token that is no padding.
+        config.pad_token_id = config.get_text_config().pad_token_id = padding
