@@ -213,8 +213,8 @@ distilbert-base-uncased 19,586, 7.13 times smaller than bert-base-uncased and
 7.78 times smaller than roberta-base.
 Models: all start from random weights, nothing is pre-trained.
 Gain on test: +2.10 points [+0.80, +3.40] over the same student fine-tuned
-without a teacher (95% interval, paired over rows, one seed). It is 40% of the
-lead that the teachers have."""
+without a teacher (95% interval, paired over rows, one seed). The gain is 40% of
+the lead that the teachers have."""
 
 
 def test_a_result_can_be_read_at_80_columns() -> None:
@@ -436,7 +436,7 @@ def test_the_loss_of_a_stage_in_training_elsewhere_is_read_from_its_curves(tmp_p
 def test_the_time_is_told_at_the_end_and_what_was_found_done() -> None:
     line = took_line(result(), 750.0)
     assert line == (
-        "Done in 12 min 30 s; teachers trained for 1 min 3 s, students trained for 2 min 9 s. "
+        "Done in 12 min 30 s (training: teachers 1 min 3 s, students 2 min 9 s). "
         "1 of 4 stages was found in the store."
     )
     assert "partly side by side" in took_line(result(), 100.0)

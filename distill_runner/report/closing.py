@@ -23,21 +23,20 @@ def took_line(result: Mapping[str, Any], seconds: float) -> str:
     took = result["training_seconds"]
     trained = {name: took[name] for name, stage in stages.items() if stage["trained_now"]}
     # A teacher's stage alone has a folder in its name.
-    teachers = [seconds for name, seconds in trained.items() if "/" in name]
-    students = [seconds for name, seconds in trained.items() if "/" not in name]
-    parts = [
-        f"{who} trained for {duration(sum(each))}"
-        for who, each in (("teachers", teachers), ("students", students))
-        if each
-    ]
-    beside = ", partly side by side" if sum(trained.values()) > seconds else ""
-    line = f"Done in {duration(seconds)}{'; ' if parts else ''}{', '.join(parts)}{beside}."
+    teachers = sum(one for name, one in trained.items() if "/" in name)
+    students = sum(one for name, one in trained.items() if "/" not in name)
+    both = (("teachers", teachers), ("students", students))
+    parts = [f"{who} {duration(each)}" for who, each in both if each]
+    parts += ["partly side by side"] if sum(trained.values()) > seconds else []
+    training = f" (training: {', '.join(parts)})" if parts else ""
+    line = f"Done in {duration(seconds)}{training}."
     found = len(stages) - len(trained)
     if not found:
         return line
-    count = "All stages were" if not trained else f"{found} of {counted(len(stages), 'stage')} "
-    verb = "" if not trained else "was" if found == 1 else "were"
-    return f"{line} {count}{verb} found in the store."
+    if not trained:
+        return f"{line} All stages were found in the store."
+    verb = "was" if found == 1 else "were"
+    return f"{line} {found} of {counted(len(stages), 'stage')} {verb} found in the store."
 
 
 def next_steps(result: Mapping[str, Any], folder: Path) -> list[tuple[str, str]]:

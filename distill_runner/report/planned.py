@@ -64,7 +64,8 @@ def plan_lines(plan: Plan, config: Config, counts: Counts | None) -> list[str]:
     begun = _random_models(plan)
     if begun:
         lines.append(f"models: {begun}")
-    return [*lines, _cost(plan, config, counts)]
+    cost = _cost(plan, config, counts)
+    return [*lines, cost] if cost else lines
 
 
 def _rows(plan: Plan, config: Config, counts: Counts | None) -> list[dict[str, str]]:
@@ -227,8 +228,8 @@ def _taught_by(stage: Stage) -> str:
     return listed(names)
 
 
-def _cost(plan: Plan, config: Config, counts: Counts | None) -> str:
-    """Stages that cost the same stand together."""
+def _cost(plan: Plan, config: Config, counts: Counts | None) -> str | None:
+    """What each stage costs, those that cost the same together; None while nothing is known."""
     found: dict[str, list[str]] = {}
     for stage in plan.stages:
         if not stage.training.epochs:
@@ -238,6 +239,8 @@ def _cost(plan: Plan, config: Config, counts: Counts | None) -> str:
         rows = _rows_of(known, config, counts)
         told = _UNKNOWN if rows is None else _cost_of(known, rows)
         found.setdefault(told, []).append(name)
+    if set(found) <= {_UNKNOWN}:
+        return None
     costs = "; ".join(
         f"{together(names, each=told != _UNKNOWN)} {told}" for told, names in found.items()
     )

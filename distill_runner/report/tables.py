@@ -210,7 +210,7 @@ def _verdict(gain: Mapping[str, Any], lead: float, *, fewer: bool) -> list[str]:
         found.append("Not significant: the interval includes zero.")
     if gain["transferred"] is not None and lead > 0 and not fewer:
         share = 100 * gain["transferred"]
-        found.append(f"It is {share:.0f}% of the lead that the teachers have.")
+        found.append(f"The gain is {share:.0f}% of the lead that the teachers have.")
     return found
 
 
