@@ -10,6 +10,23 @@ early as the fact can be known, and is printed as one message without a tracebac
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Mend:
+    """Words of a command, one after another, and what to type in place of them."""
+
+    wrong: tuple[str, ...]
+    right: tuple[str, ...]
+
+
+def typeable(words: Iterable[str]) -> str:
+    """The words as a shell reads them."""
+    return " ".join(shlex.quote(word) for word in words)
+
 
 class DistillError(Exception):
     """The work failed for a reason that the message explains."""
@@ -25,7 +42,8 @@ class Refused(DistillError):
         key: the configuration key to blame, such as `method.temperature`.
         value: what that key held.
         rule: what it must hold.
-        way_out: what to type instead.
+        way_out: what to type instead; what `mend` says, unless given.
+        mend: the same for whoever puts the command right.
     """
 
     exit_status = 2
@@ -38,10 +56,15 @@ class Refused(DistillError):
         value: object = None,
         rule: str | None = None,
         way_out: str | None = None,
+        mend: Mend | None = None,
     ) -> None:
+        if mend is not None and way_out is None:
+            way_out = typeable(mend.right) or "leave it out"
         self.what = what
         self.key = key
-        self._rest = {"value": value, "rule": rule, "way_out": way_out}
+        self.way_out = way_out
+        self.mend = mend
+        self._rest = {"value": value, "rule": rule}
         lines = [what]
         if key is not None:
             lines.append(f"  {key} = {value!r}")
@@ -56,7 +79,14 @@ class Refused(DistillError):
         key = self.key
         if key is not None and key.startswith(old):
             key = new + key.removeprefix(old)
-        return type(self)(self.what, key=key, **self._rest)  # type: ignore[arg-type]
+        return self._as(key, self.way_out)
+
+    def with_way_out(self, way_out: str | None) -> Refused:
+        """The same with another way out."""
+        return self._as(self.key, way_out)
+
+    def _as(self, key: str | None, way_out: str | None) -> Refused:
+        return type(self)(self.what, key=key, way_out=way_out, **self._rest)  # type: ignore[arg-type]
 
 
 class HubUnreachable(Refused):

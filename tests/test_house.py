@@ -17,8 +17,10 @@ MODULES = {
 LAYERS = (
     ("errors", "address", "allocator", "visible", "locks", "integrity"),
     ("schema",),
-    ("config", "overrides", "explain", "hub", "hub_*", "intervals"),
-    ("plan", "rules", "stage_rules", "entries", "planning", "baseline", "readers", "unread"),
+    ("config", "help", "aliases", "types_in_words", "flags", "parsing", "overrides", "explain",
+     "hub", "hub_*", "intervals"),
+    ("plan", "rules", "stage_rules", "entries", "planning", "baseline", "readers", "unread",
+     "mending"),
     ("objectives.*",),
     ("data.*",),
     ("models.*",),
@@ -33,12 +35,14 @@ LAYERS = (
     ("report.*",),
     ("run_folder", "output_folder", "announce"),
     ("job", "sweep"),
-    ("cli",),
+    ("command", "cli", "__main__"),
     ("bench.*",),
 )  # fmt: skip
 
 
-MACHINERY = ("loop", "run", "plan", "entries", "planning", "job", "cli", "casting", "reading")
+MACHINERY = (
+    *("loop", "run", "plan", "entries", "planning", "job", "command", "cli", "casting", "reading"),
+)
 
 
 def layer_of(module: str) -> int:
