@@ -1,115 +1,45 @@
-"""`distill-run`: config → plan → run → summary. The only @hydra.main.
+"""`distill-run`: help and version at once, everything else by `command`.
 
-Nothing heavy is imported until a job starts, so help and typos answer at once.
+Exit status: 0 done, 1 failed, 2 refused, 130 interrupted, 141 where nobody reads on.
 """
 
 from __future__ import annotations
 
 import os
-import signal
 import sys
-from collections.abc import Sequence
 
-import hydra
-from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
-from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
+from distill_runner import __version__
 
-from distill_runner.config import config_path, register_schema
-from distill_runner.errors import DistillError, of_the_system
-from distill_runner.explain import below_nothing, explain
-from distill_runner.new_folders import NewFolders
-from distill_runner.overrides import (
-    arguments,
-    check_overrides,
-    check_typed_once,
-    groups_among,
-    shared_in_sweep,
-    swept_keys,
-)
-from distill_runner.sweep import SweepTable
-from distill_runner.visible import visible
+_HELP = ("--help", "-h", "-help", "help", "-?", "/?", "--usage", "--h")
+_VERSION = ("--version", "-V", "-version")
 
 
 def main() -> None:
-    """Exit status: 0 done, 1 failed, 2 refused, 130 interrupted."""
-    # Hydra would print its own errors and exit 1; raised instead, they are told apart here.
-    os.environ["HYDRA_FULL_ERROR"] = "1"
-    register_schema()
-    # Hydra's parser takes overrides in one row only; -m may stand anywhere among ours.
-    sys.argv[1:] = sorted(sys.argv[1:], key=lambda typed: typed not in ("-m", "--multirun"))
-    overrides: list[str] = []
-    verdicts: list[DistillError] = []
-    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        # A cluster's notice is heard as Ctrl-C is: helpers are ended, and keep where they are.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Answer what `sys.argv` asks for."""
     try:
-        overrides, sweeping = arguments(sys.argv[1:])
-        check_overrides(overrides, sweeping=sweeping)
-        check_typed_once(overrides)
-        _run_hydra(overrides, verdicts)
-        verdicts += [SweepTable.verdict] if SweepTable.verdict is not None else []
-    except DistillError as error:
-        verdicts.append(error)
-    except (HydraException, OmegaConfBaseException) as error:
-        verdicts.append(explain(error, overrides))
-    except AssertionError as error:
-        verdicts.append(below_nothing(error, overrides))
-    except OSError as error:
-        verdicts.append(of_the_system(error))
-    except SystemExit:
-        # A sweep that must not begin; whoever else leaves has said why.
-        if SweepTable.verdict is None:
-            raise
-        verdicts.append(SweepTable.verdict)
+        _answer(sys.argv[1:])
+        sys.stdout.flush()
     except KeyboardInterrupt:
         print("distill-run: interrupted; the same command goes on from there", file=sys.stderr)
         sys.exit(130)
-    if verdicts:
-        print(f"distill-run: {visible(str(verdicts[0]))}", file=sys.stderr)
-        sys.exit(verdicts[0].exit_status)
+    except BrokenPipeError:
+        # As `| head` has it. Python would complain when it closes what it could not write.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
 
 
-def _run_hydra(overrides: Sequence[str], verdicts: list[DistillError]) -> None:
-    def job(config: DictConfig) -> float | None:
-        # Kept rather than raised: Hydra prints a line of its own over what a job raises.
-        try:
-            return _job(config, overrides)
-        except DistillError as error:
-            verdicts.append(error)
-        except OmegaConfBaseException as error:
-            verdicts.append(explain(error, overrides))
-        # Not NaN, which Optuna's sweeper stumbles over.
-        return None
+def _answer(words: list[str]) -> None:
+    # Imported here: an interrupt is answered while Hydra is imported too.
+    if any(word in _HELP for word in words):
+        from distill_runner.help import page
 
-    decorated = hydra.main(version_base="1.3", config_path=config_path(), config_name="config")
-    try:
-        decorated(job)()
-    except (HydraException, OmegaConfBaseException, AssertionError, OSError):
-        raise
-    except Exception as error:
-        if not SweepTable.broken_off(error):
-            raise
-    finally:
-        NewFolders.remove_empty()
+        print(page(), end="")
+    elif any(word in _VERSION for word in words):
+        print(f"distill-run {__version__}")
+    else:
+        from distill_runner.command import answer
 
-
-def _job(config: DictConfig, overrides: Sequence[str]) -> float | None:
-    from distill_runner.job import run_job
-
-    hydra_config = HydraConfig.get()
-    groups = groups_among([*hydra_config.overrides.task, *hydra_config.overrides.hydra])
-    return run_job(
-        config,
-        untyped=lambda: hydra.compose(hydra_config.job.config_name, overrides=groups),
-        shared=shared_in_sweep(overrides),
-        swept=swept_keys(overrides),
-        choices={str(k): str(v) for k, v in hydra_config.runtime.choices.items()},
-        overrides=list(hydra_config.overrides.task),
-        folder=hydra_config.runtime.output_dir,
-        sweeping=hydra_config.mode is not None and hydra_config.mode.name == "MULTIRUN",
-    )
+        answer()
 
 
 if __name__ == "__main__":

@@ -11,7 +11,22 @@ early as the fact can be known, and is printed as one message without a tracebac
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Mend:
+    """Words of a command, one after another, and what to type in place of them."""
+
+    wrong: tuple[str, ...]
+    right: tuple[str, ...]
+
+
+def typeable(words: Iterable[str]) -> str:
+    """The words as a shell reads them."""
+    return " ".join(shlex.quote(word) for word in words)
 
 
 class DistillError(Exception):
@@ -28,7 +43,8 @@ class Refused(DistillError):
         key: the configuration key to blame, such as `method.temperature`.
         value: what that key held.
         rule: what it must hold.
-        way_out: what to type instead.
+        way_out: what to type instead; what `mend` says, unless given.
+        mend: the same for whoever puts the command right.
     """
 
     exit_status = 2
@@ -42,10 +58,16 @@ class Refused(DistillError):
         value: object = None,
         rule: str | None = None,
         way_out: str | None = None,
+        mend: Mend | None = None,
     ) -> None:
+        if mend is not None and way_out is None:
+            way_out = typeable(mend.right) or "leave it out"
         self.what = what
         self.key = key
-        self._rest = {"value": value, "rule": rule, "way_out": way_out}
+        self.way_out = way_out
+        self.mend = mend
+        self.value = value
+        self.rule = rule
         lines = [what]
         if key is not None:
             lines.append(f"  {key} = {value!r}")
@@ -62,11 +84,17 @@ class Refused(DistillError):
         key = self.key
         if key is not None and key.startswith(old):
             key = new + key.removeprefix(old)
-        rest = dict(self._rest)
-        for name in ("rule", "way_out"):
-            if rest[name] is not None:
-                rest[name] = re.sub(rf"(?<![\w.@]){old}\.", f"{new}.", str(rest[name]))
-        return type(self)(self.what, key=key, **rest)  # type: ignore[arg-type]
+        rule, way_out = (
+            text and re.sub(rf"(?<![\w.@]){old}\.", f"{new}.", text)
+            for text in (self.rule, self.way_out)
+        )
+        return type(self)(self.what, key=key, value=self.value, rule=rule, way_out=way_out)
+
+    def with_way_out(self, way_out: str | None) -> Refused:
+        """The same with another way out."""
+        return type(self)(
+            self.what, key=self.key, value=self.value, rule=self.rule, way_out=way_out
+        )
 
 
 def together(refusals: Sequence[Refused]) -> Refused:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
 from pathlib import Path
-from typing import NoReturn
 
-from hydra._internal.utils import get_args_parser
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Glob, Override
-from hydra.errors import HydraException
 
-from distill_runner.config import LISTS, config_path
-from distill_runner.errors import Refused
+from distill_runner.aliases import as_option, closest
+from distill_runner.config import LISTS
+from distill_runner.errors import Mend, Refused
+from distill_runner.help import group_names, options
+from distill_runner.parsing import check_not_added, parsed
 from distill_runner.search import check_search
 
 Key = tuple[str, ...]  # part by part
@@ -23,46 +21,10 @@ Key = tuple[str, ...]  # part by part
 _HYDRAS = ("hydra/launcher", "hydra/sweeper", "hydra.launcher", "hydra.sweeper")
 _SAMPLER = "hydra/sweeper/sampler"
 _HYDRAS_ALONE = ("hydra.verbose", "hydra.searchpath")
-
-
-def arguments(argv: Sequence[str]) -> tuple[list[str], bool]:
-    """The overrides among the arguments, and whether they are to be swept.
-
-    Raises:
-        Refused: a flag that does not exist, or that cannot be used so.
-    """
-    parser = get_args_parser()
-
-    def refuse(message: str) -> NoReturn:
-        raise _bad_flag(message, " ".join(argv))
-
-    parser.error = refuse
-    found, unknown = parser.parse_known_args(list(argv))
-    for word in unknown:
-        name = word.lstrip("-")
-        if word == name:
-            raise _bad_flag(f"{word} stands apart from the other settings", word)
-        following = [*argv[list(argv).index(word) + 1 :], "VALUE"][0]
-        setting = name if "=" in name else f"{name}={following}"
-        raise _bad_flag(f"there is no flag {word}", word, way_out=setting)
-    if found.experimental_rerun is not None:
-        raise _bad_flag("it would load a pickle", "--experimental-rerun")
-    modes = [found.run, found.multirun, found.cfg is not None, found.info is not None]
-    if sum(modes) + found.shell_completion > 1:
-        raise _bad_flag("one of -m, --cfg, --info, --run at a time", " ".join(argv))
-    if found.resolve and found.cfg is None and not found.help:
-        raise _bad_flag("it goes with --cfg", "--resolve", way_out="--cfg job --resolve")
-    return list(found.overrides), bool(found.multirun)
-
-
-def _bad_flag(reason: str, given: str, way_out: str | None = None) -> Refused:
-    return Refused(
-        f"The command cannot be read: {reason}.",
-        key="the command",
-        value=given,
-        rule="flags that `distill-run --help` names, then GROUP=OPTION and KEY=VALUE in one row",
-        way_out=way_out,
-    )
+# Keys of a number below 1: 0,5 is meant as 0.5.
+_SHARES = ("alpha", "learning_rate", "p", "weight_decay", "warmup_fraction", "quiz", "test")
+# Groups under another key than their own.
+_ELSEWHERE = ("dataset@pretrain.dataset", "teacher@pretrain.teacher")
 
 
 def check_overrides(overrides: Sequence[str], *, sweeping: bool = True) -> None:
@@ -72,13 +34,14 @@ def check_overrides(overrides: Sequence[str], *, sweeping: bool = True) -> None:
         Refused: at the first of them.
     """
     for text in overrides:
-        override = _parsed(text, following=overrides[overrides.index(text) + 1 :])
-        _check_not_added(text)
+        check_not_added(text)
+        override = parsed(text, following=overrides[overrides.index(text) + 1 :])
         _check_hydras(override)
-        if override.key_or_group in _groups():
-            _check_option(override)
+        _check_package(override, text)
+        if override.key_or_group in group_names():
+            _check_option(override, text)
         if override.is_sweep_override() and not sweeping:
-            raise _no_sweep(override)
+            raise _no_sweep(override, text)
         check_search(override, overrides, sweeping=sweeping)
         if override.value() == {}:
             raise Refused(
@@ -110,14 +73,16 @@ def check_typed_once(overrides: Sequence[str]) -> None:
 
 def typed_groups(overrides: Iterable[str]) -> list[str]:
     """The groups of which an option was typed, as `GROUP` or `GROUP@KEY`."""
-    parsed = [_parsed(text) for text in overrides]
-    return [one.get_key_element() for one in parsed if one.key_or_group in _groups()]
+    words = [parsed(text) for text in overrides]
+    return [one.get_key_element() for one in words if one.key_or_group in group_names()]
 
 
 def groups_among(overrides: Iterable[str]) -> list[str]:
     """The overrides that choose an option, and where options are looked for."""
     return [
-        text for text in overrides if _parsed(text).key_or_group in (*_groups(), "hydra.searchpath")
+        text
+        for text in overrides
+        if parsed(text).key_or_group in (*group_names(), "hydra.searchpath")
     ]
 
 
@@ -125,9 +90,9 @@ def typed_keys(overrides: Iterable[str]) -> list[Key]:
     """Every key that was typed, those of a typed mapping one by one."""
     found: list[Key] = []
     for text in overrides:
-        override = _parsed(text)
+        override = parsed(text)
         key = override.key_or_group
-        if key not in _groups() and not key.startswith("hydra"):
+        if key not in group_names() and not key.startswith("hydra"):
             found += _leaves(tuple(key.split(".")), override.value())
     return found
 
@@ -136,7 +101,7 @@ def typed_values(overrides: Iterable[str]) -> dict[str, object]:
     """What one job's keys and groups were set to; lists and mappings as they were written."""
     found: dict[str, object] = {}
     for text in overrides:
-        override = _parsed(text)
+        override = parsed(text)
         value = override.value()
         plain = value is None or isinstance(value, bool | int | float | str)
         found[override.get_key_element()] = value if plain else override.get_value_string()
@@ -145,17 +110,17 @@ def typed_values(overrides: Iterable[str]) -> dict[str, object]:
 
 def swept_keys(overrides: Iterable[str]) -> frozenset[str]:
     """Keys and groups that have several values in a sweep."""
-    parsed = [_parsed(text) for text in overrides]
-    return frozenset(one.get_key_element() for one in parsed if one.is_sweep_override())
+    words = [parsed(text) for text in overrides]
+    return frozenset(one.get_key_element() for one in words if one.is_sweep_override())
 
 
 def shared_in_sweep(overrides: Iterable[str]) -> frozenset[str]:
     """Keys with one value in a sweep over more than seeds: not every job may read them."""
-    parsed = [_parsed(text) for text in overrides]
-    swept = {one.key_or_group for one in parsed if one.is_sweep_override()}
+    words = [parsed(text) for text in overrides]
+    swept = {one.key_or_group for one in words if one.is_sweep_override()}
     if all(key.endswith("seed") for key in swept):
         return frozenset()
-    return frozenset(one.key_or_group for one in parsed) - swept
+    return frozenset(one.key_or_group for one in words) - swept
 
 
 def _leaves(path: Key, value: object) -> list[Key]:
@@ -164,75 +129,27 @@ def _leaves(path: Key, value: object) -> list[Key]:
     return [leaf for key, inner in value.items() for leaf in _leaves((*path, str(key)), inner)]
 
 
-@cache
-def _groups() -> frozenset[str]:
-    names = {path.name for path in Path(config_path()).iterdir() if path.is_dir()}
-    return frozenset(names - {"hydra"})
-
-
-def _options(group: str) -> list[str]:
-    return sorted(path.stem for path in Path(config_path(), group).glob("*.yaml"))
-
-
-def _parsed(text: str, following: Sequence[str] = ()) -> Override:
-    if text.startswith("="):
+def _check_package(override: Override, text: str) -> None:
+    """Refuse a group that nothing chooses from, or under a key where it is not read."""
+    name, group = override.get_key_element(), override.key_or_group
+    if group in group_names() and override.package is None:
+        return
+    if group == "stage":
         raise Refused(
-            f"{text!r} names no key.",
-            key="the command",
-            value=text,
-            rule="GROUP=OPTION or KEY=VALUE",
+            "The stages are the method's own.",
+            key=name,
+            value=override.value(),
+            rule="method=… chooses them",
+            way_out="distill-run --help",
         )
-    try:
-        return OverridesParser.create().parse_override(text)
-    except HydraException:
-        raise _unreadable(text, following) from None
-
-
-def _unreadable(text: str, following: Sequence[str]) -> Refused:
-    key, equals, value = text.partition("=")
-    if not equals:
-        options = [f"{group}={key}" for group in sorted(_groups()) if key in _options(group)]
-        return Refused(
-            f"{key!r} is no setting.",
-            key="the command",
-            value=key,
-            rule="GROUP=OPTION or KEY=VALUE",
-            way_out=", or ".join(options) or "distill-run --help",
-        )
-    if value.endswith(","):
-        rest = "".join(word for word in following if "=" not in word)
-        return Refused(
-            f"The value of {key} ends in a comma.",
-            key=key,
-            value=value,
-            rule="values of a sweep are separated by commas alone, without spaces",
-            way_out=f"-m {key}={value}{rest}".rstrip(","),
-        )
-    return Refused(
-        f"The value of {key} cannot be read.",
-        key=key,
-        value=value,
-        rule="brackets in pairs; quotes around a text that holds brackets, quotes, = or a comma",
-        way_out=_repaired(key, value),
-    )
-
-
-def _repaired(key: str, value: str) -> str:
-    if value.startswith("[") and value.count("[") == value.count("]") + 1:
-        return f"'{key}={value}]'"
-    bare = re.sub(r"""["'\\]""", "", value)
-    return f"""'{key}="{bare}"'"""
-
-
-def _check_not_added(text: str) -> None:
-    if text.startswith(("+", "~")):
-        key, _, value = text.lstrip("+~").partition("=")
+    if override.package is not None and name not in _ELSEWHERE:
+        near = closest(name, (*_ELSEWHERE, *group_names()))
         raise Refused(
-            "Keys can be changed, not added or removed.",
-            key=text[: len(text) - len(text.lstrip("+~"))] + key,
-            value=value,
-            rule="KEY=VALUE for a key that the configuration has",
-            way_out="distill-run --cfg job",
+            f"{name} is no group.",
+            key=name,
+            value=override.get_value_string(),
+            rule="one of " + ", ".join((*sorted(group_names()), *_ELSEWHERE)),
+            mend=Mend((text,), (f"{near}={text.partition('=')[2]}",)) if near else None,
         )
 
 
@@ -243,6 +160,8 @@ def _check_hydras(override: Override) -> None:
         return
     launching = key in (*_HYDRAS, _SAMPLER) or key.startswith(tuple(f"{n}." for n in _HYDRAS))
     value = str(override.value())
+    if key == "hydra.searchpath":
+        _check_searchpath(override.value())
     if key in _HYDRAS_ALONE or (launching and "_target_" not in key + value):
         return
     raise Refused(
@@ -255,7 +174,23 @@ def _check_hydras(override: Override) -> None:
     )
 
 
-def _check_option(override: Override) -> None:
+def _check_searchpath(value: object) -> None:
+    """Refuse folders that are not there: Hydra only warns of them."""
+    folders = value if isinstance(value, list) else [None]
+    for folder in folders:
+        place = str(folder).removeprefix("file://")
+        there = isinstance(folder, str) and (place.startswith("pkg://") or Path(place).is_dir())
+        if not there:
+            raise Refused(
+                "Options are looked for in a folder that is not there.",
+                key="hydra.searchpath",
+                value=value,
+                rule="a list of folders, each with folders named like groups",
+                way_out="'hydra.searchpath=[FOLDER]'",
+            )
+
+
+def _check_option(override: Override, text: str) -> None:
     """Refuse what is no option's name."""
     group, value = override.key_or_group, override.value()
     chosen = value.list if isinstance(value, ChoiceSweep) else [value]
@@ -264,41 +199,55 @@ def _check_option(override: Override) -> None:
     for option in chosen:
         if isinstance(option, str) and option:
             continue
-        key = group if override.package is None else f"{group}@{override.package}"
         raise Refused(
-            f"The group {key} needs an option."
+            f"The group {override.get_key_element()} needs an option."
             if not isinstance(option, list)
-            else f"The group {key} takes one option.",
-            key=key,
+            else f"The group {override.get_key_element()} takes one option.",
+            key=override.get_key_element(),
             value=option,
-            rule="one of " + ", ".join(_options(group)),
+            rule="one of " + ", ".join(options(group)),
             way_out=_one_option(group, option, override.package),
+            mend=_other_option(group, option, override.package, text),
         )
+
+
+def _other_option(group: str, given: object, package: str | None, text: str) -> Mend | None:
+    if package is not None or isinstance(given, list):
+        return None
+    meant = as_option(group, text.partition("=")[2])
+    return Mend((text,), tuple(meant)) if meant else None
 
 
 def _one_option(group: str, given: object, package: str | None) -> str | None:
     if given is None and package:
         return f"{package}=null" if package == "pretrain.dataset" else "leave it out"
-    if given is None and group == "experiment":
+    if group == "experiment" and not isinstance(given, list):
         return "leave it out"
     if not isinstance(given, list):
         return None
     names = [name for name in given if isinstance(name, str)]
     joined = "+".join(names)
     if group == "teacher":
-        ready = [f"teacher={joined}"] if joined in _options(group) else []
+        ready = [f"teacher={joined}"] if joined in options(group) else []
         return ", or ".join([*ready, "teacher=bert 'teacher.models=[id-or-folder,…]'"])
     return f"-m {group}={','.join(names)}" if len(names) > 1 else None
 
 
-def _no_sweep(override: Override) -> Refused:
+def _no_sweep(override: Override, text: str) -> Refused:
     key, given = override.get_key_element(), override.get_value_string()
     several = re.sub(r",\s+", ",", given)
-    takes_list = override.key_or_group in LISTS
+    if override.key_or_group in LISTS:
+        right: tuple[str, ...] = (f"{key}=[{several}]",)
+    elif key == "teacher" and several.replace(",", "+") in options("teacher"):
+        right = (f"{key}={several.replace(',', '+')}",)
+    elif key.rpartition(".")[2] in _SHARES and re.fullmatch(r"0,\d+", several):
+        right = (f"{key}={several.replace(',', '.')}",)
+    else:
+        right = ("-m", f"{key}={several}")
     return Refused(
         f"Several values of {key} are a sweep.",
         key=key,
         value=given,
         rule="one value; several, separated by commas, with -m",
-        way_out=f"'{key}=[{several}]'" if takes_list else f"the same with -m, and {key}={several}",
+        mend=Mend((text,), right),
     )

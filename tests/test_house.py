@@ -17,9 +17,10 @@ MODULES = {
 LAYERS = (
     ("errors", "address", "allocator", "visible", "locks", "integrity"),
     ("schema",),
-    ("config", "overrides", "search", "explain", "hub", "hub_*", "intervals", "run_name",
-     "new_folders", "naming"),
-    ("plan", "rules", "stage_rules", "entries", "planning", "baseline", "readers", "unread"),
+    ("config", "help", "aliases", "types_in_words", "flags", "parsing", "overrides", "search",
+     "explain", "hub", "hub_*", "intervals", "run_name", "new_folders", "naming"),
+    ("plan", "rules", "stage_rules", "entries", "planning", "baseline", "readers", "unread",
+     "mending"),
     ("objectives.*",),
     ("data.*",),
     ("models.*",),
@@ -35,12 +36,14 @@ LAYERS = (
     ("run_folder", "output_folder", "announce", "run_card"),
     ("preflight",),
     ("job", "sweep"),
-    ("cli",),
+    ("command", "cli", "__main__"),
     ("bench.*",),
 )  # fmt: skip
 
 
-MACHINERY = ("loop", "run", "plan", "entries", "planning", "job", "cli", "casting", "reading")
+MACHINERY = (
+    *("loop", "run", "plan", "entries", "planning", "job", "command", "cli", "casting", "reading"),
+)
 
 
 def layer_of(module: str) -> int:

@@ -1,0 +1,112 @@
+"""Config → plan → run → summary. The only @hydra.main.
+
+Nothing heavy is imported until a job starts, so typos are answered at once.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from distill_runner.config import config_path, register_schema
+from distill_runner.errors import DistillError, Refused, of_the_system
+from distill_runner.explain import below_nothing, explain
+from distill_runner.flags import arguments, in_order
+from distill_runner.mending import with_way_out
+from distill_runner.new_folders import NewFolders
+from distill_runner.overrides import (
+    check_overrides,
+    check_typed_once,
+    groups_among,
+    shared_in_sweep,
+    swept_keys,
+)
+from distill_runner.sweep import SweepTable
+from distill_runner.visible import visible
+
+
+def answer() -> None:
+    """Do what `sys.argv` asks for; exit status 1 where it failed, 2 where it was refused."""
+    # Hydra would print its own errors and exit 1; raised instead, they are told apart here.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    register_schema()
+    sys.argv[1:] = in_order(sys.argv[1:])
+    words, overrides = sys.argv[1:], list[str]()
+    verdicts: list[DistillError] = []
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        # A cluster's notice is heard as Ctrl-C is: helpers are ended, and keep where they are.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        overrides, sweeping = arguments(sys.argv[1:])
+        check_overrides(overrides, sweeping=sweeping)
+        check_typed_once(overrides)
+        _run_hydra(overrides, verdicts)
+        verdicts += [SweepTable.verdict] if SweepTable.verdict is not None else []
+    except DistillError as error:
+        verdicts.append(error)
+    except (HydraException, OmegaConfBaseException) as error:
+        verdicts.append(explain(error, overrides))
+    except AssertionError as error:
+        verdicts.append(below_nothing(error, overrides))
+    except OSError as error:
+        verdicts.append(of_the_system(error))
+    except SystemExit:
+        # A sweep that must not begin; whoever else leaves has said why.
+        if SweepTable.verdict is None:
+            raise
+        verdicts.append(SweepTable.verdict)
+    if verdicts:
+        verdict = verdicts[0]
+        if isinstance(verdict, Refused):
+            verdict = with_way_out(verdict, words)
+        print(f"distill-run: {visible(str(verdict))}", file=sys.stderr)
+        sys.exit(verdict.exit_status)
+
+
+def _run_hydra(overrides: Sequence[str], verdicts: list[DistillError]) -> None:
+    def job(config: DictConfig) -> float | None:
+        # Kept rather than raised: Hydra prints a line of its own over what a job raises.
+        try:
+            return _job(config, overrides)
+        except DistillError as error:
+            verdicts.append(error)
+        except OmegaConfBaseException as error:
+            verdicts.append(explain(error, overrides))
+        # Not NaN, which Optuna's sweeper stumbles over.
+        return None
+
+    decorated = hydra.main(version_base="1.3", config_path=config_path(), config_name="config")
+    try:
+        decorated(job)()
+    except (HydraException, OmegaConfBaseException, AssertionError, OSError):
+        raise
+    except Exception as error:
+        if not SweepTable.broken_off(error):
+            raise
+    finally:
+        NewFolders.remove_empty()
+
+
+def _job(config: DictConfig, overrides: Sequence[str]) -> float | None:
+    from distill_runner.job import run_job
+
+    hydra_config = HydraConfig.get()
+    groups = groups_among([*hydra_config.overrides.task, *hydra_config.overrides.hydra])
+    return run_job(
+        config,
+        untyped=lambda: hydra.compose(hydra_config.job.config_name, overrides=groups),
+        shared=shared_in_sweep(overrides),
+        swept=swept_keys(overrides),
+        choices={str(k): str(v) for k, v in hydra_config.runtime.choices.items()},
+        overrides=list(hydra_config.overrides.task),
+        folder=hydra_config.runtime.output_dir,
+        sweeping=hydra_config.mode is not None and hydra_config.mode.name == "MULTIRUN",
+    )
