@@ -124,8 +124,10 @@ FINISHED = [
     ("artifacts/*/stage.json", "flipped"),
     ("artifacts/*/metrics.jsonl", "cut"),
     ("signals/*/logits.npy", "flipped"),
+    ("signals/*/logits.npy", "cut"),
     ("signals/*/ids.npy", "a folder"),
     ("data/*/train/*.arrow", "flipped"),
+    ("data/*/train/*.arrow", "cut"),
     ("data/*/prepared.json", "cut"),
     ("built/*/vocab.txt", "flipped"),
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import product
 from pathlib import Path
 
@@ -115,3 +116,15 @@ def test_a_dry_run_knows_the_steps_on_a_generated_corpus(
     plan = capsys.readouterr().out.partition("k passes: thousands")[0]
     assert "teacher/bert" in plan
     assert "?" not in plan
+
+
+def test_rows_that_are_left_out_are_said_and_stand_in_the_result(
+    reviews: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with (tmp_path / "reviews.csv").open("a") as file:
+        file.write(",pos\nodd,\n")
+    asked = (*reviews, "dataset.missing=drop", "training.max_steps=2", "method.baseline=never")
+    run(tmp_path / "run", tmp_path / "store", "finetune", *asked)
+    assert "left out of reviews.csv: 1 without text, 1 without label" in capsys.readouterr().out
+    found = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert found["data"]["left_out"] == {"reviews.csv": {"without text": 1, "without label": 1}}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import sys
 import time
 import types
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ from distill_runner import schema
 from distill_runner.data import prepared, sources
 from distill_runner.data.prepared import Prepared, prepare
 from distill_runner.errors import Refused
-from distill_runner.integrity import sweep
+from distill_runner.integrity import lock_of, sweep
 from distill_runner.locks import claimed
 
 SST2 = Path(__file__).resolve().parents[3] / "shared" / "data" / "sst2"
@@ -152,14 +154,36 @@ def test_damage_in_the_store_is_said_and_the_data_are_cut_again(
 
 
 def test_scratch_of_a_killed_process_is_removed_and_a_live_ones_is_not(tmp_path: Path) -> None:
-    data = tmp_path / "data"
+    data, encodings = tmp_path / "data", tmp_path / "encodings"
     killed, live = data / ".partial-a-x1y2", data / ".partial-b-z3"
-    for folder in (killed, live):
+    encoded = encodings / ".partial-c-x1y2"
+    for folder in (killed, live, encoded):
         (folder / "cache").mkdir(parents=True)
     with claimed(data / "b.lock", waiting=lambda: None):
         sweep(tmp_path)
         assert live.exists()
     assert not killed.exists()
+    assert not encoded.exists()
+
+
+def test_data_that_another_process_prepares_is_waited_for_aloud(
+    reviews: Path, tmp_path: Path
+) -> None:
+    store = tmp_path / "store"
+    target = prepare(settings(), source=reviews, store_dir=store)
+    (made,) = (one for one in (store / "data").iterdir() if one.is_dir())
+    shutil.rmtree(made)
+    said: list[str] = []
+    with ThreadPoolExecutor(1) as pool:
+        with claimed(lock_of(made), waiting=lambda: None):
+            waits = pool.submit(
+                prepare, settings(), source=reviews, store_dir=store, say=said.append
+            )
+            until = time.monotonic() + 20
+            while not said and time.monotonic() < until:
+                time.sleep(0.05)
+        assert waits.result().fingerprints == target.fingerprints
+    assert "another process prepares this; waiting" in said[0]
 
 
 def test_a_store_that_cannot_be_made_is_refused(reviews: Path) -> None:

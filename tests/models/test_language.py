@@ -68,6 +68,7 @@ def test_a_checkpoint_without_a_head_has_none_and_a_fresh_one_has_an_address(
 
 def test_a_student_with_other_words_than_its_teachers_is_refused(new_learner: NewLearner) -> None:
     bert, roberta = new_learner("bert").encoder, new_learner("roberta").encoder
-    language.check_words(bert, new_learner("distilbert").encoder, key="student.model")
+    wanted = {"names": ("this one", "that one"), "key": "student.model"}
+    language.check_words(bert, new_learner("distilbert").encoder, **wanted)
     with pytest.raises(Refused, match="different vocabularies"):
-        language.check_words(bert, roberta, key="student.model")
+        language.check_words(bert, roberta, **wanted)
