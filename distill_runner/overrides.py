@@ -183,9 +183,14 @@ def _parsed(text: str, following: Sequence[str] = ()) -> Override:
             rule="GROUP=OPTION or KEY=VALUE",
         )
     try:
-        return OverridesParser.create().parse_override(text)
+        return _read(text)
     except HydraException:
         raise _unreadable(text, following) from None
+
+
+@cache
+def _read(text: str) -> Override:
+    return OverridesParser.create().parse_override(text)
 
 
 def _unreadable(text: str, following: Sequence[str]) -> Refused:
