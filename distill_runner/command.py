@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from functools import cache
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -102,7 +103,7 @@ def _job(config: DictConfig, overrides: Sequence[str]) -> float | None:
     groups = groups_among([*hydra_config.overrides.task, *hydra_config.overrides.hydra])
     return run_job(
         config,
-        untyped=lambda: hydra.compose(hydra_config.job.config_name, overrides=groups),
+        untyped=lambda: _untyped(hydra_config.job.config_name, tuple(groups)),
         shared=shared_in_sweep(overrides),
         swept=swept_keys(overrides),
         choices={str(k): str(v) for k, v in hydra_config.runtime.choices.items()},
@@ -110,3 +111,10 @@ def _job(config: DictConfig, overrides: Sequence[str]) -> float | None:
         folder=hydra_config.runtime.output_dir,
         sweeping=hydra_config.mode is not None and hydra_config.mode.name == "MULTIRUN",
     )
+
+
+@cache
+def _untyped(name: str, groups: tuple[str, ...]) -> DictConfig:
+    """What the typed groups alone lead to: one composition for all the jobs that share them."""
+    composed: DictConfig = hydra.compose(name, overrides=list(groups))
+    return composed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import cache
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -26,9 +27,14 @@ def parsed(text: str, following: Sequence[str] = ()) -> Override:
     if text.startswith("="):
         raise _no_setting(text, f"{text!r} names no key.", "distill-run --help")
     try:
-        return OverridesParser.create().parse_override(text)
+        return _read(text)
     except HydraException:
         raise _unreadable(text, following) from None
+
+
+@cache
+def _read(text: str) -> Override:
+    return OverridesParser.create().parse_override(text)
 
 
 def _unreadable(text: str, following: Sequence[str]) -> Refused:

@@ -360,7 +360,9 @@ def test_a_sweep_counts_only_its_own_jobs_and_survives_a_fault(
     assert launch("seed=3") == 0
     assert len(json.loads((tmp_path / "sweep" / "sweep.json").read_text())) == 1
     assert launch("training.learning_rate=1e-3,7") == 2
-    statuses = [row["test"] for row in json.loads((tmp_path / "sweep" / "sweep.json").read_text())]
+    statuses = [
+        row["status"] for row in json.loads((tmp_path / "sweep" / "sweep.json").read_text())
+    ]
     assert statuses[1] == "refused"
     monkeypatch.setattr("distill_runner.results.Results.result", lambda *_, **__: 1 / 0)
     assert launch("seed=1,2") == 1

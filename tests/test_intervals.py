@@ -24,6 +24,20 @@ def test_a_share_has_wilsons_interval() -> None:
     assert (found.low, found.high) == pytest.approx((middle - reach, middle + reach))
 
 
+def test_the_intervals_are_scipys() -> None:
+    from scipy.stats import binomtest, t
+
+    for right, rows in ((0, 7), (3, 7), (7, 7), (1876, 2000)):
+        theirs = binomtest(right, rows).proportion_ci(confidence_level=0.95, method="wilson")
+        ours = proportion_interval(right, rows)
+        assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high))
+    values = [1.0, 2.0, 4.0, 8.0]
+    theirs = t.interval(0.95, 3, np.mean(values), np.std(values, ddof=1) / 2)
+    found = mean_interval(values)
+    assert found is not None
+    assert (found.low, found.high) == pytest.approx(theirs)
+
+
 def test_a_share_of_all_or_none_stays_within_0_and_1_and_is_not_certain() -> None:
     z2 = 1.9599639845**2
     none, every = proportion_interval(0, 20), proportion_interval(20, 20)

@@ -49,6 +49,8 @@ def test_each_sweep_is_a_group_whose_runs_are_called_by_what_varies(
     run, summary = tracked(tmp_path / "single")
     assert run["display_name"] == "kd · synthetic · distilbert-base-uncased · seed 1"
     assert not run.get("run_group")
+    launch("tracker.group=mine", f"output_dir={tmp_path}/named")
+    assert tracked(tmp_path / "named")[0]["run_group"] == "mine"
     _compare(summary, tmp_path / "single")
 
 

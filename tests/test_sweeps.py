@@ -155,6 +155,25 @@ def test_in_a_narrow_window_names_are_whole_and_what_is_alike_goes_first() -> No
     assert out == ("95%", "no teacher", "parameters")
 
 
+def test_the_name_of_a_setting_is_whole_at_eighty_columns() -> None:
+    lost = {"name": "small", "parameters": 1, "no_better_than_chance": True}
+    jobs = [
+        (
+            str(at),
+            finished(0.5 + at / 90, 0.6 + at / 70, f"method.temperature={at % 2}", f"seed={at}"),
+        )
+        for at in range(4)
+    ]
+    jobs[0][1]["student"] = lost
+    rows, out = in_width(seed_rows(jobs), 80)
+    console = Console(width=80, file=io.StringIO())
+    console.print(sweep_table("", rows))
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "method.temperature=1" in shown
+    assert "…" not in shown
+    assert "95% of the test" in out
+
+
 def test_the_records_hold_numbers_and_every_override() -> None:
     rows = sweep_records(JOBS, Path("sweep"))
     assert [row["job"] for row in rows] == [2, 0, 1, 3, 4]

@@ -248,8 +248,8 @@ def _seed_row(
         "mean validation": "–" if on_rows is None else f"{100 * on_rows:.2f}",
         f"mean {_title(metric)}": f"{sum(figures) / len(figures):.2f}",
         f"mean {lead}": _signed(sum(gains) / len(gains) if gains else None),
-        f"95% of the {lead}": _reach(gains),
         "at chance": f"{chance} of {len(found)}" if chance else "–",
+        f"95% of the {lead}": _reach(gains),
         "95% of the test": _reach(figures),
         **{f"mean {title}": _mean(found, column) for title, column in own.items()},
     }

@@ -228,6 +228,7 @@ def sweep_table(title: str, jobs: Sequence[Mapping[str, str]]) -> Table:
     """The jobs of a sweep; one row a job."""
     columns = list(jobs[0])
     table = table_of(title, *columns)
+    table.columns[0].overflow = "fold"  # a job's name is never cut
     for name, column in zip(columns[1:], table.columns[1:], strict=True):
         # A heading is broken between its words, so that the jobs' names have the room.
         column.no_wrap, column.justify = False, "right"
@@ -265,8 +266,8 @@ def in_width(
 
 
 def _needed(title: str) -> bool:
-    leads = ("gain", "difference")
-    return title.endswith(leads) or title in ("published", "at chance")
+    leads = ("gain", "difference", "mean gain", "mean difference")
+    return title in (*leads, "published", "at chance")
 
 
 def _only(jobs: Sequence[Mapping[str, str]], titles: Sequence[str]) -> list[dict[str, str]]:
