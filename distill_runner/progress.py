@@ -15,6 +15,7 @@ from distill_runner.remaining import Left, roughly
 
 _LINE_SECONDS = 15.0  # between two plain lines
 _BAR_WIDE, _BAR_NARROW = 30, 4  # characters
+_LONGEST = "loss 0.000  1,000 rows/s  1 min 30 s left, run 1 min 30 s"  # behind the steps
 
 LeftAfter = Callable[[int], Left | None]  # how long it will still take after so many steps
 
@@ -58,17 +59,17 @@ class _LiveBar:
         self._left = left
         self._total = total
         self._room = console.width - cell_len(name) - 2  # for the bar and the figures
-        self._bar = BarColumn()
-        # Where even these have no room, the end is cut off and nothing is folded.
-        columns = (TextColumn("{task.description}", markup=False), self._bar)
+        longest = f"{total:,}/{total:,}  {_LONGEST}"
+        self._bar_width = min(_BAR_WIDE, max(_BAR_NARROW, self._room - len(longest)))
         self._progress = Progress(
-            *columns,
+            TextColumn("{task.description}", markup=False),
+            BarColumn(self._bar_width),
             TextColumn("{task.fields[figures]}", markup=False),
             console=console,
             transient=True,
         )
         self._task = self._progress.add_task(
-            name, total=total, completed=start, figures=self._fitted([f"{start:,}/{total:,}"], [])
+            name, total=total, completed=start, figures=f"{start:,}/{total:,}"
         )
 
     def __enter__(self) -> _LiveBar:
@@ -93,11 +94,9 @@ class _LiveBar:
 
     def _fitted(self, parts: list[str], more: list[str]) -> str:
         """The parts and as many more as leave the bar its room."""
-        while more and len("  ".join([*parts, *more])) + _BAR_NARROW > self._room:
+        while more and len("  ".join([*parts, *more])) + self._bar_width > self._room:
             more = more[:-1]
-        figures = "  ".join([*parts[:1], *more, *parts[1:]])
-        self._bar.bar_width = min(_BAR_WIDE, max(_BAR_NARROW, self._room - len(figures)))
-        return figures
+        return "  ".join([*parts[:1], *more, *parts[1:]])
 
 
 class _PlainLines:
