@@ -120,7 +120,8 @@ def _default(key: str | None, words: Sequence[str]) -> str | None:
     ):
         return None
     try:
-        check_overrides(others := [word for word in typed_settings if word.partition("=")[0] != key])
+        others = [word for word in typed_settings if word.partition("=")[0] != key]
+        check_overrides(others)
         config = _composed(groups_among(others))
         value = OmegaConf.select(config, key, default=_NOTHING)
     except (Refused, HydraException, OmegaConfBaseException, AssertionError):

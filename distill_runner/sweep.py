@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from distill_runner.errors import DistillError, Refused, of_the_system
+from distill_runner.disk import of_the_system
+from distill_runner.errors import DistillError, Refused
 from distill_runner.output_folder import ATTEMPT, check_store_apart, check_sweep
 
 if TYPE_CHECKING:
@@ -33,12 +34,14 @@ class SweepTable(Callback):  # type: ignore[misc]
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Note the time, and stop before anything is written into a folder that is not ours."""
         SweepTable._began = time.time()
+        folder = Path(config.hydra.sweep.dir)
         try:
-            folder = Path(config.hydra.sweep.dir)
             check_store_apart(Path(config.store.dir), folder)
             check_sweep(folder)
         except OSError as error:
-            SweepTable.verdict = of_the_system(error)
+            SweepTable.verdict = of_the_system(
+                error, {"output_dir": folder, "store.dir": Path(config.store.dir)}
+            )
         except DistillError as error:
             SweepTable.verdict = error
         if SweepTable.verdict is not None:
