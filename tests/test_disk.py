@@ -59,7 +59,8 @@ def test_a_store_on_a_full_disk_is_named_with_the_file_and_what_is_free(
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
 def test_a_write_that_names_no_file_is_found_by_who_made_it(tmp_path: Path, number: int) -> None:
     def write(path: Path) -> None:
-        raise OSError(number, os.strerror(number), path.name and None)
+        assert not path.exists()
+        raise OSError(number, os.strerror(number))
 
     with pytest.raises(OSError, match=re.escape(os.strerror(number))) as stopped:
         write(tmp_path / "out" / "log.txt")
