@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 import torch
 
-from distill_runner.errors import DistillError
+from distill_runner.disk import behind
 from distill_runner.integrity import Damaged
 
 _FIRST = 10.0  # seconds until it is known what a checkpoint costs
@@ -38,10 +38,10 @@ def save(path: Path, state: State) -> None:
             os.fsync(file.fileno())
     except (OSError, RuntimeError) as error:  # torch's writer turns a full disk into the latter
         partial.unlink(missing_ok=True)
-        raise DistillError(
-            f"The checkpoint {path} cannot be written ({_first_line(error)}); is the disk full?\n"
-            "  finished stages are kept, and the last checkpoint; the same command goes on"
-        ) from error
+        cause = behind(error)
+        if cause is None:
+            raise
+        raise OSError(cause.errno, cause.strerror, str(path)) from error
     os.replace(partial, path)
 
 
@@ -80,10 +80,6 @@ def check(path: Path) -> None:
         raise Damaged(path, "it is no file") from error
     if written != digest.digest():
         raise Damaged(path, "it has other content")
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 class _Hashed:

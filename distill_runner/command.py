@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -18,7 +19,8 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from distill_runner.config import config_path, register_schema
-from distill_runner.errors import DistillError, Refused, of_the_system
+from distill_runner.disk import Places, of_the_system
+from distill_runner.errors import DistillError, Refused
 from distill_runner.explain import below_nothing, explain
 from distill_runner.flags import arguments, in_order
 from distill_runner.mending import with_way_out
@@ -57,8 +59,10 @@ def answer() -> None:
         verdicts.append(explain(error, overrides))
     except AssertionError as error:
         verdicts.append(below_nothing(error, overrides))
+    except BrokenPipeError:
+        raise
     except OSError as error:
-        verdicts.append(of_the_system(error))
+        verdicts.append(of_the_system(error, _places(overrides)))
     except SystemExit:
         # A sweep that must not begin; whoever else leaves has said why.
         if SweepTable.verdict is None:
@@ -72,6 +76,13 @@ def answer() -> None:
         sys.exit(verdict.exit_status)
 
 
+def _places(overrides: Sequence[str]) -> Places:
+    """Where the run writes, as far as it is known before anything is composed."""
+    asked = dict(text.split("=", 1) for text in overrides)
+    usual = {"output_dir": "outputs/runs", "store.dir": "outputs/store"}
+    return {key: Path(asked.get(key, folder)) for key, folder in usual.items()}
+
+
 def _run_hydra(overrides: Sequence[str], verdicts: list[DistillError]) -> None:
     def job(config: DictConfig) -> float | None:
         # Kept rather than raised: Hydra prints a line of its own over what a job raises.
@@ -81,6 +92,10 @@ def _run_hydra(overrides: Sequence[str], verdicts: list[DistillError]) -> None:
             verdicts.append(error)
         except OmegaConfBaseException as error:
             verdicts.append(explain(error, overrides))
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            verdicts.append(of_the_system(error, _places(overrides)))
         # Not NaN, which Optuna's sweeper stumbles over.
         return None
 

@@ -109,16 +109,3 @@ def together(refusals: Sequence[Refused]) -> Refused:
 
 class HubUnreachable(Refused):
     """Something is only to be had from the hub, and the hub does not answer."""
-
-
-def of_the_system(error: OSError) -> DistillError:
-    """An error of the operating system as one of ours."""
-    where = f": {error.filename}" if error.filename else ""
-    message = f"{error.strerror or error}{where}"
-    if isinstance(error, PermissionError | NotADirectoryError | FileExistsError):
-        return Refused(
-            message,
-            rule="output_dir and store.dir are folders that can be written",
-            way_out="output_dir=FOLDER store.dir=FOLDER",
-        )
-    return DistillError(f"{message}\n  finished stages are kept; the same command goes on")

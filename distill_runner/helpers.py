@@ -14,6 +14,8 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
+from typing import Any
 
 import torch
 from rich.console import RenderableType
@@ -59,8 +61,9 @@ def helpers(config: Config, plan: Plan, *, count: int) -> Iterator[None]:
         context.Process(target=_help, args=(config, plan, 1 + count), daemon=True)
         for _ in range(count)
     ]
-    for process in started:
-        process.start()
+    with _unheard():
+        for process in started:
+            process.start()
     try:
         yield
     finally:
@@ -69,6 +72,18 @@ def helpers(config: Config, plan: Plan, *, count: int) -> Iterator[None]:
         for process in started:
             process.join()
         torch.set_num_threads(alone)
+
+
+@contextmanager
+def _unheard() -> Iterator[None]:
+    """Whoever is started inside hears of its end once it listens, and not half-imported."""
+    # Its own start would unblock the signal again.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _Silent(Screen):
@@ -81,10 +96,34 @@ class _Silent(Screen):
 
 def _help(config: Config, plan: Plan, processes: int) -> None:
     """Train what is free until the run, one of so many processes, has all it needs."""
-    # An interrupt is for the run, which ends its helpers; they leave no semaphores behind.
+    # An interrupt is for the run, which ends its helpers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     threading.Thread(target=_leave_with_the_run, daemon=True).start()
+    sys.unraisablehook = _told_elsewhere
+    # What libraries lock with is then a semaphore without a name, which nobody has to remove.
+    multiprocessing.set_start_method("fork", force=True)
+    try:
+        signal.signal(signal.SIGTERM, _end)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+        _train_what_is_free(config, plan, processes)
+    finally:
+        # Told to stop while it goes: it goes.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def _end(*_: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit()
+
+
+def _told_elsewhere(unraisable: Any) -> None:
+    """Leave at once where a finalizer was told to stop, which Python would only report."""
+    if isinstance(unraisable.exc_value, SystemExit):
+        os._exit(0)
+    sys.__unraisablehook__(unraisable)
+
+
+def _train_what_is_free(config: Config, plan: Plan, processes: int) -> None:
     quiet_libraries()
     machine = resolve_machine(config.runtime)
     if config.runtime.threads == 0:

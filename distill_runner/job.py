@@ -14,7 +14,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from distill_runner.announce import show_result
 from distill_runner.config import raw_method, typed
-from distill_runner.errors import DistillError, Refused, of_the_system
+from distill_runner.disk import Places, behind, of_the_system
+from distill_runner.errors import DistillError, Refused
 from distill_runner.explain import explain
 from distill_runner.local_checks import check_local, is_local_classifier
 from distill_runner.methods.construct import make_algorithm
@@ -89,7 +90,9 @@ def run_job(
         except OmegaConfBaseException as raised:
             _leave(output, screen, explain(raised, overrides), overrides, sweeping=sweeping)
         except Exception as raised:
-            _leave(output, screen, _explained(raised, screen), overrides, sweeping=sweeping)
+            places = {"store.dir": Path(config.store.dir), "output_dir": Path(folder)}
+            error = _explained(raised, screen, places)
+            _leave(output, screen, error, overrides, sweeping=sweeping)
         except KeyboardInterrupt:
             output.attempted("interrupted", overrides)
             raise
@@ -125,7 +128,7 @@ def _leave(
     screen.print(f"{status}: {error}")
 
 
-def _explained(raised: Exception, screen: Screen) -> DistillError:
+def _explained(raised: Exception, screen: Screen, places: Places) -> DistillError:
     """The failure as one that says what to do; a fault of ours leaves its traceback in the log."""
     if isinstance(raised, DistillError):
         return raised
@@ -135,8 +138,9 @@ def _explained(raised: Exception, screen: Screen) -> DistillError:
             "  try:  a smaller training.batch_size, or training.accumulate=2 where the method "
             "allows it"
         )
-    if isinstance(raised, OSError):
-        return of_the_system(raised)
+    refused_by_disk = behind(raised)
+    if refused_by_disk is not None:
+        return of_the_system(refused_by_disk, places)
     screen.note(*traceback.format_exception(raised))
     return DistillError(
         f"{type(raised).__name__}: {raised}\n"

@@ -97,7 +97,9 @@ def _composed(overrides: Sequence[str]) -> DictConfig:
     """The configuration, of a sweep the first job's."""
     GlobalHydra.instance().clear()
     with initialize_config_dir(config_path(), version_base="1.3"):
-        config: DictConfig = compose("config", overrides=[*map(_first, overrides)])
+        # The default name of the folder is made of what only a run knows.
+        words = ["output_dir=unused", *map(_first, overrides)]
+        config: DictConfig = compose("config", overrides=words)
         return config
 
 
@@ -117,14 +119,13 @@ def _default(key: str | None, words: Sequence[str]) -> str | None:
     typed_settings = [word for word in words if "=" in word and not word.startswith("-")]
     if (
         key is None
-        or key.startswith("hydra")
+        or key.startswith(("hydra", "output_dir"))
         or not any(word.partition("=")[0] == key for word in typed_settings)
     ):
         return None
     try:
-        check_overrides(
-            others := [word for word in typed_settings if word.partition("=")[0] != key]
-        )
+        others = [word for word in typed_settings if word.partition("=")[0] != key]
+        check_overrides(others)
         config = _composed(groups_among(others))
         value = OmegaConf.select(config, key, default=_NOTHING)
     except (Refused, HydraException, OmegaConfBaseException, AssertionError):

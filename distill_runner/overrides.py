@@ -67,7 +67,7 @@ def check_typed_once(overrides: Sequence[str]) -> None:
                 key=key,
                 value=f"{seen[key]}, then {value}",
                 rule="each key once",
-                way_out=f"{key}={value}, or a sweep over both: -m {key}={seen[key]},{value}",
+                way_out=f"{key}={value}, or -m {key}={seen[key]},{value}",
             )
 
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, flag_override, open_dict, read_write
 
-from distill_runner.errors import DistillError, Refused, of_the_system
+from distill_runner.disk import of_the_system
+from distill_runner.errors import DistillError, Refused
 from distill_runner.output_folder import ATTEMPT, check_store_apart, check_sweep, mark_sweep
 
 if TYPE_CHECKING:
@@ -39,9 +40,9 @@ class SweepTable(Callback):  # type: ignore[misc]
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Note the time, and stop before anything is written into a folder that is not ours."""
         SweepTable._began, SweepTable._config = time.time(), config
+        folder = Path(config.hydra.sweep.dir)
         try:
             _set_up_optuna(config)
-            folder = Path(config.hydra.sweep.dir)
             check_store_apart(Path(config.store.dir), folder)
             check_sweep(folder)
             if config.dry_run:
@@ -50,7 +51,9 @@ class SweepTable(Callback):  # type: ignore[misc]
             else:
                 mark_sweep(folder)
         except OSError as error:
-            SweepTable.verdict = of_the_system(error)
+            SweepTable.verdict = of_the_system(
+                error, {"output_dir": folder, "store.dir": Path(config.store.dir)}
+            )
         except DistillError as error:
             SweepTable.verdict = error
         if SweepTable.verdict is not None:

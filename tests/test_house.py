@@ -15,7 +15,7 @@ MODULES = {
 }
 # From low to high; a module imports from its own layer or a lower one.
 LAYERS = (
-    ("errors", "address", "allocator", "visible", "locks", "integrity"),
+    ("errors", "disk", "address", "allocator", "visible", "locks", "integrity"),
     ("schema",),
     ("config", "help", "aliases", "types_in_words", "flags", "parsing", "overrides", "search",
      "explain", "hub", "hub_*", "intervals", "run_name", "new_folders", "naming"),

@@ -12,7 +12,8 @@ import os
 import sys
 
 from distill_runner.bench.options import RACES, Options, parse
-from distill_runner.errors import DistillError, of_the_system
+from distill_runner.disk import of_the_system
+from distill_runner.errors import DistillError
 
 
 def main() -> None:
@@ -21,7 +22,7 @@ def main() -> None:
     except DistillError as error:
         _leave(error)
     except OSError as error:
-        _leave(of_the_system(error))
+        _leave(of_the_system(error, {}))
     except KeyboardInterrupt:
         sys.exit(130)
 

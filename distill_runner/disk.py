@@ -1,0 +1,135 @@
+"""What a disk refuses, said so that a person can act: which file, in which folder, what is free."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from distill_runner.errors import DistillError, Refused
+
+# The folders of a run by their keys, such as "store.dir".
+Places = Mapping[str, Path]
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_UNFIT = (
+    *(errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ENOTDIR),
+    *(errno.EEXIST, errno.ELOOP, errno.EISDIR),
+)
+# Libraries that are not written in Python keep the error's words alone.
+_SAID = {os.strerror(number): number for number in (*_FULL, *_UNFIT, errno.EFBIG, errno.EIO)}
+_KEPT = "finished stages are kept; the same command goes on"
+
+
+def behind(raised: BaseException | None) -> OSError | None:
+    """The operating system's error that an exception is, comes from, or speaks of."""
+    seen: set[int] = set()
+    while raised is not None and id(raised) not in seen:
+        if isinstance(raised, OSError):
+            return raised
+        for words, number in _SAID.items():
+            if words in str(raised):
+                return OSError(number, words).with_traceback(raised.__traceback__)
+        seen.add(id(raised))
+        raised = raised.__cause__ or raised.__context__
+    return None
+
+
+def of_the_system(error: OSError, places: Places) -> DistillError:
+    """An error of the operating system as one of ours.
+
+    Args:
+        places: where the run writes.
+    """
+    places = {**places, "TMPDIR": Path(tempfile.gettempdir())}
+    file = _file_of(error, places)
+    key = _place_of(file, places)
+    what = f"{file or 'A file'} cannot be written: {_reason(error)}."
+    if error.errno in _FULL:
+        return _full(what, key, places)
+    if error.errno == errno.EFBIG:
+        return DistillError(
+            f"{what}\n  try:  ulimit -f unlimited, or a file system that takes large files; {_KEPT}"
+        )
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return DistillError(f"Too many files are open.\n  try:  ulimit -n 4096; {_KEPT}")
+    root = key is not None and file is not None and not os.path.exists(places[key])
+    if error.errno in _UNFIT or (error.errno == errno.ENOENT and root):
+        return _unfit(what, key, places)
+    return DistillError(f"{_reason(error).capitalize()}: {file or error}\n  {_KEPT}")
+
+
+def _reason(error: OSError) -> str:
+    if error.errno in _FULL:
+        return "the disk is full" if error.errno == errno.ENOSPC else "the disk quota is used up"
+    said = error.strerror or str(error)
+    return said[:1].lower() + said[1:]
+
+
+def _full(what: str, key: str | None, places: Places) -> DistillError:
+    keys = [key] if key is not None else list(places)
+    lines = [f"  {name} = {str(places[name])!r}: {_free(places[name])}" for name in keys]
+    there = f"{key}=FOLDER on another disk" if key != "TMPDIR" else "TMPDIR=FOLDER in front of it"
+    other = there if key is not None else "store.dir=FOLDER or output_dir=FOLDER on another disk"
+    return DistillError(
+        "\n".join([what, *lines, f"  try:  make room there, or {other}", f"  {_KEPT}"])
+    )
+
+
+def _free(folder: Path) -> str:
+    usage = shutil.disk_usage(_existing(folder))
+    return f"{usage.free / 1e6:,.1f} MB of {usage.total / 1e6:,.0f} MB are free"
+
+
+def _unfit(what: str, key: str | None, places: Places) -> Refused:
+    return Refused(
+        what,
+        key=key,
+        value=str(places[key]) if key is not None else None,
+        rule="output_dir and store.dir are folders that can be written",
+        way_out=f"{key}=FOLDER" if key is not None else "output_dir=FOLDER store.dir=FOLDER",
+    )
+
+
+def _file_of(error: OSError, places: Places) -> Path | None:
+    if error.filename is not None:
+        return Path(os.fsdecode(error.filename))
+    return next(_files_in_hand(error, places), None)
+
+
+def _files_in_hand(error: OSError, places: Places) -> Iterator[Path]:
+    """Files of the run that were being written where the error was raised, the innermost first.
+
+    A write that fails names no file; the functions that it came through know it.
+    """
+    frames = []
+    step = error.__traceback__
+    while step is not None:
+        frames.append(step.tb_frame)
+        step = step.tb_next
+    for frame in reversed(frames):
+        for value in frame.f_locals.values():
+            name = getattr(value, "name", None) if hasattr(value, "write") else value
+            if isinstance(name, str | Path) and _place_of(Path(name), places) is not None:
+                yield Path(name)
+
+
+def _place_of(file: Path | None, places: Places) -> str | None:
+    """The key of the folder that the file lies in; of several the innermost."""
+    if file is None:
+        return None
+    whole = os.path.abspath(file)
+    found = [
+        key
+        for key, place in places.items()
+        if whole.startswith(os.path.abspath(place)) or os.path.abspath(place).startswith(whole)
+    ]
+    return max(found, key=lambda key: len(str(os.path.abspath(places[key]))), default=None)
+
+
+def _existing(folder: Path) -> Path:
+    folder = Path(os.path.abspath(folder))
+    return next(one for one in (folder, *folder.parents) if os.path.lexists(one))
