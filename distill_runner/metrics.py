@@ -7,8 +7,11 @@ labels in the order of the ranking; a metric of scores is a correlation over the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
+from importlib.util import find_spec, module_from_spec
 from typing import Any
 
 import numpy as np
@@ -206,12 +209,15 @@ def _metric(description: str, compute: Callable[..., Any], kinds: Mapping[str, s
         kinds: type of each column.
     """
     import datasets
-    import evaluate
 
-    class Own(evaluate.Metric):  # type: ignore[misc]
+    with _without_evaluators():
+        from evaluate.info import MetricInfo
+        from evaluate.module import Metric as Base
+
+    class Own(Base):  # type: ignore[misc]
         def _info(self) -> Any:
             features = {name: datasets.Value(kind) for name, kind in kinds.items()}
-            return evaluate.MetricInfo(
+            return MetricInfo(
                 description=description, citation="", features=datasets.Features(features)
             )
 
@@ -219,3 +225,22 @@ def _metric(description: str, compute: Callable[..., Any], kinds: Mapping[str, s
             return compute(**given)
 
     return Own(keep_in_memory=True)
+
+
+@contextmanager
+def _without_evaluators() -> Iterator[None]:
+    """Inside, parts of `evaluate` are imported and the package itself is not run.
+
+    It would import its evaluators, and with them transformers' pipelines for images, sound and
+    translation: seconds, for a base class. Whoever imports it afterwards has it whole.
+    """
+    if "evaluate" in sys.modules:
+        yield
+        return
+    found = find_spec("evaluate")
+    assert found is not None
+    sys.modules["evaluate"] = module_from_spec(found)
+    try:
+        yield
+    finally:
+        del sys.modules["evaluate"]

@@ -220,4 +220,9 @@ def test_a_student_without_forward_derivative_is_told_of_the_other_way(
 def test_the_readme_says_which_architectures_go_which_way() -> None:
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| \*\*(.+?)\*\* \| (.*) \|$", readme, re.MULTILINE)
-    assert {way: names.split(", ") for way, names in rows} == ways()
+    said = {name: way for way, names in rows for name in names.split(", ")}
+    found = {name: way for way, names in ways().items() for name in names}
+    # Another version of transformers knows fewer, or more.
+    known = said.keys() & found.keys()
+    assert len(known) > 100
+    assert {name: said[name] for name in known} == {name: found[name] for name in known}
