@@ -61,7 +61,8 @@ def _folder(model: str, key: str, config: Config) -> Path:
 def _data_checks(config: Config, plan: Plan) -> Iterator[_Check]:
     for name in plan.data:
         settings, prefix = settings_of(config, name), "" if name == TASK else f"{name}."
-        yield partial(_check_files, settings, f"{prefix}dataset", config)
+        if not settings.generate:  # else a file beside it is one that nothing reads
+            yield partial(_check_files, settings, f"{prefix}dataset", config)
         if plan.reads_unlabelled(name):
             at = f"{prefix}dataset.unlabelled"
             yield partial(_check_files, as_dataset(settings), at, config)
