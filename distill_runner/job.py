@@ -28,7 +28,7 @@ from distill_runner.report.choosing import on_validation
 from distill_runner.report.summary import tracker_summary
 from distill_runner.run_card import run_card
 from distill_runner.schema import Config
-from distill_runner.screen import Screen
+from distill_runner.screen import Screen, quiet_libraries
 from distill_runner.store import plain, write_json
 from distill_runner.unread import check_all_read, unused_choices
 
@@ -177,6 +177,7 @@ class _Job:
 
     def run(self) -> str:
         """Make the plan and, unless it is all that was asked for, carry it out; the status."""
+        quiet_libraries()
         config = typed(self._composed)
         check_store_apart(Path(config.store.dir), self._folder)
         check_local(config, self._plan(config, partial(is_local_classifier, config=config)))

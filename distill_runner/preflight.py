@@ -18,7 +18,7 @@ from distill_runner.plan import TASK, Plan
 from distill_runner.rules import check_test_rows
 from distill_runner.run import Runner
 from distill_runner.schema import Config
-from distill_runner.screen import Screen, quiet_libraries
+from distill_runner.screen import Screen
 from distill_runner.tracking import NoTracker
 
 if TYPE_CHECKING:
@@ -85,7 +85,6 @@ def prepared(
         Refused: anything that a run would stumble over later, as far as it can be known.
     """
     machine = resolve_machine(config.runtime)
-    quiet_libraries()
     show = partial(
         show_plan,
         screen,

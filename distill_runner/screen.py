@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from io import StringIO
@@ -131,10 +132,5 @@ class Screen:
 
 
 def quiet_libraries() -> None:
-    """Keep the libraries' own bars and notices off the screen; errors still show."""
-    import datasets
-    import transformers
-
-    datasets.disable_progress_bars()
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
+    """Keep the bars of `datasets` off the screen, whoever imports it; call it before that."""
+    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, flag_override, open_dict, read_write
 
+from distill_runner.composed_once import compose_jobs_once
 from distill_runner.disk import of_the_system
 from distill_runner.errors import DistillError, Refused
 from distill_runner.output_folder import ATTEMPT, check_store_apart, check_sweep, mark_sweep
@@ -40,6 +41,7 @@ class SweepTable(Callback):  # type: ignore[misc]
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Note the time, and stop before anything is written into a folder that is not ours."""
         SweepTable._began, SweepTable._config = time.time(), config
+        compose_jobs_once()
         folder = Path(config.hydra.sweep.dir)
         try:
             _set_up_optuna(config)

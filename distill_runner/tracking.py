@@ -3,8 +3,9 @@
 W&B runs in a child process (`wandb_child`). Nothing it does can then reach the
 training: not its threads, exit hooks or patched `sys.exit`, not a crash of its
 service, not a word on the screen. The training puts lines into a queue and waits
-by its own clock only, `OPEN_SECONDS` at the start and `FINISH_SECONDS` at the end;
-the child alone waits for the server.
+at its end and by its own clock only: until W&B has been open for `OPEN_SECONDS`, where
+the run was shorter than that, and then for `FINISH_SECONDS`; the child alone waits for
+the server.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import queue
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -118,6 +120,7 @@ class WandbTracker:
     def __init__(self, project: str, folder: Path, card: RunCard) -> None:
         # Absolute: the note must hold wherever the reader's shell stands.
         self._folder = folder.absolute()
+        self._began = time.monotonic()
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._opened, self._closed = threading.Event(), threading.Event()
         self._local = self._finished = False
@@ -127,7 +130,6 @@ class WandbTracker:
         if self._child is not None:
             threading.Thread(target=self._send, args=(self._child.stdin,), daemon=True).start()
             threading.Thread(target=self._listen, args=(self._child.stdout,), daemon=True).start()
-            self._opened.wait(OPEN_SECONDS)
 
     def _opening(self, project: str, card: RunCard) -> dict[str, object]:
         patience = {"probe": PROBE_SECONDS, "init": INIT_SECONDS, "upload": UPLOAD_SECONDS}
@@ -148,6 +150,8 @@ class WandbTracker:
         self._finished = True
         self._lines.put(_line({"finish": dict(summary), "failed": failed}))
         self._lines.put(None)
+        # Training has begun meanwhile; only a run of seconds has to wait for it here.
+        self._opened.wait(max(0.0, OPEN_SECONDS - (time.monotonic() - self._began)))
         limit = LOCAL_FINISH_SECONDS if self._local else FINISH_SECONDS
         if not self._closed.wait(limit):
             # Left to itself it still writes what it holds, and soon ends.

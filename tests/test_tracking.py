@@ -125,12 +125,14 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 
 def track(
-    folder: Path, *, kind: str = "wandb", midway: Callable[[], None] = lambda: None
+    folder: Path, *, kind: str = "wandb", midway: Callable[[], None] | None = None
 ) -> tracking.Tracker:
     settings = schema.Tracker(kind=schema.TrackerKind(kind), project="small")
     tracker = tracking.open_tracker(settings, folder=folder, card=CARD)
     tracker.log({"distill/loss": 1.0, "distill/soft": math.inf}, step=0)
-    midway()
+    if midway is not None:
+        wait_until(lambda: "not answered yet" not in (tracker.note or ""))
+        midway()
     tracker.log({"distill/loss": 0.5, "distill/soft": math.nan}, step=10)
     tracker.finish({"test/accuracy": 0.75, "select": "last"})
     return tracker
@@ -322,6 +324,7 @@ def test_a_child_that_hangs_holds_the_run_by_the_runs_own_clock(
     assert isinstance(tracker, tracking.WandbTracker)
     child = tracker._child
     assert child is not None
+    wait_until(lambda: "not answered yet" not in (tracker.note or ""))
     child.send_signal(signal.SIGSTOP)
     try:
         for step in range(2000):  # more than the pipe holds

@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,8 +75,7 @@ def prepare(
     text_columns(settings)
     corpus, files = None, {}
     if settings.generate > 0:
-        corpus = _synthetic(settings)
-        content = _rows_hash(corpus.files["train"])
+        corpus, content = _synthetic(settings.generate, settings.split_seed)
     else:
         files = locate(settings, _required(source))
         content = files_hash(files)
@@ -121,17 +121,20 @@ def _required(source: Path | None) -> Path:
     return source
 
 
-def _synthetic(settings: schema.Dataset) -> Source:
+@cache
+def _synthetic(count: int, seed: int) -> tuple[Source, str]:
+    """The corpus and the hash of its rows, made once for all the jobs of a sweep."""
     from distill_runner.data.synthetic import generate
 
-    rows = generate(settings.generate, settings.split_seed)
+    rows = generate(count, seed)
     train = Rows(
         ids=[f"synthetic-{n}" for n in range(len(rows))],
         texts=[text for text, _ in rows],
         pairs=None,
         labels=[label for _, label in rows],
     )
-    return Source(files={"train": train}, label_names=_SYNTHETIC_NAMES, hidden=0, left_out={})
+    corpus = Source(files={"train": train}, label_names=_SYNTHETIC_NAMES, hidden=0, left_out={})
+    return corpus, _rows_hash(train)
 
 
 def files_hash(files: Mapping[str, Iterable[Path]]) -> str:

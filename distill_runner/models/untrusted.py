@@ -34,12 +34,18 @@ _MOST_MISSING_WORDS = 1000
 def reading(what: str, folder: Path, *, key: str, rule: str) -> Iterator[None]:
     """Whatever a library raises over a model's files becomes one refusal.
 
+    Of what transformers says from then on, errors alone are shown, and no bars.
+
     Args:
         what: is read, such as "The tokenizer".
         folder: of the model.
         key: the configuration key to blame.
         rule: what the folder should hold.
     """
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
     try:
         yield
     except (Refused, MemoryError):
