@@ -112,20 +112,21 @@ def _run_hydra(overrides: Sequence[str], verdicts: list[DistillError]) -> None:
 
 
 def _job(config: DictConfig, overrides: Sequence[str]) -> float | None:
-    from distill_runner.job import run_job
+    from distill_runner.job import Command, run_job
 
     hydra_config = HydraConfig.get()
     groups = groups_among([*hydra_config.overrides.task, *hydra_config.overrides.hydra])
-    return run_job(
+    job = Command(
         config,
         untyped=lambda: _untyped(hydra_config.job.config_name, tuple(groups)),
         shared=shared_in_sweep(overrides),
         swept=swept_keys(overrides),
         choices={str(k): str(v) for k, v in hydra_config.runtime.choices.items()},
         overrides=list(hydra_config.overrides.task),
-        folder=hydra_config.runtime.output_dir,
+        folder=Path(hydra_config.runtime.output_dir),
         sweeping=hydra_config.mode is not None and hydra_config.mode.name == "MULTIRUN",
     )
+    return run_job(job)
 
 
 @cache
