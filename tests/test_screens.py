@@ -17,15 +17,17 @@ from tiny import composed, planned, run, shrunk
 
 from distill_runner.announce import show_plan, show_result
 from distill_runner.curves import latest_loss
+from distill_runner.flags import arguments
 from distill_runner.naming import data_name, layers_of, with_layers
-from distill_runner.overrides import arguments, check_overrides, check_typed_once
+from distill_runner.overrides import check_overrides, check_typed_once
 from distill_runner.progress import open_bar
 from distill_runner.remaining import Left, Remaining, duration, roughly
 from distill_runner.report.closing import next_steps, took_line
 from distill_runner.report.fitted import Fitted, Row, broken
 from distill_runner.report.planned import plan_lines, plan_table
 from distill_runner.report.tables import gain_line, result_lines, result_table
-from distill_runner.screen import Screen, wrapped
+from distill_runner.screen import Screen
+from distill_runner.visible import wrapped
 
 WIDTHS = (60, 80, 120)
 
