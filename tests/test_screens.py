@@ -235,11 +235,12 @@ def gained(points: float, low: float, high: float, transferred: float | None) ->
     return str(gain_line(found))
 
 
-def test_a_share_of_the_teachers_lead_is_told_of_a_gain_alone() -> None:
+def test_a_share_of_the_teachers_lead_is_told_of_a_significant_gain_alone() -> None:
     lost = gained(-0.001, -0.01, 0.008, -0.02)
     assert "teachers have" not in lost
     assert "Not significant: the interval includes zero." in lost
     assert "teachers have" not in gained(0.0, -0.01, 0.01, 0.0)
+    assert "teachers have" not in gained(0.004, -0.002, 0.01, 0.05)
     assert "teachers have" not in gained(0.02, 0.01, 0.03, None)
     assert "significant" not in gained(-0.02, -0.03, -0.01, None)
 
