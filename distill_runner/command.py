@@ -6,6 +6,7 @@ Nothing heavy is imported until a job starts, so typos are answered at once.
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Sequence
@@ -33,7 +34,7 @@ from distill_runner.overrides import (
     swept_keys,
 )
 from distill_runner.sweep import SweepTable
-from distill_runner.visible import visible
+from distill_runner.visible import visible, wrapped
 
 
 def answer() -> None:
@@ -72,8 +73,21 @@ def answer() -> None:
         verdict = verdicts[0]
         if isinstance(verdict, Refused):
             verdict = with_way_out(verdict, words)
-        print(f"distill-run: {visible(str(verdict))}", file=sys.stderr)
+        print(_to_be_read(verdict), file=sys.stderr)
         sys.exit(verdict.exit_status)
+
+
+def _to_be_read(verdict: DistillError) -> str:
+    """The message; on a terminal its lines end between words, but for a command to be copied."""
+    text = f"distill-run: {visible(str(verdict))}"
+    if not sys.stderr.isatty():
+        return text
+    whole = "  try:  " if isinstance(verdict, Refused) and verdict.mend else None
+    width = shutil.get_terminal_size().columns
+    lines = text.split("\n")
+    return "\n".join(
+        line if whole and line.startswith(whole) else wrapped(line, width) for line in lines
+    )
 
 
 def _places(overrides: Sequence[str]) -> Places:
@@ -112,20 +126,21 @@ def _run_hydra(overrides: Sequence[str], verdicts: list[DistillError]) -> None:
 
 
 def _job(config: DictConfig, overrides: Sequence[str]) -> float | None:
-    from distill_runner.job import run_job
+    from distill_runner.job import Command, run_job
 
     hydra_config = HydraConfig.get()
     groups = groups_among([*hydra_config.overrides.task, *hydra_config.overrides.hydra])
-    return run_job(
+    job = Command(
         config,
         untyped=lambda: _untyped(hydra_config.job.config_name, tuple(groups)),
         shared=shared_in_sweep(overrides),
         swept=swept_keys(overrides),
         choices={str(k): str(v) for k, v in hydra_config.runtime.choices.items()},
         overrides=list(hydra_config.overrides.task),
-        folder=hydra_config.runtime.output_dir,
+        folder=Path(hydra_config.runtime.output_dir),
         sweeping=hydra_config.mode is not None and hydra_config.mode.name == "MULTIRUN",
     )
+    return run_job(job)
 
 
 @cache

@@ -102,7 +102,8 @@ def together(refusals: Sequence[Refused]) -> Refused:
     parts = [part for refusal in refusals for part in refusal.parts or (refusal,)]
     if len(parts) == 1:
         return parts[0]
-    found = Refused("\n".join([f"{len(parts)} things are wrong.", *map(str, parts)]))
+    numbered = [f"{number}. {part}" for number, part in enumerate(parts, start=1)]
+    found = Refused("\n".join([f"{len(parts)} things are wrong.", *numbered]))
     found.key, found.parts = parts[0].key, tuple(parts)
     return found
 

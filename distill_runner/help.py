@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import textwrap
 from functools import cache
 from pathlib import Path
 
 from distill_runner import __version__
 from distill_runner.config import config_path
+
+_WIDTH = 80  # characters in a line
 
 # Parts of methods, chosen by their YAML and not on the command line.
 _PARTS = ("stage",)
@@ -19,18 +22,24 @@ USAGE
   distill-run [-m] GROUP=OPTION ... KEY=VALUE ...
 
 EXAMPLES
-  distill-run method=metadistil teacher=bert+roberta profile=tiny     offline, in small
-  distill-run method=kd teacher=bert student=distilbert
-  distill-run -m method=kd method.temperature=1,2,5,10 seed=1,2,3     a sweep, one table
-  distill-run -m 'experiment=glob(table1-*)'                          a table of the slides
-  distill-run method=kd dataset=files dataset.path=reviews.csv dataset.text=body dataset.label=stars
-  distill-run method=kd paths.models=DIR paths.datasets=DIR           without a hub
+  Offline, in small:
+    distill-run method=metadistil teacher=bert+roberta profile=tiny
+  SST-2 and models from the hub:
+    distill-run method=kd teacher=bert student=distilbert
+  Your own texts:
+    distill-run method=kd teacher=bert dataset=files \\
+        dataset.path=reviews.csv dataset.text=body dataset.label=stars
+  A sweep, with one table at the end; a table of the slides:
+    distill-run -m method=kd method.temperature=1,2,5,10 seed=1,2,3
+    distill-run -m 'experiment=glob(table1-*)'
+  Without a hub:
+    distill-run method=kd paths.models=DIR paths.datasets=DIR
 
 GROUPS AND THEIR OPTIONS
 {groups}
 
-Every key can be set on the command line, as in training.epochs=3. Several values of one
-key, separated by commas, make a sweep with -m.
+Every key can be set on the command line, as in training.epochs=3. Several
+values of one key, separated by commas, make a sweep with -m.
 
   --help           this page          --cfg job     the composed configuration
   dry_run=true     the plan           force=true    train again what the store has
@@ -40,7 +49,15 @@ key, separated by commas, make a sweep with -m.
 
 def page() -> str:
     """Usage, examples, and every group with its options."""
-    groups = "\n".join(f"{group}: {', '.join(options(group))}" for group in sorted(group_names()))
+    groups = "\n".join(
+        textwrap.fill(
+            f"{group:10}  {', '.join(options(group))}",
+            _WIDTH,
+            subsequent_indent=" " * 12,
+            break_on_hyphens=False,
+        )
+        for group in sorted(group_names())
+    )
     return _PAGE.format(version=__version__, groups=groups)
 
 

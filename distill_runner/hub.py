@@ -157,7 +157,12 @@ def _from_hub(repo: Repo, *, key: str, way_out: str, fetch_missing: bool = True)
         return kind(what, key=key, value=repo.id, way_out=way_out)
 
     if _looks_like_path(repo.id):
-        raise refused(f"There is no folder {repo.id!r}.")
+        raise Refused(
+            f"There is no folder {repo.id!r}.",
+            key=key,
+            value=repo.id,
+            rule="a model's folder, or a hub id",
+        )
     try:
         folder = _cached(replace(repo, weights=True)) or _cached(repo)
     except HFValidationError as error:

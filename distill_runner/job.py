@@ -5,16 +5,17 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from distill_runner.announce import show_result
 from distill_runner.config import raw_method, typed
-from distill_runner.disk import Places, behind, of_the_system
+from distill_runner.disk import behind, of_the_system
 from distill_runner.errors import DistillError, Refused
 from distill_runner.explain import explain
 from distill_runner.local_checks import check_local, is_local_classifier
@@ -32,32 +33,34 @@ from distill_runner.screen import Screen, quiet_libraries
 from distill_runner.store import plain, write_json
 from distill_runner.unread import check_all_read, unused_choices
 
-if TYPE_CHECKING:
-    pass
 
-
-def run_job(
-    config: DictConfig,
-    *,
-    untyped: Callable[[], DictConfig],
-    shared: Collection[str] = (),
-    swept: Collection[str] = (),
-    choices: Mapping[str, str],
-    overrides: Sequence[str],
-    folder: str,
-    sweeping: bool,
-) -> float | None:
-    """Run one job; its folder holds a `result.json` where it finished, else what was there before.
+@dataclass(frozen=True)
+class Command:
+    """What was typed for one job, and what Hydra made of it.
 
     Args:
         config: as Hydra composed it.
         untyped: composes the same from the typed groups alone, without the typed keys.
-        shared: typed keys that hold for all the jobs of a sweep.
-        swept: keys that have several values in it.
         choices: the option chosen in each group.
         overrides: what was typed.
         folder: of this job.
         sweeping: one of several jobs: its failure must not stop the others.
+        shared: typed keys that hold for all the jobs of a sweep.
+        swept: keys that have several values in it.
+    """
+
+    config: DictConfig
+    untyped: Callable[[], DictConfig]
+    choices: Mapping[str, str]
+    overrides: Sequence[str]
+    folder: Path
+    sweeping: bool = False
+    shared: Collection[str] = ()
+    swept: Collection[str] = ()
+
+
+def run_job(command: Command) -> float | None:
+    """Run one job; its folder holds a `result.json` where it finished, else what was there before.
 
     Returns:
         What a search goes by: the first metric on the validation rows, larger is better; None
@@ -66,33 +69,21 @@ def run_job(
     Raises:
         DistillError: the job failed, and it is the only one.
     """
-    with OutputFolder.claimed(Path(folder)) as output:
+    overrides = command.overrides
+    with OutputFolder.claimed(command.folder) as output:
         screen = Screen()
         try:
-            if sweeping:
+            if command.sweeping:
                 # The sweep's table tells of every job.
                 _keep(output, screen, overrides)
                 screen.print(f"\n── {output.path.name}: {' '.join(overrides)}")
-            job = _Job(
-                config,
-                untyped=untyped,
-                shared=shared,
-                swept=swept,
-                choices=choices,
-                overrides=overrides,
-                output=output,
-                screen=screen,
-                sweeping=sweeping,
-            )
+            job = _Job(command, output=output, screen=screen)
             status = job.run()
             output.attempted(status, overrides, seconds=job.seconds)
             return job.on_validation
-        except OmegaConfBaseException as raised:
-            _leave(output, screen, explain(raised, overrides), overrides, sweeping=sweeping)
         except Exception as raised:
-            places = {"store.dir": Path(config.store.dir), "output_dir": Path(folder)}
-            error = _explained(raised, screen, places)
-            _leave(output, screen, error, overrides, sweeping=sweeping)
+            error = _explained(raised, screen, command)
+            _leave(output, screen, error, overrides, sweeping=command.sweeping)
         except KeyboardInterrupt:
             output.attempted("interrupted", overrides)
             raise
@@ -128,10 +119,12 @@ def _leave(
     screen.print(f"{status}: {error}")
 
 
-def _explained(raised: Exception, screen: Screen, places: Places) -> DistillError:
+def _explained(raised: Exception, screen: Screen, command: Command) -> DistillError:
     """The failure as one that says what to do; a fault of ours leaves its traceback in the log."""
     if isinstance(raised, DistillError):
         return raised
+    if isinstance(raised, OmegaConfBaseException):
+        return explain(raised, command.overrides)
     if type(raised).__name__ == "OutOfMemoryError":
         return DistillError(
             "The GPU's memory is full.\n"
@@ -140,6 +133,7 @@ def _explained(raised: Exception, screen: Screen, places: Places) -> DistillErro
         )
     refused_by_disk = behind(raised)
     if refused_by_disk is not None:
+        places = {"store.dir": Path(command.config.store.dir), "output_dir": command.folder}
         return of_the_system(refused_by_disk, places)
     screen.note(*traceback.format_exception(raised))
     return DistillError(
@@ -149,37 +143,18 @@ def _explained(raised: Exception, screen: Screen, places: Places) -> DistillErro
 
 
 class _Job:
-    def __init__(
-        self,
-        config: DictConfig,
-        *,
-        untyped: Callable[[], DictConfig],
-        shared: Collection[str],
-        swept: Collection[str],
-        choices: Mapping[str, str],
-        overrides: Sequence[str],
-        output: OutputFolder,
-        screen: Screen,
-        sweeping: bool,
-    ) -> None:
+    def __init__(self, command: Command, *, output: OutputFolder, screen: Screen) -> None:
         self.on_validation: float | None = None
         self._began = time.monotonic()
-        self._swept = swept
-        self._sweeping = sweeping
-        self._composed = config
-        self._untyped = untyped
-        self._shared = shared
-        self._choices = choices
-        self._overrides = list(overrides)
+        self._command = command
         self._output = output
-        self._folder = output.path
         self._screen = screen
 
     def run(self) -> str:
         """Make the plan and, unless it is all that was asked for, carry it out; the status."""
         quiet_libraries()
-        config = typed(self._composed)
-        check_store_apart(Path(config.store.dir), self._folder)
+        config = typed(self._command.config)
+        check_store_apart(Path(config.store.dir), self._output.path)
         check_local(config, self._plan(config, partial(is_local_classifier, config=config)))
         hub = Hub(config)
         plan = self._plan(config, hub.is_classifier)
@@ -189,15 +164,15 @@ class _Job:
             plan,
             hub,
             screen=self._screen,
-            folder=self._folder,
-            sweeping=self._sweeping,
+            folder=self._output.path,
+            sweeping=self._command.sweeping,
         )
         if ready is None:
             return "planned"
-        _keep(self._output, self._screen, self._overrides)
+        _keep(self._output, self._screen, self._command.overrides)
         unfinished = self._output.unfinished
         (unfinished / "config.yaml").write_text(
-            OmegaConf.to_yaml(self._composed, resolve=True), encoding="utf-8"
+            OmegaConf.to_yaml(self._command.config, resolve=True), encoding="utf-8"
         )
         write_json(unfinished / "plan.json", {"method": plan.method, "stages": plain(plan.stages)})
         self._run(config, plan, ready)
@@ -206,8 +181,8 @@ class _Job:
     def _plan(self, config: Config, is_classifier: Callable[[str, str], bool]) -> Plan:
         return make_plan(
             config,
-            method=self._choices["method"],
-            raw_method=raw_method(self._composed),
+            method=self._command.choices["method"],
+            raw_method=raw_method(self._command.config),
             make_algorithm=make_algorithm,
             is_classifier=is_classifier,
         )
@@ -221,10 +196,10 @@ class _Job:
         """Refuse what was typed and is not read; say what a group or another job may do with."""
         taken = {stage.learner.id for stage in plan.stages if stage.learner.taken}
         said = check_all_read(
-            self._composed,
+            self._command.config,
             config,
-            self._untyped,
-            typed_keys(self._overrides),
+            self._command.untyped,
+            typed_keys(self._command.overrides),
             plan=plan,
             make_plan=lambda composed, settings: make_plan(
                 settings,
@@ -233,9 +208,11 @@ class _Job:
                 make_algorithm=make_algorithm,
                 is_classifier=lambda model, _: model in taken,
             ),
-            shared=self._shared,
+            shared=self._command.shared,
         )
-        unused = unused_choices(config, plan, self._choices, typed_groups(self._overrides))
+        unused = unused_choices(
+            config, plan, self._command.choices, typed_groups(self._command.overrides)
+        )
         for line in (*([unused] if unused else []), *said):
             self._screen.print(line)
 
@@ -263,29 +240,33 @@ class _Job:
                 outcome = runner.run(helped=count > 0)
             answers = Answers(outcome.plan, data[TASK], outcome.casting, say=self._screen.print)
             results = Results(config, data, outcome, answers, machine=machine)
-            result = results.result(overrides=self._overrides, given=given)
+            result = results.result(overrides=self._command.overrides, given=given)
             write_run_folder(self._output.unfinished, config, data[TASK], outcome, answers, result)
             self._output.publish()
             self.on_validation = on_validation(result)
-            summary = tracker_summary(result, seconds=self.seconds, folder=self._folder)
+            summary = tracker_summary(result, seconds=self.seconds, folder=self._output.path)
             failed = False
         finally:
             tracker.finish(summary, failed=failed)
         show_result(
-            self._screen, result, folder=self._folder, sweeping=self._sweeping, note=tracker.note
+            self._screen,
+            result,
+            folder=self._output.path,
+            sweeping=self._command.sweeping,
+            note=tracker.note,
         )
 
     def _tracker(self, config: Config, plan: Plan) -> Any:
         from distill_runner.tracking import open_tracker
 
-        resolved = OmegaConf.to_container(self._composed, resolve=True, enum_to_str=True)
-        chosen = {group: o for group, o in self._choices.items() if "hydra" not in group}
+        resolved = OmegaConf.to_container(self._command.config, resolve=True, enum_to_str=True)
+        chosen = {group: o for group, o in self._command.choices.items() if "hydra" not in group}
         card = run_card(
             config,
             plan,
             settings={**dict(resolved), "choices": chosen},  # type: ignore[arg-type]
-            overrides=self._overrides,
-            swept=self._swept,
-            sweep=self._folder.parent if self._sweeping else None,
+            overrides=self._command.overrides,
+            swept=self._command.swept,
+            sweep=self._output.path.parent if self._command.sweeping else None,
         )
-        return open_tracker(config.tracker, folder=self._folder, card=card)
+        return open_tracker(config.tracker, folder=self._output.path, card=card)

@@ -14,6 +14,7 @@ from distill_runner.hub import is_classifier, locate_model
 from distill_runner.inputs import read_data
 from distill_runner.machine import Machine, resolve_machine
 from distill_runner.models import loading, untrusted
+from distill_runner.naming import stage_name
 from distill_runner.plan import TASK, Plan
 from distill_runner.rules import check_test_rows
 from distill_runner.run import Runner
@@ -40,7 +41,7 @@ class Hub:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._answers = True
-        self.unchecked: list[str] = []  # why something could not be had, once each
+        self.unchecked: dict[str, str] = {}  # what could not be had, and the first reason for it
 
     def is_classifier(self, model: str, key: str) -> bool:
         """Whether a model's config says that it is a trained text classifier."""
@@ -72,8 +73,7 @@ class Hub:
         if not self._config.dry_run:
             raise unreachable
         self._answers = False  # It is asked once: each question takes seconds.
-        if unreachable.what not in self.unchecked:
-            self.unchecked.append(unreachable.what)
+        self.unchecked.setdefault(str(unreachable.value), unreachable.what)
 
 
 def prepared(
@@ -111,7 +111,7 @@ def prepared(
     for missed in runner.without_hub():
         hub.missed(missed)
     if runner.found:
-        screen.print(f"found in the store: {', '.join(runner.found)}")
+        screen.print(f"found in the store: {', '.join(map(stage_name, runner.found))}")
     _tell(screen, hub.unchecked)
     return None
 
@@ -126,6 +126,6 @@ def _check_models(plan: Plan, hub: Hub) -> None:
             loading.check_files(folder, shape, weights=False, key=spec.asked)
 
 
-def _tell(screen: Screen, unchecked: list[str]) -> None:
-    for what in unchecked:
-        screen.print(f"NOT CHECKED: {what}")
+def _tell(screen: Screen, unchecked: Mapping[str, str]) -> None:
+    if unchecked:
+        screen.print(f"NOT CHECKED: {', '.join(unchecked)}. {next(iter(unchecked.values()))}")

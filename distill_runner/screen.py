@@ -9,12 +9,11 @@ from io import StringIO
 from pathlib import Path
 from typing import TextIO
 
-from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.segment import Segment
 
 from distill_runner.progress import Bar, LeftAfter, open_bar
-from distill_runner.visible import on_one_line, visible
+from distill_runner.visible import on_one_line, visible, wrapped
 
 _LOG_WIDTH = 110
 
@@ -28,26 +27,6 @@ def terminal() -> Console:
 def harmless(part: RenderableType) -> RenderableType:
     """A text or a table whose own words a terminal will not obey; rich's colours stay."""
     return visible(part) if isinstance(part, str) else _Harmless(part)
-
-
-def wrapped(text: str, width: int) -> str:
-    """Every line broken between its words and indented as it was; no word is broken."""
-    return "\n".join(
-        line[: len(line) - len(line.lstrip(" "))] + piece
-        for line in text.split("\n")
-        for piece in _pieces(line.strip(" "), width - len(line) + len(line.lstrip(" ")))
-    )
-
-
-def _pieces(line: str, width: int) -> list[str]:
-    """Lines of so many characters; a longer word has one of its own."""
-    lines = [""]
-    for word in line.split(" "):
-        if lines[-1] and cell_len(f"{lines[-1]} {word}") > width:
-            lines.append(word)
-        else:
-            lines[-1] = f"{lines[-1]} {word}" if lines[-1] else word
-    return lines
 
 
 class _Harmless:

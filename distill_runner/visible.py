@@ -1,4 +1,4 @@
-"""Text from files, folders and settings as a terminal may be given it.
+"""Text as a terminal may be given it: nothing that it obeys, lines broken between words.
 
 A name may hold what a terminal obeys: colours, a cleared screen, a title, text that runs the
 other way. Shown as `\\x1b`, such a character is seen and does nothing.
@@ -22,6 +22,28 @@ def visible(text: str) -> str:
 def on_one_line(name: str) -> str:
     """The same of a name, whose line breaks and tabs are no layout either."""
     return visible(name).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def wrapped(text: str, width: int) -> str:
+    """Every line broken between its words and indented as it was; no word is broken."""
+    return "\n".join(
+        line[: len(line) - len(line.lstrip(" "))] + piece
+        for line in text.split("\n")
+        for piece in _pieces(line.strip(" "), width - len(line) + len(line.lstrip(" ")))
+    )
+
+
+def _pieces(line: str, width: int) -> list[str]:
+    """Lines of so many characters; a longer word has one of its own."""
+    from rich.cells import cell_len  # here: most commands wrap nothing
+
+    lines = [""]
+    for word in line.split(" "):
+        if lines[-1] and cell_len(f"{lines[-1]} {word}") > width:
+            lines.append(word)
+        else:
+            lines[-1] = f"{lines[-1]} {word}" if lines[-1] else word
+    return lines
 
 
 def _escape(match: re.Match[str]) -> str:

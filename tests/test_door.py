@@ -34,7 +34,7 @@ def test_the_version_is_that_of_the_package() -> None:
 def test_help_names_groups_options_and_flags(word: str, tmp_path: Path) -> None:
     asked = answer(word, cwd=tmp_path)
     assert (asked.returncode, asked.stderr) == (0, "")
-    for named in ("method: assistant", "bert+roberta", "--version", "--cfg job", "-m"):
+    for named in ("born_again", "bert+roberta", "--version", "--cfg job", "-m"):
         assert named in asked.stdout
     assert list(tmp_path.iterdir()) == []
 

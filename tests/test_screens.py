@@ -17,15 +17,17 @@ from tiny import composed, planned, run, shrunk
 
 from distill_runner.announce import show_plan, show_result
 from distill_runner.curves import latest_loss
+from distill_runner.flags import arguments
 from distill_runner.naming import data_name, layers_of, with_layers
-from distill_runner.overrides import arguments, check_overrides, check_typed_once
+from distill_runner.overrides import check_overrides, check_typed_once
 from distill_runner.progress import open_bar
 from distill_runner.remaining import Left, Remaining, duration, roughly
 from distill_runner.report.closing import next_steps, took_line
 from distill_runner.report.fitted import Fitted, Row, broken
 from distill_runner.report.planned import plan_lines, plan_table
 from distill_runner.report.tables import gain_line, result_lines, result_table
-from distill_runner.screen import Screen, wrapped
+from distill_runner.screen import Screen
+from distill_runner.visible import wrapped
 
 WIDTHS = (60, 80, 120)
 
@@ -233,11 +235,12 @@ def gained(points: float, low: float, high: float, transferred: float | None) ->
     return str(gain_line(found))
 
 
-def test_a_share_of_the_teachers_lead_is_told_of_a_gain_alone() -> None:
+def test_a_share_of_the_teachers_lead_is_told_of_a_significant_gain_alone() -> None:
     lost = gained(-0.001, -0.01, 0.008, -0.02)
     assert "teachers have" not in lost
     assert "Not significant: the interval includes zero." in lost
     assert "teachers have" not in gained(0.0, -0.01, 0.01, 0.0)
+    assert "teachers have" not in gained(0.004, -0.002, 0.01, 0.05)
     assert "teachers have" not in gained(0.02, 0.01, 0.03, None)
     assert "significant" not in gained(-0.02, -0.03, -0.01, None)
 

@@ -11,7 +11,7 @@ from tiny import command, shrunk
 
 from distill_runner import search
 from distill_runner.errors import Refused
-from distill_runner.job import run_job
+from distill_runner.job import Command, run_job
 from distill_runner.output_folder import mark_sweep
 from distill_runner.overrides import check_overrides
 
@@ -42,14 +42,15 @@ def returned(folder: Path, *overrides: str) -> float | None:
     """What a sweep's job gives back, its run in `folder/0`."""
     mark_sweep(folder)
     store, asked = folder.parent / "store", ["method=finetune", *overrides]
-    return run_job(
+    job = Command(
         shrunk(store, *asked),
         untyped=lambda: shrunk(store, asked[0]),
         choices={"method": "finetune"},
         overrides=asked,
-        folder=str(folder / "0"),
+        folder=folder / "0",
         sweeping=True,
     )
+    return run_job(job)
 
 
 def test_a_job_returns_its_first_metric_on_validation(tmp_path: Path) -> None:

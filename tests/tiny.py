@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 from distill_runner import cli
 from distill_runner.config import config_path, raw_method, register_schema, typed
 from distill_runner.inputs import read_data
-from distill_runner.job import run_job
+from distill_runner.job import Command, run_job
 from distill_runner.machine import resolve_machine
 from distill_runner.methods.construct import make_algorithm
 from distill_runner.overrides import groups_among
@@ -79,14 +79,14 @@ def run(
     """One job, as the command would run it; `settings` as a profile would have them."""
     folder.mkdir(parents=True, exist_ok=True)
     asked = [f"method={method}", *overrides]
-    run_job(
+    asked_for = Command(
         shrunk(store, *settings, *asked),
         untyped=lambda: shrunk(store, *settings, *groups_among(asked)),
         choices={"method": method},
         overrides=asked,
-        folder=str(folder),
-        sweeping=False,
+        folder=folder,
     )
+    run_job(asked_for)
 
 
 def command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:

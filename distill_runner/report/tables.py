@@ -205,9 +205,10 @@ def gain_line(result: Mapping[str, Any]) -> str | None:
 
 def _verdict(gain: Mapping[str, Any], lead: float, *, fewer: bool) -> list[str]:
     """Whether a lead may be believed, and how it stands beside the teachers' own."""
-    found = []
     if gain["low"] <= 0 <= gain["high"]:
-        found.append("Not significant: the interval includes zero.")
+        # A share of the teachers' lead would say nothing.
+        return ["Not significant: the interval includes zero."]
+    found = []
     if gain["transferred"] is not None and lead > 0 and not fewer:
         share = 100 * gain["transferred"]
         found.append(f"The gain is {share:.0f}% of the lead that the teachers have.")
