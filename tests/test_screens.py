@@ -60,20 +60,22 @@ def shown_on(screen: Screen) -> str:
 PLAN = """\
 Plan: metadistil on synthetic (generated sentences)
 
- stage       model                    taught by             epochs  steps  seed
+                                                                 learning
+ stage       model             taught by          epochs  steps      rate  seed
  ──────────────────────────────────────────────────────────────────────────────
- teacher     bert-base-uncased        –                          7  1,316  1001
- teacher     roberta-base             –                          7  1,316  1002
- baseline    distilbert-base-uncased  –                          3    564     1
- metadistil  distilbert-base-uncased  bert-base-uncased          3    564     1
-                                      and roberta-base
+ teacher     bert-base-        –                       7    658     0.001  1001
+             uncased
+ teacher     roberta-base      –                       7    658     0.001  1002
+ baseline    distilbert-base-  –                       6    564     0.003     1
+             uncased
+ metadistil  distilbert-base-  bert-base-uncased       6    564     0.003     1
+             uncased           and roberta-base
 
-every stage: learning rate 0.001
 models: all start from random weights, nothing is pre-trained
 cost in rows read (a backward pass counts as two): bert-base-uncased and
-roberta-base, each 126,000; baseline 54,000; metadistil 180,000 by the student
+roberta-base, each 63,000; baseline 54,000; metadistil 180,000 by the student
 and 72,000 by each teacher"""
-COUNTS = {"task": {"train": 6000, "quiz": 100, "validation": 400, "test": 1000}}
+COUNTS = {"task": {"train": 3000, "quiz": 100, "validation": 400, "test": 4000}}
 
 
 def test_a_plan_can_be_read_at_80_columns() -> None:
@@ -86,9 +88,9 @@ def test_a_plan_can_be_read_at_80_columns() -> None:
 def test_ten_teachers_are_counted_where_they_teach() -> None:
     config, plan = planned(composed("method=kd", "teacher=bert_x10", "profile=tiny"))
     shown = printed(plan_table(plan, config, None), *plan_lines(plan, config, COUNTS))
-    assert re.search(r"kd +distilbert-base-uncased +10 teachers +3", shown)
+    assert re.search(r"kd +distilbert-base-uncased +10 +6", shown)
     assert re.search(r"teacher #10 +bert-base-uncased +– +7", shown)
-    assert "bert-base-uncased and 9 others, each 126,000" in " ".join(shown.split())
+    assert "bert-base-uncased and 9 others, each 63,000" in " ".join(shown.split())
 
 
 def test_one_checkpoint_as_teacher_and_student_is_told_by_its_layers() -> None:

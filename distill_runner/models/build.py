@@ -15,6 +15,7 @@ from distill_runner.schema import BuiltModel
 
 _BERT_SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 _ROBERTA_SPECIALS = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+_SPREAD = 0.02 * 768**0.5  # of BERT's first weights, times the root of its width
 
 
 def build(spec: BuiltModel, texts: Iterable[str], folder: Path, *, max_tokens: int) -> None:
@@ -77,6 +78,8 @@ def _config(spec: BuiltModel, tokenizer: Any, max_tokens: int) -> Any:
     from transformers import BertConfig, DistilBertConfig, RobertaConfig
 
     size = len(tokenizer)
+    # At 0.02 a narrow model's logits hardly depend on its text, and some seeds never learn.
+    spread = _SPREAD / spec.width**0.5
     if spec.family == "distilbert":
         return DistilBertConfig(
             vocab_size=size,
@@ -89,6 +92,7 @@ def _config(spec: BuiltModel, tokenizer: Any, max_tokens: int) -> Any:
             dropout=spec.dropout,
             attention_dropout=spec.dropout,
             seq_classif_dropout=spec.dropout,
+            initializer_range=spread,
         )
     common = {
         "vocab_size": size,
@@ -99,6 +103,7 @@ def _config(spec: BuiltModel, tokenizer: Any, max_tokens: int) -> Any:
         "pad_token_id": tokenizer.pad_token_id,
         "hidden_dropout_prob": spec.dropout,
         "attention_probs_dropout_prob": spec.dropout,
+        "initializer_range": spread,
     }
     if spec.family == "bert":
         return BertConfig(max_position_embeddings=max_tokens, **common)

@@ -104,7 +104,10 @@ def test_label_noise_is_the_share_of_labels_that_contradict_their_text(monkeypat
     assert 1 - np.mean(labels) == pytest.approx(share, abs=0.2 * (share > 0))
 
 
-GOOD, BAD = "(good|nice|great|wonderful|decent)", "(bad|slow|awful|boring|terrible)"
+GOOD, BAD = (
+    "(good|nice|great|wonderful|decent|clever|pleasant)",
+    "(bad|slow|awful|boring|terrible|poor|uneven)",
+)
 
 
 @pytest.mark.parametrize(
