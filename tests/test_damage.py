@@ -165,7 +165,7 @@ def test_a_helper_leaves_what_is_damaged_to_the_run_that_tells_of_it(
     (path,) = store.glob("artifacts/*.unfinished/checkpoint.pt")
     flip(path)
     with pytest.raises(DistillError, match=f"{path.parent} is damaged"):
-        Bench.make(store, "kd", ASKED).runner.run(helping=True)
+        Bench.make(store, "kd", ASKED).runner.run()
     assert path.exists()
 
 

@@ -17,6 +17,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # What the peers of a benchmark need is installed by that benchmark, into a place of its own.
 APART = {"accelerate", "textbrewer"}
+OF_THE_EXTRA = {"optuna"}  # hydra-optuna-sweeper brings it
 
 
 def imported(folder: Path) -> set[str]:
@@ -28,7 +29,7 @@ def imported(folder: Path) -> set[str]:
                 found |= {alias.name.partition(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 found.add(node.module.partition(".")[0])
-    return found - set(sys.stdlib_module_names) - {"distill_runner"} - APART
+    return found - set(sys.stdlib_module_names) - {"distill_runner"} - APART - OF_THE_EXTRA
 
 
 def declared() -> set[str]:

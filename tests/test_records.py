@@ -59,7 +59,7 @@ def test_runs_that_differ_in_the_seed_have_a_table_over_seeds(tmp_path: Path) ->
     assert table.startswith("Every run: `method=kd`")
     assert "`seed=2`" in table
     # Two figures, 89 and 90: 12.706 standard errors of 0.5 on each side of their mean.
-    assert "| all seeds | 2 | 89.50 | 83.15..95.85 |" in table
+    assert "| all seeds | 2 | – | 89.50 | -0.50 | -6.85..5.85 | 83.15..95.85 |" in table
 
 
 def test_a_run_that_did_not_finish_is_no_evidence(tmp_path: Path) -> None:

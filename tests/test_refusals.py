@@ -444,4 +444,4 @@ def test_a_setting_that_says_what_is_so_is_no_dropped_one(
     )
     GlobalHydra.instance().clear()
     cli.main()
-    assert "teacher/" in capsys.readouterr().out
+    assert "taught by" in capsys.readouterr().out

@@ -186,12 +186,6 @@ def test_data_that_another_process_prepares_is_waited_for_aloud(
     assert "another process prepares this; waiting" in said[0]
 
 
-def test_a_store_that_cannot_be_made_is_refused(reviews: Path) -> None:
-    with pytest.raises(Refused) as caught:
-        prepare(settings(), source=reviews, store_dir=reviews / "store")
-    assert caught.value.key == "store.dir"
-
-
 def test_no_source_and_no_rows_to_generate_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Refused) as caught:
         prepare(settings(path=None), source=None, store_dir=tmp_path)
