@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from tiny import SHRUNK
+from tiny import SHRUNK, run
 
 from distill_runner import integrity
 from distill_runner.integrity import Damaged
@@ -175,3 +175,25 @@ def test_two_runs_that_start_together_train_their_teacher_once(tmp_path: Path) -
     trained = [found["stages"]["teacher/bert-base-uncased"]["trained_now"] for found in results]
     assert sorted(trained) == [False, True]
     assert results[0]["teachers"] == results[1]["teachers"]
+
+
+ASKED_AGAIN = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+import tiny
+folder, store = map(Path, sys.argv[1:])
+tiny.run(folder, store, "kd", "tracker=none")
+print("imported:", "transformers" in sys.modules)
+"""
+
+
+def test_a_finished_run_asked_again_imports_no_transformers(tmp_path: Path) -> None:
+    run(tmp_path / "first", tmp_path / "store", "kd", "tracker=none")
+    program = ASKED_AGAIN.format(tests=str(Path(__file__).parent))
+    places = [str(tmp_path / "again"), str(tmp_path / "store")]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *places], capture_output=True, text=True, check=True
+    )
+    assert "All stages were found in the store." in done.stdout
+    assert done.stdout.splitlines()[-1] == "imported: False"

@@ -24,7 +24,7 @@ _TASKS = {
     "efficiency": "useful arithmetic as a share of what the processor can do, and where time goes",
     "operations": "where a step's time goes, operation by operation",
     "scale": "rows from 1k to 1M, sequences from 16 to 512 tokens, 1 to 10 teachers",
-    "startup": "seconds until help, a typo, a dry run and a finished result answer",
+    "startup": "seconds until help, a typo, a dry run and finished results answer",
     "pairs": "accuracy of whole runs with a lever and without, seed by seed",
 }
 

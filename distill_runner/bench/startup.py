@@ -1,7 +1,8 @@
-"""Seconds until the command answers: help, a typo, a dry run, a finished result."""
+"""Seconds until the command answers: help, a typo, a dry run, finished results."""
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import sys
@@ -15,7 +16,8 @@ from distill_runner.bench.options import Options
 from distill_runner.bench.record import Report
 from distill_runner.errors import DistillError
 
-_TINY = ("method=kd", "teacher=bert", "profile=tiny", "tracker=none", "training.epochs=1")
+_TINY = ("method=kd", "teacher=bert", "profile=tiny", "training.epochs=1")
+_SWEPT = ("method.temperature=1,2,5,10", "seed=1,2")
 _FEW_ROWS = ("dataset.generate=400", "dataset.split.validation=100", "dataset.split.test=100")
 
 
@@ -45,13 +47,19 @@ def run(options: Options, say: Callable[[str], None]) -> Report:
 
 def _commands(folder: Path, options: Options) -> dict[str, tuple[tuple[str, ...], int]]:
     """What is typed, and the exit status it must have."""
-    places = (f"output_dir='{folder / 'run'}'", f"store.dir='{folder / 'store'}'")
-    small = (*_TINY, *_FEW_ROWS, *places, "teacher.near_chance=allow", *options.overrides)
+    run, sweep = (f"output_dir='{folder / name}'" for name in ("run", "sweep"))
+    store = f"store.dir='{folder / 'store'}'"
+    common = (*_FEW_ROWS, store, "teacher.near_chance=allow", *options.overrides)
+    small = (*_TINY, "tracker=none", run, *common)
+    tracked = (*_TINY, "tracker=wandb", run, *common)
+    swept = ("-m", *_TINY, *_SWEPT, "tracker=none", sweep, *common)
     return {
         "--help": (("--help",), 0),
-        "a mistyped option": (("method=kdd", *places), 2),
+        "a mistyped option": (("method=kdd", run, store), 2),
         "dry_run=true": ((*small, "dry_run=true"), 0),
         "a finished result": (small, 0),
+        "a finished result, W&B offline": (tracked, 0),
+        "eight finished jobs": (swept, 0),
     }
 
 
@@ -62,7 +70,8 @@ def _without_places(arguments: tuple[str, ...]) -> list[str]:
 def _seconds(arguments: tuple[str, ...], status: int) -> float:
     command = [sys.executable, "-P", "-m", "distill_runner.cli", *arguments]
     began = time.perf_counter()
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    offline = os.environ | {"WANDB_MODE": "offline"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=offline)
     seconds = time.perf_counter() - began
     if done.returncode != status:
         said = "\n  ".join((done.stderr or done.stdout).strip().splitlines()[-4:])
