@@ -295,7 +295,7 @@ class BuiltModel:
     width: int = 64
     heads: int = 4
     feedforward: int = 128
-    dropout: float = 0.0  # everywhere; small models learn better without
+    dropout: float = 0.0  # everywhere
     vocabulary: int = 1000  # entries of the tokenizer, trained on the training texts
 
 
