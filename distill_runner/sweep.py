@@ -17,6 +17,7 @@ from distill_runner.composed_once import compose_jobs_once
 from distill_runner.disk import of_the_system
 from distill_runner.errors import DistillError, Refused
 from distill_runner.output_folder import ATTEMPT, check_store_apart, check_sweep, mark_sweep
+from distill_runner.visible import wrapped
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -196,10 +197,12 @@ def _show(folder: Path, jobs: Sequence[Job]) -> None:
     records = sweep_records(jobs, folder)
     (folder / "sweep.json").write_text(json.dumps(records, indent=2) + "\n", encoding="utf-8")
     write_csv(folder / "sweep.csv", records)
-    left_out = _print(terminal(), parts)
+    screen = terminal()
+    left_out = _print(screen, parts)
     without = f"; only there: {', '.join(left_out)}" if left_out else ""
     written = f"Written to {folder}/sweep.txt, sweep.csv and sweep.json{without}"
-    terminal().print(written, markup=False, soft_wrap=True)
+    fitted = wrapped(written, screen.width) if screen.is_terminal else written
+    screen.print(fitted, markup=False, soft_wrap=True)
 
 
 def _below(folder: Path, jobs: Sequence[Job]) -> list[str]:

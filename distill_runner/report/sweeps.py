@@ -201,7 +201,9 @@ def seed_lines(rows: Sequence[Mapping[str, str]]) -> list[str]:
         row = marked[0]
         value = row["mean validation"].removeprefix(f"{BEST} ")
         over = f"{value} over {row['seeds']} seeds"
-        lines.append(f"{BEST} Best setting by mean validation: {row['job']}, {over}")
+        equal = [one["job"] for one in rows if one["mean validation"] == value]
+        as_high = f"; as high: {', '.join(equal)}" if equal else ""
+        lines.append(f"{BEST} Best setting by mean validation: {row['job']}, {over}{as_high}")
     if any(_EQUAL in row.values() for row in rows):
         lines.append(f"{_EQUAL}: every seed gave the same figure, so no interval can be told.")
     return lines
