@@ -28,8 +28,8 @@ _FLAGS = {
 # Hydra's flags that distill-run has no use for: why, and what does the same.
 _NOT_OURS = {
     "--hydra-help": ("the flags of distill-run are on its own page", "--help"),
-    "--info": ("it prints Hydra's own affairs", "--cfg job"),
-    "-i": ("it prints Hydra's own affairs", "--cfg job"),
+    "--info": ("it prints what Hydra knows of itself", "--cfg job"),
+    "-i": ("it prints what Hydra knows of itself", "--cfg job"),
     "--config-path": ("the configuration is distill-run's own", "hydra.searchpath=[FOLDER]"),
     "-cp": ("the configuration is distill-run's own", "hydra.searchpath=[FOLDER]"),
     "--config-name": ("the configuration is distill-run's own", "experiment=NAME"),

@@ -162,6 +162,7 @@ def _from_hub(repo: Repo, *, key: str, way_out: str, fetch_missing: bool = True)
             key=key,
             value=repo.id,
             rule="a model's folder, or a hub id",
+            way_out="its path as seen from here, or a hub id such as distilbert-base-uncased",
         )
     try:
         folder = _cached(replace(repo, weights=True)) or _cached(repo)

@@ -112,7 +112,7 @@ def bad_path(settings: schema.Dataset, path: Path, what: str) -> Refused:
         what,
         rule="a file, or a folder with train.* and, if any, validation.*, test.*; "
         + ", ".join(ENDINGS),
-        way_out=f"what is there: {_listing(path if path.is_dir() else path.parent)}",
+        way_out=_listing(path if path.is_dir() else path.parent),
     )
 
 
@@ -131,11 +131,15 @@ def bad_content(
 
 
 def _listing(folder: Path) -> str:
+    """The folder's data files; where it has none, whatever else is there to be seen."""
     try:
         names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     except OSError as error:
-        return f"nothing that can be listed ({error.strerror})"
-    return ", ".join(names[:12]) + (", …" if len(names) > 12 else "") if names else "nothing"
+        return f"another folder: this one cannot be listed ({error.strerror})"
+    data = [name for name in names if name.endswith(ENDINGS)]
+    seen = data or [name for name in names if not name.startswith(".")]
+    shown = ", ".join(seen[:12]) + (", …" if len(seen) > 12 else "")
+    return f"one of: {shown}" if data else f"what is there: {shown or 'nothing'}"
 
 
 def unreadable(settings: schema.Dataset, path: Path, error: BaseException) -> Refused:
