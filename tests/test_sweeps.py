@@ -152,7 +152,7 @@ def test_in_a_narrow_window_names_are_whole_and_what_is_alike_goes_first() -> No
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     assert all(f"{at}: method.temperature={at}" in shown for at in range(3))
     assert "gain (validation)" in rows[0]
-    assert out == ("95%", "no teacher", "parameters")
+    assert out == ("95% of the test", "no teacher", "parameters")
 
 
 def test_the_name_of_a_setting_is_whole_at_eighty_columns() -> None:

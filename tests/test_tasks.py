@@ -321,7 +321,7 @@ def test_tasks_that_are_judged_differently_have_their_metrics_named_in_one_table
     rows = job_rows(jobs)[::2]
     assert [row["metric"] for row in rows] == ["accuracy", "matthews", "map"]
     assert [row["test"] for row in rows] == ["90.00", "50.00", "60.00"]
-    assert [row["95%"] for row in rows] == ["80.0–95.0", "–", "–"]
+    assert [row["95% of the test"] for row in rows] == ["80.0–95.0", "–", "–"]
     assert [row["accuracy (test)"] for row in rows] == ["90.00"] * 3
     assert [row["mrr (test)"] for row in rows] == ["–", "–", "70.00"]
     assert not {"matthews (test)", "map (test)"} & set(rows[0])  # they are under "test"
@@ -366,7 +366,8 @@ def test_a_narrow_terminal_gets_whole_columns_and_the_gain_with_them() -> None:
 def test_accuracy_adds_no_column_and_balanced_classes_no_line() -> None:
     plain = finished({"macro_f1": 0.9}, ["accuracy", "macro_f1"])
     assert list(job_rows([("0", plain)])[0]) == [
-        "job", "validation", "test", "gain", "95%", "no teacher", "parameters", "macro_f1 (test)",
+        "job", "validation", "test", "gain", "95% of the test",
+        "no teacher", "parameters", "macro_f1 (test)",
     ]  # fmt: skip
     assert notes(plain) == []
     plain["metrics"]["test"]["majority"] = 0.68

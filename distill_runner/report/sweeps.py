@@ -59,7 +59,7 @@ def job_rows(jobs: Sequence[Job]) -> list[dict[str, str]]:
     # One name for the column: where one of the jobs has no gain to show, none is called so.
     lead = gain_or_difference([found for _, found in jobs])
     rows = [{lead if at == "gain" else at: cell for at, cell in row.items()} for row in rows]
-    droppable = ("at chance", "95%", "teachers", "gain (validation)")
+    droppable = ("at chance", "95% of the test", "teachers", "gain (validation)")
     empty = {title for title in droppable if all(row[title] == "–" for row in rows)}
     return [{title: row[title] for title in row if title not in empty} for row in rows]
 
@@ -126,7 +126,7 @@ def _figures(found: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-_BESIDE = ("at chance", "95%", "gain (validation)", "teachers", "no teacher")
+_BESIDE = ("at chance", "95% of the test", "gain (validation)", "teachers", "no teacher")
 
 
 def _beside_test(found: Mapping[str, Any]) -> dict[str, str]:
