@@ -36,10 +36,15 @@ class Answers:
         self._data = data
         self._casting = casting
         self._say = say
+        self._known: dict[tuple[str, str], np.ndarray] = {}
 
     def of(self, stage: str, split: str) -> np.ndarray:
         """Of a stage's student; of all that are deployed together where it is the last of them."""
-        return _mean([self._of_one(name, split) for name in self._together(stage)])
+        asked = stage, split
+        if asked not in self._known:
+            each = [self._of_one(name, split) for name in self._together(stage)]
+            self._known[asked] = _mean(each)
+        return self._known[asked]
 
     def of_golden_head(self, stage: str, split: str) -> np.ndarray:
         """Of a student with soft heads as a plain classifier would load it: without them."""

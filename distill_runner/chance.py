@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -72,16 +72,16 @@ def _of_scores(found: evaluation.Score, answers: np.ndarray, rows: Dataset) -> C
 
 
 def verdict(
+    found: evaluation.Score,
     answers: np.ndarray,
     split: str,
-    splits: Mapping[str, Dataset],
+    rows: Dataset,
     *,
-    metrics: Sequence[Metric],
+    metric: Metric,
     classes: Sequence[str],
 ) -> dict[str, Any]:
     """What `result.json` says of a model whose answers to the rows of `split` these are."""
-    rows = splits[split]
-    chance = beside_chance(evaluation.score_rows(answers, rows, metrics), answers, rows, metrics[0])
+    chance = beside_chance(found, answers, rows, metric)
     if not chance.reached:
         return {"no_better_than_chance": False, "chance": None}
     given = np.unique(answers.argmax(axis=-1)).tolist()

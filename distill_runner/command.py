@@ -21,6 +21,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from distill_runner.composed_once import compose_no_run_for_its_mode
 from distill_runner.config import config_path, register_schema
 from distill_runner.disk import Places, of_the_system
 from distill_runner.errors import DistillError, Refused
@@ -115,6 +116,7 @@ def _run_hydra(overrides: Sequence[str], verdicts: list[DistillError]) -> None:
         # Not NaN, which Optuna's sweeper stumbles over.
         return None
 
+    compose_no_run_for_its_mode()
     decorated = hydra.main(version_base="1.3", config_path=config_path(), config_name="config")
     try:
         decorated(job)()

@@ -14,7 +14,7 @@ from distill_runner.baseline import steps_made
 from distill_runner.chance import verdict
 from distill_runner.comparing import Measure, headline
 from distill_runner.data.tables import text_columns
-from distill_runner.evaluation import labels_of, ranking_lead, score_rows, scored
+from distill_runner.evaluation import Score, labels_of, ranking_lead, score_rows, scored
 from distill_runner.machine import Machine
 from distill_runner.naming import data_name, model_name
 from distill_runner.plan import POOL, PRETRAIN, TASK, Stage
@@ -51,6 +51,7 @@ class Results:
         self._machine = machine
         self._measure = Measure(headline(config.dataset))
         self._facts = {name: found.facts() for name, found in outcome.artifacts.items()}
+        self._known: dict[tuple[int, str], tuple[np.ndarray, Score]] = {}
         self._labels = {split: labels_of(table) for split, table in self._data.splits.items()}
 
     def result(self, *, overrides: Sequence[str], given: Mapping[str, Any]) -> Result:
@@ -199,8 +200,15 @@ class Results:
 
     def _score(self, logits: np.ndarray, split: str) -> dict[str, Any]:
         """From the logits, not from the stage: it may have been scored by other metrics."""
-        metrics = self._config.dataset.metrics
-        return dict(score_rows(logits, self._data.splits[split], metrics).as_dict())
+        return dict(self._score_of(logits, split).as_dict())
+
+    def _score_of(self, logits: np.ndarray, split: str) -> Score:
+        # Held on to, so that no other array gets the same id.
+        asked = id(logits), split
+        if asked not in self._known:
+            metrics = self._config.dataset.metrics
+            self._known[asked] = logits, score_rows(logits, self._data.splits[split], metrics)
+        return self._known[asked][1]
 
     def _teacher(self, name: str) -> dict[str, Any]:
         facts = self._facts[name]
@@ -362,8 +370,15 @@ class Results:
         split = next((split for split in ("test", "validation") if split in splits), None)
         if split is None:
             return {"no_better_than_chance": None, "chance": None}
-        metrics, classes = self._config.dataset.metrics, self._data.label_names
-        return verdict(answers(split), split, splits, metrics=metrics, classes=classes)
+        found = answers(split)
+        return verdict(
+            self._score_of(found, split),
+            found,
+            split,
+            splits[split],
+            metric=self._config.dataset.metrics[0],
+            classes=self._data.label_names,
+        )
 
     def _may_have_seen_test_rows(self, stage: str) -> bool:
         """Nobody here knows what a classifier from elsewhere was trained on."""

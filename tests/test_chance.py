@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from datasets import Dataset
 from rich.console import Console
 from tiny import run
 
 from distill_runner.chance import verdict
+from distill_runner.evaluation import score_rows
 from distill_runner.report.at_chance import warnings
 from distill_runner.report.card import model_card
 from distill_runner.report.sweeps import job_rows, seed_rows
@@ -116,7 +118,7 @@ def test_without_test_rows_it_is_told_by_validation(store: Path, tmp_path: Path)
 
 
 def rows(labels: list[float], groups: list[str] | None = None) -> dict[str, Any]:
-    from datasets import Dataset, Features, Value
+    from datasets import Features, Value
 
     whole = all(isinstance(label, int) for label in labels)
     columns: dict[str, Any] = {"label": labels}
@@ -126,12 +128,18 @@ def rows(labels: list[float], groups: list[str] | None = None) -> dict[str, Any]
     return {"test": Dataset.from_dict(columns, features=Features(types))}
 
 
+def judged(
+    answers: np.ndarray, splits: dict[str, Dataset], *, metrics: list[Metric], classes: list[str]
+) -> dict[str, Any]:
+    test = splits["test"]
+    found = score_rows(answers, test, metrics)
+    return verdict(found, answers, "test", test, metric=metrics[0], classes=classes)
+
+
 def test_one_answer_for_all_rows_is_named() -> None:
     answers = np.tile([0.0, 3.0, 1.0], (30, 1))
     splits = rows([0, 1, 2] * 10)
-    found = verdict(
-        answers, "test", splits, metrics=[Metric.accuracy], classes=["bad", "good", "so-so"]
-    )
+    found = judged(answers, splits, metrics=[Metric.accuracy], classes=["bad", "good", "so-so"])
     assert found["chance"]["one_answer"] == "good"
     assert found["chance"]["mark"] == "no better than the largest class"
     told = {"teachers": [], "between": [], "baseline": None, "student": found}
@@ -147,15 +155,15 @@ def test_a_ranking_is_judged_by_its_order_and_not_by_its_class() -> None:
     right = np.array([[0.0, -1.0 if label else -3.0] for label in labels])
     settings: dict[str, Any] = {"metrics": [Metric.map], "classes": ["no", "yes"]}
     splits = rows(labels, groups)
-    assert verdict(right, "test", splits, **settings)["no_better_than_chance"] is False
-    wrong = verdict(np.tile([0.0, -5.0], (120, 1)), "test", splits, **settings)
+    assert judged(right, splits, **settings)["no_better_than_chance"] is False
+    wrong = judged(np.tile([0.0, -5.0], (120, 1)), splits, **settings)
     assert wrong["chance"]["mark"] == "ranks no better than by lot"
 
 
 def test_few_rows_may_not_tell_a_better_model_apart() -> None:
     answers = np.eye(2)[[0, 0, 0, 1, 1, 1, 1, 1, 0, 0]]  # 6 of 10 are right
     settings: dict[str, Any] = {"metrics": [Metric.accuracy], "classes": ["no", "yes"]}
-    found = verdict(answers, "test", rows([0] * 5 + [1] * 5), **settings)
+    found = judged(answers, rows([0] * 5 + [1] * 5), **settings)
     assert found["chance"]["mark"] == "not told apart from the largest class"
 
 
@@ -163,6 +171,6 @@ def test_one_score_for_all_rows_is_chance() -> None:
     answers = np.full((20, 1), 2.5)
     labels = [float(at) for at in range(20)]
     settings: dict[str, Any] = {"metrics": [Metric.pearson], "classes": ["score"]}
-    found = verdict(answers, "test", rows(labels), **settings)
+    found = judged(answers, rows(labels), **settings)
     assert found["chance"]["mark"] == "no better than one score for all rows"
     assert found["chance"]["one_answer"] is None
