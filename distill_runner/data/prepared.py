@@ -81,7 +81,8 @@ def prepare(
         content = files_hash(files)
     target = _folder(store_dir / "data") / _key(settings, content)
     provide(target, lambda folder: _build(settings, files, corpus, folder), say=say)
-    found = _open(target)
+    known = (target / _SUMMARY).stat()
+    found = _open(target, (known.st_ino, known.st_mtime_ns))
     _check_metrics(settings, found)
     return found
 
@@ -229,7 +230,13 @@ def _save(rows: Rows, folder: Path, task: schema.Task) -> None:
         table.save_to_disk(str(folder))
 
 
-def _open(folder: Path) -> Prepared:
+@cache
+def _open(folder: Path, version: tuple[int, int]) -> Prepared:  # noqa: ARG001
+    """Open what is stored; once for all the jobs of a sweep, unless it has been made anew.
+
+    Args:
+        version: of the folder's summary, which is written last.
+    """
     import datasets
 
     summary = json.loads((folder / _SUMMARY).read_text(encoding="utf-8"))
