@@ -37,6 +37,7 @@ from distill_runner.overrides import (
     swept_keys,
 )
 from distill_runner.sweep import SweepTable
+from distill_runner.tracking import EarlyChild
 from distill_runner.visible import visible, wrapped
 
 
@@ -130,6 +131,11 @@ def _run_hydra(overrides: Sequence[str], verdicts: list[DistillError]) -> None:
 
 
 def _job(config: DictConfig, overrides: Sequence[str]) -> float | None:
+    with EarlyChild(config.tracker.kind) as early:
+        return _run(config, overrides, early)
+
+
+def _run(config: DictConfig, overrides: Sequence[str], early: EarlyChild) -> float | None:
     _import_jobs()
     from distill_runner.job import Command, run_job
 
@@ -144,6 +150,7 @@ def _job(config: DictConfig, overrides: Sequence[str]) -> float | None:
         overrides=list(hydra_config.overrides.task),
         folder=Path(hydra_config.runtime.output_dir),
         sweeping=hydra_config.mode is not None and hydra_config.mode.name == "MULTIRUN",
+        wandb=early,
     )
     return run_job(job)
 

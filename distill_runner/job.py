@@ -31,6 +31,7 @@ from distill_runner.run_card import run_card
 from distill_runner.schema import Config
 from distill_runner.screen import Screen, quiet_libraries
 from distill_runner.store import plain, write_json
+from distill_runner.tracking import EarlyChild
 from distill_runner.unread import check_all_read, unused_choices
 
 
@@ -47,6 +48,7 @@ class Command:
         sweeping: one of several jobs: its failure must not stop the others.
         shared: typed keys that hold for all the jobs of a sweep.
         swept: keys that have several values in it.
+        wandb: W&B's process, where it is running already.
     """
 
     config: DictConfig
@@ -57,6 +59,7 @@ class Command:
     sweeping: bool = False
     shared: Collection[str] = ()
     swept: Collection[str] = ()
+    wandb: EarlyChild | None = None
 
 
 def run_job(command: Command) -> float | None:
@@ -269,4 +272,5 @@ class _Job:
             swept=self._command.swept,
             sweep=self._output.path.parent if self._command.sweeping else None,
         )
-        return open_tracker(config.tracker, folder=self._output.path, card=card)
+        early = self._command.wandb
+        return open_tracker(config.tracker, folder=self._output.path, card=card, early=early)

@@ -10,6 +10,7 @@ the server.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -62,8 +63,41 @@ class Tracker(Protocol):
         """Close the run. A second call does nothing."""
 
 
-def open_tracker(settings: schema.Tracker, *, folder: Path, card: RunCard) -> Tracker:
+class EarlyChild:
+    """The process of a W&B run, started while there is no run to be told of yet.
+
+    It needs as long to import W&B as a run needs to import torch. Left without being taken, it
+    is ended.
+    """
+
+    def __init__(self, kind: schema.TrackerKind) -> None:
+        self._child: subprocess.Popen[str] | None = None
+        if kind is schema.TrackerKind.wandb:
+            # What cannot start now is started, and told of, when it is needed.
+            with contextlib.suppress(OSError):
+                self._child = _start_child(subprocess.DEVNULL)
+
+    def take(self) -> subprocess.Popen[str] | None:
+        """The process, for whoever will talk to it; once."""
+        child, self._child = self._child, None
+        return child
+
+    def __enter__(self) -> EarlyChild:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if (child := self.take()) is not None:
+            with child:
+                child.kill()
+
+
+def open_tracker(
+    settings: schema.Tracker, *, folder: Path, card: RunCard, early: EarlyChild | None = None
+) -> Tracker:
     """Start tracking one run; its files go under `folder`.
+
+    Args:
+        early: W&B's process where it is running already.
 
     Raises:
         OSError: `jsonl` cannot write its file. W&B's troubles become a note instead.
@@ -72,7 +106,7 @@ def open_tracker(settings: schema.Tracker, *, folder: Path, card: RunCard) -> Tr
         return NoTracker()
     if settings.kind is schema.TrackerKind.jsonl:
         return JsonLinesTracker(folder, card)
-    return WandbTracker(settings.project, folder, card)
+    return WandbTracker(settings.project, folder, card, early.take() if early else None)
 
 
 class NoTracker:
@@ -117,7 +151,9 @@ class JsonLinesTracker:
 class WandbTracker:
     """The training's end of the pipe to the child that talks to W&B."""
 
-    def __init__(self, project: str, folder: Path, card: RunCard) -> None:
+    def __init__(
+        self, project: str, folder: Path, card: RunCard, child: subprocess.Popen[str] | None
+    ) -> None:
         # Absolute: the note must hold wherever the reader's shell stands.
         self._folder = folder.absolute()
         self._began = time.monotonic()
@@ -126,7 +162,7 @@ class WandbTracker:
         self._local = self._finished = False
         self.note: str | None = f"W&B has not answered yet; its files go under {self._folder}"
         self._lines.put(_line({"open": self._opening(project, card)}))
-        self._child = self._start()
+        self._child = child or self._start()
         if self._child is not None:
             threading.Thread(target=self._send, args=(self._child.stdin,), daemon=True).start()
             threading.Thread(target=self._listen, args=(self._child.stdout,), daemon=True).start()
@@ -160,22 +196,10 @@ class WandbTracker:
         self._child.wait()
 
     def _start(self) -> subprocess.Popen[str] | None:
-        package_root = str(Path(__file__).resolve().parents[1])
-        search = [package_root, *filter(None, [os.environ.get("PYTHONPATH")])]
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             with (self._folder / "wandb.log").open("a") as log:
-                return subprocess.Popen(
-                    [sys.executable, "-P", "-m", "distill_runner.wandb_child"],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=log,
-                    text=True,
-                    encoding="utf-8",
-                    env=os.environ | {"PYTHONPATH": os.pathsep.join(search)},
-                    # Ctrl-C is for the training, which then says how the run ended.
-                    start_new_session=True,
-                )
+                return _start_child(log)
         except OSError as error:
             self.note = f"no curves, W&B could not start: {error}"
             return None
@@ -203,6 +227,27 @@ class WandbTracker:
             self.note = f"W&B stopped early; see {self._folder / 'wandb.log'}"
         self._opened.set()
         self._closed.set()
+
+
+def _start_child(log: IO[str] | int) -> subprocess.Popen[str]:
+    """W&B's process; it writes into `log` until it knows the run's folder.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+    package_root = str(Path(__file__).resolve().parents[1])
+    search = [package_root, *filter(None, [os.environ.get("PYTHONPATH")])]
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", "distill_runner.wandb_child"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        text=True,
+        encoding="utf-8",
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(search)},
+        # Ctrl-C is for the training, which then says how the run ended.
+        start_new_session=True,
+    )
 
 
 def _floats(values: Mapping[str, float]) -> dict[str, float]:

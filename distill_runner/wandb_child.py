@@ -27,7 +27,7 @@ UNREACHABLE = "the server does not answer"
 
 
 def main() -> None:
-    """Serve one run: lines in on stdin, notes out on stdout, all else to stderr."""
+    """Serve one run: lines in on stdin, notes out on stdout, all else into its wandb.log."""
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     # Whatever W&B prints must not mix with the replies.
     os.dup2(2, 1)
@@ -54,7 +54,14 @@ def main() -> None:
 
 
 def _serve(lines: IO[str], reply: Callable[..., None]) -> None:
-    run, reason = _open_run(json.loads(lines.readline())["open"])
+    with contextlib.suppress(Exception):  # told of below, where there is a run to tell it to
+        import wandb  # noqa: F401
+    first = lines.readline()
+    if not first:
+        return  # the training was refused before there was a run
+    opening = json.loads(first)["open"]
+    _write_into(Path(opening["folder"]) / "wandb.log")
+    run, reason = _open_run(opening)
     local = run.offline or run.disabled
     note = _place(run, reason)
     reply(note, local=local)
@@ -76,6 +83,15 @@ def _serve(lines: IO[str], reply: Callable[..., None]) -> None:
         note = f"W&B broke off ({type(error).__name__}); {_where(run)}"
     _close_service()
     reply(note, local=local, last=True)
+
+
+def _write_into(log: Path) -> None:
+    """Send what this process prints from now on to the end of the log."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    end = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+    os.dup2(end, 1)
+    os.dup2(end, 2)
+    os.close(end)
 
 
 def _open_run(opening: Mapping[str, Any]) -> tuple[Any, str | None]:

@@ -390,3 +390,27 @@ def test_json_lines_hold_the_card_the_points_and_the_summary(tmp_path: Path) -> 
 def test_kind_none_writes_nothing_and_has_nothing_to_say(tmp_path: Path) -> None:
     assert track(tmp_path, kind="none").note is None
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_child_that_was_started_early_serves_the_run(tmp_path: Path) -> None:
+    with tracking.EarlyChild(schema.TrackerKind.wandb) as early:
+        tracker = tracking.open_tracker(
+            schema.Tracker(kind=schema.TrackerKind.wandb, project="small"),
+            folder=tmp_path,
+            card=CARD,
+            early=early,
+        )
+        tracker.log({"distill/loss": 1.0}, step=0)
+        tracker.finish({"test/accuracy": 0.75})
+    assert "wandb sync" in (tracker.note or "")
+    (folder,) = run_folders(tmp_path)
+    assert inspect(folder)["summary"]
+
+
+def test_a_child_that_nobody_needs_is_ended() -> None:
+    with tracking.EarlyChild(schema.TrackerKind.wandb) as early:
+        child = early._child
+        assert child is not None
+    assert child.poll() is not None
+    with tracking.EarlyChild(schema.TrackerKind.none) as early:
+        assert early.take() is None
