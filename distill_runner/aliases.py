@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 
 from distill_runner.config import LISTS
 from distill_runner.help import group_names, options
@@ -222,7 +222,7 @@ def _is_path(value: str) -> bool:
         value.startswith((".", "/", "~", "\\"))
         or re.match(r"[A-Za-z]:[\\/]", value) is not None
         or _DATA_FILE.fullmatch(value) is not None
-        or Path(value).exists()
+        or os.path.exists(value)  # Path's own raises where a name is too long
     )
 
 

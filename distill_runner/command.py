@@ -86,7 +86,8 @@ def _to_be_read(verdict: DistillError) -> str:
     text = f"distill-run: {visible(str(verdict))}"
     if not sys.stderr.isatty():
         return text
-    whole = "  try:  " if isinstance(verdict, Refused) and verdict.mend else None
+    parts = (verdict, *verdict.parts) if isinstance(verdict, Refused) else ()
+    whole = "  try:  " if any(part.mend for part in parts) else None
     width = shutil.get_terminal_size().columns
     lines = text.split("\n")
     return "\n".join(

@@ -140,9 +140,11 @@ class Curves:
 
 def latest_loss(path: Path) -> tuple[int, float] | None:
     """Step and loss of the last point of curves that another process is writing, if any."""
-    if not path.is_file():
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:  # not begun, or finished in this moment
         return None
-    whole, _, _ = path.read_text(encoding="utf-8").rpartition("\n")
+    whole, _, _ = text.rpartition("\n")
     points = map(json.loads, reversed(whole.splitlines()))
     return next(
         (

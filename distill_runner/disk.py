@@ -27,13 +27,16 @@ _KEPT = "finished stages are kept; the same command goes on"
 def behind(raised: BaseException | None) -> OSError | None:
     """The operating system's error that an exception is, comes from, or speaks of."""
     seen: set[int] = set()
+    caused = True
     while raised is not None and id(raised) not in seen:
-        if isinstance(raised, OSError):
+        if isinstance(raised, OSError) and (caused or raised.errno in _SAID.values()):
             return raised
         for words, number in _SAID.items():
             if words in str(raised):
                 return OSError(number, words).with_traceback(raised.__traceback__)
         seen.add(id(raised))
+        # What was merely being handled meanwhile is behind it only if it is about a disk.
+        caused = raised.__cause__ is not None
         raised = raised.__cause__ or raised.__context__
     return None
 
@@ -59,7 +62,8 @@ def of_the_system(error: OSError, places: Places) -> DistillError:
     root = key is not None and file is not None and not os.path.exists(places[key])
     if error.errno in _UNFIT or (error.errno == errno.ENOENT and root):
         return _unfit(what, key, places)
-    return DistillError(f"{_reason(error).capitalize()}: {file or error}\n  {_KEPT}")
+    said = _reason(error)
+    return DistillError(f"{said[:1].upper()}{said[1:]}: {file or error}\n  {_KEPT}")
 
 
 def _reason(error: OSError) -> str:
@@ -113,21 +117,30 @@ def _files_in_hand(error: OSError, places: Places) -> Iterator[Path]:
     for frame in reversed(frames):
         for value in frame.f_locals.values():
             name = getattr(value, "name", None) if hasattr(value, "write") else value
-            if isinstance(name, str | Path) and _place_of(Path(name), places) is not None:
+            if isinstance(name, str | Path) and name and _lies_in(Path(name), places):
                 yield Path(name)
+
+
+def _lies_in(file: Path, places: Places) -> bool:
+    whole = Path(os.path.abspath(file))
+    return any(place in whole.parents for place in _whole(places).values())
 
 
 def _place_of(file: Path | None, places: Places) -> str | None:
     """The key of the folder that the file lies in; of several the innermost."""
     if file is None:
         return None
-    whole = os.path.abspath(file)
+    whole, roots = Path(os.path.abspath(file)), _whole(places)
     found = [
         key
-        for key, place in places.items()
-        if whole.startswith(os.path.abspath(place)) or os.path.abspath(place).startswith(whole)
+        for key, place in roots.items()
+        if whole.is_relative_to(place) or place.is_relative_to(whole)
     ]
-    return max(found, key=lambda key: len(str(os.path.abspath(places[key]))), default=None)
+    return max(found, key=lambda key: len(str(roots[key])), default=None)
+
+
+def _whole(places: Places) -> Places:
+    return {key: Path(os.path.abspath(place)) for key, place in places.items()}
 
 
 def _existing(folder: Path) -> Path:

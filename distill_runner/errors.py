@@ -93,7 +93,12 @@ class Refused(DistillError):
     def with_way_out(self, way_out: str | None) -> Refused:
         """The same with another way out."""
         return type(self)(
-            self.what, key=self.key, value=self.value, rule=self.rule, way_out=way_out
+            self.what,
+            key=self.key,
+            value=self.value,
+            rule=self.rule,
+            way_out=way_out,
+            mend=self.mend,
         )
 
 

@@ -15,6 +15,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
+from multiprocessing.context import SpawnProcess
 from typing import Any
 
 import torch
@@ -29,6 +30,8 @@ from distill_runner.run import Runner
 from distill_runner.schema import Config
 from distill_runner.screen import Screen, quiet_libraries
 from distill_runner.tracking import NoTracker
+
+_PATIENCE = 60.0  # seconds for a helper to leave; it may have to import what it needs first
 
 
 def count_of(config: Config, machine: Machine, missing: Sequence[Stage]) -> int:
@@ -61,17 +64,24 @@ def helpers(config: Config, plan: Plan, *, count: int) -> Iterator[None]:
         context.Process(target=_help, args=(config, plan, 1 + count), daemon=True)
         for _ in range(count)
     ]
-    with _unheard():
-        for process in started:
-            process.start()
     try:
+        with _unheard():
+            for process in started:
+                process.start()
         yield
     finally:
-        for process in started:
-            process.terminate()
-        for process in started:
-            process.join()
+        _end_all([process for process in started if process.pid is not None])
         torch.set_num_threads(alone)
+
+
+def _end_all(started: Sequence[SpawnProcess]) -> None:
+    for process in started:
+        process.terminate()
+    for process in started:
+        process.join(_PATIENCE)
+        if process.is_alive():  # a library has swallowed the notice
+            process.kill()
+            process.join()
 
 
 @contextmanager

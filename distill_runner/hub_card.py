@@ -21,7 +21,7 @@ def origin_of(name: str, folder: Path) -> dict[str, str]:
     revision = hub_revision(folder)
     if revision is not None:
         found["base_model"] = revision["repo"]
-    elif not Path(name).expanduser().exists():
+    elif "/" in name and not Path(name).expanduser().exists():
         found["base_model"] = name
     licence = _card_data(folder / "README.md").get("license")
     if isinstance(licence, str):

@@ -134,11 +134,11 @@ def _explained(raised: Exception, screen: Screen, command: Command) -> DistillEr
             "  try:  a smaller training.batch_size, or training.accumulate=2 where the method "
             "allows it"
         )
+    screen.note(*traceback.format_exception(raised))
     refused_by_disk = behind(raised)
     if refused_by_disk is not None:
         places = {"store.dir": Path(command.config.store.dir), "output_dir": command.folder}
         return of_the_system(refused_by_disk, places)
-    screen.note(*traceback.format_exception(raised))
     return DistillError(
         f"{type(raised).__name__}: {raised}\n"
         "  this is a fault of distill-run's own; the traceback is in log.txt of the run folder"

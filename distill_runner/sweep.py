@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,7 +15,7 @@ from omegaconf import DictConfig, flag_override, open_dict, read_write
 from distill_runner.composed_once import compose_jobs_once
 from distill_runner.disk import of_the_system
 from distill_runner.errors import DistillError, Refused
-from distill_runner.output_folder import ATTEMPT, check_store_apart, check_sweep, mark_sweep
+from distill_runner.output_folder import ATTEMPT, FILES, check_store_apart, check_sweep, mark_sweep
 from distill_runner.visible import wrapped
 
 if TYPE_CHECKING:
@@ -35,13 +34,13 @@ class SweepTable(Callback):  # type: ignore[misc]
     # Hydra swallows what a callback raises, so the verdict is kept for `cli.main` to raise.
     verdict: DistillError | None = None
 
-    _began = 0.0  # results older than the sweep are another sweep's
+    _began = 0.0  # by the folder's own clock; results older than that are another sweep's
     _scratch: TemporaryDirectory[str] | None = None  # of a dry run, which leaves no folder
     _config: DictConfig | None = None  # of the sweep in progress
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Note the time, and stop before anything is written into a folder that is not ours."""
-        SweepTable._began, SweepTable._config = time.time(), config
+        SweepTable._began, SweepTable._config = 0.0, config
         compose_jobs_once()
         folder = Path(config.hydra.sweep.dir)
         try:
@@ -53,6 +52,7 @@ class SweepTable(Callback):  # type: ignore[misc]
                 _sweep_into(config, SweepTable._scratch.name)
             else:
                 mark_sweep(folder)
+                SweepTable._began = (folder / FILES).stat().st_mtime
         except OSError as error:
             SweepTable.verdict = of_the_system(
                 error, {"output_dir": folder, "store.dir": Path(config.store.dir)}
@@ -140,8 +140,7 @@ def _end(config: DictConfig, began: float) -> DistillError | None:
 def _jobs(config: DictConfig, began: float) -> list[Job]:
     """What became of this sweep's jobs, in their order."""
     found = sorted(Path(config.hydra.sweep.dir).glob(f"*/{ATTEMPT}"), key=_job_number)
-    # A file system may round the time down.
-    paths = [path for path in found if path.stat().st_mtime >= began - 2]
+    paths = [path for path in found if path.stat().st_mtime >= began]
     return [(path.parent.name, _result(path)) for path in paths]
 
 

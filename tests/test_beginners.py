@@ -102,6 +102,12 @@ def test_a_beginners_mistake_is_answered_with_a_way_out(command: str, tmp_path: 
         assert fault is None, f"{words}: {fault}"
 
 
+def test_a_text_in_place_of_an_option_is_refused_however_long(tmp_path: Path) -> None:
+    status, said = said_to(f"distill-run dataset={'x' * 300}", tmp_path)
+    assert status == 2
+    assert "Traceback" not in said
+
+
 def _write_anew(commands: list[str]) -> None:
     blocks = []
     for command in commands:

@@ -126,3 +126,18 @@ def test_a_checkpoint_beyond_the_largest_file_names_itself(tmp_path: Path) -> No
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert stopped.value.errno == errno.EFBIG
     assert not list(tmp_path.iterdir())
+
+
+def test_an_error_that_was_merely_being_handled_is_not_behind_another() -> None:
+    fault = ZeroDivisionError("a fault of ours")
+    fault.__context__ = FileNotFoundError(errno.ENOENT, "No such file or directory")
+    assert disk.behind(fault) is None
+    fault.__cause__ = fault.__context__
+    assert disk.behind(fault) is fault.__cause__
+
+
+def test_a_folder_beside_the_store_is_not_in_it() -> None:
+    error = OSError(errno.ENOSPC, "No space left", "/nowhere/store2/x")
+    said = str(disk.of_the_system(error, {"store.dir": Path("/nowhere/store")}))
+    assert "/nowhere/store2/x cannot be written" in said
+    assert "store.dir=FOLDER or output_dir=FOLDER" in said

@@ -69,18 +69,23 @@ def find_missing(settings: schema.Dataset, values: Sequence[object], file: str) 
     ]
 
 
-def marked(settings: schema.Dataset, values: Sequence[object]) -> list[int]:
-    """The rows whose label is `dataset.no_label`, in whatever type the column has it."""
+def marked(settings: schema.Dataset, values: Sequence[object], file: str) -> list[int]:
+    """The rows whose label is `dataset.no_label`, in whatever type the column has it.
+
+    Args:
+        file: its name; in a delimited one -1.0 is the number that -1 is.
+    """
     mark = settings.no_label
     if mark is None:
         return []
     score = settings.task is schema.Task.regression
+    as_numbers = score or Path(file).suffix.lower() in (".csv", ".tsv")
     return [
         row
         for row, value in enumerate(values)
         if mark == str(value)
         or (isinstance(value, float) and value.is_integer() and mark == str(int(value)))
-        or (score and mark == _short(value))
+        or (as_numbers and mark == _short(value))
     ]
 
 

@@ -79,7 +79,8 @@ def prepare(
     else:
         files = locate(settings, _required(source))
         content = files_hash(files)
-    target = _folder(store_dir / "data") / _key(settings, content)
+    names = sorted(path.name for paths in files.values() for path in paths)
+    target = _folder(store_dir / "data") / _key(settings, content, names)
     provide(target, lambda folder: _build(settings, files, corpus, folder), say=say)
     known = (target / _SUMMARY).stat()
     found = _open(target, (known.st_ino, known.st_mtime_ns))
@@ -161,7 +162,7 @@ def _rows_hash(rows: Rows) -> str:
     return digest.hexdigest()
 
 
-def _key(settings: schema.Dataset, content: str) -> str:
+def _key(settings: schema.Dataset, content: str, names: Sequence[str]) -> str:
     split = settings.split
     deciding = {
         "format": FORMAT,
@@ -179,6 +180,8 @@ def _key(settings: schema.Dataset, content: str) -> str:
     }
     if settings.task is schema.Task.regression:
         deciding["task"] = settings.task.value
+    if settings.missing is schema.Missing.drop or settings.no_label is not None:
+        deciding["names"] = list(names)  # what was left out is told by file
     return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
 
 

@@ -135,7 +135,7 @@ class _File:
 
 def _file(settings: schema.Dataset, table: Dataset, places: Places) -> _File:
     values = list(table[settings.label])
-    marks = marked(settings, values)
+    marks = marked(settings, values, places.file)
     gone = set(marks)
     texts = [row for row in without_text(table, text_columns(settings)) if row not in gone]
     gone |= set(texts)

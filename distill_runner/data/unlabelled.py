@@ -52,7 +52,9 @@ def add_unlabelled(
     from datasets import load_from_disk
 
     wanted = settings.unlabelled
-    content = files_hash(locate(as_dataset(settings), source)) if source else wanted.generate
+    files = locate(as_dataset(settings), source) if source else {}
+    name = next((paths[0].name for paths in files.values()), "")
+    content = files_hash(files) if source else wanted.generate
     spoken = as_dataset(settings)
     deciding = [_FORMAT, content, text_columns(spoken), wanted.rows, spoken.missing.value]
     kept_out = [prepared.fingerprints.get(split) for split in _kept_out(settings)]
@@ -61,7 +63,7 @@ def add_unlabelled(
     provide(folder, lambda made: _build(prepared, settings, source, made), say=say)
     table = load_from_disk(str(folder))
     read = json.loads((folder / "read.json").read_text(encoding="utf-8"))
-    left_out = {f"{UNLABELLED} {file}": counts for file, counts in read["left_out"].items()}
+    left_out = {f"{UNLABELLED} {name}": counts for counts in read["left_out"].values()}
     return replace(
         prepared,
         splits={**prepared.splits, UNLABELLED: table},

@@ -34,7 +34,8 @@ def fit(tokenizer: Any, config: Any, *, key: str) -> None:
 def _padding(tokenizer: Any, config: Any, *, key: str) -> str:
     """A token of the vocabulary that stands for padding where the tokenizer names none."""
     special, own = tokenizer.all_special_tokens, config.get_text_config().pad_token_id
-    named = tokenizer.convert_ids_to_tokens(own) if isinstance(own, int) else None
+    known = isinstance(own, int) and own >= 0  # some configs have -1 for none
+    named = tokenizer.convert_ids_to_tokens(own) if known else None
     for token in (named, tokenizer.eos_token, tokenizer.unk_token, tokenizer.bos_token):
         if token is not None and token in special:
             return str(token)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from distill_runner.naming import counted
 from distill_runner.report.at_chance import mark, students_warning
 from distill_runner.report.card_data import card_data
 from distill_runner.report.columns import broken_off, headline, notes, own_metrics, shown
@@ -51,7 +52,8 @@ def model_card(result: Mapping[str, Any]) -> str:
         "## How it was made",
         "",
         f"Loss: {result['formula']}. Seed {result['seed']}, "
-        f"{training['epochs']} epochs, {training['steps']} steps, {training['precision']} "
+        f"{counted(training['epochs'], 'epoch')}, {counted(training['steps'], 'step')}, "
+        f"{training['precision']} "
         f"on {training['device']}; kept: {result['selection']}.",
         f"Split: {result['data']['split']['scheme']}, seed {result['data']['split_seed']}; "
         f"test fingerprint {result['data']['fingerprints'].get('test', 'none')[:16]}.",

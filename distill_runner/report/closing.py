@@ -52,7 +52,11 @@ def next_steps(result: Mapping[str, Any], folder: Path) -> list[tuple[str, str]]
 
 
 def _over_seeds(result: Mapping[str, Any]) -> str:
-    kept = [one for one in result["overrides"] if one.partition("=")[0] not in _OF_THIS_RUN]
+    # Hydra's own word is no setting of the run, and without it an option may not be found.
+    options = [word for word in sys.argv[1:] if word.startswith("hydra.searchpath=")]
+    kept = options + [
+        one for one in result["overrides"] if one.partition("=")[0] not in _OF_THIS_RUN
+    ]
     seeds = ",".join(str(result["seed"] + at) for at in range(_SEEDS))
     return f"{command()} -m {' '.join(map(shlex.quote, [*kept, f'seed={seeds}']))}"
 
@@ -83,7 +87,7 @@ def command() -> str:
     """How this program was called, in a form that works again."""
     if Path(sys.argv[0]).name == "distill-run":
         return _shortest("distill-run", Path(sys.argv[0]))
-    return f"{_python()} -m distill_runner.cli"
+    return f"{_python()} -m distill_runner"
 
 
 def _python() -> str:

@@ -145,3 +145,16 @@ def test_a_label_outside_the_classes_is_named_by_its_line(tmp_path: Path) -> Non
     assert locate(settings(), path)
     with pytest.raises(Refused, match=r"'a\.csv', line 9"):
         cut(path, missing=DROP, label_names=["neg", "pos"])
+
+
+def test_a_mark_for_no_label_is_a_number_in_a_delimited_file(tmp_path: Path) -> None:
+    odd = {n: f"film number {n},{n % 2}.0" for n in range(2, 122)} | {5: "film number 5,-1.0"}
+    found = cut(table(tmp_path / "floats.csv", odd), no_label="-1")
+    assert found.label_names == ("0", "1")
+    assert found.left_out == {"floats.csv": {"without label": 1}}
+
+
+def test_the_same_rows_under_another_name_are_told_by_that_name(tmp_path: Path) -> None:
+    for name in ("first.csv", "second.csv"):
+        found = cut(table(tmp_path / name, {5: ",pos"}), missing=DROP)
+        assert list(found.left_out) == [name]
