@@ -1,4 +1,4 @@
-"""What other tools call our keys, options and values, and what is near to what was typed."""
+"""Names of keys, options and values in other tools, and the known name nearest to a typo."""
 
 from __future__ import annotations
 

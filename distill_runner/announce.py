@@ -1,4 +1,4 @@
-"""What a job prints before it begins and when it is done."""
+"""Prints the plan of a job before it begins and its result when it is done."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a disk refuses, said so that a person can act: which file, in which folder, what is free."""
+"""Errors of the file system as messages: the file, the folder it lies in, the space left."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `distill-run --help` prints; it answers without composing anything."""
+"""The page of `distill-run --help`, written without composing a configuration."""
 
 from __future__ import annotations
 

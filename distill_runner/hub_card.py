@@ -1,4 +1,4 @@
-"""What a model folder says of where it comes from."""
+"""The origin and the licence of a model, read from its folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run reads from local files and folders, checked before a hub is asked for the rest."""
+"""Checks local files and folders before a hub is asked for anything."""
 
 from __future__ import annotations
 

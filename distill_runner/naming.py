@@ -1,4 +1,4 @@
-"""What models, stages and data are called on a screen."""
+"""Display names of models, stages and data."""
 
 from __future__ import annotations
 

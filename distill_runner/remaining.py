@@ -1,4 +1,4 @@
-"""How long a run will still take, told by how long it has taken so far."""
+"""Estimates the time that a run still needs from the time that it has taken so far."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a tracker calls a run, and which runs it shows together."""
+"""The name and the group under which a tracker shows a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the folder of a run is called behind its time: method, data, student, a typed seed."""
+"""The name of a run's folder behind its time: method, data, student, a typed seed."""
 
 from __future__ import annotations
 

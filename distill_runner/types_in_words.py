@@ -1,4 +1,4 @@
-"""What a key takes, in words, and the value of that kind that was most likely meant."""
+"""Describes the values that a key takes, and guesses the one that was meant."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the stages of a run cost beside each other, for the time that they will take."""
+"""Relative costs of the stages of a run, from which its time is estimated."""
 
 from __future__ import annotations
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -13,12 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hydra.core.global_hydra import GlobalHydra
 from safetensors.torch import load_file
-from tiny import METHODS, SHRUNK, STUDENTS, TEACHERS, Bench, composed, planned, run, shrunk
+from tiny import METHODS, STUDENTS, TEACHERS, Bench, command, composed, planned, run, shrunk
 from torch import nn
 
-from distill_runner import cli, loop
+from distill_runner import loop
 from distill_runner.errors import DistillError
 from distill_runner.methods.base import Update
 from distill_runner.methods.finetune import FineTune
@@ -26,7 +24,6 @@ from distill_runner.models.learner import Learner
 from distill_runner.models.scene import Scene
 from distill_runner.models.signals import Signals
 from distill_runner.models.teachers import CachedTeachers, LiveTeachers
-from distill_runner.sweep import SweepTable
 
 LIVE = ("noise=delete", "noise.p=0.01")  # noise that both see: teachers read every batch
 
@@ -342,15 +339,8 @@ def test_a_sweep_counts_only_its_own_jobs_and_survives_a_fault(
     store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def launch(*asked: str) -> int:
-        common = (*SHRUNK, f"store.dir={store}", f"output_dir={tmp_path}/sweep")
-        monkeypatch.setattr(sys, "argv", ["distill-run", *common, "method=finetune", "-m", *asked])
-        monkeypatch.setattr(SweepTable, "verdict", None)
-        GlobalHydra.instance().clear()
-        try:
-            cli.main()
-        except SystemExit as stopped:
-            return int(stopped.code or 0)
-        return 0
+        common = (f"store.dir={store}", f"output_dir={tmp_path}/sweep", "method=finetune", "-m")
+        return command(monkeypatch, *common, *asked)
 
     assert launch("seed=1,2") == 0
     assert len(json.loads((tmp_path / "sweep" / "sweep.json").read_text())) == 2

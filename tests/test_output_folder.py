@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
-from hydra.core.global_hydra import GlobalHydra
-from tiny import SHRUNK, run
+from tiny import command, run
 
-from distill_runner import cli, output_folder
+from distill_runner import output_folder
 from distill_runner.errors import DistillError, Refused
-from distill_runner.sweep import SweepTable
 
 
 @pytest.fixture(scope="module")
@@ -37,18 +34,6 @@ def contents(folder: Path) -> dict[str, bytes]:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name not in aside
     }
-
-
-def launch(monkeypatch: pytest.MonkeyPatch, *asked: str) -> int:
-    """The command's exit status."""
-    monkeypatch.setattr(sys, "argv", ["distill-run", *SHRUNK, *asked])
-    monkeypatch.setattr(SweepTable, "verdict", None)
-    GlobalHydra.instance().clear()
-    try:
-        cli.main()
-    except SystemExit as stopped:
-        return int(stopped.code or 0)
-    return 0
 
 
 @pytest.mark.parametrize(
@@ -76,8 +61,8 @@ def test_the_working_directory_of_a_project_is_refused(
     (tmp_path / "student" / "thesis.tex").write_text("mine")
     monkeypatch.chdir(tmp_path)
     common = ("method=finetune", f"store.dir={store}", "output_dir=.")
-    assert launch(monkeypatch, *common) == 2
-    assert launch(monkeypatch, *common, "-m", "seed=1,2") == 2
+    assert command(monkeypatch, *common) == 2
+    assert command(monkeypatch, *common, "-m", "seed=1,2") == 2
     assert sorted(os.listdir(tmp_path)) == ["student"]
 
 
@@ -118,7 +103,7 @@ def test_a_plan_or_a_refusal_leaves_a_finished_run_as_it_was(
 ) -> None:
     before = contents(finished)
     common = ("method=finetune", f"store.dir={store}", f"output_dir={finished}")
-    assert launch(monkeypatch, *common, asked) == status
+    assert command(monkeypatch, *common, asked) == status
     assert contents(finished) == before
     assert json.loads(before["result.json"])["status"] == "finished"
 
@@ -144,7 +129,7 @@ def test_a_dry_run_and_a_refused_command_leave_no_folder(
     asked: str, status: int, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert launch(monkeypatch, "method=finetune", f"store.dir={store}", asked) == status
+    assert command(monkeypatch, "method=finetune", f"store.dir={store}", asked) == status
     assert os.listdir(tmp_path) == []
 
 
@@ -154,7 +139,7 @@ def test_a_dry_run_and_a_refused_command_touch_no_file_of_a_finished_run(
 ) -> None:
     before = everything(finished)
     common = ("method=finetune", f"store.dir={store}", f"output_dir={finished}")
-    assert launch(monkeypatch, *common, asked) == status
+    assert command(monkeypatch, *common, asked) == status
     assert everything(finished) == before
 
 
@@ -163,7 +148,7 @@ def test_an_empty_folder_of_a_users_is_left_to_them(
 ) -> None:
     (tmp_path / "mine").mkdir()
     common = ("method=finetune", f"store.dir={store}", f"output_dir={tmp_path}/mine")
-    assert launch(monkeypatch, *common, "dry_run=true") == 0
+    assert command(monkeypatch, *common, "dry_run=true") == 0
     assert os.listdir(tmp_path / "mine") == []
 
 
@@ -172,11 +157,11 @@ def test_a_dry_run_of_a_sweep_leaves_an_earlier_sweep_there_as_it_was(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     common = ("method=finetune", f"store.dir={store}", "-m", "method.baseline=never")
-    assert launch(monkeypatch, *common, "seed=1,2", "dry_run=true") == 0
+    assert command(monkeypatch, *common, "seed=1,2", "dry_run=true") == 0
     assert os.listdir(tmp_path) == []
-    assert launch(monkeypatch, *common, "seed=1", "training.max_steps=2", "output_dir=out") == 0
+    assert command(monkeypatch, *common, "seed=1", "training.max_steps=2", "output_dir=out") == 0
     before = everything(tmp_path / "out")
-    assert launch(monkeypatch, *common, "seed=1,2", "output_dir=out", "dry_run=true") == 0
+    assert command(monkeypatch, *common, "seed=1,2", "output_dir=out", "dry_run=true") == 0
     assert everything(tmp_path / "out") == before
 
 
@@ -184,7 +169,7 @@ def test_a_refused_job_of_a_sweep_leaves_its_cause(
     store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     common = ("method=finetune", f"store.dir={store}", f"output_dir={tmp_path}/out", "-m")
-    assert launch(monkeypatch, *common, "training.epochs=-3,-4") == 2
+    assert command(monkeypatch, *common, "training.epochs=-3,-4") == 2
     said = json.loads((tmp_path / "out" / "1" / "attempt.json").read_text())
     assert (said["status"], "training.epochs = -4" in said["error"]) == ("refused", True)
 
@@ -197,7 +182,7 @@ def test_an_interrupted_run_keeps_its_folder_and_says_so(
 
     monkeypatch.setattr("distill_runner.run.Runner.run", interrupted)
     common = ("method=finetune", f"store.dir={store}", f"output_dir={tmp_path}/out")
-    assert launch(monkeypatch, *common) == 130
+    assert command(monkeypatch, *common) == 130
     said = json.loads((tmp_path / "out" / "attempt.json").read_text())
     assert said["status"] == "interrupted"
     assert "loss: L" in (tmp_path / "out" / "log.txt").read_text()
@@ -228,7 +213,7 @@ def test_a_run_folder_says_what_it_is(
     rows = "".join(f"a {word} film {n},{word}\n" for n in range(60) for word in ("good", "bad"))
     (tmp_path / "my texts.csv").write_text(f"text,label\n{rows}")
     monkeypatch.setattr("distill_runner.run.Runner.run", lambda *_, **__: 1 / 0)
-    assert launch(monkeypatch, "method=finetune", f"store.dir={store}", *asked) == 1
+    assert command(monkeypatch, "method=finetune", f"store.dir={store}", *asked) == 1
     (folder,) = (tmp_path / "outputs" / "runs").iterdir()
     assert named in folder.name
 
@@ -311,12 +296,12 @@ def test_a_sweep_keeps_out_of_a_users_folder_and_into_its_own_goes_again(
     quick = (*common, "training.max_steps=2", "method.baseline=never")
     sweep.mkdir()
     (sweep / "sweep.txt").write_text("mine")
-    assert launch(monkeypatch, *quick, "seed=1,2") == 2
+    assert command(monkeypatch, *quick, "seed=1,2") == 2
     assert (sweep / "sweep.txt").read_text() == "mine"
     assert os.listdir(sweep) == ["sweep.txt"]
     (sweep / "sweep.txt").unlink()
-    assert launch(monkeypatch, *quick, "seed=1,2") == 0
-    assert launch(monkeypatch, *quick, "seed=1,2") == 0
+    assert command(monkeypatch, *quick, "seed=1,2") == 0
+    assert command(monkeypatch, *quick, "seed=1,2") == 0
     (sweep / "1" / "notes").write_text("mine")
-    assert launch(monkeypatch, *quick, "seed=1,2") == 2
+    assert command(monkeypatch, *quick, "seed=1,2") == 2
     assert (sweep / "1" / "notes").read_text() == "mine"

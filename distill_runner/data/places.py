@@ -1,4 +1,4 @@
-"""Where rows stand in the files that they were read from, as an editor shows it."""
+"""Maps rows to the file and line that they were read from, as an editor counts them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of transformers' text classifiers, class by class.
+"""Properties of transformers' text classifiers, listed class by class.
 
 A shortcut is taken by the classes with which it has been compared, and by no other: an
 architecture that is not named here reads every batch as transformers itself would, rows of

@@ -1,4 +1,4 @@
-"""Which rows of a batch a classifier can read together."""
+"""Groups the rows of a batch that a classifier can read together."""
 
 from __future__ import annotations
 

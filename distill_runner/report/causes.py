@@ -1,4 +1,4 @@
-"""Why jobs of a sweep did not finish, jobs of one cause together."""
+"""Groups the jobs of a sweep that did not finish by their cause."""
 
 from __future__ import annotations
 

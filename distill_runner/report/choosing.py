@@ -1,4 +1,4 @@
-"""Which job of a sweep is the best: told by validation, never by test."""
+"""Chooses the best job of a sweep by validation, never by test."""
 
 from __future__ import annotations
 
