@@ -31,13 +31,13 @@ def main() -> None:
 def _answer(words: list[str]) -> None:
     # Imported here: an interrupt is answered while Hydra is imported too.
     if any(word in _HELP for word in words):
-        from distill_runner.help import page
+        from distill_runner.command_line.help import page
 
         print(page(), end="")
     elif any(word in _VERSION for word in words):
         print(f"distill-run {__version__}")
     else:
-        from distill_runner.command import answer
+        from distill_runner.commands.run import answer
 
         answer()
 

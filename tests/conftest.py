@@ -8,10 +8,10 @@ from typing import Protocol
 import pytest
 import torch
 
+from distill_runner.config.schema import BuiltModel
 from distill_runner.models import loading
-from distill_runner.models.build import build
 from distill_runner.models.learner import Learner
-from distill_runner.schema import BuiltModel
+from distill_runner.models.stand_ins import build
 
 MAX_TOKENS = 24
 FAMILIES = ("bert", "roberta", "distilbert")

@@ -13,17 +13,17 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny import METHODS, STUDENTS, TEACHERS, Bench, command, composed, planned, run, shrunk
+from support.tiny import METHODS, STUDENTS, TEACHERS, Bench, command, composed, planned, run, shrunk
 from torch import nn
 
-from distill_runner import loop
 from distill_runner.errors import DistillError
 from distill_runner.methods.base import Update
+from distill_runner.methods.batch import Scene
 from distill_runner.methods.finetune import FineTune
 from distill_runner.models.learner import Learner
-from distill_runner.models.scene import Scene
-from distill_runner.models.signals import Signals
+from distill_runner.models.stored_logits import Signals
 from distill_runner.models.teachers import CachedTeachers, LiveTeachers
+from distill_runner.training import loop
 
 LIVE = ("noise=delete", "noise.p=0.01")  # noise that both see: teachers read every batch
 
@@ -354,7 +354,7 @@ def test_a_sweep_counts_only_its_own_jobs_and_survives_a_fault(
         row["status"] for row in json.loads((tmp_path / "sweep" / "sweep.json").read_text())
     ]
     assert statuses[1] == "refused"
-    monkeypatch.setattr("distill_runner.results.Results.result", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("distill_runner.results.collect.Results.result", lambda *_, **__: 1 / 0)
     assert launch("seed=1,2") == 1
     found = json.loads((tmp_path / "sweep" / "0" / "attempt.json").read_text())
     assert found["status"] == "failed"

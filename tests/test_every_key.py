@@ -16,21 +16,21 @@ from typing import Any
 import pytest
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from tiny import shrunk
+from support.tiny import shrunk
 
-from distill_runner.config import raw_method, typed
+from distill_runner.command_line.hydra_errors import explain
+from distill_runner.config.compose import raw_method, typed
+from distill_runner.config.schema import Config
+from distill_runner.console.screen import Screen
+from distill_runner.data.inputs import read_data
 from distill_runner.errors import Refused
-from distill_runner.explain import explain
-from distill_runner.inputs import read_data
-from distill_runner.machine import resolve_machine
 from distill_runner.methods.construct import make_algorithm
-from distill_runner.plan import Plan
-from distill_runner.planning import make_plan
-from distill_runner.run import Runner
-from distill_runner.schema import Config
-from distill_runner.screen import Screen
-from distill_runner.tracking import NoTracker
-from distill_runner.unread import check_all_read
+from distill_runner.pipeline.runner import Runner
+from distill_runner.planning.planner import make_plan
+from distill_runner.planning.stages import Plan
+from distill_runner.planning.unread_settings import check_all_read
+from distill_runner.runtime.machine import resolve_machine
+from distill_runner.tracking.trackers import NoTracker
 
 Key = tuple[str, ...]
 

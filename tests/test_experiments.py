@@ -7,11 +7,11 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from tiny import Bench, composed, planned
+from support.tiny import Bench, composed, planned
 
-from distill_runner.config import config_path
-from distill_runner.plan import Plan
-from distill_runner.schema import Config, SplitScheme
+from distill_runner.config.compose import config_path
+from distill_runner.config.schema import Config, SplitScheme
+from distill_runner.planning.stages import Plan
 
 BERT, ROBERTA = "bert-base-uncased", "roberta-base"
 DISTILBERT, TINYBERT = "distilbert-base-uncased", "huawei-noah/TinyBERT_General_4L_312D"

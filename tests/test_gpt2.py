@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from omegaconf import OmegaConf
-from tiny import run
+from support.tiny import run
 
 from distill_runner.data.synthetic import generate
 from distill_runner.errors import Refused

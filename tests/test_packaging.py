@@ -46,8 +46,9 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None
 
 def test_a_score_imports_no_evaluators() -> None:
     lines = (
-        "import sys; from distill_runner.metrics import of_classes; from distill_runner.schema "
-        "import Metric; print(of_classes().compute(predictions=[0, 1], references=[1, 1], "
+        "import sys; from distill_runner.evaluation.metrics import of_classes; "
+        "from distill_runner.config.schema import Metric; "
+        "print(of_classes().compute(predictions=[0, 1], references=[1, 1], "
         "classes=2, names=[Metric.accuracy]), 'evaluate' in sys.modules, "
         "'transformers' in sys.modules); import evaluate; print(evaluate.Metric.__module__)"
     )
@@ -69,5 +70,10 @@ def test_the_source_distribution_holds_tests_scripts_and_lock(tmp_path: Path) ->
     with tarfile.open(archive) as file:
         held = {name.partition("/")[2] for name in file.getnames()}
     assert given - held == set()
-    wanted = {"tests/tiny.py", "tests/conf/profile/shrunk.yaml", "CHANGELOG.md", "scripts/setup"}
+    wanted = {
+        "tests/support/tiny.py",
+        "tests/conf/profile/shrunk.yaml",
+        "CHANGELOG.md",
+        "scripts/setup",
+    }
     assert wanted | {"requirements.lock", "conf/config.yaml"} <= held

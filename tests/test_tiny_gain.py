@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny import composed
+from support.tiny import composed
 
-from distill_runner.job import Command, run_job
-from distill_runner.overrides import groups_among
+from distill_runner.command_line.overrides import groups_among
+from distill_runner.jobs.job import Command, run_job
 
 SEEDS = (11, 12, 13)
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from distill_runner.address import generator_at
-from distill_runner.schema import Batching
+from distill_runner.config.schema import Batching
+from distill_runner.runtime.seeding import generator_at
 
 # Rows of this many batches are sorted together: long enough to leave hardly any padding,
 # short enough that a batch's company changes every epoch.

@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from distill_runner.config.schema import Noise
 from distill_runner.data.noise import noisy
-from distill_runner.integrity import Say, provide
-from distill_runner.schema import Noise
+from distill_runner.storage.integrity import Say, provide
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from distill_runner.data.sources import Rows
+from distill_runner.data.readers.labelled_rows import Rows
 
 if TYPE_CHECKING:
     from numpy.random import Generator

@@ -13,9 +13,9 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from distill_runner.address import generator_at
 from distill_runner.data.encoding import Encoder, Inputs, View
 from distill_runner.errors import Refused
+from distill_runner.runtime.seeding import generator_at
 
 TARGETS = "targets"  # beside a learner's inputs: the hidden tokens
 NONE = -1  # the target of a token that is not hidden

@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from distill_runner.address import generator_at
+from distill_runner.config.schema import Noise, NoiseKind
 from distill_runner.errors import Refused
-from distill_runner.schema import Noise, NoiseKind
+from distill_runner.runtime.seeding import generator_at
 
 _MARKS = ".,;:!?)]}\"'…"  # punctuation that `replace_word` leaves at a word's end
 

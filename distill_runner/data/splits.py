@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from distill_runner import schema
+from distill_runner.config import schema
 from distill_runner.data.groups import whole_groups, without_groups
 from distill_runner.data.phrases import Phrases
-from distill_runner.data.sources import Rows
+from distill_runner.data.readers.labelled_rows import Rows
 from distill_runner.errors import Refused
 
 if TYPE_CHECKING:

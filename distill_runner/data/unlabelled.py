@@ -8,15 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from distill_runner import schema
-from distill_runner.data.files import locate
-from distill_runner.data.missing import TEXT, Gaps, check_none, without_text
-from distill_runner.data.places import Places
-from distill_runner.data.prepared import Prepared, files_hash
-from distill_runner.data.tables import load, text_columns
+from distill_runner.config import schema
+from distill_runner.data.load import Prepared, files_hash
+from distill_runner.data.readers.files import locate
+from distill_runner.data.readers.missing import TEXT, Gaps, check_none, without_text
+from distill_runner.data.readers.places import Places
+from distill_runner.data.readers.tables import load, text_columns
 from distill_runner.errors import Refused
-from distill_runner.integrity import Say, provide
-from distill_runner.plan import UNLABELLED
+from distill_runner.planning.stages import UNLABELLED
+from distill_runner.storage.integrity import Say, provide
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -16,7 +16,7 @@ import numpy as np
 from torch import Tensor
 
 from distill_runner.errors import Refused
-from distill_runner.models.scene import Scene
+from distill_runner.methods.batch import Scene
 
 TeacherUse = Literal["none", "frozen", "trained"]
 

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from distill_runner.errors import Refused
 from distill_runner.methods.base import Algorithm, Needs, Passes, Update, require
-from distill_runner.models.scene import Scene
+from distill_runner.methods.batch import Scene
 from distill_runner.objectives.tokens import cosine_distance, masked_word_loss, token_kl
 
 

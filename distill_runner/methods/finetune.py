@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from distill_runner.methods.base import Algorithm, Needs, Passes, Update
-from distill_runner.models.scene import Scene
+from distill_runner.methods.batch import Scene
 from distill_runner.objectives.logits import hard_label_loss
 
 

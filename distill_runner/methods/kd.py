@@ -17,7 +17,7 @@ from torch import Tensor
 
 from distill_runner.errors import Refused
 from distill_runner.methods.base import Algorithm, Needs, Passes, Update, require
-from distill_runner.models.scene import Scene
+from distill_runner.methods.batch import Scene
 from distill_runner.objectives.logits import (
     OF_SCORES,
     distillation_formula,

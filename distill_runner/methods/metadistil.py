@@ -19,6 +19,7 @@ from typing import ClassVar, Optional
 import torch
 
 from distill_runner.methods.base import Needs, Passes, RoleSettings, Update, require
+from distill_runner.methods.batch import Scene
 from distill_runner.methods.kd import SoftTargets
 from distill_runner.methods.pilot import (
     DERIVATIVES,
@@ -28,7 +29,6 @@ from distill_runner.methods.pilot import (
     pilot_forward,
     teacher_surrogate,
 )
-from distill_runner.models.scene import Scene
 from distill_runner.objectives.logits import accuracy, hard_label_loss
 
 

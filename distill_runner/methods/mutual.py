@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from distill_runner.methods.base import Algorithm, Needs, Passes, Update, require
-from distill_runner.models.scene import Scene
+from distill_runner.methods.batch import Scene
 from distill_runner.objectives.logits import hard_label_loss, kl
 
 FORMS = ("simultaneous", "alternating")

@@ -27,7 +27,7 @@ from distill_runner.methods.base import (
     Update,
     require,
 )
-from distill_runner.models.scene import Scene
+from distill_runner.methods.batch import Scene
 
 
 @dataclass(frozen=True, kw_only=True)

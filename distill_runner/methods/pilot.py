@@ -20,9 +20,9 @@ from torch import Tensor
 from torch.autograd import forward_ad
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from distill_runner.models.families import no_forward_derivative
+from distill_runner.methods.batch import Quiz, Scene
+from distill_runner.models.architecture.families import no_forward_derivative
 from distill_runner.models.learner import Learner
-from distill_runner.models.scene import Quiz, Scene
 
 DERIVATIVES = ("jvp", "finite_difference")
 Loss = Callable[[Tensor, Tensor], Tensor]  # (student logits, teacher signals) -> scalar

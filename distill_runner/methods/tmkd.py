@@ -19,7 +19,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from distill_runner.methods.base import Algorithm, Needs, Passes, Update, require
-from distill_runner.models.scene import Scene
+from distill_runner.methods.batch import Scene
 from distill_runner.objectives.logits import hard_label_loss, mse_logits
 
 

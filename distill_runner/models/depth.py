@@ -24,9 +24,9 @@ import torch
 from torch import Tensor
 
 from distill_runner.errors import Refused
-from distill_runner.models.first_token import first_token
-from distill_runner.models.layers import layers_of
-from distill_runner.models.packed import Packing
+from distill_runner.models.architecture.layers import layers_of
+from distill_runner.models.fast.first_token import first_token
+from distill_runner.models.fast.packed import Packing
 
 # Their layers take hidden states first and give hidden states alone.
 _FAMILIES = ("bert", "roberta", "distilbert")

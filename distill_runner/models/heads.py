@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from distill_runner.address import seed_at
 from distill_runner.errors import Refused
+from distill_runner.runtime.seeding import seed_at
 
 FILE = "soft_heads.safetensors"
 _NAME = "soft_heads"  # of the submodule

@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from distill_runner.address import seed_at
 from distill_runner.data.encoding import Encoder, Inputs
 from distill_runner.errors import Refused
 from distill_runner.models.untrusted import reading
+from distill_runner.runtime.seeding import seed_at
 
 _NAME = "language_head"  # of the submodule
 # A head's own layer; its decoder is tied, and need not be in a checkpoint.

@@ -12,10 +12,11 @@ from torch.func import functional_call
 
 from distill_runner.data.encoding import Encoder, Inputs
 from distill_runner.errors import DistillError
-from distill_runner.models import families, heads, language, rows
+from distill_runner.models import heads, language, row_groups
+from distill_runner.models.architecture import families
 from distill_runner.models.depth import StochasticDepth
-from distill_runner.models.first_token import LastLayer
-from distill_runner.models.packed import Packer
+from distill_runner.models.fast.first_token import LastLayer
+from distill_runner.models.fast.packed import Packer
 
 
 class Learner:
@@ -101,7 +102,7 @@ class Learner:
 
     def head_logits(self, inputs: Inputs) -> Tensor:
         """Of every head, soft heads after the classifier's own. [heads, batch, classes]."""
-        return rows.read_apart(self.module, self._head_logits, inputs)
+        return row_groups.read_apart(self.module, self._head_logits, inputs)
 
     def _head_logits(self, inputs: Inputs) -> Tensor:
         packed = self._packer.pack(inputs) if self._packer else None

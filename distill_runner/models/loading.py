@@ -8,15 +8,16 @@ from typing import Any
 
 import torch
 
-from distill_runner.address import seed_at
 from distill_runner.data.encoding import Encoder
 from distill_runner.errors import Refused
-from distill_runner.hub import is_classifier
-from distill_runner.hub_files import WEIGHTS
-from distill_runner.models import families, heads, language, tokens, untrusted
-from distill_runner.models.labels import columns_for
-from distill_runner.models.layers import copy_layers, keep_layers
+from distill_runner.hub.files import WEIGHTS
+from distill_runner.hub.locate import is_classifier
+from distill_runner.models import heads, language, tokenizer_fit, untrusted
+from distill_runner.models.architecture import families
+from distill_runner.models.architecture.layers import copy_layers, keep_layers
+from distill_runner.models.label_mapping import columns_for
 from distill_runner.models.learner import Learner
+from distill_runner.runtime.seeding import seed_at
 
 
 def load_trained(
@@ -177,7 +178,7 @@ def load_encoder(folder: Path, max_tokens: int, *, key: str) -> Encoder:
     config = _config(folder, key=key)
     with untrusted.reading("The tokenizer", folder, key=key, rule=untrusted.TOKENIZER):
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-        tokens.fit(tokenizer, config, key=key)
+        tokenizer_fit.fit(tokenizer, config, key=key)
         return Encoder(tokenizer, max_tokens)
 
 
@@ -194,7 +195,7 @@ def check_files(folder: Path, shape: Any, *, weights: bool, key: str) -> None:
     """
     tokenizer = load_encoder(folder, 8, key=key).tokenizer
     untrusted.check_words(shape, tokenizer, folder, key=key)
-    tokens.check_ends(shape, tokenizer, key=key)
+    tokenizer_fit.check_ends(shape, tokenizer, key=key)
     if weights:
         untrusted.check_weights(folder, key=key)
 

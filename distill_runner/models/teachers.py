@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from distill_runner.config.schema import Combine
 from distill_runner.data.encoding import Inputs
 from distill_runner.models.learner import Learner
-from distill_runner.models.signals import Signals
+from distill_runner.models.stored_logits import Signals
 from distill_runner.objectives.ensemble import Ensemble
-from distill_runner.schema import Combine
 
 InputsOf = Callable[[], list[Inputs]]  # one for each teacher, in its own tokens
 

@@ -16,9 +16,9 @@ import torch
 from torch import nn
 
 from distill_runner.errors import Refused
-from distill_runner.hub import read_config
-from distill_runner.hub_files import WEIGHTS, check_vocabulary, weights_of
-from distill_runner.models import families
+from distill_runner.hub.files import WEIGHTS, check_vocabulary, weights_of
+from distill_runner.hub.locate import read_config
+from distill_runner.models.architecture import families
 
 CONFIG = "a config.json of a text classifier"
 TOKENIZER = "a folder with tokenizer.json"

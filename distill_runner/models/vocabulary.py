@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from distill_runner.models import families
+from distill_runner.models.architecture import families
 from distill_runner.models.learner import Learner
 
 # Below this share of rows left out, the detour is not worth it.

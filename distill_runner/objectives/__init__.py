@@ -1,0 +1,4 @@
+"""Losses: pure functions, each with its equation.
+
+Imports config and errors.
+"""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from distill_runner.schema import Combine
+from distill_runner.config.schema import Combine
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,13 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from distill_runner.naming import counted
+from distill_runner.console.names import counted
+from distill_runner.console.printable import on_one_line
 from distill_runner.report.at_chance import mark, students_warning
 from distill_runner.report.card_data import card_data
 from distill_runner.report.columns import broken_off, headline, notes, own_metrics, shown
 from distill_runner.report.latency import latency_line
 from distill_runner.report.robustness import robustness_lines
-from distill_runner.visible import on_one_line
 
 
 def model_card(result: Mapping[str, Any]) -> str:

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from distill_runner.naming import counted
-from distill_runner.remaining import duration
+from distill_runner.console.names import counted
+from distill_runner.console.time_left import duration
 
 _SEEDS = 3
 # What the next command must not repeat: the run's own folder, its seed, and work that is done.

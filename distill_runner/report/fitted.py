@@ -12,7 +12,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from distill_runner.visible import on_one_line
+from distill_runner.console.printable import on_one_line
 
 _MOST_LINES = 3  # of a name, before other columns make room for it
 _HEADING_LINES = 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from distill_runner.naming import counted
+from distill_runner.console.names import counted
 from distill_runner.report.fitted import Fitted, Row
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from distill_runner.baseline import one_learner, trained_like
-from distill_runner.naming import (
+from distill_runner.config.schema import BaselineSteps, Config
+from distill_runner.console.names import (
     data_name,
     listed,
     model_name,
@@ -16,10 +16,10 @@ from distill_runner.naming import (
     together,
     with_layers,
 )
-from distill_runner.plan import POOL, TASK, UNLABELLED, Plan, Stage, passes_of, steps_of
+from distill_runner.console.printable import on_one_line
+from distill_runner.planning.baseline import one_learner, trained_like
+from distill_runner.planning.stages import POOL, TASK, UNLABELLED, Plan, Stage, passes_of, steps_of
 from distill_runner.report.fitted import Fitted, Row
-from distill_runner.schema import BaselineSteps, Config
-from distill_runner.visible import on_one_line
 
 _NAMES_SHOWN, _LONGEST_NAME = 12, 40
 _TEACHERS_NAMED, _UNKNOWN = 3, "not known yet"

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from distill_runner.evaluation.robustness import STUDENT
 from distill_runner.report.at_chance import at_chance
 from distill_runner.report.columns import gain_or_difference
-from distill_runner.robustness import STUDENT
 
 Summary = dict[str, float | str]
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from distill_runner.overrides import typed_values
+from distill_runner.command_line.overrides import typed_values
 from distill_runner.report.causes import cause_of, status_of
 from distill_runner.report.choosing import Job, best, finished, ordered
 from distill_runner.report.columns import judged_by

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from distill_runner.naming import listed, model_name, random_line, together, with_layers
+from distill_runner.console.names import listed, model_name, random_line, together, with_layers
 from distill_runner.report.at_chance import both_at_chance, mark
 from distill_runner.report.columns import (
     broken_off,

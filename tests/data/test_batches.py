@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from distill_runner.config.schema import Batching
 from distill_runner.data.batches import Order, quiz_rows
-from distill_runner.schema import Batching
 
 LENGTHS = np.random.default_rng(0).integers(3, 60, size=1003)
 

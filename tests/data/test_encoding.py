@@ -11,9 +11,9 @@ import torch
 from conftest import FAMILIES, MAX_TOKENS, NewLearner
 from datasets import Dataset
 
+from distill_runner.config.schema import Noise, NoiseKind
 from distill_runner.data.encoding import ChosenView, Encoder, Encoding, NoisyView, View, encode
 from distill_runner.models import loading
-from distill_runner.schema import Noise, NoiseKind
 
 every_family = pytest.mark.parametrize("family", FAMILIES)
 

@@ -9,9 +9,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from distill_runner import schema
+from distill_runner.config import schema
 from distill_runner.data.groups import whole_groups
-from distill_runner.data.sources import Rows
+from distill_runner.data.readers.labelled_rows import Rows
 from distill_runner.data.splits import cut
 
 RANDOM = schema.SplitScheme.random

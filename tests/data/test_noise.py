@@ -3,9 +3,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from distill_runner.config.schema import Noise, NoiseKind
 from distill_runner.data.noise import add_noise, noisy
 from distill_runner.errors import Refused
-from distill_runner.schema import Noise, NoiseKind
 
 KINDS = [kind.value for kind in NoiseKind]
 TEXT = "the first\tsentence is  long enough, and odd."

@@ -8,9 +8,9 @@ from itertools import pairwise
 
 import pytest
 
-from distill_runner import schema
+from distill_runner.config import schema
 from distill_runner.data.phrases import Phrases
-from distill_runner.data.sources import Rows
+from distill_runner.data.readers.labelled_rows import Rows
 from distill_runner.data.splits import cut, normalised
 from distill_runner.errors import Refused
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from distill_runner import schema
-from distill_runner.data.prepared import Prepared, prepare
+from distill_runner.config import schema
+from distill_runner.data.load import Prepared, prepare
 from distill_runner.data.unlabelled import HIDDEN, add_unlabelled
 from distill_runner.errors import Refused
 

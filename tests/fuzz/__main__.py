@@ -73,8 +73,9 @@ def _import_everything() -> None:
     import transformers.models.distilbert.modeling_distilbert
     import transformers.models.roberta.modeling_roberta  # noqa: F401
 
-    from distill_runner import cli, helpers, job, provenance, results, run, run_folder  # noqa: F401
+    from distill_runner import cli, run_folder  # noqa: F401
     from distill_runner.methods import distilbert, metadistil, mutual, noisy_student, tmkd  # noqa: F401  # noqa: F401
+    from distill_runner.runtime import provenance
 
     torch.set_num_threads(1)
     provenance.surroundings()

@@ -119,8 +119,8 @@ class _Enough(SystemExit):
 
 
 def _cut_short(depth: str, folder: Path, stop_at: int | None) -> None:
-    from distill_runner import loop
-    from distill_runner import run as running
+    from distill_runner.pipeline import runner as running
+    from distill_runner.training import loop
 
     if depth in ("preflight", "models"):
 

@@ -45,9 +45,9 @@ def make_ready(folder: Path) -> None:
     import torch
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
+    from distill_runner.config.schema import BuiltModel
     from distill_runner.data.synthetic import generate
-    from distill_runner.models.build import build
-    from distill_runner.schema import BuiltModel
+    from distill_runner.models.stand_ins import build
 
     texts = [text for text, _ in generate(300, 1)]
     for family in FAMILIES:

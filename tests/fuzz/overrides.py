@@ -102,7 +102,7 @@ def _like(rng: random.Random, value: Any) -> list[str]:
 
 @cache
 def _options(group: str) -> tuple[str, ...]:
-    from distill_runner.config import config_path
+    from distill_runner.config.compose import config_path
 
     return tuple(sorted(path.stem for path in Path(config_path(), group).glob("*.yaml")))
 

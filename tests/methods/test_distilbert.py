@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from support.tiny import Bench, composed, planned, run
 from test_contract import without_dropout
-from tiny import Bench, composed, planned, run
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
-from distill_runner import loop
+from distill_runner.config.schema import Select, Start
 from distill_runner.errors import Refused
 from distill_runner.methods.distilbert import TripleLoss, Words
 from distill_runner.models.teachers import LanguageTeacher
-from distill_runner.plan import TASK
-from distill_runner.schema import Select, Start
+from distill_runner.planning.stages import TASK
+from distill_runner.training import loop
 
 ONE = ("teacher=bert",)
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.tiny import Bench
 from test_contract import job_of, under_sure_teachers, without_dropout
-from tiny import Bench
 
-from distill_runner import loop
+from distill_runner.training import loop
 
 TEMPERATURE, ALPHA = 3.0, 0.7
 

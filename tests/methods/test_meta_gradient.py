@@ -17,19 +17,19 @@ from torch.func import functional_call
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from distill_runner.address import seed_at
+from distill_runner.config.schema import Combine
 from distill_runner.data.encoding import Inputs
 from distill_runner.errors import Refused
 from distill_runner.methods.base import Update
+from distill_runner.methods.batch import Address, Quiz, Scene
 from distill_runner.methods.metadistil import MetaDistil
 from distill_runner.methods.pilot import pilot_forward
 from distill_runner.models.learner import Learner
-from distill_runner.models.scene import Address, Quiz, Scene
 from distill_runner.models.teachers import LiveTeachers
 from distill_runner.objectives.ensemble import Ensemble
 from distill_runner.objectives.logits import SOFT_LOSSES
-from distill_runner.optim import adamw
-from distill_runner.schema import Combine
+from distill_runner.runtime.seeding import seed_at
+from distill_runner.training.optim import adamw
 
 ETA = 0.05
 TEXTS = ["a good film", "no", "dull, slow and bad", "they say it is the best of them"]

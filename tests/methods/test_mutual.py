@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from support.tiny import Bench
 from test_contract import Silent, job_of, weights_of, without_dropout
-from tiny import Bench
 from torch import Tensor
 
-from distill_runner import loop
 from distill_runner.errors import Refused
 from distill_runner.methods.mutual import Mutual
 from distill_runner.models.teachers import LiveTeachers
+from distill_runner.training import loop
 
 PEERS = "method.peers=[{model:roberta-base},{}]"
 

@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from support.tiny import SURE, Bench, composed, planned, run
 from test_contract import job_of, under_sure_teachers
-from tiny import SURE, Bench, composed, planned, run
 from torch import nn
 
-from distill_runner import loop
 from distill_runner.errors import Refused
 from distill_runner.methods.base import NothingToLearn
 from distill_runner.methods.noisy_student import NoisyStudent
 from distill_runner.models.learner import Learner
+from distill_runner.training import loop
 
 
 def signals_of(confidences: list[tuple[int, float]]) -> np.ndarray:

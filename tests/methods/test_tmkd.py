@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from support.tiny import Bench, composed, planned, run
 from test_contract import job_of, without_dropout
-from tiny import Bench, composed, planned, run
 from transformers import AutoModelForSequenceClassification
 
-from distill_runner import loop
 from distill_runner.errors import Refused
 from distill_runner.methods.tmkd import SoftHeads
 from distill_runner.models import heads
+from distill_runner.training import loop
 
 TWO = ("teacher=bert+roberta",)
 

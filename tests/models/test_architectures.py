@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 import torch
-from architectures import LABELS, TEXTS, model_types, tokenizer_for, write
+from support.architectures import LABELS, TEXTS, model_types, tokenizer_for, write
 from torch import Tensor
 
 from distill_runner.errors import Refused
 from distill_runner.methods.pilot import finite_difference, jvp
-from distill_runner.models import families, loading, untrusted
-from distill_runner.models.dropout import draw_cheaply
+from distill_runner.models import loading, untrusted
+from distill_runner.models.architecture import families
+from distill_runner.models.fast.dropout import draw_cheaply
 from distill_runner.models.learner import Learner
 from distill_runner.models.vocabulary import cut_to
 

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import torch
 from conftest import FAMILIES, NewLearner
+from support.tiny import Bench
 from test_contract import job_of
 from test_first_token import inputs_of
-from tiny import Bench
 
-from distill_runner import loop
 from distill_runner.errors import Refused
+from distill_runner.models.architecture.layers import keep_layers, layers_of
 from distill_runner.models.depth import StochasticDepth
-from distill_runner.models.layers import keep_layers, layers_of
 from distill_runner.models.learner import Learner
+from distill_runner.training import loop
 
 # How a learner reads: whole batches, the last layer narrowed, and without padding.
 READINGS = ("whole", "narrowed", "packed")

@@ -10,14 +10,14 @@ import torch
 from conftest import NewLearner
 from torch import Tensor
 
+from distill_runner.config.schema import Combine
 from distill_runner.data.encoding import Inputs
 from distill_runner.errors import DistillError
-from distill_runner.models import signals
+from distill_runner.models import stored_logits
 from distill_runner.models.learner import Learner
 from distill_runner.models.teachers import CachedTeachers, LiveTeachers, NoTeachers
 from distill_runner.objectives import ensemble
 from distill_runner.objectives.ensemble import Ensemble
-from distill_runner.schema import Combine
 
 CPU = torch.device("cpu")
 WEIGHTS = torch.tensor([0.25, 0.75])
@@ -53,7 +53,7 @@ def stored(pair: list[Learner], texts: list[str], tmp_path: Path) -> CachedTeach
             )
         order = np.random.default_rng(len(kept)).permutation(len(texts))
         ids = [f"row {at}" for at in order]
-        kept.append(signals.save(tmp_path / learner.name, ids, logits[order]))
+        kept.append(stored_logits.save(tmp_path / learner.name, ids, logits[order]))
     return CachedTeachers([one.name for one in pair], kept, MEAN, CPU)
 
 

@@ -18,7 +18,7 @@ import torch
 
 import distill_runner
 from distill_runner.errors import Refused
-from distill_runner.hub import locate_model
+from distill_runner.hub.locate import locate_model
 from distill_runner.models import loading, untrusted
 
 KEY = "student.model"

@@ -12,7 +12,7 @@ from distill_runner.data.encoding import Inputs
 from distill_runner.errors import DistillError
 from distill_runner.models.learner import Learner
 from distill_runner.models.vocabulary import cut_to
-from distill_runner.optim import adamw, step
+from distill_runner.training.optim import adamw, step
 
 READ = ["a good film", "no"]
 

@@ -7,13 +7,8 @@ import math
 import pytest
 import torch
 
-from distill_runner.objectives.ensemble import (
-    Ensemble,
-    logit_mean,
-    prob_mean,
-    weights_by_accuracy,
-)
-from distill_runner.schema import Combine
+from distill_runner.config.schema import Combine
+from distill_runner.objectives.ensemble import Ensemble, logit_mean, prob_mean, weights_by_accuracy
 
 SIGNALS = torch.tensor(
     [

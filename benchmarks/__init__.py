@@ -1,0 +1,1 @@
+"""Benchmarks of distill-run and of its peers: `scripts/bench`."""

@@ -1,0 +1,144 @@
+"""What a race asks of everyone in it, and how a turn is asked for and answered."""
+
+from __future__ import annotations
+
+import json
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Hashable
+from dataclasses import asdict, dataclass
+from typing import TextIO
+
+import numpy as np
+import torch
+
+from benchmarks.sampling import Batch, chunk_of, offsets_of, read
+from distill_runner.runtime import memory
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a contender before its first step; measured here, on all rows."""
+
+    rows: int
+    steps_per_epoch: int
+    tokenise_seconds: float  # once
+    teacher_seconds: float  # once; 0 where the teacher runs inside every step, or not at all
+    order_seconds: float  # each epoch
+    tokens: int  # of an epoch's sentences
+    padded: int  # of an epoch's batches, as the model reads them
+
+
+class Gate:
+    """Turns: blocks until the parent asks for the next chunk, and answers with its figures."""
+
+    def __init__(self, asks: TextIO, answers: TextIO) -> None:
+        self._asks = asks
+        self._answers = answers
+        self._began = (0.0, 0.0)
+
+    def wait(self) -> None:
+        """Wait for the next turn and start its clock."""
+        if not self._asks.readline():
+            raise SystemExit(0)
+        memory.forget_peak(torch.device("cpu"))
+        self._began = (time.perf_counter(), time.process_time())
+
+    def stay(self) -> None:
+        """Wait until nobody has a turn left: what a process does at its end would fall into one."""
+        while self._asks.readline():
+            pass
+
+    def report(self, batches: list[Batch]) -> None:
+        """Stop the clock and answer."""
+        wall, processor = time.perf_counter(), time.process_time()
+        self.answer(
+            {
+                "seconds": wall - self._began[0],
+                "cpu_seconds": processor - self._began[1],
+                "steps": len(batches),
+                "rows": sum(len(batch.rows) for batch in batches),
+                "tokens": sum(batch.tokens for batch in batches),
+                "padded": sum(batch.padded for batch in batches),
+                "peak_bytes": memory.peak(torch.device("cpu")),
+            }
+        )
+
+    def answer(self, value: dict[str, object]) -> None:
+        self._answers.write(json.dumps(value) + "\n")
+        self._answers.flush()
+
+
+class Contender(ABC):
+    """Someone who makes optimiser steps on batches of the same rows.
+
+    Attributes:
+        lengths: tokens of each training row.
+        width: what every row is padded to; None pads to a batch's longest row.
+        packed: rows are read without padding.
+    """
+
+    lengths: np.ndarray
+    width: int | None = None
+    packed: bool = False
+
+    @abstractmethod
+    def epoch(self, epoch: int) -> list[np.ndarray]:
+        """The rows of each batch of an epoch, in this contender's own order."""
+
+    @abstractmethod
+    def step(self, batches: list[Batch]) -> None:
+        """One optimiser step on each batch."""
+
+    @abstractmethod
+    def once(self) -> tuple[float, float]:
+        """Seconds of tokenising and of the teachers' pass, each once for all rows."""
+
+    def shape(self, batch: Batch) -> Hashable:
+        """What two steps must share for the first to warm the second."""
+        return batch.padded
+
+    def chunks(self, rounds: int, steps: int) -> list[list[Batch]]:
+        """The chunks to come: first one that meets every shape of the others, then the timed.
+
+        Together the timed ones are spread evenly over the costs of an epoch's batches, and
+        each holds cheap and dear ones.
+        """
+        timed = [
+            chunk_of(
+                number,
+                self.epoch(number),
+                self.lengths,
+                width=self.width,
+                offsets=offsets_of(number, rounds=rounds, count=steps),
+                packed=self.packed,
+            )
+            for number in range(rounds)
+        ]
+        shapes = {self.shape(batch): batch for chunk in timed for batch in chunk}
+        return [list(shapes.values()), *timed]
+
+    def facts(self) -> Facts:
+        """Measure everything that is not a step."""
+        began = time.perf_counter()
+        order = self.epoch(0)
+        order_seconds = time.perf_counter() - began
+        tokenise_seconds, teacher_seconds = self.once()
+        return Facts(
+            rows=len(self.lengths),
+            steps_per_epoch=len(order),
+            tokenise_seconds=tokenise_seconds,
+            teacher_seconds=teacher_seconds,
+            order_seconds=order_seconds,
+            tokens=int(self.lengths.sum()),
+            padded=sum(read(self.lengths[rows], self.width, packed=self.packed) for rows in order),
+        )
+
+    def race(self, gate: Gate, *, rounds: int, steps: int) -> None:
+        """Say what is known, then take turns until the chunks are done."""
+        gate.answer({"ready": asdict(self.facts())})
+        for batches in self.chunks(rounds, steps):
+            gate.wait()
+            self.step(batches)
+            gate.report(batches)
+        gate.stay()

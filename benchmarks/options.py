@@ -1,0 +1,206 @@
+"""What can be asked of the benchmark. Nothing here imports torch."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from distill_runner.errors import Refused
+
+# The contenders of each race; the first is distill-run itself.
+OURS = "ours"
+RACES = {
+    "kd": ("textbrewer-padded", "textbrewer-dynamic", "trainer-dynamic"),
+    "metadistil": ("double-backward-padded", "double-backward-dynamic"),
+    "finetune": ("trainer-dynamic", "trainer-grouped"),
+}
+_TASKS = {
+    "predict": "rows a second of teacher and student, and the latency of one text",
+    "efficiency": "useful arithmetic as a share of what the processor can do, and where time goes",
+    "operations": "where a step's time goes, operation by operation",
+    "scale": "rows from 1k to 1M, sequences from 16 to 512 tokens, 1 to 10 teachers",
+    "startup": "seconds until help, a typo, a dry run and finished results answer",
+    "pairs": "accuracy of whole runs with a lever and without, seed by seed",
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """One call of the benchmark, as typed."""
+
+    command: str
+    model: str | None = None  # folder of the teacher's pre-trained weights; None: random ones
+    student_layers: int = 3  # the bottom layers of `model`
+    data: str | None = None  # folder with train.* and validation.*; None: generated sentences
+    rows: int = 30000  # training rows
+    rounds: int = 5
+    steps: int = 8  # optimiser steps of a chunk
+    seed: int = 1  # of the order in which the contenders take turns
+    threads: int = 1
+    core: int | None = None
+    precision: tuple[str, ...] = ("float32",)
+    max_tokens: int = 128  # what the padded contenders pad to, and everyone's limit
+    epochs: tuple[int, ...] = (1, 3, 15)  # of the projections
+    output: str = ""
+    cache: str = "outputs/bench"  # store and peers, for all calls
+    against: tuple[str, ...] = ()
+    textbrewer_path: str | None = None
+    overrides: tuple[str, ...] = ()  # of our configuration, from --set
+    sizes: tuple[int, ...] = ()
+    lengths: tuple[int, ...] = ()
+    teachers: tuple[int, ...] = ()
+    method: str = "kd"
+    lever: tuple[str, ...] = ()  # overrides of one side of a pair
+    reference: tuple[str, ...] = ()  # of the other
+    seeds: tuple[int, ...] = ()
+    test_rows: int = 0
+    emulate_bfloat16: bool = False
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.output)
+
+    @property
+    def shared(self) -> Path:
+        """Holds the store and the peers, whatever is measured."""
+        return Path(self.cache)
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Options:
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in json.loads(text).items()
+        }
+        return cls(**values)
+
+
+def parse(argv: Sequence[str]) -> Options:
+    """The options, checked.
+
+    Raises:
+        Refused: one of them cannot be met.
+    """
+    given = vars(_parser().parse_args(argv))
+    names = {field.name for field in fields(Options)}
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in given.items()
+        if name in names and value is not None
+    }
+    command = values["command"]
+    values["output"] = str(Path(values.get("output", f"outputs/bench/{command}")).absolute())
+    values["cache"] = str(Path(values.get("cache", Options.cache)).absolute())
+    for name in ("model", "data", "textbrewer_path"):
+        if name in values:
+            values[name] = str(Path(values[name]).expanduser().absolute())
+    options = Options(**values)
+    _check(options)
+    return options
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="benchmarks",
+        description="Measures distill-run, and its peers beside it.",
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="SUBCOMMAND")
+    for name, peers in RACES.items():
+        race = commands.add_parser(
+            name, help=f"training steps: ours and {', '.join(peers)}", allow_abbrev=False
+        )
+        _add_common(race)
+        race.add_argument("--against", nargs="+", choices=peers, metavar="PEER", help="some peers")
+        if name == "kd":
+            race.add_argument("--textbrewer-path", metavar="DIR", help="holds textbrewer/")
+    for name, help_text in _TASKS.items():
+        task = commands.add_parser(name, help=help_text, allow_abbrev=False)
+        _add_common(task)
+        if name == "scale":
+            task.add_argument(
+                "--sizes", nargs="*", type=int, default=[1000, 10000, 100000, 1000000]
+            )
+            task.add_argument("--lengths", nargs="*", type=int, default=[16, 32, 64, 128, 256, 512])
+            task.add_argument("--teachers", nargs="*", type=int, default=[1, 2, 5, 10])
+        elif name == "pairs":
+            _add_pairs(task)
+    return parser
+
+
+def _add_pairs(task: argparse.ArgumentParser) -> None:
+    add = task.add_argument
+    add("--method", metavar="NAME", help="an option of the group method (kd)")
+    for side in ("lever", "reference"):
+        text = f"what only the {side}'s side has; may be repeated"
+        add(f"--{side}", action="append", default=[], metavar="KEY=VALUE", help=text)
+    add("--seeds", nargs="+", type=int, default=[1, 2, 3, 4, 5], help="(1 2 3 4 5)")
+    add("--test-rows", type=int, default=48000, metavar="N", help="scored on (48000)")
+    text = "for a processor without bfloat16: its rounding at the price of float32"
+    add("--emulate-bfloat16", action="store_true", help=text)
+    task.set_defaults(rows=10000)
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--model", metavar="FOLDER", help="pre-trained teacher; default: MiniLM's shape, random")
+    add("--student-layers", type=int, metavar="N", help="bottom layers the student keeps (3)")
+    add("--data", metavar="FOLDER", help="SST-2 as train.*, validation.*; default: generated")
+    add("--rows", type=int, metavar="N", help="training rows (30000)")
+    add("--rounds", type=int, metavar="N", help="timed rounds (5)")
+    add("--steps", type=int, metavar="N", help="optimiser steps of each turn (8)")
+    add("--seed", type=int, metavar="N", help="of the order of turns (1)")
+    add("--threads", type=int, metavar="N", help="of everyone (1)")
+    add("--core", type=int, metavar="N", help="run on this core alone")
+    add("--precision", nargs="+", choices=("float32", "bfloat16"), help="of everyone (float32)")
+    add("--max-tokens", type=int, metavar="N", help="padded peers' width, everyone's limit (128)")
+    add("--epochs", nargs="+", type=int, metavar="E", help="of the projections (1 3 15)")
+    add(
+        "--output",
+        metavar="FOLDER",
+        help="of the record (outputs/bench/SUBCOMMAND)",
+    )
+    add("--cache", metavar="FOLDER", help="of the store and the peers (outputs/bench)")
+    add(
+        "--set",
+        dest="overrides",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="changes our configuration; may be repeated",
+    )
+
+
+def _check(options: Options) -> None:
+    for name in ("student_layers", "rows", "rounds", "steps", "threads", "max_tokens"):
+        _require(name, getattr(options, name), getattr(options, name) > 0, "1 or more")
+    if options.command == "pairs":
+        differ = set(options.lever) != set(options.reference)
+        _require("lever", " ".join(options.lever) or None, differ, "other than --reference")
+    if options.command != "predict":
+        one = len(options.precision) == 1
+        _require(
+            "precision", options.precision, one, "one of float32, bfloat16; predict takes both"
+        )
+    for name, file in (("model", "config.json"), ("data", "")):
+        folder = getattr(options, name)
+        if folder is not None:
+            _require(
+                name, folder, (Path(folder) / file).exists(), f"a folder {file and 'with '}{file}"
+            )
+    if options.core is not None:
+        cores = sorted(os.sched_getaffinity(0))
+        _require("core", options.core, options.core in cores, f"one of {cores}")
+
+
+def _require(name: str, value: object, holds: bool, rule: str) -> None:
+    if not holds:
+        key = f"--{name.replace('_', '-')}"
+        raise Refused(f"{key} cannot be met.", key=key, value=value, rule=rule.strip())

@@ -1,0 +1,143 @@
+"""Whether a lever costs accuracy: whole runs with and without it, seed by seed.
+
+Both sides of a pair share the seed, the rows and every setting that is not named. A setting
+that trains teachers too gives each side teachers of its own, unless `--set teacher.models=…`
+names trained ones. They are scored on every labelled row that neither trained on. What is
+finished lies in the store, so a call that was broken off goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from benchmarks.children import environment
+from benchmarks.options import Options
+from benchmarks.record import Report
+from distill_runner.errors import DistillError
+from distill_runner.evaluation.intervals import mean_interval
+
+# Points of accuracy that a lever may cost at most, at the lower end of the interval.
+MARGIN = 0.3
+# A short training that real weights take well; --set changes it.
+_TRAINING = ("training.epochs=3", "training.learning_rate=5e-5")
+
+
+def run(options: Options, say: Callable[[str], None]) -> Report:
+    """Every seed on both sides, one after the other."""
+    sides = {"lever": options.lever, "reference": options.reference}
+    pairs: dict[str, dict[str, Any]] = {}
+    for seed in options.seeds:
+        pair = pairs[str(seed)] = {
+            side: _trained(options, side, seed, asked) for side, asked in sides.items()
+        }
+        say(f"seed {seed}: {', '.join(f'{side} {_percent(one)}' for side, one in pair.items())}")
+    differences = [
+        100 * (pair["lever"]["accuracy"] - pair["reference"]["accuracy"]) for pair in pairs.values()
+    ]
+    means = (100 * np.mean([pair[side]["accuracy"] for pair in pairs.values()]) for side in sides)
+    return Report(
+        title=f"{options.method}: accuracy in % with a lever and without",
+        columns=("", *(" ".join(asked) or "as it is" for asked in sides.values()), "difference"),
+        rows=[
+            *(
+                [f"seed {seed}", *(_percent(pair[side]) for side in sides), f"{difference:+.2f}"]
+                for (seed, pair), difference in zip(pairs.items(), differences, strict=True)
+            ),
+            ["mean", *(f"{value:.2f}" for value in means), f"{np.mean(differences):+.2f}"],
+        ],
+        notes=(
+            verdict(differences),
+            _scored(pairs),
+            *(["Products of bfloat16 numbers: in float32, rounded."] * options.emulate_bfloat16),
+        ),
+        found={"raw": pairs, "differences": differences},
+    )
+
+
+def _trained(options: Options, side: str, seed: int, asked: tuple[str, ...]) -> dict[str, Any]:
+    """One run of the product in a process of its own; what its result says of the test rows."""
+    folder = options.folder / "runs" / f"{side}-{seed}"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    printed = folder.with_name(f"{folder.name}.txt")
+    runner = "benchmarks.rounded" if options.emulate_bfloat16 else "distill_runner.cli"
+    command = [sys.executable, "-P", "-m", runner, *overrides(options, seed, asked)]
+    with printed.open("w", encoding="utf-8") as screen:
+        done = subprocess.run(
+            [*command, f"output_dir='{folder}'"],
+            stdout=screen,
+            stderr=subprocess.STDOUT,
+            env=environment(options.threads),
+            check=False,
+        )
+    if done.returncode != 0:
+        said = printed.read_text(encoding="utf-8").strip().splitlines()
+        raise DistillError("\n  ".join([f"The run in {folder} failed:", *said[-6:]]))
+    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    return {
+        "accuracy": result["metrics"]["test"]["accuracy"],
+        "rows": result["metrics"]["test"]["n"],
+        "trained_on": result["data"]["rows"]["train"],
+        "training": result["training"],
+        "key": result["key"],
+    }
+
+
+def overrides(options: Options, seed: int, asked: tuple[str, ...]) -> list[str]:
+    """What is typed for one run: ours, then --set, then what this side alone has."""
+    if options.model is None:
+        models = ["profile=tiny"]
+    else:
+        layers = ",".join(str(at) for at in range(options.student_layers))
+        models = [
+            "teacher=minilm",
+            f"teacher.models=['{options.model}']",
+            "student=minilm_3layer",
+            f"student.model='{options.model}'",
+            f"student.layers=[{layers}]",
+            *_TRAINING,
+        ]
+    data = ["dataset=synthetic"]
+    if options.data is not None:
+        data = ["dataset=sst2", f"dataset.path='{options.data}'", "dataset.split.scheme=random"]
+    return [
+        f"method={options.method}",
+        "method.baseline=never",
+        *models,
+        *data,
+        f"dataset.split.train={options.rows}",
+        f"dataset.split.test={options.test_rows}",
+        "tracker=none",
+        f"store.dir='{options.shared / 'store'}'",
+        f"runtime.threads={options.threads}",
+        *options.overrides,
+        *asked,
+        f"seed={seed}",
+    ]
+
+
+def verdict(differences: Sequence[float]) -> str:
+    """What the differences, in points of accuracy, say of the lever."""
+    interval = mean_interval(differences)
+    if interval is None:
+        return "One seed: nothing can be said of the difference."
+    holds = interval.low > -MARGIN
+    return (
+        f"Difference over {len(differences)} seeds: {np.mean(differences):+.2f} points, 95% "
+        f"interval [{interval.low:+.2f}, {interval.high:+.2f}] (Student); "
+        f"{'not inferior' if holds else 'not shown to be not inferior'} at {MARGIN} points."
+    )
+
+
+def _scored(pairs: dict[str, dict[str, Any]]) -> str:
+    one = next(iter(pairs.values()))["lever"]
+    return f"Trained on {one['trained_on']:,} rows, scored on {one['rows']:,} others."
+
+
+def _percent(one: dict[str, Any]) -> str:
+    return f"{100 * one['accuracy']:.2f}"

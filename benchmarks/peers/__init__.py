@@ -1,0 +1,1 @@
+"""Other libraries, each in its best form, behind one interface."""

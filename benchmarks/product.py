@@ -1,0 +1,108 @@
+"""distill-run itself as a contender: the loop of the product, step by step."""
+
+from __future__ import annotations
+
+import atexit
+import dataclasses
+import tempfile
+import time
+from collections.abc import Hashable
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.contender import Contender
+from benchmarks.sampling import Batch
+from benchmarks.setting import Setting
+from distill_runner.config.schema import Batching
+from distill_runner.console.screen import Screen
+from distill_runner.data.encoding import encode
+from distill_runner.pipeline.runner import Runner
+from distill_runner.pipeline.task_data import Reading
+from distill_runner.planning.stages import TASK
+from distill_runner.tracking.trackers import open_tracker
+
+
+class Product(Contender):
+    """The deployed stage of a plan, from its first step on.
+
+    Args:
+        setting: what is run.
+        folder: an empty one, for the stage's curves.
+    """
+
+    def __init__(self, setting: Setting, folder: Path) -> None:
+        self._setting = setting
+        self._reading = Reading(
+            setting.data, setting.config.dataset, Path(setting.config.store.dir)
+        )
+        self._runner = self._runner_of_stages_before(folder)
+        self._before = self._runner.run()
+        self._teacher_seconds = self._pass_of_teachers()
+        self.student = self._before.casting.learner(setting.stage)
+        self.teachers = self._before.casting.teachers(setting.stage)
+        opened = self._runner.loop_of(setting.stage, self.student, self.teachers, folder=folder)
+        within = ExitStack()
+        self.loop = within.enter_context(opened)
+        atexit.register(within.close)  # what the loop was opened with lasts as long as the process
+        self.lengths = self.loop.order.lengths
+        by_length = setting.config.training.batching is Batching.by_length
+        self.packed = self.student.leaves_padding_out and not by_length
+
+    def epoch(self, epoch: int) -> list[np.ndarray]:
+        return self.loop.order.epoch(self.loop.job.first_epoch + epoch)
+
+    def shape(self, batch: Batch) -> Hashable:
+        # The quiz of a step has shapes of its own, and so have rows without padding.
+        own = self.loop.job.algorithm.needs.quiz or self.packed
+        return (batch.epoch, batch.at) if own else batch.padded
+
+    def step(self, batches: list[Batch]) -> None:
+        loop = self.loop
+        for batch in batches:
+            loop.step(batch.epoch, batch.at, batch.rows)
+            if loop.progress.step % loop.job.log_every == 0:
+                loop.curves.write(loop.progress.step)
+        if loop.curves.pending:
+            loop.curves.write(loop.progress.step)
+
+    def once(self) -> tuple[float, float]:
+        with tempfile.TemporaryDirectory() as empty:
+            began = time.perf_counter()
+            for split in self._setting.stage.rows:
+                encode(
+                    self._setting.data.splits[split],
+                    self.student.encoder,
+                    fingerprint=split,
+                    store=Path(empty),
+                )
+            return time.perf_counter() - began, self._teacher_seconds
+
+    def _runner_of_stages_before(self, folder: Path) -> Runner:
+        """Of all stages but the raced one; the teachers are taken as they are, untrained."""
+        setting = self._setting
+        return Runner(
+            setting.config,
+            dataclasses.replace(setting.plan, stages=setting.plan.stages[:-1]),
+            {TASK: setting.data},
+            machine=setting.machine,
+            screen=Screen(),
+            tracker=open_tracker(setting.config.tracker, folder=folder, card=None),  # type: ignore[arg-type]
+        )
+
+    def _pass_of_teachers(self) -> float:
+        """Seconds of every frozen teacher's pass over the rows; the signals are kept."""
+        stage, casting = self._setting.stage, self._before.casting
+        if stage.algorithm.needs.teachers != "frozen":
+            return 0.0
+        seconds = 0.0
+        for name in stage.teachers:
+            teacher, own = casting.trained(name), self._setting.plan.stage(name)
+            for split in stage.rows:
+                self._reading.split(split, teacher)  # tokenised before the clock starts
+                began = time.perf_counter()
+                logits = casting.predict(teacher, own, split)
+                seconds += time.perf_counter() - began
+                casting.keep_signals(self._before.artifacts[name], own, split, logits)
+        return seconds

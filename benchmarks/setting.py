@@ -1,0 +1,150 @@
+"""What everyone in a race shares: configuration, data, models, machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.composing import composed, of_data, of_models, without_models
+from benchmarks.options import Options
+from distill_runner.config.compose import raw_method, typed
+from distill_runner.config.schema import BuiltModel, Config
+from distill_runner.data.load import Prepared, prepare
+from distill_runner.errors import Refused
+from distill_runner.hub.locate import is_classifier, model_fingerprint
+from distill_runner.methods.construct import make_algorithm
+from distill_runner.models import loading
+from distill_runner.models.stand_ins import build
+from distill_runner.planning.planner import make_plan
+from distill_runner.planning.stages import Plan, Stage
+from distill_runner.runtime.machine import Machine, resolve_machine
+from distill_runner.storage.store import key_of
+
+# The shape of all-MiniLM-L6 and the size of its vocabulary.
+_MINILM = BuiltModel("bert", layers=6, width=384, heads=12, feedforward=1536, dropout=0.1)
+_VOCABULARY = 30522
+
+
+@dataclass(frozen=True)
+class Models:
+    """Folders in Hugging Face format."""
+
+    pretrained: Path
+    teacher: Path  # a classifier on the data set's classes, its head not trained
+    student: Path  # what our student starts from, for the peers
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A planned run of distill-run, and the same models as folders."""
+
+    options: Options
+    config: Config
+    plan: Plan
+    data: Prepared
+    machine: Machine
+    models: Models
+
+    @property
+    def stage(self) -> Stage:
+        """The stage that is raced."""
+        return self.plan.stage(self.plan.deployed)
+
+
+def open_setting(options: Options, method: str, *extra: str) -> Setting:
+    """Compose, plan and prepare what `distill-run method=METHOD …` would run.
+
+    Args:
+        options: as typed.
+        method: an option of the group `method`.
+        extra: further overrides, before those of --set.
+
+    Raises:
+        Refused: the settings contradict each other, or ask for a GPU.
+    """
+    _quiet()
+    given = [*of_data(options, extra), *extra, *options.overrides]
+    first = typed(composed(["method=finetune", *without_models(given)], options))
+    machine = resolve_machine(first.runtime)
+    if machine.device.type != "cpu":
+        raise Refused(
+            "The peers run on the CPU only.",
+            key="runtime.device",
+            value=machine.device.type,
+            rule="cpu",
+        )
+    path = first.dataset.path
+    source = Path(path).expanduser() if path else None
+    data = prepare(first.dataset, source=source, store_dir=Path(first.store.dir))
+    models = _models(options, first, data)
+    cast = of_models(options, pretrained=models.pretrained, teacher=models.teacher)
+    composition = composed([f"method={method}", *cast, *given], options)
+    config = typed(composition)
+    plan = make_plan(
+        config,
+        method=method,
+        raw_method=raw_method(composition),
+        make_algorithm=make_algorithm,
+        is_classifier=lambda model, _: is_classifier(Path(model)),
+    )
+    return Setting(options, config, plan, data, machine, models)
+
+
+def _models(options: Options, config: Config, data: Prepared) -> Models:
+    """Find the model folders, or make them: teacher and student with heads of chance."""
+    shared = options.shared / "store" / "bench"
+    pretrained = Path(options.model) if options.model else _random_minilm(shared, data)
+    common = {
+        "content": model_fingerprint(pretrained),
+        "classes": data.label_names,
+        "seed": config.seed,
+    }
+    folders = {}
+    for name, layers in (("teacher", None), ("student", range(options.student_layers))):
+        key = key_of([common, None if layers is None else len(layers)])
+        folders[name] = shared / f"{name}-{key}"
+        if folders[name].exists():
+            continue
+        learner = loading.new_classifier(
+            pretrained,
+            name=name,
+            classes=data.label_names,
+            max_tokens=options.max_tokens,
+            seed=config.seed,
+            key="--model",
+            random=False,
+            layers=layers,
+        )
+        partial = folders[name].with_suffix(".partial")
+        loading.save(learner, partial, classes=data.label_names)
+        os.replace(partial, folders[name])
+    return Models(pretrained, folders["teacher"], folders["student"])
+
+
+def _random_minilm(shared: Path, data: Prepared) -> Path:
+    """MiniLM's shape with random weights; its tokenizer is learnt from the training texts."""
+    from transformers import AutoConfig, AutoModel
+
+    key = key_of([_MINILM, _VOCABULARY, data.fingerprints["train"]])
+    folder = shared / f"minilm-{key}"
+    if not folder.exists():
+        partial = folder.with_suffix(".partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        build(_MINILM, data.splits["train"]["text"], partial, max_tokens=512)
+        config = AutoConfig.from_pretrained(partial, trust_remote_code=False)
+        # The table's size is part of a step's cost, whatever words the corpus has.
+        config.vocab_size = _VOCABULARY
+        AutoModel.from_config(config, trust_remote_code=False).save_pretrained(partial)
+        os.replace(partial, folder)
+    return folder
+
+
+def _quiet() -> None:
+    import datasets
+    import transformers
+
+    datasets.disable_progress_bars()
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()

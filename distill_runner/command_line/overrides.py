@@ -1,0 +1,253 @@
+"""What was typed: read with Hydra's own parser, and refused where Hydra would stumble over it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from hydra.core.override_parser.types import ChoiceSweep, Glob, Override
+
+from distill_runner.command_line.aliases import as_option, closest
+from distill_runner.command_line.help import group_names, options
+from distill_runner.command_line.optuna_search import check_search
+from distill_runner.command_line.parsing import check_not_added, parsed
+from distill_runner.config.compose import LISTS
+from distill_runner.errors import Mend, Refused
+
+Key = tuple[str, ...]  # part by part
+
+# Of Hydra's own settings: how a sweep is launched, and how much is said.
+_HYDRAS = ("hydra/launcher", "hydra/sweeper", "hydra.launcher", "hydra.sweeper")
+_SAMPLER = "hydra/sweeper/sampler"
+_HYDRAS_ALONE = ("hydra.verbose", "hydra.searchpath")
+# Keys of a number below 1: 0,5 is meant as 0.5.
+_SHARES = ("alpha", "learning_rate", "p", "weight_decay", "warmup_fraction", "quiz", "test")
+# Groups under another key than their own.
+_ELSEWHERE = ("dataset@pretrain.dataset", "teacher@pretrain.teacher")
+
+
+def check_overrides(overrides: Sequence[str], *, sweeping: bool = True) -> None:
+    """Refuse what Hydra takes without a word or stumbles over.
+
+    Raises:
+        Refused: at the first of them.
+    """
+    for text in overrides:
+        check_not_added(text)
+        override = parsed(text, following=overrides[overrides.index(text) + 1 :])
+        _check_hydras(override)
+        _check_package(override, text)
+        if override.key_or_group in group_names():
+            _check_option(override, text)
+        if override.is_sweep_override() and not sweeping:
+            raise _no_sweep(override, text)
+        check_search(override, overrides, sweeping=sweeping)
+        if override.value() == {}:
+            raise Refused(
+                f"{override.key_or_group} is not emptied so: a mapping is merged.",
+                key=override.key_or_group,
+                value={},
+                rule="keys that are to be changed, each with its value",
+            )
+
+
+def check_typed_once(overrides: Sequence[str]) -> None:
+    """Refuse a key that is typed with two values: one of them would be dropped.
+
+    Raises:
+        Refused: at the first one.
+    """
+    seen: dict[str, str] = {}
+    for text in overrides:
+        key, _, value = text.partition("=")
+        if seen.setdefault(key, value) != value:
+            raise Refused(
+                f"{key} is typed twice.",
+                key=key,
+                value=f"{seen[key]}, then {value}",
+                rule="each key once",
+                way_out=f"{key}={value}, or -m {key}={seen[key]},{value}",
+            )
+
+
+def typed_groups(overrides: Iterable[str]) -> list[str]:
+    """The groups of which an option was typed, as `GROUP` or `GROUP@KEY`."""
+    words = [parsed(text) for text in overrides]
+    return [one.get_key_element() for one in words if one.key_or_group in group_names()]
+
+
+def groups_among(overrides: Iterable[str]) -> list[str]:
+    """The overrides that choose an option, and where options are looked for."""
+    return [
+        text
+        for text in overrides
+        if parsed(text).key_or_group in (*group_names(), "hydra.searchpath")
+    ]
+
+
+def typed_keys(overrides: Iterable[str]) -> list[Key]:
+    """Every key that was typed, those of a typed mapping one by one."""
+    found: list[Key] = []
+    for text in overrides:
+        override = parsed(text)
+        key = override.key_or_group
+        if key not in group_names() and not key.startswith("hydra"):
+            found += _leaves(tuple(key.split(".")), override.value())
+    return found
+
+
+def typed_values(overrides: Iterable[str]) -> dict[str, object]:
+    """What one job's keys and groups were set to; lists and mappings as they were written."""
+    found: dict[str, object] = {}
+    for text in overrides:
+        override = parsed(text)
+        value = override.value()
+        plain = value is None or isinstance(value, bool | int | float | str)
+        found[override.get_key_element()] = value if plain else override.get_value_string()
+    return found
+
+
+def swept_keys(overrides: Iterable[str]) -> frozenset[str]:
+    """Keys and groups that have several values in a sweep."""
+    words = [parsed(text) for text in overrides]
+    return frozenset(one.get_key_element() for one in words if one.is_sweep_override())
+
+
+def shared_in_sweep(overrides: Iterable[str]) -> frozenset[str]:
+    """Keys with one value in a sweep over more than seeds: not every job may read them."""
+    words = [parsed(text) for text in overrides]
+    swept = {one.key_or_group for one in words if one.is_sweep_override()}
+    if all(key.endswith("seed") for key in swept):
+        return frozenset()
+    return frozenset(one.key_or_group for one in words) - swept
+
+
+def _leaves(path: Key, value: object) -> list[Key]:
+    if not isinstance(value, Mapping):
+        return [path]
+    return [leaf for key, inner in value.items() for leaf in _leaves((*path, str(key)), inner)]
+
+
+def _check_package(override: Override, text: str) -> None:
+    """Refuse a group that nothing chooses from, or under a key where it is not read."""
+    name, group = override.get_key_element(), override.key_or_group
+    if group in group_names() and override.package is None:
+        return
+    if group == "stage":
+        raise Refused(
+            "The stages are the method's own.",
+            key=name,
+            value=override.value(),
+            rule="method=… chooses them",
+            way_out="distill-run --help",
+        )
+    if override.package is not None and name not in _ELSEWHERE:
+        near = closest(name, (*_ELSEWHERE, *group_names()))
+        raise Refused(
+            f"{name} is no group.",
+            key=name,
+            value=override.get_value_string(),
+            rule="one of " + ", ".join((*sorted(group_names()), *_ELSEWHERE)),
+            mend=Mend((text,), (f"{near}={text.partition('=')[2]}",)) if near else None,
+        )
+
+
+def _check_hydras(override: Override) -> None:
+    """Refuse Hydra's own settings, but those of a sweep's launcher."""
+    key = override.key_or_group
+    if key != "hydra" and not key.startswith(("hydra.", "hydra/")):
+        return
+    launching = key in (*_HYDRAS, _SAMPLER) or key.startswith(tuple(f"{n}." for n in _HYDRAS))
+    value = str(override.value())
+    if key == "hydra.searchpath":
+        _check_searchpath(override.value())
+    if key in _HYDRAS_ALONE or (launching and "_target_" not in key + value):
+        return
+    raise Refused(
+        f"{key} is distill-run's own to set.",
+        key=key,
+        value=override.value(),
+        rule="of Hydra's settings: hydra/launcher and its keys but _target_, hydra/sweeper, "
+        + ", ".join(_HYDRAS_ALONE),
+        way_out="output_dir=FOLDER" if "dir" in key else None,
+    )
+
+
+def _check_searchpath(value: object) -> None:
+    """Refuse folders that are not there: Hydra only warns of them."""
+    folders = value if isinstance(value, list) else [None]
+    for folder in folders:
+        place = str(folder).removeprefix("file://")
+        there = isinstance(folder, str) and (place.startswith("pkg://") or Path(place).is_dir())
+        if not there:
+            raise Refused(
+                "Options are looked for in a folder that is not there.",
+                key="hydra.searchpath",
+                value=value,
+                rule="a list of folders, each with folders named like groups",
+                way_out="'hydra.searchpath=[FOLDER]'",
+            )
+
+
+def _check_option(override: Override, text: str) -> None:
+    """Refuse what is no option's name."""
+    group, value = override.key_or_group, override.value()
+    chosen = value.list if isinstance(value, ChoiceSweep) else [value]
+    if isinstance(value, Glob):
+        return
+    for option in chosen:
+        if isinstance(option, str) and option:
+            continue
+        raise Refused(
+            f"The group {override.get_key_element()} needs an option."
+            if not isinstance(option, list)
+            else f"The group {override.get_key_element()} takes one option.",
+            key=override.get_key_element(),
+            value=option,
+            rule="one of " + ", ".join(options(group)),
+            way_out=_one_option(group, option, override.package),
+            mend=_other_option(group, option, override.package, text),
+        )
+
+
+def _other_option(group: str, given: object, package: str | None, text: str) -> Mend | None:
+    if package is not None or isinstance(given, list):
+        return None
+    meant = as_option(group, text.partition("=")[2])
+    return Mend((text,), tuple(meant)) if meant else None
+
+
+def _one_option(group: str, given: object, package: str | None) -> str | None:
+    if given is None and package:
+        return f"{package}=null" if package == "pretrain.dataset" else "leave it out"
+    if group == "experiment" and not isinstance(given, list):
+        return "leave it out"
+    if not isinstance(given, list):
+        return None
+    names = [name for name in given if isinstance(name, str)]
+    joined = "+".join(names)
+    if group == "teacher":
+        ready = [f"teacher={joined}"] if joined in options(group) else []
+        return ", or ".join([*ready, "teacher=bert 'teacher.models=[id-or-folder,…]'"])
+    return f"-m {group}={','.join(names)}" if len(names) > 1 else None
+
+
+def _no_sweep(override: Override, text: str) -> Refused:
+    key, given = override.get_key_element(), override.get_value_string()
+    several = re.sub(r",\s+", ",", given)
+    if override.key_or_group in LISTS:
+        right: tuple[str, ...] = (f"{key}=[{several}]",)
+    elif key == "teacher" and several.replace(",", "+") in options("teacher"):
+        right = (f"{key}={several.replace(',', '+')}",)
+    elif key.rpartition(".")[2] in _SHARES and re.fullmatch(r"0,\d+", several):
+        right = (f"{key}={several.replace(',', '.')}",)
+    else:
+        right = ("-m", f"{key}={several}")
+    return Refused(
+        f"Several values of {key} are a sweep.",
+        key=key,
+        value=given,
+        rule="one value; several, separated by commas, with -m",
+        mend=Mend((text,), right),
+    )

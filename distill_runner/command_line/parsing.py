@@ -1,0 +1,157 @@
+"""One word of a command as Hydra's parser reads it, or why it cannot be read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import cache
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+
+from distill_runner.command_line.aliases import NOT_SET, closest, folded
+from distill_runner.command_line.help import group_names, options
+from distill_runner.errors import Mend, Refused
+
+
+def parsed(text: str, following: Sequence[str] = ()) -> Override:
+    """The word, read.
+
+    Args:
+        following: the words after it, which may have been meant as one with it.
+
+    Raises:
+        Refused: it cannot be read.
+    """
+    if text.startswith("="):
+        raise _no_setting(text, f"{text!r} names no key.", "distill-run --help")
+    try:
+        return _read(text)
+    except HydraException:
+        raise _unreadable(text, following) from None
+
+
+@cache
+def _read(text: str) -> Override:
+    return OverridesParser.create().parse_override(text)
+
+
+def _unreadable(text: str, following: Sequence[str]) -> Refused:
+    key, equals, value = text.partition("=")
+    if not equals:
+        return _bare(text)
+    if not re.fullmatch(r"[\w@/:.-]+", key) or ".." in key or key[0] == "." or key[-1] == ".":
+        plain = re.sub(r"[^\w@.]+", ".", key).strip(".")
+        plain = re.sub(r"\.{2,}", ".", plain)
+        reason = "a key is words of letters, digits and _, joined by points"
+        return Refused(
+            f"{key!r} cannot be a key.",
+            key=key,
+            value=value,
+            rule=reason,
+            mend=Mend((text,), (f"{plain}={value}",)) if plain != key else None,
+        )
+    several = re.split(r"\s+(?=[\w@./]+=)", text)
+    if len(several) > 1:
+        return Refused(
+            "Several settings are quoted as one.",
+            key=key,
+            value=value,
+            rule="quotes around each setting by itself, if any",
+            mend=Mend((text,), tuple(several)),
+        )
+    if value.startswith("="):
+        return Refused(
+            f"The value of {key} begins with =.",
+            key=key,
+            value=value,
+            rule="KEY=VALUE, with one =",
+            mend=Mend((text,), (f"{key}={value.lstrip('=')}",)),
+        )
+    if value.endswith(","):
+        return _ends_in_a_comma(text, following)
+    return Refused(
+        f"The value of {key} cannot be read.",
+        key=key,
+        value=value,
+        rule="brackets in pairs; quotes around a text that holds brackets, quotes, = or a comma",
+        mend=Mend((text,), (_repaired(key, value),)),
+    )
+
+
+def _no_setting(text: str, what: str, way_out: str | None, mend: Mend | None = None) -> Refused:
+    rule = "GROUP=OPTION or KEY=VALUE"
+    return Refused(what, key="the command", value=text, rule=rule, way_out=way_out, mend=mend)
+
+
+def _bare(word: str) -> Refused:
+    """The refusal of a word without =: an option without its group, a file, a page."""
+    what = f"{word!r} is no setting."
+    if word.lower() in ("help", "version", "usage", "?"):
+        page = "version" if word.lower() == "version" else "help"
+        return _no_setting(word, what, f"distill-run --{page}")
+    if word.lower() in ("multirun", "sweep"):
+        return _no_setting(word, what, None, Mend((word,), ("-m",)))
+    if folded(word) in NOT_SET:
+        return _no_setting(word, f"{what[:-1]}: {NOT_SET[folded(word)]}.", None, Mend((word,), ()))
+    key, colon, value = word.partition(":")
+    if colon and value and re.fullmatch(r"[\w.]+", key):
+        return _no_setting(word, what, None, Mend((word,), (f"{key}={value}",)))
+    found = [f"{group}={word}" for group in sorted(group_names()) if word in options(group)]
+    if len(found) == 1:
+        return _no_setting(word, what, None, Mend((word,), tuple(found)))
+    if not found and re.search(r"[/\\]|\.(csv|tsv|jsonl?|parquet)$", word):
+        return _no_setting(
+            word, what, None, Mend((word,), ("dataset=files", f"dataset.path={word}"))
+        )
+    near = closest(word, options("method"))
+    if not found and near:
+        return _no_setting(word, what, None, Mend((word,), (f"method={near}",)))
+    return _no_setting(word, what, ", or ".join(found) or "distill-run --help")
+
+
+def _ends_in_a_comma(text: str, following: Sequence[str]) -> Refused:
+    key, _, value = text.partition("=")
+    rest: list[str] = []
+    for word in following:
+        if "=" in word or (rest and not rest[-1].endswith(",")):
+            break
+        rest.append(word)
+    joined = f"{key}={value}{''.join(rest)}".rstrip(",")
+    several = "," in joined
+    return Refused(
+        f"The value of {key} ends in a comma.",
+        key=key,
+        value=value,
+        rule="values of a sweep are separated by commas alone, without spaces"
+        if several
+        else "one value; several, separated by commas, with -m",
+        mend=Mend((text, *rest), ("-m", joined) if several else (joined,)),
+    )
+
+
+def _repaired(key: str, value: str) -> str:
+    if value.startswith("[") and value.count("[") == value.count("]") + 1:
+        return f"{key}={value}]"
+    bare = re.sub(r"""["'\\]""", "/" if re.match(r"[A-Za-z]:", value) else "", value)
+    return f'{key}="{bare}"'
+
+
+def check_not_added(text: str) -> None:
+    """Refuse +KEY, ++KEY and ~KEY.
+
+    Raises:
+        Refused: it is one.
+    """
+    if text.startswith(("+", "~")):
+        key, equals, value = text.lstrip("+~").partition("=")
+        mend = Mend((text,), (f"{key}={value}",)) if text[0] == "+" and equals else None
+        raise Refused(
+            "Keys can be changed, not added or removed.",
+            key=text[: len(text) - len(text.lstrip("+~"))] + key,
+            value=value,
+            rule="KEY=VALUE for a key that the configuration has",
+            way_out=None if mend else f"{key}=VALUE",
+            mend=mend,
+        )

@@ -1,0 +1,4 @@
+"""The commands that a person types, one file each.
+
+Imports any folder.
+"""

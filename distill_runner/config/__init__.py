@@ -1,0 +1,4 @@
+"""The configuration: its schema, and how Hydra composes it.
+
+Imports errors.
+"""

@@ -1,0 +1,96 @@
+"""The composed configuration, typed."""
+
+from __future__ import annotations
+
+import typing
+from dataclasses import is_dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import Container, DictConfig, ListConfig, OmegaConf
+
+from distill_runner.config.run_name import run_name
+from distill_runner.config.schema import Config
+from distill_runner.errors import Refused
+
+
+def config_path() -> str:
+    """The folder of `conf/`: inside the package in a wheel, beside it in a checkout.
+
+    Raises:
+        Refused: there is none.
+    """
+    here = Path(__file__).resolve().parents[1]
+    for folder in (here / "conf", here.parent / "conf"):
+        if (folder / "config.yaml").is_file():
+            return str(folder)
+    raise Refused("This installation has no conf/ folder.", way_out="install distill-run again")
+
+
+def register_schema() -> None:
+    """Make `schema` known to the defaults list of `config.yaml`, and `run_name` to its values."""
+    OmegaConf.register_new_resolver("run_name", run_name, replace=True)
+    ConfigStore.instance().store(name="schema", node=Config)
+
+
+def typed(config: DictConfig) -> Config:
+    """The configuration as dataclasses, every interpolation resolved and typed as if written out.
+
+    Raises:
+        Refused: a mandatory value is missing.
+        OmegaConfBaseException: a value has the wrong type.
+    """
+    for key in sorted(OmegaConf.missing_keys(config)):
+        raise Refused(
+            f"{key} must be given.", key=key, value="???", rule="a value", way_out=f"{key}=VALUE"
+        )
+    if any(_is_interpolation(config, key) for key in LISTS):
+        # What an interpolation stands for is not checked against a list's type until written out.
+        plain = OmegaConf.to_container(config, resolve=True)
+        config = cast(DictConfig, OmegaConf.merge(OmegaConf.structured(Config), plain))
+    for key in sorted(LISTS):
+        _check_flat(key, OmegaConf.select(config, key))
+    return cast(Config, OmegaConf.to_object(config))
+
+
+def _is_interpolation(config: DictConfig, key: str) -> bool:
+    node: Any = config
+    *parents, last = key.split(".")
+    for part in parents:
+        node = None if node is None else node.get(part)
+    return node is not None and OmegaConf.is_interpolation(node, last)
+
+
+def _check_flat(key: str, found: object) -> None:
+    """Refuse a list in a list, or a mapping there: OmegaConf takes either for an element."""
+    if isinstance(found, ListConfig) and any(isinstance(item, Container) for item in found):
+        raise Refused(
+            f"{key} holds more than plain values.",
+            key=key,
+            value=OmegaConf.to_container(found),
+            rule="a list of values, with one pair of brackets",
+            way_out=f"{key}=[VALUE,VALUE]",
+        )
+
+
+def raw_method(config: DictConfig) -> dict[str, Any]:
+    """The method's node with its interpolations as written."""
+    node = OmegaConf.to_container(config.method, resolve=False)
+    return cast("dict[str, Any]", node)
+
+
+def _lists_of(shape: type, prefix: str = "") -> set[str]:
+    """The keys of a dataclass, and of those in it, that hold a list; or one text, or two."""
+    found = set()
+    for name, hint in typing.get_type_hints(shape).items():
+        for kind in (hint, *typing.get_args(hint)):
+            if is_dataclass(kind) and isinstance(kind, type):
+                found |= _lists_of(kind, f"{prefix}{name}.")
+            elif typing.get_origin(kind) is list or (kind is Any and name == "text"):
+                found.add(f"{prefix}{name}")
+    return found
+
+
+# The keys that hold a list, such as "teacher.models".
+LISTS = frozenset(_lists_of(Config))

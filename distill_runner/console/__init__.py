@@ -1,0 +1,4 @@
+"""What a person sees in a terminal: lines, bars, names.
+
+Imports config.
+"""

@@ -1,0 +1,106 @@
+"""The data sets that a plan reads, from their files or the hub."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from distill_runner.config.schema import Config, Dataset, Unlabelled
+from distill_runner.data.load import Prepared, prepare
+from distill_runner.data.readers.files import locate
+from distill_runner.data.unlabelled import add_unlabelled
+from distill_runner.errors import Refused
+from distill_runner.hub.locate import file_digest, hub_revision, locate_dataset
+from distill_runner.planning.stages import TASK, UNLABELLED, Plan
+from distill_runner.storage.integrity import Say
+
+
+def read_data(config: Config, plan: Plan, *, say: Say = print) -> dict[str, Prepared]:
+    """Every data set that the plan's stages name, cut into its splits.
+
+    Args:
+        say: told which rows are left out, and what is damaged in the store.
+
+    Raises:
+        Refused: a file, a column or a label is missing or wrong.
+    """
+    data = {name: _read(config, name, plan.reads_unlabelled(name), say) for name in plan.data}
+    for prepared in data.values():
+        for file, counts in prepared.left_out.items():
+            lacking = ", ".join(f"{count:,} {reason}" for reason, count in counts.items())
+            say(f"left out of {file}: {lacking}")
+    return data
+
+
+def _read(config: Config, name: str, reads_unlabelled: bool, say: Say) -> Prepared:
+    """The data set of that name, with its rows without labels where they are read."""
+    settings = settings_of(config, name)
+    store, prefix = Path(config.store.dir), "" if name == TASK else f"{name}."
+    unlabelled, at = settings.unlabelled, "dataset"
+    try:
+        source = source_of(settings, config)
+        prepared = prepare(settings, source=source, store_dir=store, say=say)
+        if not reads_unlabelled:
+            return prepared
+        at = "dataset.unlabelled"
+        others = source_of(unlabelled, config)
+        return add_unlabelled(prepared, settings, source=others, store_dir=store, say=say)
+    except Refused as error:
+        raise error.of("dataset", f"{prefix}{at}") from error
+
+
+def given_data(config: Config, plan: Plan) -> dict[str, Any]:
+    """Where each data set of the plan came from, as it was named: its files and their digests."""
+    given = {}
+    for name in plan.data:
+        settings = settings_of(config, name)
+        given[name] = _given(settings, settings, config)
+        if plan.reads_unlabelled(name):
+            given[f"{name} {UNLABELLED}"] = _given(settings.unlabelled, settings, config)
+    return given
+
+
+def _given(named: Dataset | Unlabelled, settings: Dataset, config: Config) -> dict[str, Any]:
+    source = None if named.generate else source_of(named, config)
+    if source is None:
+        return {"generated": named.generate}
+    if named is settings:
+        files = locate(settings, source)
+    else:
+        files = {"train": locate(replace(settings, extra=[]), source)["train"]}
+    return {
+        "path": named.path,
+        "hub": None if named.path else {"id": named.hub, "subset": named.subset},
+        "revision": hub_revision(source),
+        "files": {path.name: file_digest(path) for paths in files.values() for path in paths},
+    }
+
+
+def settings_of(config: Config, name: str) -> Dataset:
+    """The settings of a data set of the plan."""
+    settings = config.dataset if name == TASK else config.pretrain.dataset
+    assert settings is not None
+    return settings
+
+
+def source_of(
+    settings: Dataset | Unlabelled, config: Config, *, fetch_missing: bool = True
+) -> Path | None:
+    """The local files of a data set: named, or fetched from the hub; None: it is generated.
+
+    Raises:
+        Refused: they are nowhere to be found.
+    """
+    if settings.path is not None:
+        return Path(settings.path).expanduser()
+    if settings.hub is None:
+        return None
+    directory = config.paths.datasets
+    return locate_dataset(
+        settings.hub,
+        subset=settings.subset,
+        datasets_dir=Path(directory) if directory else None,
+        key="dataset.hub",
+        fetch_missing=fetch_missing,
+    )

@@ -1,0 +1,255 @@
+"""A data set read, cut and stored: the same settings and files are cut only once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from distill_runner.config import schema
+from distill_runner.data import splits
+from distill_runner.data.readers import labelled_rows
+from distill_runner.data.readers.class_labels import check_trained
+from distill_runner.data.readers.files import locate
+from distill_runner.data.readers.labelled_rows import Rows, Source
+from distill_runner.data.readers.scores import check_spread
+from distill_runner.data.readers.tables import quiet, text_columns
+from distill_runner.errors import Refused
+from distill_runner.planning.ranges import RANKING, check_classes
+from distill_runner.storage.integrity import Say, provide
+
+if TYPE_CHECKING:
+    import datasets
+
+FORMAT = 6  # of what is stored; raise it when reading or cutting changes
+_SUMMARY = "prepared.json"
+_SYNTHETIC_NAMES = ("negative", "positive")
+_BLOCK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Labelled texts, ready to be encoded.
+
+    Attributes:
+        splits: "train", "quiz", "validation", "test", and "rest" for labelled rows
+            left over, and the extra ones; a split without rows is absent. Columns: id,
+            text, text_pair (pairs only), label (int64, the class's index; float32 under
+            task=regression), group (where the rows have groups).
+        label_names: of class 0, 1, …; under task=regression `scores.OUTPUT` alone.
+        fingerprints: per split of `splits`, the sha256 over ids, texts, labels and any
+            groups, in order.
+        counts: rows of each of the five splits, absent ones too, and how many were
+            dropped: "dropped_both_labels", "dropped_duplicates", "dropped_touching"
+            (scheme grouped), "dropped_from_validation" (a test file has them too),
+            "dropped_same_group" (groups that a held-out file has), "dropped_without_label"
+            and "dropped_without_text" (see `dataset.missing` and `dataset.no_label`),
+            "dropped_hidden_labels" (files whose labels are kept back).
+        left_out: by file, how many rows were dropped because they lack what.
+    """
+
+    splits: dict[str, datasets.Dataset]
+    label_names: tuple[str, ...]
+    fingerprints: dict[str, str]
+    counts: dict[str, int]
+    left_out: dict[str, dict[str, int]]
+
+
+def prepare(
+    settings: schema.Dataset, *, source: Path | None, store_dir: Path, say: Say = print
+) -> Prepared:
+    """Reads and cuts the data, or opens what an earlier call stored.
+
+    Args:
+        source: the file, or the folder, that holds the data; None for the synthetic corpus.
+        store_dir: the store; this writes below its "data".
+        say: told what is damaged there.
+
+    Raises:
+        Refused: the settings do not fit the files, or ask for more rows than there are.
+    """
+    text_columns(settings)
+    corpus, files = None, {}
+    if settings.generate > 0:
+        corpus, content = _synthetic(settings.generate, settings.split_seed)
+    else:
+        files = locate(settings, _required(source))
+        content = files_hash(files)
+    names = sorted(path.name for paths in files.values() for path in paths)
+    target = _folder(store_dir / "data") / _key(settings, content, names)
+    provide(target, lambda folder: _build(settings, files, corpus, folder), say=say)
+    known = (target / _SUMMARY).stat()
+    found = _open(target, (known.st_ino, known.st_mtime_ns))
+    _check_metrics(settings, found)
+    return found
+
+
+def _check_metrics(settings: schema.Dataset, found: Prepared) -> None:
+    """Refuse classes that nobody trains on, and metrics that these rows cannot be scored by."""
+    if settings.task is schema.Task.regression:
+        for split in ("validation", "test", *settings.extra):
+            if split in found.splits:
+                check_spread(settings, found.splits[split].unique("label"), split)
+        return
+    check_classes(settings, len(found.label_names))
+    trained = found.splits["train"].unique("label")
+    check_trained(settings, found.label_names, trained)
+    if not set(settings.metrics) & set(RANKING):
+        return
+    for split in ("validation", "test", *settings.extra):
+        if split in found.splits and 1 not in found.splits[split].unique("label"):
+            raise Refused(
+                f"No group of the {split} rows has a row of class {found.label_names[1]!r}.",
+                key="dataset.metrics",
+                value=[metric.value for metric in settings.metrics],
+                rule="map and mrr are means over the groups that have one",
+                way_out=f"more rows: dataset.split.{split}, or dataset.metrics=[accuracy]",
+            )
+
+
+def _required(source: Path | None) -> Path:
+    if source is None:
+        raise Refused(
+            "No data are named.",
+            key="dataset.path",
+            value=None,
+            rule="a file or a folder, unless dataset.hub or dataset.generate is set",
+            way_out="dataset.path=reviews.csv, or dataset=synthetic",
+        )
+    return source
+
+
+@cache
+def _synthetic(count: int, seed: int) -> tuple[Source, str]:
+    """The corpus and the hash of its rows, made once for all the jobs of a sweep."""
+    from distill_runner.data.synthetic import generate
+
+    rows = generate(count, seed)
+    train = Rows(
+        ids=[f"synthetic-{n}" for n in range(len(rows))],
+        texts=[text for text, _ in rows],
+        pairs=None,
+        labels=[label for _, label in rows],
+    )
+    corpus = Source(files={"train": train}, label_names=_SYNTHETIC_NAMES, hidden=0, left_out={})
+    return corpus, _rows_hash(train)
+
+
+def files_hash(files: Mapping[str, Iterable[Path]]) -> str:
+    """sha256 over the files' splits and contents."""
+    digest = hashlib.sha256()
+    for split, paths in sorted(files.items()):
+        for path in paths:
+            digest.update(f"{split}{path.suffix.lower()} {path.stat().st_size}\n".encode())
+            with path.open("rb") as content:
+                while block := content.read(_BLOCK_BYTES):
+                    digest.update(block)
+    return digest.hexdigest()
+
+
+def _rows_hash(rows: Rows) -> str:
+    digest = hashlib.sha256()
+    pairs: Iterable[str | None] = rows.pairs or [None] * len(rows)
+    columns: list[Iterable[object]] = [rows.ids, rows.texts, pairs, rows.labels]
+    if rows.groups is not None:
+        columns.append(rows.groups)
+    for row in zip(*columns, strict=True):
+        digest.update(json.dumps(row).encode() + b"\n")
+    return digest.hexdigest()
+
+
+def _key(settings: schema.Dataset, content: str, names: Sequence[str]) -> str:
+    split = settings.split
+    deciding = {
+        "format": FORMAT,
+        "content": content,
+        "text": text_columns(settings),
+        "label": settings.label,
+        "label_names": list(settings.label_names) if settings.label_names is not None else None,
+        "scheme": schema.SplitScheme(split.scheme).value,
+        "no_label": settings.no_label,
+        "missing": settings.missing.value,
+        "group": settings.group,
+        "extra": list(settings.extra),
+        "sizes": [split.train, split.quiz, split.validation, split.test],
+        "split_seed": settings.split_seed,
+    }
+    if settings.task is schema.Task.regression:
+        deciding["task"] = settings.task.value
+    if settings.missing is schema.Missing.drop or settings.no_label is not None:
+        deciding["names"] = list(names)  # what was left out is told by file
+    return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
+
+
+def _folder(path: Path) -> Path:
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _build(
+    settings: schema.Dataset,
+    files: dict[str, tuple[Path, ...]],
+    corpus: Source | None,
+    folder: Path,
+) -> None:
+    found = corpus or labelled_rows.read(settings, files, cache=folder.parent / "cache")
+    cut = splits.cut(found.files, settings.split, seed=settings.split_seed, task=settings.task)
+    filled = {name: rows for name, rows in cut.splits.items() if len(rows)}
+    counts = {name: len(rows) for name, rows in cut.splits.items()}
+    for name, rows in filled.items():
+        _save(rows, folder / name, settings.task)
+    summary = {
+        "label_names": found.label_names,
+        "fingerprints": {name: _rows_hash(rows) for name, rows in filled.items()},
+        "counts": counts | cut.dropped | _left_aside(found),
+        "left_out": found.left_out,
+    }
+    (folder / _SUMMARY).write_text(json.dumps(summary, indent=1), encoding="utf-8")
+
+
+def _left_aside(found: Source) -> dict[str, int]:
+    lacking = sum((Counter(counts) for counts in found.left_out.values()), Counter())
+    without = {f"dropped_{reason.replace(' ', '_')}": count for reason, count in lacking.items()}
+    return {"dropped_hidden_labels": found.hidden} | without
+
+
+def _save(rows: Rows, folder: Path, task: schema.Task) -> None:
+    import datasets
+
+    columns: dict[str, Sequence[str] | Sequence[float]] = {"id": rows.ids, "text": rows.texts}
+    types = {"id": datasets.Value("string"), "text": datasets.Value("string")}
+    if rows.pairs is not None:
+        columns["text_pair"], types["text_pair"] = rows.pairs, datasets.Value("string")
+    label = "float32" if task is schema.Task.regression else "int64"
+    columns["label"], types["label"] = rows.labels, datasets.Value(label)
+    if rows.groups is not None:
+        columns["group"], types["group"] = rows.groups, datasets.Value("string")
+    table = datasets.Dataset.from_dict(columns, features=datasets.Features(types))
+    with quiet():
+        table.save_to_disk(str(folder))
+
+
+@cache
+def _open(folder: Path, version: tuple[int, int]) -> Prepared:  # noqa: ARG001
+    """Open what is stored; once for all the jobs of a sweep, unless it has been made anew.
+
+    Args:
+        version: of the folder's summary, which is written last.
+    """
+    import datasets
+
+    summary = json.loads((folder / _SUMMARY).read_text(encoding="utf-8"))
+    return Prepared(
+        splits={
+            name: datasets.load_from_disk(str(folder / name)) for name in summary["fingerprints"]
+        },
+        label_names=tuple(summary["label_names"]),
+        fingerprints=summary["fingerprints"],
+        counts=summary["counts"],
+        left_out=summary["left_out"],
+    )

@@ -1,0 +1,4 @@
+"""From files to labelled rows: formats, columns, labels.
+
+Imports config and errors.
+"""

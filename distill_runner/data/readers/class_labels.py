@@ -1,0 +1,304 @@
+"""Labels as files have them, numbers or names, turned into class indices."""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from distill_runner.config import schema
+from distill_runner.data.readers.places import Places
+from distill_runner.errors import Refused
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+Label = str | int | float  # a float: a score
+
+_WHOLE = re.compile(r"-?[0-9]+")
+_NUMBER = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?")
+# What programs write for a missing value where they write a word.
+_MISSING = {"nan", "none", "null", "n/a", "na", "<na>", "#n/a"}
+_HIDDEN = -1  # what GLUE puts where a label is kept back
+
+
+@dataclass(frozen=True)
+class FileLabels:
+    """The labels of one file, row by row; not yet class indices, but scores if any.
+
+    Args:
+        numbers: of the rows in the file.
+    """
+
+    places: Places
+    labels: list[Label]
+    numbers: list[int]
+
+    @property
+    def file(self) -> str:
+        return self.places.file
+
+
+def are_hidden(settings: schema.Dataset, table: Dataset) -> bool:
+    """Whether the table's labels are kept back: no column of them, or -1 in every row."""
+    if settings.label not in table.column_names:
+        return True
+    return set(table.unique(settings.label)) in ({_HIDDEN}, {str(_HIDDEN)}, {f"{_HIDDEN}.0"})
+
+
+def find_missing(settings: schema.Dataset, values: Sequence[object], file: str) -> list[int]:
+    """The rows that have no label: nothing, or what a program writes for it.
+
+    Args:
+        values: the label column, whole.
+        file: a delimited one has words where others have a type for it.
+    """
+    words = _MISSING if Path(file).suffix.lower() in (".csv", ".tsv") else set()
+    meant = {settings.no_label, *(settings.label_names or ())}
+    return [
+        row
+        for row, value in enumerate(values)
+        if value is None
+        or (isinstance(value, float) and math.isnan(value))
+        or (isinstance(value, str) and str(value).strip().casefold() in {"", *words})
+        if str(value) not in meant
+    ]
+
+
+def marked(settings: schema.Dataset, values: Sequence[object], file: str) -> list[int]:
+    """The rows whose label is `dataset.no_label`, in whatever type the column has it.
+
+    Args:
+        file: its name; in a delimited one -1.0 is the number that -1 is.
+    """
+    mark = settings.no_label
+    if mark is None:
+        return []
+    score = settings.task is schema.Task.regression
+    as_numbers = score or Path(file).suffix.lower() in (".csv", ".tsv")
+    return [
+        row
+        for row, value in enumerate(values)
+        if mark == str(value)
+        or (isinstance(value, float) and value.is_integer() and mark == str(int(value)))
+        or (as_numbers and mark == _short(value))
+    ]
+
+
+def _short(value: object) -> str:
+    """A number as it is written without a needless fraction."""
+    try:
+        return f"{float(str(value)):g}"
+    except ValueError:
+        return ""
+
+
+def read_labels(
+    settings: schema.Dataset, table: Dataset, places: Places, numbers: list[int]
+) -> FileLabels:
+    """The table's labels; class names stored in the file take the place of their numbers.
+
+    Args:
+        table: the rows that have a label.
+        numbers: of these rows in the file.
+
+    Raises:
+        Refused: a label is neither a whole number nor a name.
+    """
+    names = getattr(table.features[settings.label], "names", None)
+    labels = [
+        _label(settings, value, names, places, row)
+        for row, value in zip(numbers, table[settings.label], strict=True)
+    ]
+    # A delimited file has no types, so there a number is a number however it was read.
+    if Path(places.file).suffix.lower() in (".csv", ".tsv"):
+        labels = _untyped(settings, labels, places, numbers)
+    return FileLabels(places, labels, numbers)
+
+
+def _label(
+    settings: schema.Dataset, value: object, names: list[str] | None, places: Places, row: int
+) -> Label:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, int) and names is not None and 0 <= value < len(names):
+        # By name where the names are known to mean the same, so that an order asked for holds.
+        asked = settings.label_names
+        return names[value] if asked is None or set(asked) == set(names) else value
+    if isinstance(value, str | int):
+        return value if isinstance(value, str) else int(value)
+    what = f"A label is neither a whole number nor a name: {value!r}, {places.of(row)}."
+    raise _bad_label(settings, what)
+
+
+def _untyped(
+    settings: schema.Dataset, labels: list[Label], places: Places, rows: list[int]
+) -> list[Label]:
+    distinct = {str(label) for label in labels}
+    if settings.label_names is not None and distinct <= set(settings.label_names):
+        return labels
+    if not all(_NUMBER.fullmatch(label) for label in distinct):
+        return labels
+    numbers = {label: float(label) for label in distinct}
+    broken = sorted(label for label, number in numbers.items() if not number.is_integer())
+    if broken:
+        where = places.of(rows[labels.index(broken[0])])
+        what = f"A label is neither a whole number nor a name: {broken[0]}, {where}."
+        raise _bad_label(settings, what)
+    return [int(numbers[str(label)]) for label in labels]
+
+
+def class_indices(
+    settings: schema.Dataset, found: Mapping[str, FileLabels]
+) -> tuple[tuple[str, ...], dict[str, list[int]]]:
+    """The classes' names, and each file split's labels as their indices.
+
+    Raises:
+        Refused: a label is none of the classes, or the training labels are no classes.
+    """
+    distinct = {label for part in found.values() for label in part.labels}
+    given = settings.label_names
+    names = [str(name) for name in (_names_of(settings, distinct) if given is None else given)]
+    if given is None:
+        _check_alike(names)
+    index: dict[Label, int] = {name: n for n, name in enumerate(names)}
+    # Names that are numbers themselves name theirs: with [1, 2, 3] a label 1 is the first class.
+    numbered = all(_WHOLE.fullmatch(name) for name in names)
+    index |= {int(name) if numbered else n: n for n, name in enumerate(names)}
+    for part in found.values():
+        for row, label in zip(part.numbers, part.labels, strict=True):
+            if label not in index:
+                raise _outside(settings, part.places.of(row), label, distinct)
+    indices = {split: [index[label] for label in part.labels] for split, part in found.items()}
+    _check_classes(settings, names, indices["train"])
+    for n in sorted(set(range(len(names))) - set(indices["train"])):
+        raise _untrained(settings, n, names, found, indices)
+    return tuple(names), indices
+
+
+def check_trained(settings: schema.Dataset, names: Sequence[str], labels: Collection[int]) -> None:
+    """Refuse classes that the rows drawn for training have none of.
+
+    Args:
+        names: the classes'.
+        labels: those that occur in the training rows.
+
+    Raises:
+        Refused: a class has no training row.
+    """
+    missing = [name for n, name in enumerate(names) if n not in labels]
+    if missing:
+        raise Refused(
+            f"The split leaves the class {missing[0][:60]!r} no row to train on.",
+            key="dataset.split.train",
+            value=settings.split.train,
+            rule=f"training rows of each of the {len(names)} classes",
+            way_out="a larger dataset.split.train, or more rows of that class in the file",
+        )
+
+
+def _untrained(
+    settings: schema.Dataset,
+    n: int,
+    names: Sequence[str],
+    found: Mapping[str, FileLabels],
+    indices: Mapping[str, Sequence[int]],
+) -> Refused:
+    given = settings.label_names
+    others = [repr(found[split].file) for split, labels in indices.items() if n in labels]
+    kept = ",".join(name for name in names if name != names[n])
+    only = f", only {', '.join(others)}" if others else ""
+    return Refused(
+        f"No row of '{found['train'].file}' has the class {names[n][:60]!r}{only}.",
+        key="dataset.label" if given is None else "dataset.label_names",
+        value=settings.label if given is None else list(given),
+        rule="training rows of every class",
+        way_out="add such training rows, or take the others out of their file"
+        if others
+        else f"dataset.label_names=[{kept}]",
+    )
+
+
+def _check_alike(names: Sequence[str]) -> None:
+    """Refuse classes whose names differ in case, spaces or Unicode form alone."""
+    seen: dict[str, str] = {}
+    for name in names:
+        form = " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+        if (other := seen.setdefault(form, name)) != name:
+            raise Refused(
+                f"The labels {other!r} and {name!r} differ in case or spaces alone.",
+                key="dataset.label_names",
+                value=None,
+                rule="one spelling for one class",
+                way_out="mend the file, or, if they are different classes, "
+                f"dataset.label_names=[{','.join(map(repr, names[:20]))}]",
+            )
+
+
+def _names_of(settings: schema.Dataset, distinct: set[Label]) -> list[str]:
+    """The classes' names where none are given: the numbers or the names that occur, in order."""
+    numbers = {label for label in distinct if isinstance(label, int)}
+    if not numbers:
+        return sorted(str(label) for label in distinct)
+    if numbers != distinct:
+        words = sorted(str(label) for label in distinct - numbers)
+        raise _bad_label(settings, f"Some labels are numbers, some names ({words[0]!r}).")
+    if {_HIDDEN, 0} <= numbers:
+        raise Refused(
+            "Some labels are -1: kept back, or a class?",
+            key="dataset.label_names",
+            value=None,
+            rule="-1 beside 0 usually marks a row without a label",
+            way_out="dataset.no_label=-1 drops those rows, or "
+            f"dataset.label_names={sorted(numbers)[:20]} if it is one",
+        )
+    largest = max(map(abs, numbers))
+    # A column of years or identifiers is not a column of classes.
+    if largest >= 10 * max(len(numbers), 10):
+        what = f"The labels are no class numbers: {len(numbers)} values up to {largest}."
+        raise _bad_label(settings, what)
+    return [str(n) for n in sorted(numbers)]
+
+
+def _check_classes(settings: schema.Dataset, names: list[str], labels: list[int]) -> None:
+    given = settings.label_names
+    if given is not None and (len(set(names)) != len(names) or len(names) < 2):
+        raise Refused(
+            "The class names are not two or more different names.",
+            key="dataset.label_names",
+            value=given,
+            rule="at least two different classes",
+            way_out="dataset.label_names=[negative,positive], or null to take what the file holds",
+        )
+    if len(set(labels)) < 2:
+        what = f"All training rows carry the same label: '{names[labels[0]]}'."
+        raise _bad_label(settings, what)
+    if len(names) > max(20, len(labels) // 2):
+        what = f"The labels are no classes: {len(names)} of them in {len(labels)} rows."
+        raise _bad_label(settings, what)
+
+
+def _bad_label(settings: schema.Dataset, what: str) -> Refused:
+    return Refused(
+        what,
+        key="dataset.label",
+        value=settings.label,
+        rule="a column with a class name, or a class number, in every row; two classes or more",
+        way_out="name the column that holds the classes, or mend the file",
+    )
+
+
+def _outside(
+    settings: schema.Dataset, where: str, label: Label, distinct: Iterable[Label]
+) -> Refused:
+    return Refused(
+        f"A label is outside the class names: {label!r}, {where}.",
+        key="dataset.label_names",
+        value=settings.label_names,
+        rule="a name for every class; numbers count them from 0, unless the names are numbers",
+        way_out=f"labels found: {sorted(str(label)[:60] for label in distinct)[:20]}",
+    )

@@ -1,0 +1,187 @@
+"""Rows of comma- and tab-separated files, one reader for all that is asked of them.
+
+A reader that is lenient with quotes turns a stray one into a single row that holds the next
+fifty. So a quote stands where the format has one, or the file is refused.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from distill_runner.config import schema
+from distill_runner.data.readers.files import bad_content, bad_path, unreadable
+from distill_runner.errors import Refused
+
+# Fields that are quoted whole, with each quote inside doubled, or that hold no quote.
+_FIELD = r'(?:"(?:[^"]++|"")*+"|[^",\r\n]*+)'
+_WELL_QUOTED = re.compile(rf"{_FIELD}(?:,{_FIELD})*+[\r\n]*+")
+_RULE = 'quotes stand around a whole field, and a quote inside it is written twice: ""'
+_WAY_OUT = "double the quotes inside texts, or save the file as .tsv (no quoting there) or .jsonl"
+# A text may be longer than the csv module's own limit of 131,072 characters.
+csv.field_size_limit(sys.maxsize)
+
+
+def header(settings: schema.Dataset, path: Path) -> list[str]:
+    """The column names of a file that has a row below them.
+
+    Raises:
+        Refused: the first lines cannot be read, or there is no row.
+    """
+    rows = _records(settings, path)
+    names = next(rows, None)
+    if names is None or next(rows, None) is None:
+        raise bad_path(settings, path, f"'{path.name}' holds no rows below its first line.")
+    return names.cells
+
+
+def rows(settings: schema.Dataset, path: Path, wanted: list[str]) -> Iterator[list[str]]:
+    """The `wanted` cells of each row.
+
+    Raises:
+        Refused: a row has more or fewer fields than the first line, or its quotes are wrong.
+    """
+    records = _records(settings, path)
+    names = next(records).cells
+    at = [names.index(name) for name in wanted]
+    label = names.index(settings.label) if settings.label in names else None
+    swallowed = _Swallowed(settings, width=len(names), label=label)
+    for record in records:
+        if len(record.cells) != len(names):
+            raise bad_content(
+                settings,
+                path,
+                f"'{path.name}', line {record.line}: {len(record.cells)} fields, where the first "
+                f"line has {len(names)}.",
+                rule="as many fields in every row as there are columns",
+                way_out="quote the fields that hold a separator, or mend the line",
+            )
+        swallowed.look_at(record)
+        yield [record.cells[n] for n in at]
+    swallowed.check(path)
+
+
+def lines(settings: schema.Dataset, path: Path) -> Iterator[int]:
+    """The line on which each row starts, from 1 for the first line of the file."""
+    records = _records(settings, path)
+    next(records)
+    return (record.line for record in records)
+
+
+@dataclass(frozen=True)
+class _Record:
+    line: int  # of its first line in the file, from 1
+    cells: list[str]
+    raw: list[str]  # its lines as they are written
+
+
+class _Lines:
+    """The lines of a file, and those that were taken since the last look."""
+
+    def __init__(self, lines: Iterator[str]) -> None:
+        self._lines = lines
+        self._taken: list[str] = []
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._lines)
+        self._taken.append(line)
+        return line
+
+    def taken(self) -> list[str]:
+        taken, self._taken = self._taken, []
+        return taken
+
+
+def _records(settings: schema.Dataset, path: Path) -> Iterator[_Record]:
+    # GLUE's tab-separated files hold quotes that quote nothing.
+    tabs = path.suffix.lower() == ".tsv"
+    line = 1
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as content:
+            lines = _Lines(iter(content))
+            reader = (
+                csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
+                if tabs
+                else csv.reader(lines, strict=True)
+            )
+            for cells in reader:
+                raw = lines.taken()
+                if not tabs and not all('"' not in one for one in raw):
+                    _check_quotes(settings, path, line, raw)
+                if cells:
+                    yield _Record(line, cells, raw)
+                line += len(raw)
+    except csv.Error as error:
+        raise _misquoted(settings, path, line, str(error)) from error
+    except (UnicodeDecodeError, OSError) as error:
+        raise unreadable(settings, path, error) from error
+
+
+def _check_quotes(settings: schema.Dataset, path: Path, line: int, raw: list[str]) -> None:
+    if not _WELL_QUOTED.fullmatch("".join(raw)):
+        raise _misquoted(settings, path, line, "a quote inside a field that is not quoted")
+
+
+def _misquoted(settings: schema.Dataset, path: Path, line: int, why: str) -> Refused:
+    if why == "unexpected end of data":
+        why = "the quote that opens there is never closed"
+    what = f"'{path.name}', the row that starts on line {line}: {why}."
+    return bad_content(settings, path, what, rule=_RULE, way_out=_WAY_OUT)
+
+
+@dataclass
+class _Swallowed:
+    """Finds rows that lie inside a quoted field because two quotes too many stand around them."""
+
+    settings: schema.Dataset
+    width: int
+    label: int | None  # its column
+    _known: Counter[str] = field(default_factory=Counter)
+    _spans: list[tuple[_Record, list[list[str]]]] = field(default_factory=list)
+
+    def look_at(self, record: _Record) -> None:
+        if self.label is not None:
+            self._known[record.cells[self.label]] += 1
+        # The last line ends the record itself.
+        inside = [line.strip("\r\n").replace('"', "").split(",") for line in record.raw[:-1]]
+        alike = [cells for cells in inside if len(cells) == self.width]
+        # One column tells no row from a line of text.
+        if self.width > 1 and 2 * len(alike) > len(inside):
+            self._spans.append((record, alike))
+
+    def check(self, path: Path) -> None:
+        for record, alike in self._spans:
+            count = self._rows_in(alike)
+            if 2 * count >= len(record.raw):
+                last = record.line + len(record.raw) - 1
+                what = (
+                    f"'{path.name}', lines {record.line} to {last}: one quoted field holds what "
+                    f"looks like {count} rows of their own."
+                )
+                raise bad_content(self.settings, path, what, rule=_RULE, way_out=_WAY_OUT)
+
+    def _rows_in(self, alike: list[list[str]]) -> int:
+        """How many of the lines end in a label, as a row would; sentences do not."""
+        if self.label is None:
+            return len(alike)
+        cells = [cell[self.label] for cell in alike]
+        if self.settings.task is schema.Task.regression:
+            return sum(_is_number(cell) for cell in cells)
+        here = Counter(cells)
+        return sum(cell in self._known or here[cell] > 1 for cell in cells)
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        return math.isfinite(float(cell))
+    except ValueError:
+        return False

@@ -1,0 +1,151 @@
+"""Which files hold a data set: one file, or a folder's train, validation and test."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Sequence
+from pathlib import Path
+
+from distill_runner.config import schema
+from distill_runner.errors import Refused
+
+ENDINGS = (".csv", ".tsv", ".parquet", ".jsonl", ".json")
+_FILE_SPLITS = {
+    "train": "train",
+    "validation": "validation",
+    "valid": "validation",
+    "dev": "validation",
+    "test": "test",
+}
+# MNLI has two validation files and no plain one; this one is of the training rows' genres.
+_STAND_INS = {"validation": "validation_matched"}
+_EXTRA = "validation_"  # and the name of an extra split
+_FILE_NAME = re.compile(r"(?P<name>.+?)(-(?P<shard>\d{5})-of-(?P<shards>\d{5}))?")
+
+
+def locate(settings: schema.Dataset, source: Path) -> dict[str, tuple[Path, ...]]:
+    """The files of each file split ("train", "validation", "test", and what is extra).
+
+    Args:
+        source: a file, which is all training rows, or the folder that holds train.*.
+
+    Raises:
+        Refused: there is no such file or folder, no training file, none for an extra split,
+            a choice of files, or one that may not be read.
+    """
+    try:
+        files = _located(settings, source)
+        for path in (path for paths in files.values() for path in paths):
+            with path.open("rb"):
+                pass
+    except OSError as error:
+        what = f"'{source.name}' cannot be read: {error.strerror or error}."
+        raise bad_content(
+            settings, source, what, rule="files that can be read", way_out="mend the permissions"
+        ) from error
+    return files
+
+
+def _located(settings: schema.Dataset, source: Path) -> dict[str, tuple[Path, ...]]:
+    if source.is_file():
+        if source.suffix.lower() not in ENDINGS:
+            raise bad_path(settings, source, f"'{source.name}' is of an unsupported kind.")
+        _check_extra(settings, source, ())
+        return {"train": (source,)}
+    if not source.is_dir():
+        found = "is no file that can be read twice" if source.exists() else "does not exist"
+        raise bad_path(settings, source, f"There is no file or folder '{source}': it {found}.")
+    files = _files_in(source, settings.extra)
+    if "train" not in files:
+        raise bad_path(settings, source, f"The folder '{source}' has no training file.")
+    _check_extra(settings, source, files)
+    for split, paths in files.items():
+        if not _are_one_whole(paths):
+            names = ", ".join(path.name for path in paths)
+            what = f"It is not clear which file holds the {split} rows: {names}."
+            raise bad_path(settings, source, what)
+    return files
+
+
+def _check_extra(settings: schema.Dataset, source: Path, files: Container[str]) -> None:
+    for split in settings.extra:
+        if split not in files:
+            raise Refused(
+                f"There is no file for the split {split!r}.",
+                key="dataset.extra",
+                value=split,
+                rule=f"a file {_EXTRA}{split}.* beside train.* in '{source}'",
+                way_out="dataset.extra=[]",
+            )
+
+
+def _files_in(folder: Path, extra: Sequence[str]) -> dict[str, tuple[Path, ...]]:
+    splits = {name: name for name in _STAND_INS.values()} | _FILE_SPLITS
+    splits |= {f"{_EXTRA}{split}": split for split in extra}
+    found: dict[str, list[Path]] = {}
+    for path in sorted(folder.iterdir()):
+        match = _FILE_NAME.fullmatch(path.stem)
+        split = splits.get(match["name"]) if match else None
+        if split and path.suffix.lower() in ENDINGS and path.is_file():
+            found.setdefault(split, []).append(path)
+    for split, stand_in in _STAND_INS.items():
+        paths = found.pop(stand_in, [])
+        if paths:
+            found.setdefault(split, paths)
+    return {split: tuple(paths) for split, paths in found.items()}
+
+
+def _are_one_whole(paths: tuple[Path, ...]) -> bool:
+    """Whether the files are a single one, or all the numbered shards of one."""
+    matches = [_FILE_NAME.fullmatch(path.stem) for path in paths]
+    shards = {match["shards"] for match in matches if match}
+    suffixes = {path.suffix for path in paths}
+    expected = 1 if None in shards else int(max(shard for shard in shards if shard))
+    return len(shards) == len(suffixes) == 1 and len(paths) == expected
+
+
+def bad_path(settings: schema.Dataset, path: Path, what: str) -> Refused:
+    """The refusal of a file or folder, with what lies there."""
+    return bad_content(
+        settings,
+        path,
+        what,
+        rule="a file, or a folder with train.* and, if any, validation.*, test.*; "
+        + ", ".join(ENDINGS),
+        way_out=_listing(path if path.is_dir() else path.parent),
+    )
+
+
+def bad_content(
+    settings: schema.Dataset, path: Path, what: str, *, rule: str, way_out: str
+) -> Refused:
+    """The refusal of a file for what is written in it."""
+    local = settings.path is not None
+    return Refused(
+        what,
+        key="dataset.path" if local else "dataset.hub",
+        value=str(path) if local else settings.hub,
+        rule=rule,
+        way_out=way_out,
+    )
+
+
+def _listing(folder: Path) -> str:
+    """The folder's data files; where it has none, whatever else is there to be seen."""
+    try:
+        names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    except OSError as error:
+        return f"another folder: this one cannot be listed ({error.strerror})"
+    data = [name for name in names if name.endswith(ENDINGS)]
+    seen = data or [name for name in names if not name.startswith(".")]
+    shown = ", ".join(seen[:12]) + (", …" if len(seen) > 12 else "")
+    return f"one of: {shown}" if data else f"what is there: {shown or 'nothing'}"
+
+
+def unreadable(settings: schema.Dataset, path: Path, error: BaseException) -> Refused:
+    """The refusal of a file that `error` kept from being read."""
+    cause = error.__cause__ or error
+    if isinstance(cause, UnicodeDecodeError):
+        return bad_path(settings, path, f"'{path.name}' is not text in UTF-8.")
+    reason = " ".join(str(cause).split())[:200] or "it holds no records"
+    return bad_path(settings, path, f"'{path.name}' cannot be read: {reason}")

@@ -1,0 +1,86 @@
+"""Rows of JSON files: one object a line, or one list of objects."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from distill_runner.config import schema
+from distill_runner.data.readers.files import bad_content, unreadable
+from distill_runner.errors import Refused
+
+_RULE = "a JSON object with the columns as its keys, one on each line, or one list of them"
+_WAY_OUT = 'lines such as {"text": "a good film", "label": "positive"}'
+
+
+@dataclass(frozen=True)
+class Record:
+    """One object, and where it stands in the file: "line 7"."""
+
+    where: str
+    cells: dict[str, object]
+
+
+class _Twice(ValueError):
+    """An object has a key twice; the message names it."""
+
+
+def records(settings: schema.Dataset, path: Path) -> Iterator[Record]:
+    """The objects of a file.
+
+    Raises:
+        Refused: it holds something else, or an object that cannot be read.
+    """
+    for where, found in _values(settings, path):
+        if not isinstance(found, dict):
+            raise _bad(settings, path, f"'{path.name}', {where}: no object.")
+        yield Record(where, found)
+
+
+def _values(settings: schema.Dataset, path: Path) -> Iterator[tuple[str, object]]:
+    try:
+        with path.open(encoding="utf-8-sig") as content:
+            first = next((line for line in content if line.strip()), "")
+            content.seek(0)
+            if first.lstrip().startswith("["):
+                yield from _listed(settings, path, content.read())
+                return
+            for number, line in enumerate(content, 1):
+                if line.strip():
+                    where = f"line {number}"
+                    yield where, _parsed(settings, path, where, line)
+    except (UnicodeDecodeError, OSError) as error:
+        raise unreadable(settings, path, error) from error
+
+
+def _listed(settings: schema.Dataset, path: Path, text: str) -> Iterator[tuple[str, object]]:
+    found = _parsed(settings, path, "its list", text)
+    assert isinstance(found, list)
+    for number, item in enumerate(found, 1):
+        yield f"object {number}", item
+
+
+def _parsed(settings: schema.Dataset, path: Path, where: str, text: str) -> object:
+    try:
+        return json.loads(text, object_pairs_hook=_once)
+    except RecursionError:
+        why = "it is nested too deep"
+    except _Twice as error:
+        why = f"it has the key {str(error)[:60]!r} twice"
+    except ValueError as error:
+        why = " ".join(str(error).split())[:200]
+    raise _bad(settings, path, f"'{path.name}', {where} cannot be read: {why}.")
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise _Twice(next(name for name in names if names.count(name) > 1))
+    return found
+
+
+def _bad(settings: schema.Dataset, path: Path, what: str) -> Refused:
+    return bad_content(settings, path, what, rule=_RULE, way_out=_WAY_OUT)

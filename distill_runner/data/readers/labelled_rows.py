@@ -1,0 +1,196 @@
+"""Files of labelled texts: read, and refused when they cannot be meant.
+
+Everything a person can get wrong about a data set (path, columns, labels) is
+caught here and in the modules used here, before a row is drawn or a token is cut.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from distill_runner.config import schema
+from distill_runner.data.readers.class_labels import (
+    are_hidden,
+    class_indices,
+    find_missing,
+    marked,
+    read_labels,
+)
+from distill_runner.data.readers.missing import LABEL, TEXT, Gaps, check_none, without_text
+from distill_runner.data.readers.places import Places
+from distill_runner.data.readers.scores import all_scores, read_scores
+from distill_runner.data.readers.tables import load, text_columns
+from distill_runner.errors import Refused
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Labelled texts, one entry of each list per row; labels are class indices, or scores."""
+
+    ids: list[str]
+    texts: list[str]
+    pairs: list[str] | None
+    labels: Sequence[float]
+    groups: list[str] | None = None  # what the rows of one group have alike
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, positions: Sequence[int]) -> Rows:
+        """The rows at `positions`, in that order."""
+        return Rows(
+            ids=[self.ids[i] for i in positions],
+            texts=[self.texts[i] for i in positions],
+            pairs=None if self.pairs is None else [self.pairs[i] for i in positions],
+            labels=[self.labels[i] for i in positions],
+            groups=None if self.groups is None else [self.groups[i] for i in positions],
+        )
+
+
+@dataclass(frozen=True)
+class Source:
+    """What the files hold: "train", and the other splits that have labels."""
+
+    files: dict[str, Rows]
+    label_names: tuple[str, ...]
+    hidden: int  # rows of files that were left aside because their labels are kept back
+    left_out: dict[str, dict[str, int]]  # by file, how many rows of the others for what
+
+
+def read(settings: schema.Dataset, files: Mapping[str, tuple[Path, ...]], *, cache: Path) -> Source:
+    """Reads the files that `files.locate` found.
+
+    Args:
+        cache: a folder for the intermediate tables; not needed afterwards.
+
+    Raises:
+        Refused: a file, a column or a label is not what the settings say.
+    """
+    found: dict[str, _File] = {}
+    hidden = 0
+    for split, paths in files.items():
+        table = load(settings, paths, cache=cache)
+        if split != "train" and are_hidden(settings, table):
+            _check_not_extra(settings, split, paths[0].name)
+            hidden += len(table)
+        else:
+            found[split] = _file(settings, table, Places(settings, paths))
+    check_none(settings, [file.gaps for file in found.values()])
+    kept = {split: file.kept() for split, file in found.items()}
+    regression = settings.task is schema.Task.regression
+    reader = read_scores if regression else read_labels
+    labels = {
+        split: reader(settings, table, found[split].gaps.places, numbers)
+        for split, (table, numbers) in kept.items()
+    }
+    names, values = (all_scores if regression else class_indices)(settings, labels)
+    rows = {
+        split: _rows(settings, *kept[split], found[split].gaps.places, split, values[split])
+        for split in found
+    }
+    left_out = {file.gaps.places.file: file.left_out for file in found.values() if file.left_out}
+    return Source(files=rows, label_names=names, hidden=hidden, left_out=left_out)
+
+
+@dataclass(frozen=True)
+class _File:
+    """A file as it is, the rows whose label says that there is none, and what others lack."""
+
+    settings: schema.Dataset
+    table: Dataset
+    marked: list[int]
+    gaps: Gaps
+
+    def kept(self) -> tuple[Dataset, list[int]]:
+        """The rows that have all, and their numbers in the file.
+
+        Raises:
+            Refused: there are none.
+        """
+        marks = set(self.marked)
+        numbers = [row for row in self.gaps.kept(range(len(self.table))) if row not in marks]
+        if not numbers:
+            key = "no_label" if marks else "missing"
+            raise Refused(
+                f"'{self.gaps.places.file}' holds no row with a text and a label.",
+                key=f"dataset.{key}",
+                value=self.settings.no_label if marks else self.settings.missing.value,
+                rule="rows without are left out, and others must be left",
+                way_out=f"dataset.{key}={'null' if marks else 'refuse'}, which names them",
+            )
+        return self.table.select(numbers), numbers
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        counts = Counter(self.gaps.counts) + Counter({LABEL: len(self.marked)})
+        return dict(counts)
+
+
+def _file(settings: schema.Dataset, table: Dataset, places: Places) -> _File:
+    values = list(table[settings.label])
+    marks = marked(settings, values, places.file)
+    gone = set(marks)
+    texts = [row for row in without_text(table, text_columns(settings)) if row not in gone]
+    gone |= set(texts)
+    labels = [row for row in find_missing(settings, values, places.file) if row not in gone]
+    words = [row for row in labels if isinstance(values[row], str) and values[row].strip()]
+    classes = settings.task is schema.Task.classification
+    note = "; dataset.label_names=[…] with its name in it makes a word a class"
+    note = note if words and classes else ""
+    return _File(settings, table, marks, Gaps(places, {TEXT: texts, LABEL: labels}, note))
+
+
+def _rows(
+    settings: schema.Dataset,
+    table: Dataset,
+    numbers: list[int],
+    places: Places,
+    split: str,
+    labels: Sequence[float],
+) -> Rows:
+    columns = [list(table[name]) for name in text_columns(settings)]
+    return Rows(
+        ids=[f"{split}-{row}" for row in numbers],
+        texts=columns[0],
+        pairs=columns[1] if len(columns) == 2 else None,
+        labels=labels,
+        groups=_groups(settings, table, numbers, places),
+    )
+
+
+def _groups(
+    settings: schema.Dataset, table: Dataset, numbers: list[int], places: Places
+) -> list[str] | None:
+    if settings.group is None:
+        return None
+    groups = ["" if value is None else str(value) for value in table[settings.group]]
+    bare = [row for row, group in zip(numbers, groups, strict=True) if not group.strip()]
+    if bare:
+        named = places.some(bare)
+        more = f" and {len(bare) - len(named):,} more" if len(bare) > len(named) else ""
+        raise Refused(
+            f"Rows without a group: {', '.join(named)}{more}.",
+            key="dataset.group",
+            value=settings.group,
+            rule="a value in every row; rows of one value belong together",
+            way_out="dataset.group=null, or drop the rows from the file",
+        )
+    return groups
+
+
+def _check_not_extra(settings: schema.Dataset, split: str, file: str) -> None:
+    if split in settings.extra:
+        raise Refused(
+            f"'{file}' holds no labels to score by.",
+            key="dataset.extra",
+            value=split,
+            rule="a file whose labels are not kept back",
+            way_out="dataset.extra=[]",
+        )

@@ -1,0 +1,97 @@
+"""Labels that are numbers, for regression: read, and refused where they are none."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from distill_runner.config import schema
+from distill_runner.data.readers.class_labels import FileLabels, Label
+from distill_runner.data.readers.places import Places
+from distill_runner.errors import Refused
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+_LARGEST = 3.4028234e38  # that float32, in which scores are kept, can hold
+OUTPUT = "score"  # the name of the one output
+
+
+def read_scores(
+    settings: schema.Dataset, table: Dataset, places: Places, numbers: list[int]
+) -> FileLabels:
+    """The table's scores.
+
+    Args:
+        table: the rows that have a label.
+        numbers: of these rows in the file.
+
+    Raises:
+        Refused: a label is no finite number.
+    """
+    names = getattr(table.features[settings.label], "names", None)
+    if names is not None:
+        raise _no_score(settings, f"'{places.file}' holds classes: {', '.join(names[:5])}.")
+    scores: list[Label] = [
+        _score(settings, value, places, row)
+        for row, value in zip(numbers, table[settings.label], strict=True)
+    ]
+    return FileLabels(places, scores, numbers)
+
+
+def _score(settings: schema.Dataset, value: object, places: Places, row: int) -> float:
+    found = math.nan
+    if isinstance(value, str | int | float) and not isinstance(value, bool):
+        with suppress(ValueError, OverflowError):
+            found = math.nan if "_" in str(value) else float(value)
+    if not math.isfinite(found):
+        what = f"A label is no number: {str(value)[:60]!r}, {places.of(row)}."
+        raise _no_score(settings, what)
+    if abs(found) > _LARGEST:
+        what = f"A label is too large for float32: {value}, {places.of(row)}."
+        raise _no_score(settings, what)
+    return found
+
+
+def all_scores(
+    settings: schema.Dataset, found: Mapping[str, FileLabels]
+) -> tuple[tuple[str, ...], dict[str, list[float]]]:
+    """The name of the one output, and each file split's scores.
+
+    Raises:
+        Refused: all training rows have the same one.
+    """
+    scores = {split: [float(label) for label in part.labels] for split, part in found.items()}
+    check_spread(settings, set(scores["train"]), "training")
+    return (OUTPUT,), scores
+
+
+def check_spread(settings: schema.Dataset, distinct: Collection[float], split: str) -> None:
+    """Refuse rows with which nothing can correlate.
+
+    Args:
+        distinct: the different scores of the split.
+
+    Raises:
+        Refused: there is but one.
+    """
+    if len(distinct) < 2:
+        raise Refused(
+            f"All {split} rows have the same score: {next(iter(distinct))}.",
+            key="dataset.label",
+            value=settings.label,
+            rule="scores that differ, in the rows of each split",
+            way_out="name the column that holds the scores, or take more rows",
+        )
+
+
+def _no_score(settings: schema.Dataset, what: str) -> Refused:
+    return Refused(
+        what,
+        key="dataset.label",
+        value=settings.label,
+        rule="a column with a finite number in every row, under dataset.task=regression",
+        way_out="name the column that holds the scores, or dataset.task=classification",
+    )

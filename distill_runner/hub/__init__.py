@@ -1,0 +1,4 @@
+"""Models and data sets: local folders, the cache, and the Hugging Face hub.
+
+Imports errors.
+"""

@@ -1,0 +1,101 @@
+"""The child process that fills the hub's cache: `python -m distill_runner.hub.worker ORDER`.
+
+Its answer on stdout is one sentence on what went wrong, or nothing.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+import sys
+import threading
+import time
+from contextlib import redirect_stdout
+from pathlib import Path
+
+from distill_runner.hub.files import Repo, Unfit, wanted_files
+
+
+def _download(repo: Repo, *, endpoint: str, cache_dir: str, announced: Path) -> str:
+    """Download what is wanted of `repo`; returns one sentence on what went wrong, or nothing.
+
+    How many bytes the hub says that this is, is written to `announced` first.
+    """
+    from huggingface_hub import HfApi, constants, snapshot_download
+    from huggingface_hub.hf_api import RepoFile
+
+    constants.DOWNLOAD_CHUNK_SIZE = 2**16  # written in small pieces, growth tells slow from dead
+    try:
+        tree = HfApi(endpoint=endpoint).list_repo_tree(repo.id, recursive=True, repo_type=repo.kind)
+        sizes = {file.path: file.size for file in tree if isinstance(file, RepoFile)}
+        wanted = wanted_files(repo, sizes)
+        _tell(announced, sum(sizes[name] for name in wanted))
+        snapshot_download(
+            repo.id,
+            repo_type=repo.kind,
+            endpoint=endpoint,
+            cache_dir=cache_dir,
+            allow_patterns=[glob.escape(name) for name in wanted],
+        )
+    except Unfit as error:
+        return f"{repo.id} on {endpoint} {error}."
+    except Exception as error:  # the parent turns it into a refusal
+        return _explained(error, repo, endpoint)
+    return ""
+
+
+def _tell(announced: Path, size: int) -> None:
+    """Renamed into place: whoever looks finds the whole number or none."""
+    partial = announced.with_suffix(".partial")
+    partial.write_text(str(size), encoding="ascii")
+    os.replace(partial, announced)
+
+
+def _explained(error: BaseException, repo: Repo, endpoint: str) -> str:
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError
+
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, HfHubHTTPError):
+        cause = cause.__cause__
+    status = cause.response.status_code if isinstance(cause, HfHubHTTPError) else None
+    if isinstance(cause, GatedRepoError):
+        return (
+            f"{repo.id} on {endpoint} is gated: ask for access there, "
+            "then set HF_TOKEN to a token of that account."
+        )
+    if status in {401, 403}:
+        # The hub also answers so for ids that do not exist, lest it give private ones away.
+        return (
+            f"{endpoint} does not hand out {repo.id} (status {status}): the id is wrong, "
+            "or it is private and HF_TOKEN must hold a token that may read it."
+        )
+    if status == 404:
+        return f"{endpoint} knows no {repo.kind} {repo.id!r}."
+    reason = " ".join(str(error).split()) or "no reason given"
+    return f"{repo.id} could not be fetched from {endpoint} ({type(error).__name__}: {reason})."
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
+
+
+def main() -> None:
+    order = json.loads(sys.argv[1])
+    # A parent that was killed can no longer end us, and a silent hub never will.
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    repo = Repo(**order["repo"])
+    with redirect_stdout(sys.stderr):  # what the client prints is not our answer
+        failure = _download(
+            repo,
+            endpoint=order["endpoint"],
+            cache_dir=order["cache_dir"],
+            announced=Path(order["announced"]),
+        )
+    print(failure)
+
+
+if __name__ == "__main__":
+    main()

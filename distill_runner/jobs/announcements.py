@@ -1,0 +1,158 @@
+"""Prints the plan of a job before it begins and its result when it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from distill_runner.config.schema import Config, Select
+from distill_runner.console.names import counted, data_name, listed
+from distill_runner.console.screen import Screen
+from distill_runner.pipeline.task_data import formula_on
+from distill_runner.planning.stages import TASK, Plan
+from distill_runner.report.at_chance import warnings
+from distill_runner.report.closing import next_steps, took_line
+from distill_runner.report.columns import judged_by, learnt_from, notes, shown
+from distill_runner.report.latency import latency_line, latency_table
+from distill_runner.report.planned import (
+    classes_line,
+    plan_lines,
+    plan_notes,
+    plan_table,
+    same_starts,
+)
+from distill_runner.report.robustness import robustness_table
+from distill_runner.report.tables import gain_line, result_lines, result_table
+from distill_runner.runtime.machine import Machine, cores
+
+if TYPE_CHECKING:
+    from distill_runner.data.load import Prepared
+
+_SPLITS = {"train": 0, "quiz": 1, "validation": 2, "test": 3}  # in the order they are told
+
+
+def show_plan(
+    screen: Screen,
+    plan: Plan,
+    config: Config,
+    data: Mapping[str, Prepared] | None,
+    *,
+    sweeping: bool,
+    machine: Machine | None = None,
+    folder: Path | None = None,
+) -> None:
+    """Print the plan; in a sweep, whose jobs differ in little, write it to the log alone.
+
+    Args:
+        data: the data sets by name; None where they have not been read.
+        machine: where it will run; None where nothing will.
+        folder: of the run, if there will be one.
+    """
+    counts = {name: prepared.counts for name, prepared in (data or {}).items()}
+    show = screen.note if sweeping and not config.dry_run else screen.print
+    show(plan_table(plan, config, counts or None))
+    for name, prepared in (data or {}).items():
+        show(_rows_line(name, prepared, config))
+        show(classes_line(prepared.label_names, of="" if name == TASK else f" of {name}"))
+    for line in (*plan_lines(plan, config, counts or None), *_losses(plan, config)):
+        show(line)
+    for note in plan_notes(plan, config, counts or None):
+        show(note)
+    if config.training.select is Select.best_validation:
+        show("kept: the epoch that is best on validation, which is then no longer a result")
+    for warning in same_starts(plan):
+        screen.print(warning)
+    if machine is not None:
+        show(_device_line(machine, config))
+    if folder is not None:
+        show(f"run folder: {_shortest(folder)}")
+
+
+def _losses(plan: Plan, config: Config) -> list[str]:
+    lines = [
+        f"loss of {stage.name}: {stage.algorithm.formula()}"
+        for stage in plan.stages
+        if stage.body and stage.algorithm.needs.language
+    ]
+    # What is deployed is always trained on the task's rows in the end.
+    return [*lines, f"loss: {formula_on(config.dataset, plan.stage(plan.deployed).algorithm)}"]
+
+
+def _rows_line(name: str, prepared: Prepared, config: Config) -> str:
+    settings = config.dataset if name == TASK else config.pretrain.dataset
+    assert settings is not None
+    first = "" if name == TASK else f"{name}, "
+    counts = sorted(prepared.counts.items(), key=lambda found: _SPLITS.get(found[0], len(_SPLITS)))
+    rows = listed([f"{count:,} {split.replace('_', ' ')}" for split, count in counts if count])
+    return f"rows of {first}{data_name(settings)}: {rows}"
+
+
+def _device_line(machine: Machine, config: Config) -> str:
+    if machine.device.type != "cpu":
+        return f"device: {machine.name}, {machine.precision}"
+    threads = counted(config.runtime.threads or cores(), "thread")
+    return f"device: CPU, {machine.precision}, {threads}"
+
+
+def show_result(
+    screen: Screen,
+    result: Mapping[str, Any],
+    *,
+    folder: Path,
+    sweeping: bool,
+    note: str | None,
+) -> None:
+    """Print the result's tables, what to know of them, and where everything lies.
+
+    Args:
+        folder: of the run.
+        note: the tracker's line.
+    """
+    show = screen.note if sweeping else screen.print
+    show("")
+    show(result_table(result))
+    for line in result_lines(result):
+        show(line)
+    gained = gain_line(result)
+    told_of_gain = [gained] if gained else []
+    for told in (*warnings(result), *told_of_gain, *notes(result), *_stopped(result)):
+        screen.print(told)
+    measured = (robustness_table(result), latency_table(result), latency_line(result))
+    for part in measured:
+        if part:
+            screen.print(part)
+    if result["published"]:
+        screen.print(_published(result))
+    screen.print(f"\n{took_line(result, screen.seconds)}")
+    screen.copyable(f"Run folder: {_shortest(folder)}")
+    if not sweeping:
+        for what, command in next_steps(result, _shortest(folder)):
+            screen.print(f"{what}:")
+            screen.copyable(f"  {command}")
+    if note:
+        screen.copyable(note)
+
+
+def _published(result: Mapping[str, Any]) -> str:
+    published, learnt = result["published"], learnt_from(result)
+    return (
+        f"Published: {published['accuracy']:g} on {published['rows']:,} "
+        f"{published['split']} rows of {published['dataset']} ({published['source']}); "
+        f"other rows and other training than ours{f'; {learnt}' if learnt else ''}."
+    )
+
+
+def _shortest(folder: Path) -> Path:
+    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+
+
+def _stopped(result: Mapping[str, Any]) -> list[str]:
+    stopped = result["stopped"]
+    if not stopped:
+        return []
+    scores = ", ".join(
+        f"{name} {shown({'validation': found}, ('validation', judged_by(result)))}"
+        for name, found in stopped["validation"].items()
+    )
+    return [f"Kept by validation: {stopped['kept']} ({scores}); validation is no result here."]

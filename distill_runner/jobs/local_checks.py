@@ -1,0 +1,100 @@
+"""Checks local files and folders before a hub is asked for anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+from distill_runner.config.schema import Config, Dataset, Start
+from distill_runner.data.inputs import settings_of, source_of
+from distill_runner.data.readers.files import locate
+from distill_runner.data.readers.tables import check_columns
+from distill_runner.data.unlabelled import as_dataset
+from distill_runner.errors import HubUnreachable, Refused, together
+from distill_runner.hub.files import check_vocabulary, weights_of
+from distill_runner.hub.locate import hub_revision, is_classifier, locate_model
+from distill_runner.planning.stages import TASK, ModelSpec, Plan
+
+_Check = Callable[[], None]
+
+
+def check_local(config: Config, plan: Plan) -> None:
+    """Refuse local paths, columns and model folders that the plan reads and that are wrong.
+
+    What is only to be had from the hub is left for later.
+
+    Raises:
+        Refused: it names all of them.
+    """
+    refusals: dict[str, Refused] = {}
+    for check in (*_data_checks(config, plan), *_model_checks(config, plan)):
+        try:
+            check()
+        except HubUnreachable:
+            continue
+        except Refused as refusal:
+            refusals.setdefault(str(refusal), refusal)
+    if refusals:
+        raise together(list(refusals.values()))
+
+
+def is_local_classifier(model: str, key: str, config: Config) -> bool:
+    """Whether a model is a trained classifier; True of one that is not to be found here."""
+    try:
+        return is_classifier(_folder(model, key, config))
+    except Refused:
+        return True
+
+
+def _folder(model: str, key: str, config: Config) -> Path:
+    directory = config.paths.models
+    return locate_model(
+        model,
+        models_dir=Path(directory) if directory else None,
+        key=key,
+        config_only=True,
+        fetch_missing=False,
+    )
+
+
+def _data_checks(config: Config, plan: Plan) -> Iterator[_Check]:
+    for name in plan.data:
+        settings, prefix = settings_of(config, name), "" if name == TASK else f"{name}."
+        if not settings.generate:  # else a file beside it is one that nothing reads
+            yield partial(_check_files, settings, f"{prefix}dataset", config)
+        if plan.reads_unlabelled(name):
+            at = f"{prefix}dataset.unlabelled"
+            yield partial(_check_files, as_dataset(settings), at, config)
+
+
+def _check_files(settings: Dataset, at: str, config: Config) -> None:
+    try:
+        source = source_of(settings, config, fetch_missing=False)
+        if source is None:
+            return  # generated
+        refusals = []
+        for paths in locate(settings, source).values():
+            try:
+                check_columns(settings, paths)
+            except Refused as refusal:
+                refusals.append(refusal)
+        if refusals:
+            raise together(refusals)
+    except Refused as error:
+        raise error.of("dataset", at) from error
+
+
+def _model_checks(config: Config, plan: Plan) -> Iterator[_Check]:
+    for stage in plan.stages:
+        if stage.learner.built is None:
+            yield partial(_check_folder, stage.learner, config)
+
+
+def _check_folder(spec: ModelSpec, config: Config) -> None:
+    folder = _folder(spec.id, spec.asked, config)
+    if hub_revision(folder) is not None:
+        return  # the hub's cache may hold the rest or not
+    check_vocabulary(folder, key=spec.asked)
+    if spec.start is Start.pretrained:
+        weights_of(folder, key=spec.asked)

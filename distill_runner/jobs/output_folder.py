@@ -1,0 +1,261 @@
+"""The folder that a run writes into: nothing of anybody else's in it is touched.
+
+<output_dir>/files.json     the files of the finished run here, with size and sha256
+<output_dir>/attempt.json   what became of the last command that wrote here
+<output_dir>/log.txt        every attempt's lines, one attempt after another
+<output_dir>/.unfinished/   what the run in progress has written so far
+<output_dir>/.complete/     the same, whole, on its way to where it belongs
+
+A finished run stays as it is until its replacement is complete. A command that trains nothing
+leaves nothing: the folder is kept from `OutputFolder.keep` on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from distill_runner.errors import DistillError, Refused
+from distill_runner.storage.store import write_json
+
+FILES, ATTEMPT = "files.json", "attempt.json"
+_PROGRAM = "distill-run"
+_UNFINISHED, _COMPLETE, _LOCK = ".unfinished", ".complete", ".lock"
+# Only ever added to, by us or by W&B, so they are no reason to refuse a folder.
+_ADDED_TO = ("log.txt", "tracker.jsonl", "wandb", "wandb.log")
+_HALF_WRITTEN = ("files.partial", "attempt.partial")
+_OURS = (FILES, ATTEMPT, _UNFINISHED, _COMPLETE, _LOCK, *_ADDED_TO, *_HALF_WRITTEN)
+_OF_A_SWEEP = (
+    *(FILES, "files.partial", "multirun.yaml", "optimization_results.yaml"),
+    *("sweep.txt", "sweep.csv", "sweep.json"),
+)
+
+
+class OutputFolder:
+    """One run's folder, held by this process alone.
+
+    Attributes:
+        path: where log and curves go at once.
+        unfinished: where everything else is written until `publish`.
+        kept: whether what was written stays.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.unfinished = path / _UNFINISHED
+        self.kept = False
+
+    @classmethod
+    @contextmanager
+    def claimed(cls, path: Path) -> Iterator[OutputFolder]:
+        """Hold the folder; a replacement that was broken off half-way is completed first.
+
+        Where it is not to be kept, it is in the end as it was found.
+
+        Raises:
+            Refused: it holds something that is no run of ours, or another run writes there.
+        """
+        _check(path)
+        found = set(_entries(path)) if path.is_dir() else set()
+        path.mkdir(parents=True, exist_ok=True)
+        if not (path / FILES).exists():
+            _write_files(path, {})
+        lock = FileLock(path / _LOCK)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise Refused(
+                f"Another run is writing into {path}.",
+                key="output_dir",
+                value=str(path),
+                rule="one run at a time in a folder",
+                way_out="output_dir=ANOTHER_FOLDER",
+            ) from None
+        folder = cls(path)
+        try:
+            if (path / _COMPLETE).exists():
+                folder._install()
+            shutil.rmtree(folder.unfinished, ignore_errors=True)
+            folder.unfinished.mkdir()
+            yield folder
+        finally:
+            shutil.rmtree(path / _UNFINISHED, ignore_errors=True)
+            if not folder.kept:
+                _remove_new(path, found)
+            lock.release()
+
+    def keep(self) -> None:
+        """From here on what is written stays, whatever becomes of the run."""
+        self.kept = True
+
+    def attempted(self, status: str, overrides: Sequence[str], **facts: object) -> None:
+        """Say in `attempt.json` what became of this command, where the folder is kept."""
+        if self.kept:
+            write_json(
+                self.path / ATTEMPT, {"status": status, **facts, "overrides": list(overrides)}
+            )
+
+    def publish(self) -> None:
+        """Put what was written in the place of an earlier run's files.
+
+        Raises:
+            DistillError: something else has been put into the folder meanwhile.
+        """
+        if foreign := _foreign(self.path):
+            raise DistillError(
+                f"{self.path} has changed during the run: {foreign} is not ours to replace.\n"
+                "  finished stages are kept; the same command with another output_dir is done "
+                "at once"
+            )
+        _write_files(self.unfinished, _files_under(self.unfinished))
+        # From here on the new run counts, also if this process dies in the next moment.
+        os.replace(self.unfinished, self.path / _COMPLETE)
+        self._install()
+
+    def _install(self) -> None:
+        """Move the complete run's entries to their places; may be repeated."""
+        complete = self.path / _COMPLETE
+        new = {name.split("/")[0] for name in _known(complete)}
+        for name in _entries(self.path):
+            if name not in _OURS and name not in new:
+                _remove(self.path / name)
+        for name in _entries(complete):
+            if name != FILES:
+                if (self.path / name).exists():
+                    _remove(self.path / name)
+                os.replace(complete / name, self.path / name)
+        # Last: until then an interrupted move is known by the folder it comes from.
+        os.replace(complete / FILES, self.path / FILES)
+        complete.rmdir()
+
+
+def check_store_apart(store: Path, output: Path) -> None:
+    """Refuse a store inside the folder of a run, which would have to be replaced with it.
+
+    Raises:
+        Refused: it lies there.
+    """
+    if store.resolve().is_relative_to(output.resolve()):
+        raise Refused(
+            "The store lies inside the output folder.",
+            key="store.dir",
+            value=str(store),
+            rule=f"outside of output_dir ({output}): a later run replaces what is in there",
+            way_out="store.dir=outputs/store",
+        )
+
+
+def check_sweep(path: Path) -> None:
+    """Refuse a sweep's folder that holds anything but a sweep of ours.
+
+    Raises:
+        Refused: the folder, or a job's folder in it, is somebody else's.
+    """
+    if path.is_dir() and _entries(path):
+        jobs = [name for name in _entries(path) if name not in _OF_A_SWEEP]
+        strangers = [name for name in jobs if not (name.isdigit() and (path / name).is_dir())]
+        if not _is_ours(path) or strangers:
+            raise _not_ours(path, (strangers or _entries(path))[0])
+        for name in jobs:
+            _check(path / name)
+
+
+def mark_sweep(path: Path) -> None:
+    """Make a sweep's folder, and mark it as ours."""
+    path.mkdir(parents=True, exist_ok=True)
+    _write_files(path, {})
+
+
+def _check(path: Path) -> None:
+    if not path.is_dir() or not _entries(path):
+        return
+    strangers = [name for name in _entries(path) if name not in _OURS]
+    found = _foreign(path) if _is_ours(path) else [*strangers, *_entries(path)][0]
+    if found:
+        raise _not_ours(path, found)
+
+
+def _not_ours(path: Path, found: str) -> Refused:
+    return Refused(
+        f"{path} holds {found}, which no run of distill-run left there as it is now.",
+        key="output_dir",
+        value=str(path),
+        rule="a folder that is new or empty, or that holds an unchanged earlier run alone",
+        way_out="output_dir=ANOTHER_FOLDER, or move that file away",
+    )
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        said = json.loads((path / FILES).read_text(encoding="utf-8"))
+        return said["program"] == _PROGRAM and isinstance(said["files"], dict)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _foreign(path: Path) -> str | None:
+    """The first file under `path` that is not as the finished run there left it."""
+    if (path / _COMPLETE).exists():
+        return None  # The run before it may be half gone; the check was made before that.
+    known = _known(path)
+    for name in _entries(path):
+        if name in _OURS:
+            continue
+        entry = path / name
+        below = sorted(entry.rglob("*")) if entry.is_dir() and not entry.is_symlink() else [entry]
+        for file in below:
+            relative = file.relative_to(path).as_posix()
+            whole = file.is_symlink() or not file.is_dir()
+            if whole and (file.is_symlink() or _facts(file) != known.get(relative)):
+                return relative
+    return None
+
+
+def _known(path: Path) -> dict[str, Any]:
+    """The files of the finished run, as it left them."""
+    known: dict[str, Any] = json.loads((path / FILES).read_text(encoding="utf-8"))["files"]
+    return known
+
+
+def _files_under(path: Path) -> dict[str, Any]:
+    return {
+        file.relative_to(path).as_posix(): _facts(file)
+        for file in sorted(path.rglob("*"))
+        if file.is_file()
+    }
+
+
+def _facts(file: Path) -> dict[str, Any]:
+    with file.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    return {"size": file.stat().st_size, "sha256": digest}
+
+
+def _write_files(path: Path, files: Mapping[str, Any]) -> None:
+    write_json(path / FILES, {"program": _PROGRAM, "files": files})
+
+
+def _remove_new(path: Path, found: Collection[str]) -> None:
+    """Remove what the folder of a run that never began holds beside what was found there."""
+    for name in (FILES, _LOCK):
+        if name not in found:
+            (path / name).unlink(missing_ok=True)
+
+
+def _entries(path: Path) -> list[str]:
+    return sorted(os.listdir(path))
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()

@@ -1,0 +1,131 @@
+"""Everything that is checked before a stage is trained; a dry run stops behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from distill_runner.config.schema import Config
+from distill_runner.console.names import stage_name
+from distill_runner.console.screen import Screen
+from distill_runner.data.inputs import read_data
+from distill_runner.errors import HubUnreachable
+from distill_runner.hub.locate import is_classifier, locate_model
+from distill_runner.jobs.announcements import show_plan
+from distill_runner.models import loading, untrusted
+from distill_runner.pipeline.runner import Runner
+from distill_runner.planning.ranges import check_test_rows
+from distill_runner.planning.stages import TASK, Plan
+from distill_runner.runtime.machine import Machine, resolve_machine
+from distill_runner.tracking.trackers import NoTracker
+
+if TYPE_CHECKING:
+    from distill_runner.data.load import Prepared
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What a run trains with."""
+
+    data: Mapping[str, Prepared]
+    machine: Machine
+    runner: Runner
+
+
+class Hub:
+    """The hub as a plan needs it; a dry run goes on where it does not answer."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._answers = True
+        self.unchecked: dict[str, str] = {}  # what could not be had, and the first reason for it
+
+    def is_classifier(self, model: str, key: str) -> bool:
+        """Whether a model's config says that it is a trained text classifier."""
+        folder = self.folder(model, key, config_only=True)
+        return folder is not None and is_classifier(folder)
+
+    def folder(self, model: str, key: str, *, config_only: bool = False) -> Path | None:
+        """Where a model lies; None in a dry run that cannot know.
+
+        Raises:
+            Refused: nowhere.
+        """
+        directory, dry = self._config.paths.models, self._config.dry_run
+        try:
+            return locate_model(
+                model,
+                models_dir=Path(directory) if directory else None,
+                key=key,
+                config_only=config_only,
+                weights=not dry,
+                fetch_missing=self._answers,
+            )
+        except HubUnreachable as unreachable:
+            self.missed(unreachable)
+            return None
+
+    def missed(self, unreachable: HubUnreachable) -> None:
+        """Note in a dry run what could not be checked; another run is refused."""
+        if not self._config.dry_run:
+            raise unreachable
+        self._answers = False  # It is asked once: each question takes seconds.
+        self.unchecked.setdefault(str(unreachable.value), unreachable.what)
+
+
+def prepared(
+    config: Config, plan: Plan, hub: Hub, *, screen: Screen, folder: Path, sweeping: bool
+) -> Ready | None:
+    """Read the data, show the plan and find the models; None in a dry run, which ends here.
+
+    Raises:
+        Refused: anything that a run would stumble over later, as far as it can be known.
+    """
+    machine = resolve_machine(config.runtime)
+    show = partial(
+        show_plan,
+        screen,
+        plan,
+        config,
+        sweeping=sweeping,
+        machine=machine,
+        folder=None if config.dry_run else folder,
+    )
+    try:
+        data = read_data(config, plan, say=screen.print)
+    except HubUnreachable as unreachable:
+        hub.missed(unreachable)
+        show(None)
+        _check_models(plan, hub)
+        _tell(screen, hub.unchecked)
+        return None
+    check_test_rows(config, data[TASK].counts["test"])
+    show(data)
+    runner = Runner(config, plan, data, machine=machine, screen=screen, tracker=NoTracker())
+    if not config.dry_run:
+        assert runner.missing is not None  # asked for its checks
+        return Ready(data, machine, runner)
+    for missed in runner.without_hub():
+        hub.missed(missed)
+    if runner.found:
+        screen.print(f"found in the store: {', '.join(map(stage_name, runner.found))}")
+    _tell(screen, hub.unchecked)
+    return None
+
+
+def _check_models(plan: Plan, hub: Hub) -> None:
+    """Check what can be known of the models without data."""
+    for stage in plan.stages:
+        spec = stage.learner
+        folder = None if spec.built else hub.folder(spec.id, spec.asked)
+        if folder is not None:
+            shape = untrusted.check_config(folder, key=spec.asked)
+            loading.check_files(folder, shape, weights=False, key=spec.asked)
+
+
+def _tell(screen: Screen, unchecked: Mapping[str, str]) -> None:
+    if unchecked:
+        screen.print(f"NOT CHECKED: {', '.join(unchecked)}. {next(iter(unchecked.values()))}")

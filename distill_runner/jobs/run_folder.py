@@ -1,0 +1,102 @@
+"""The run folder: the student, its curves and predictions, and `result.json`."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from distill_runner.config.schema import Config
+from distill_runner.evaluation.scores import labels_of, scored
+from distill_runner.pipeline.predictions import Answers
+from distill_runner.pipeline.runner import Outcome, points_of
+from distill_runner.report.card import model_card
+from distill_runner.results.collect import whole_epoch
+from distill_runner.storage import integrity
+from distill_runner.storage.store import write_json
+
+if TYPE_CHECKING:
+    from distill_runner.data.load import Prepared
+
+
+def write_run_folder(
+    folder: Path,
+    config: Config,
+    data: Prepared,
+    outcome: Outcome,
+    answers: Answers,
+    result: Mapping[str, Any],
+) -> None:
+    """Write everything that a finished run leaves, `result.json` last.
+
+    Args:
+        folder: new; `output_folder` puts it where it belongs once it is complete.
+        data: of the task.
+        result: what `result.json` says.
+    """
+    _copy_student(folder / "student", outcome)
+    (folder / "student" / "README.md").write_text(model_card(result), encoding="utf-8")
+    _write_curves(folder / "metrics.jsonl", outcome)
+    splits = [*scored(config.dataset), "quiz", *(["train"] if whole_epoch(outcome, data) else [])]
+    (folder / "predictions").mkdir(exist_ok=True)
+    for split in splits:
+        if split in data.splits:
+            _write_predictions(
+                folder / "predictions" / f"{split}.csv",
+                data.splits[split]["id"][:],
+                labels_of(data.splits[split]),
+                answers.of(outcome.plan.deployed, split),
+                data.label_names,
+            )
+    write_json(folder / "result.json", result)
+
+
+def _copy_student(student: Path, outcome: Outcome) -> None:
+    """The deployed model, or each of those that are deployed together in a folder of its own."""
+    for name in outcome.plan.members or (outcome.plan.deployed,):
+        artifact = outcome.artifacts[name]
+        integrity.check(artifact.folder)
+        _copy_content(artifact.model, student / name if outcome.plan.members else student)
+
+
+def _copy_content(source: Path, target: Path) -> None:
+    """Copy the files, not their modes: a store may be another user's, or only to be read."""
+    for path in source.rglob("*"):
+        if path.is_file():
+            copy = target / path.relative_to(source)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
+
+
+def _write_curves(path: Path, outcome: Outcome) -> None:
+    """The curves of every stage of this run, stage by stage."""
+    with path.open("w", encoding="utf-8") as file:
+        for name, artifact in outcome.artifacts.items():
+            for step, values in points_of(artifact, outcome.plan.stage(name)):
+                file.write(json.dumps({"stage": name, "step": step, **values}) + "\n")
+
+
+def _write_predictions(
+    path: Path,
+    ids: list[str],
+    labels: np.ndarray,
+    logits: np.ndarray,
+    classes: tuple[str, ...],
+) -> None:
+    """Predictions by row id: never the text. Scores as they are."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        if logits.shape[-1] == 1:
+            writer.writerow(["id", "label", "predicted"])
+            for row, label, value in zip(ids, labels, logits[:, 0], strict=True):
+                writer.writerow([row, f"{label:.7g}", f"{value:.7g}"])
+            return
+        writer.writerow(["id", "label", "predicted", *(f"logit_{name}" for name in classes)])
+        predicted = logits.argmax(axis=-1)
+        for row, label, answer, values in zip(ids, labels, predicted, logits, strict=True):
+            writer.writerow([row, classes[label], classes[answer], *(f"{v:.7g}" for v in values)])

@@ -1,0 +1,237 @@
+"""The end of a multirun: one table of all its jobs, beside `multirun.yaml`."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, flag_override, open_dict, read_write
+
+from distill_runner.config.sweep_composition import compose_jobs_once
+from distill_runner.console.printable import wrapped
+from distill_runner.errors import DistillError, Refused
+from distill_runner.jobs.output_folder import (
+    ATTEMPT,
+    FILES,
+    check_store_apart,
+    check_sweep,
+    mark_sweep,
+)
+from distill_runner.storage.disk import of_the_system
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from distill_runner.report.choosing import Job
+
+_FILE_WIDTH = 160  # characters, where no table is wider
+
+Part = tuple[str, list[dict[str, str]], list[str]]  # a table's title, its rows, lines below it
+
+
+class SweepTable(Callback):  # type: ignore[misc]
+    """Hydra tells it when a multirun begins and ends."""
+
+    # Hydra swallows what a callback raises, so the verdict is kept for `cli.main` to raise.
+    verdict: DistillError | None = None
+
+    _began = 0.0  # by the folder's own clock; results older than that are another sweep's
+    _scratch: TemporaryDirectory[str] | None = None  # of a dry run, which leaves no folder
+    _config: DictConfig | None = None  # of the sweep in progress
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        """Note the time, and stop before anything is written into a folder that is not ours."""
+        SweepTable._began, SweepTable._config = 0.0, config
+        compose_jobs_once()
+        folder = Path(config.hydra.sweep.dir)
+        try:
+            _set_up_optuna(config)
+            check_store_apart(Path(config.store.dir), folder)
+            check_sweep(folder)
+            if config.dry_run:
+                SweepTable._scratch = TemporaryDirectory()
+                _sweep_into(config, SweepTable._scratch.name)
+            else:
+                mark_sweep(folder)
+                SweepTable._began = (folder / FILES).stat().st_mtime
+        except OSError as error:
+            SweepTable.verdict = of_the_system(
+                error, {"output_dir": folder, "store.dir": Path(config.store.dir)}
+            )
+        except DistillError as error:
+            SweepTable.verdict = error
+        if SweepTable.verdict is not None:
+            # The one thing raised here that Hydra lets through.
+            raise SystemExit(SweepTable.verdict.exit_status)
+
+    def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
+        """Print and write the table of the jobs."""
+        SweepTable._config = None
+        try:
+            SweepTable.verdict = _end(config, SweepTable._began)
+        except Exception as error:
+            SweepTable.verdict = DistillError(
+                f"The sweep's table could not be made ({type(error).__name__}: {error}). "
+                "The jobs' own results are kept."
+            )
+        if SweepTable._scratch is not None:
+            SweepTable._scratch.cleanup()
+
+    @classmethod
+    def broken_off(cls, error: Exception) -> bool:
+        """Tell of a sweep that ended in the sweeper's own error; False: no sweep has begun."""
+        config, cls._config = cls._config, None
+        if config is None:
+            return False
+        jobs, reason = _jobs(config, cls._began), f"{type(error).__name__}: {error}"
+        if not jobs:
+            cls.verdict = Refused(f"The sweep could not begin ({reason}).")
+            return True
+        cls.verdict = _tell(config, jobs)
+        # With no figure to go by, Optuna has no best trial: nothing more to say than the jobs do.
+        if any(found["status"] == "finished" for _, found in jobs):
+            told = f"{cls.verdict}\n" if cls.verdict else ""
+            cls.verdict = DistillError(f"{told}The sweep was broken off ({reason}).")
+        return True
+
+
+def _sweep_into(config: DictConfig, folder: str) -> None:
+    """Have Hydra put the folders of this sweep's jobs there, whatever was typed."""
+    with read_write(config), open_dict(config):
+        config.hydra.sweep.dir = folder
+        # Each job is composed anew, by these.
+        config.hydra.overrides.hydra.append(f"hydra.sweep.dir='{folder}'")
+
+
+def _set_up_optuna(config: DictConfig) -> None:
+    """Search for the largest value; the sweep's own table tells what Optuna's lines would."""
+    sweeper = config.hydra.sweeper
+    if "direction" not in sweeper:
+        return
+    with flag_override(sweeper, "readonly", False):
+        sweeper.direction = "maximize"
+        # A job without a value is told in the table, and the search goes on.
+        sweeper.max_failure_rate = 1.0
+    if config.dataset.split.validation == 0:
+        raise Refused(
+            "Optuna goes by the validation rows, and there are none.",
+            key="dataset.split.validation",
+            value=0,
+            rule="a number of rows above zero",
+        )
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.CRITICAL)
+    logging.getLogger("hydra_plugins.hydra_optuna_sweeper").setLevel(logging.CRITICAL)
+
+
+def _end(config: DictConfig, began: float) -> DistillError | None:
+    jobs = _jobs(config, began)
+    if jobs:
+        return _tell(config, jobs)
+    return Refused(
+        "No job was launched.",
+        key="-m",
+        value=" ".join(str(item) for item in config.hydra.overrides.task),
+        rule="a glob must match at least one option",
+        way_out="distill-run --help lists the options of every group",
+    )
+
+
+def _jobs(config: DictConfig, began: float) -> list[Job]:
+    """What became of this sweep's jobs, in their order."""
+    found = sorted(Path(config.hydra.sweep.dir).glob(f"*/{ATTEMPT}"), key=_job_number)
+    paths = [path for path in found if path.stat().st_mtime >= began]
+    return [(path.parent.name, _result(path)) for path in paths]
+
+
+def _tell(config: DictConfig, jobs: Sequence[Job]) -> DistillError | None:
+    shown = not config.dry_run
+    if shown:
+        _show(Path(config.hydra.sweep.dir), jobs)
+    return _verdict(jobs, shown=shown)
+
+
+def _result(path: Path) -> dict[str, Any]:
+    """The job's result; of one that did not finish, what became of it."""
+    attempt: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if attempt["status"] != "finished":
+        return attempt
+    result: dict[str, Any] = json.loads((path.parent / "result.json").read_text(encoding="utf-8"))
+    return {**result, "seconds": attempt.get("seconds")}
+
+
+def _job_number(path: Path) -> tuple[int, str]:
+    name = path.parent.name
+    return (int(name), name) if name.isdigit() else (1 << 30, name)
+
+
+def _verdict(jobs: Sequence[Job], *, shown: bool) -> DistillError | None:
+    """How many jobs did not finish; and why, where no table has said so."""
+    from distill_runner.report.causes import cause_lines, count_line, unfinished
+
+    bad = unfinished(jobs)
+    if not bad:
+        return None
+    kind = Refused if all(found["status"] == "refused" for _, found in bad) else DistillError
+    causes = [] if shown else [f"  {line}" for line in cause_lines(jobs)]
+    return kind("\n".join([count_line(jobs), *causes]))
+
+
+def _show(folder: Path, jobs: Sequence[Job]) -> None:
+    from rich.console import Console
+
+    from distill_runner.console.screen import terminal
+    from distill_runner.report.sweep_records import sweep_records, write_csv
+    from distill_runner.report.sweeps import job_rows, seed_lines, seed_rows, shared
+    from distill_runner.report.tables import sweep_table, width_of
+
+    rows, grouped = job_rows(jobs), seed_rows(jobs)
+    parts = [(f"{len(rows)} jobs: {' '.join(shared(jobs))}", rows, _below(folder, jobs))]
+    if grouped:
+        title = "Over seeds, with Student's interval of the mean"
+        parts.append((title, grouped, seed_lines(grouped)))
+    widest = max(width_of(sweep_table("", part)) for _, part, _ in parts)
+    with (folder / "sweep.txt").open("w", encoding="utf-8") as file:
+        _print(Console(file=file, width=max(_FILE_WIDTH, widest)), parts)
+    records = sweep_records(jobs, folder)
+    (folder / "sweep.json").write_text(json.dumps(records, indent=2) + "\n", encoding="utf-8")
+    write_csv(folder / "sweep.csv", records)
+    screen = terminal()
+    left_out = _print(screen, parts)
+    without = f"; only there: {', '.join(left_out)}" if left_out else ""
+    written = f"Written to {folder}/sweep.txt, sweep.csv and sweep.json{without}"
+    fitted = wrapped(written, screen.width) if screen.is_terminal else written
+    screen.print(fitted, markup=False, soft_wrap=True)
+
+
+def _below(folder: Path, jobs: Sequence[Job]) -> list[str]:
+    """Under the table of the jobs: causes, the best, its student, sources of published figures."""
+    from distill_runner.report.causes import cause_lines
+    from distill_runner.report.choosing import best, choice_lines
+    from distill_runner.report.sweeps import asked_of, sources
+
+    students = [f"Its student: {folder / name / 'student'}" for name, _ in best(jobs)]
+    chosen = choice_lines(jobs, asked_of(jobs))
+    paired = [line for pair in zip(chosen, students, strict=False) for line in pair]
+    return [*cause_lines(jobs), *paired, *chosen[len(students) :], *sources(jobs)]
+
+
+def _print(console: Console, parts: Sequence[Part]) -> list[str]:
+    """Print the tables with the columns that there is room for; the titles of the others."""
+    from distill_runner.console.screen import harmless
+    from distill_runner.report.tables import in_width, sweep_table
+
+    left_out: dict[str, None] = {}
+    for title, rows, lines in parts:
+        shown, out = in_width(rows, console.width)
+        console.print(harmless(sweep_table(title, shown)))
+        left_out |= dict.fromkeys(out)
+        for line in lines:
+            console.print(harmless(line), markup=False)
+    return list(left_out)

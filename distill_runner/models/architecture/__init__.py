@@ -1,0 +1,4 @@
+"""What is known of model families and their layers.
+
+Imports errors.
+"""

@@ -1,0 +1,97 @@
+"""Softmax attention as transformers calls it, where torch's fused kernel does not serve.
+
+With dropout on, a CPU runs the plain product anyway; spelled out here, it drops with the
+layer's own dropout. And rows that stand one after the other, without padding, attend each
+to themselves (`packed`).
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from distill_runner.models.architecture import families
+
+if TYPE_CHECKING:
+    from distill_runner.models.fast.packed import Packing
+
+NAME = "distill_runner_cpu"  # among transformers' attention functions
+
+
+def attend(
+    module: Any,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    *,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    packing: Packing | None = None,
+    **others: Any,
+) -> tuple[Tensor, None]:
+    """Attention of every query to the tokens of its row.
+
+    Args:
+        module: the layer that asks; its `dropout` falls on the attention weights.
+        query: [batch, heads, queries, head size].
+        key, value: [batch, heads, tokens, head size].
+        attention_mask: [batch, 1, queries, tokens], True where attended to; None: everywhere.
+        dropout: share of the attention weights set to zero; 0 outside of training.
+        scaling: of the scores; None: head size to the power -1/2.
+        packing: where each row lies in one long row of tokens; None: each has its own.
+
+    Returns:
+        [batch, queries, heads, head size], and no weights.
+    """
+    if packing is not None:
+
+        def of_group(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+            return attend(
+                module, query, key, value, mask, dropout=dropout, scaling=scaling, **others
+            )[0]
+
+        return packing.attend(of_group, query, key, value), None
+    if not dropout or query.device.type != "cpu":
+        from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+        kept: tuple[Tensor, None] = sdpa_attention_forward(
+            module, query, key, value, attention_mask, dropout, scaling, **others
+        )
+        return kept
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    scores = (query * scale) @ key.transpose(-1, -2)
+    if attention_mask is not None:
+        scores = scores.masked_fill(~attention_mask, torch.finfo(scores.dtype).min)
+    exact = torch.promote_types(scores.dtype, torch.float32)
+    weights = module.dropout(scores.softmax(-1, dtype=exact).to(value.dtype))
+    return (weights @ value).transpose(1, 2).contiguous(), None
+
+
+@cache
+def _register() -> None:
+    # Not at import: a plan needs no transformers, and they take seconds.
+    from transformers import AttentionInterface, AttentionMaskInterface
+    from transformers.masking_utils import sdpa_mask
+
+    AttentionInterface.register(NAME, attend)
+    AttentionMaskInterface.register(NAME, sdpa_mask)
+
+
+def take_over(module: Any) -> bool:
+    """Let an encoder attend this way from now on; say whether it does.
+
+    Nothing changes in an architecture that is not known to be served by it, in a model that
+    chose its attention itself, or in one that reads left to right.
+    """
+    config = module.config
+    known = families.fits(module, families.OWN_ATTENTION)
+    usual = config._attn_implementation in ("sdpa", NAME)
+    if not (known and usual) or getattr(config, "is_decoder", False):
+        return False
+    _register()
+    module.set_attn_implementation(NAME)
+    return True

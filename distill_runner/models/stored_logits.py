@@ -1,0 +1,75 @@
+"""A learner's logits over a table of rows, stored once and memory-mapped, found by row id."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from distill_runner.errors import DistillError
+from distill_runner.storage.integrity import Say, fault, provide
+
+
+@dataclass(frozen=True)
+class Signals:
+    """Logits by row id.
+
+    Args:
+        ids: [rows], sorted; fixed-width UTF-8 bytes, memory-mapped.
+        logits: [rows, classes] float32 in the order of `ids`, memory-mapped.
+    """
+
+    ids: np.ndarray
+    logits: np.ndarray
+
+    def of(self, ids: Sequence[str]) -> np.ndarray:
+        """The logits of these rows. [len(ids), classes].
+
+        Raises:
+            DistillError: a row is not among them.
+        """
+        wanted = np.array([row.encode() for row in ids])
+        at = np.minimum(np.searchsorted(self.ids, wanted), len(self.ids) - 1)
+        missing = self.ids[at] != wanted
+        if missing.any():
+            row = wanted[missing][0].decode()
+            raise DistillError(f"The stored signals hold no row with the id {row!r}.")
+        return np.ascontiguousarray(self.logits[at])
+
+
+def load(folder: Path) -> Signals | None:
+    """The signals kept in `folder`, memory-mapped, or None where there are none undamaged."""
+    if fault(folder) is not None:
+        return None
+    ids = np.load(folder / "ids.npy", mmap_mode="r", allow_pickle=False)
+    logits = np.load(folder / "logits.npy", mmap_mode="r", allow_pickle=False)
+    return Signals(ids, logits)
+
+
+def save(folder: Path, ids: Sequence[str], logits: np.ndarray, *, say: Say = print) -> Signals:
+    """Keep the logits of these rows in `folder`; it appears whole or not at all.
+
+    Where another process that needed them was quicker, its own are kept; they are the same.
+    """
+    names = np.array([row.encode() for row in ids])
+    order = np.argsort(names, kind="stable")
+
+    def write(made: Path) -> None:
+        np.save(made / "ids.npy", names[order], allow_pickle=False)
+        np.save(made / "logits.npy", logits[order].astype(np.float32), allow_pickle=False)
+
+    provide(folder, write, say=say)
+    found = load(folder)
+    assert found is not None
+    return found
+
+
+def merge(parts: Sequence[Signals]) -> Signals:
+    """Several splits' signals of one teacher as one."""
+    if len(parts) == 1:
+        return parts[0]
+    ids = np.concatenate([part.ids for part in parts])
+    order = np.argsort(ids, kind="stable")
+    return Signals(ids[order], np.concatenate([part.logits for part in parts])[order])

@@ -1,0 +1,4 @@
+"""Runs the stages of a plan.
+
+Imports training, evaluation and below.
+"""

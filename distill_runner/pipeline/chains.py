@@ -1,0 +1,144 @@
+"""What a plan leaves open: where its chain ends, and what its baseline is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from distill_runner.config.schema import BaselineSteps
+from distill_runner.methods.base import NothingToLearn
+from distill_runner.pipeline.learner_factory import Casting
+from distill_runner.pipeline.task_data import Reading
+from distill_runner.planning.baseline import steps_made, trained_like
+from distill_runner.planning.stages import POOL, Plan, Stage, steps_of
+from distill_runner.storage.store import Artifact
+
+
+class Course:
+    """Decides what the plan leaves open until some of its stages are done.
+
+    Args:
+        readings: of the data sets that the plan's stages name.
+        artifacts: of the stages done so far, by name; the run adds to it.
+        wish: how long the baseline is trained.
+        say: told what is decided.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        readings: Mapping[str, Reading],
+        casting: Casting,
+        *,
+        artifacts: Mapping[str, Artifact],
+        wish: BaselineSteps,
+        say: Callable[[str], None],
+    ) -> None:
+        self._plan = plan
+        self._readings = readings
+        self._casting = casting
+        self._artifacts = artifacts
+        self._wish = wish
+        self._say = say
+        self.left_out: set[str] = set()  # repetitions that do not take place
+        self.broken_off: dict[str, str] = {}  # why one could not, by its name
+
+    # --- chains --------------------------------------------------------------------------
+
+    def go_on_after(self, stage: Stage) -> None:
+        """Leave the repetitions behind this one out if validation got no better with it."""
+        chain = self._plan.stopping
+        if stage.name not in chain or stage.name not in self._artifacts:
+            return
+        done = chain[: chain.index(stage.name) + 1]
+        if len(done) < 2 or self._best(done) == stage.name:
+            return
+        rest = chain[len(done) :]
+        if rest:
+            self._say(f"  {stage.name} is no better than the one before: stopped there")
+        self.left_out.update(rest)
+
+    def end_before(self, stage: Stage, nothing: NothingToLearn) -> None:
+        """End the chain of a repetition that has nothing to learn from.
+
+        Raises:
+            NothingToLearn: there is none before it.
+        """
+        chain = self._plan.chain
+        done = [name for name in chain if name in self._artifacts]
+        if stage.name not in chain or not done:
+            raise nothing
+        self.broken_off[stage.name] = nothing.what
+        self.left_out.update(chain[len(done) :])
+        self._say(f"  THE CHAIN ENDS before {stage.name}: {nothing}")
+
+    def ended(self, settled: Mapping[str, Stage]) -> Plan:
+        """The plan as it was carried out.
+
+        Args:
+            settled: its stages as they were trained, by name.
+        """
+        plan = self._plan
+        stages = [settled[stage.name] for stage in plan.stages if stage.name in self._artifacts]
+        done = tuple(name for name in plan.candidates if name in self._artifacts)
+        return replace(
+            plan,
+            stages=tuple(stages),
+            # One alone was not chosen by validation.
+            stopping=done if plan.stopping and len(done) > 1 else (),
+            # None of them where the stages before it alone are run.
+            deployed=self._deployed(done) if done else plan.deployed,
+        )
+
+    def _deployed(self, done: Sequence[str]) -> str:
+        """Of the candidates that took place the best on validation, or the last one."""
+        return self._best(done) if self._plan.stopping else done[-1]
+
+    def _best(self, names: Sequence[str]) -> str:
+        """The first of the stages with the highest score on validation."""
+        scores = [self._on_validation(name) for name in names]
+        return names[scores.index(max(scores))]
+
+    def _on_validation(self, name: str) -> float:
+        reading = self._readings[self._plan.stage(name).data]
+        signals = self._casting.signals(name, "validation")
+        found = reading.score(signals.of(reading.ids("validation")), "validation")
+        return found.metrics[reading.main.value]
+
+    # --- the baseline --------------------------------------------------------------------
+
+    def baseline(self, planned: Stage) -> Stage | None:
+        """The baseline as it is trained; None while that is open."""
+        kept = planned.like
+        done = [name for name in kept if name in self._artifacts]
+        chosen = self._deployed(done) if done and self._is_over(kept) else None
+        rows = self._rows_of(planned)
+        assert rows is not None  # a baseline reads no pool
+        stage = trained_like(
+            planned,
+            self._plan,
+            kept if chosen is None else (chosen,),
+            rows=rows,
+            steps=self._steps_of,
+            wish=self._wish,
+        )
+        if stage is not None and chosen is not None:
+            made = steps_made(self._plan, chosen, self._steps_of)
+            own = steps_of(stage.training, rows)
+            self._say(f"  {stage.name}: {own:,} steps; {chosen} has made {made:,}")
+        return stage
+
+    def _is_over(self, names: Sequence[str]) -> bool:
+        return all(name in self._artifacts or name in self.left_out for name in names)
+
+    def _rows_of(self, stage: Stage) -> int | None:
+        """How many rows the stage trains on; None where a teacher chooses them."""
+        counts = self._readings[stage.data].data.counts
+        return None if POOL in stage.rows else sum(counts[split] for split in stage.rows)
+
+    def _steps_of(self, stage: Stage) -> int | None:
+        rows = self._rows_of(stage)
+        if rows is not None:
+            return steps_of(stage.training, rows)
+        found = self._artifacts.get(stage.name)
+        return None if found is None else int(found.facts()["training"]["steps"])

@@ -1,0 +1,181 @@
+"""The data as each learner reads it: its own tokens, clean or noisy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from distill_runner.config.schema import Dataset, Noise, NoiseSeenBy, Task
+from distill_runner.data.encoding import ChosenView, Encoder, Encoding, NoisyView, View, encode
+from distill_runner.data.masking import MaskedView
+from distill_runner.data.unlabelled import HIDDEN
+from distill_runner.errors import Refused
+from distill_runner.evaluation import scores
+from distill_runner.methods.base import Algorithm
+from distill_runner.models.learner import Learner
+from distill_runner.models.teachers import LiveTeachers, TeacherSource
+from distill_runner.models.untrusted import unknown_share
+from distill_runner.objectives.logits import formula_of_scores
+from distill_runner.planning.stages import POOL, UNLABELLED, Stage
+from distill_runner.storage.integrity import Say
+from distill_runner.training import loop
+
+if TYPE_CHECKING:
+    import datasets
+
+    from distill_runner.data.load import Prepared
+
+
+def formula_on(settings: Dataset, algorithm: Algorithm) -> str:
+    """The algorithm's loss as it is on rows of that task."""
+    formula = algorithm.formula()
+    return formula_of_scores(formula) if settings.task is Task.regression else formula
+
+
+class Reading:
+    """Gives every learner its view of a split.
+
+    Args:
+        data: the prepared splits.
+        settings: of that data set.
+        store: folder in which encodings are kept.
+        say: told what is damaged there.
+    """
+
+    def __init__(self, data: Prepared, settings: Dataset, store: Path, *, say: Say = print) -> None:
+        self.data = data
+        self.max_tokens = settings.max_tokens
+        self.main = settings.metrics[0]
+        self.noise_seed = settings.split_seed
+        self._settings = settings
+        self._store = store
+        self._say = say
+
+    def fingerprints(self, stage: Stage) -> dict[str, str]:
+        """Of the splits that decide what the stage leads to."""
+        return {
+            split: found
+            for split, found in self.data.fingerprints.items()
+            # Rows without labels change nothing for whoever does not read them.
+            if split != UNLABELLED or UNLABELLED in stage.rows
+        }
+
+    def formula(self, algorithm: Algorithm) -> str:
+        """The algorithm's loss as it is on these rows."""
+        return formula_on(self._settings, algorithm)
+
+    def scored(self, stage: Stage) -> list[str]:
+        """The splits on which the finished stage is scored; none where no head of it learnt."""
+        if stage.algorithm.needs.language:
+            return []
+        return [split for split in scores.scored(self._settings) if self.has(split)]
+
+    def score(self, logits: np.ndarray, split: str) -> scores.Score:
+        """What logits on a split, in its order, are worth by the data set's own metrics."""
+        return scores.score_rows(logits, self.data.splits[split], self._settings.metrics)
+
+    def has(self, split: str) -> bool:
+        return split in self.data.splits
+
+    def labels(self, split: str) -> np.ndarray:
+        """[rows], class indices, or scores."""
+        return scores.labels_of(self.data.splits[split])
+
+    def ids(self, split: str) -> list[str]:
+        ids: list[str] = self.data.splits[split]["id"][:]
+        return ids
+
+    def split(self, split: str, learner: Learner) -> Encoding:
+        """A whole split in the learner's tokens."""
+        return self._encode([split], learner.encoder)[1]
+
+    def disturbed(self, split: str, learner: Learner, noise: Noise) -> NoisyView:
+        """A whole split in the learner's tokens, its words disturbed row by row."""
+        table, clean = self._encode([split], learner.encoder)
+        return NoisyView(clean, table, noise, self.noise_seed)
+
+    def training_rows(self, stage: Stage, student: Learner, teachers: TeacherSource) -> loop.Rows:
+        """What the loop needs of the data for this stage."""
+        live = teachers.learners if isinstance(teachers, LiveTeachers) else ()
+        both = stage.noise is not None and stage.noise.seen_by is NoiseSeenBy.both
+        table, _ = self._encode(stage.rows, student.encoder)
+        ids, labels = table["id"][:], scores.labels_of(table)
+        whole = self._view(stage, student, noisy=True)
+        view: View = whole
+        counts: dict[str, int] = {}
+        if stage.algorithm.needs.pool:
+            labels = labels.copy()
+            labels[-self.data.counts[POOL] :] = HIDDEN
+            signals = teachers.join(teachers.signals(ids, list), 1.0).cpu().numpy()
+            choice = stage.algorithm.choose(
+                labels,
+                signals,
+                classes=self.data.label_names,
+                teacher=" and ".join(name.removeprefix("teacher/") for name in stage.teachers),
+            )
+            ids, labels = [ids[at] for at in choice.positions], labels[choice.positions]
+            view, counts = ChosenView(whole, choice.positions), dict(choice.counts)
+        if stage.algorithm.needs.language:
+            share = stage.algorithm.hidden_words()
+            view = MaskedView(view, ids, student.encoder, share, stage.seed)
+        quiz = "quiz" if stage.algorithm.needs.quiz else None
+        return loop.Rows(
+            ids=ids,
+            labels=labels,
+            counts=counts,
+            student=view,
+            teachers=[self._view(stage, teacher, noisy=both) for teacher in live],
+            quiz=self.split(quiz, student) if quiz else None,
+            quiz_labels=self.labels(quiz) if quiz else np.zeros(0, dtype=np.int64),
+        )
+
+    def check(self, stage: Stage) -> None:
+        """Refuse a stage whose rows are not there, before anything is trained.
+
+        Raises:
+            Refused: the split leaves no row over for the pool.
+        """
+        if stage.algorithm.needs.pool and not self.data.counts.get(POOL):
+            raise Refused(
+                "The split leaves no row over for the pool.",
+                key="dataset.split.train",
+                value=self.data.counts["train"],
+                rule=f"fewer rows than there are: {stage.name} trains on the others, unlabelled",
+                way_out="dataset.split.train=0.3",
+            )
+
+    def unknown_share(self, stage: Stage, encoder: Encoder) -> float:
+        """Which share of the words that the stage trains on an encoder knows not."""
+        _, encoded = self._encode(stage.rows, encoder)
+        column = encoded.tokens.data.column("input_ids")
+        return unknown_share(column.chunks, encoder.tokenizer)
+
+    def vocabulary(self, stage: Stage, learner: Learner) -> np.ndarray | None:
+        """Every token id that the learner reads while the stage trains. [ids].
+
+        None where nobody can know, for noise makes words that no row holds, and where every
+        word counts: a language head's softmax is over all of them.
+        """
+        if stage.noise is not None or stage.algorithm.needs.language:
+            return None
+        splits = [s for s in (*stage.rows, "quiz", "validation") if self.has(s)]
+        found = [self.split(split, learner).vocabulary() for split in splits]
+        return np.unique(np.concatenate(found))
+
+    def _view(self, stage: Stage, learner: Learner, *, noisy: bool) -> Encoding | NoisyView:
+        table, clean = self._encode(stage.rows, learner.encoder)
+        if not noisy or stage.noise is None:
+            return clean
+        return NoisyView(clean, table, stage.noise, stage.seed)
+
+    def _encode(self, splits: Sequence[str], encoder: Encoder) -> tuple[datasets.Dataset, Encoding]:
+        from datasets import concatenate_datasets
+
+        table = concatenate_datasets([self.data.splits[name] for name in splits])
+        fingerprint = "+".join(self.data.fingerprints[name] for name in splits)
+        return table, encode(
+            table, encoder, fingerprint=fingerprint, store=self._store, say=self._say
+        )

@@ -1,0 +1,405 @@
+"""What a setting may be, whatever the method; `stage_rules` has what an algorithm asks."""
+
+from __future__ import annotations
+
+from distill_runner.config.schema import (
+    BaselineSteps,
+    Combine,
+    Config,
+    Dataset,
+    Metric,
+    NoiseKind,
+    Split,
+    SplitScheme,
+    Task,
+    Teacher,
+    Training,
+    Unlabelled,
+    WeighBy,
+)
+from distill_runner.errors import Refused
+from distill_runner.planning.stages import POOL, PRETRAIN, UNLABELLED
+
+RANKING = (Metric.map, Metric.mrr)
+OF_SCORES = (Metric.pearson, Metric.spearman)
+_OF_TWO_CLASSES = (Metric.f1, *RANKING)
+_SPLITS = ("train", "quiz", "validation", "test", POOL, UNLABELLED)
+
+
+def _rule(holds: bool, *, key: str, value: object, rule: str, way_out: str | None = None) -> None:
+    if not holds:
+        raise Refused(f"{key} is out of range.", key=key, value=value, rule=rule, way_out=way_out)
+
+
+def check_settings(config: Config) -> None:
+    """Refuse every value that is out of its range, whatever the method.
+
+    Raises:
+        Refused: at the first one.
+    """
+    _check_training(config.training, "training")
+    _rule(0 <= config.noise.p <= 1, key="noise.p", value=config.noise.p, rule="0..1")
+    noisy = config.noise.kind is not NoiseKind.none
+    _rule(
+        noisy or config.noise.p == 0,
+        key="noise.p",
+        value=config.noise.p,
+        rule="0 without a kind of noise",
+        way_out="noise=replace_word noise.p=0.2",
+    )
+    _check_max_tokens(config.dataset.max_tokens, "")
+    _rule(
+        config.tracker.every > 0,
+        key="tracker.every",
+        value=config.tracker.every,
+        rule="1 or more steps",
+    )
+    _rule(
+        config.runtime.threads >= 0,
+        key="runtime.threads",
+        value=config.runtime.threads,
+        rule="0 (all the cores, shared among the processes) or more",
+    )
+    _rule(
+        config.runtime.processes >= 1,
+        key="runtime.processes",
+        value=config.runtime.processes,
+        rule="1 or more",
+    )
+    _rule(
+        config.runtime.checkpoint_seconds > 0,
+        key="runtime.checkpoint_seconds",
+        value=config.runtime.checkpoint_seconds,
+        rule="above 0",
+    )
+    _check_split(config.dataset.split, "")
+    _check_unlabelled(config.dataset.unlabelled, "")
+    _check_dataset(config.dataset, "")
+    _check_teachers(config.teacher, "")
+    _check_pretrain(config)
+    _check_robustness(config)
+    _check_baseline(config)
+    _check_regression(config)
+
+
+def _check_max_tokens(limit: int, prefix: str) -> None:
+    _rule(limit >= 8, key=f"{prefix}dataset.max_tokens", value=limit, rule="8 or more")
+
+
+def _check_rate(rate: float, key: str) -> None:
+    # `nan` fails both comparisons, as it should.
+    _rule(0 < rate < 1, key=key, value=rate, rule="above 0 and below 1, such as 2e-5")
+
+
+def _check_training(training: Training, at: str) -> None:
+    _rule(training.epochs > 0, key=f"{at}.epochs", value=training.epochs, rule="1 or more")
+    _rule(
+        training.batch_size > 0,
+        key=f"{at}.batch_size",
+        value=training.batch_size,
+        rule="1 or more rows",
+    )
+    _check_rate(training.learning_rate, f"{at}.learning_rate")
+    _rule(
+        0 <= training.weight_decay < 1,
+        key=f"{at}.weight_decay",
+        value=training.weight_decay,
+        rule="0..1",
+    )
+    _rule(
+        0 <= training.warmup_fraction <= 1,
+        key=f"{at}.warmup_fraction",
+        value=training.warmup_fraction,
+        rule="0..1",
+    )
+    _rule(
+        0 <= training.clip_norm < float("inf"),
+        key=f"{at}.clip_norm",
+        value=training.clip_norm,
+        rule="0 (no clipping) or more",
+    )
+    _check_max_steps(training.max_steps, at)
+    _rule(
+        0 < training.accumulate <= training.batch_size,
+        key=f"{at}.accumulate",
+        value=training.accumulate,
+        rule="1..batch_size micro-batches",
+    )
+
+
+def _check_max_steps(steps: int | None, at: str) -> None:
+    _rule(steps is None or steps > 0, key=f"{at}.max_steps", value=steps, rule="1 or more, or null")
+
+
+def _check_pretrain(config: Config) -> None:
+    pretrain = config.pretrain
+    if pretrain.dataset is not None:
+        _check_split(pretrain.dataset.split, "pretrain.")
+        _check_unlabelled(pretrain.dataset.unlabelled, "pretrain.")
+        _check_dataset(pretrain.dataset, "pretrain.")
+        _check_max_tokens(pretrain.dataset.max_tokens, "pretrain.")
+    if pretrain.teacher is not None:
+        _check_teachers(pretrain.teacher, "pretrain.")
+        _rule(
+            pretrain.dataset is not None or not pretrain.teacher.models,
+            key="pretrain.teacher.models",
+            value=pretrain.teacher.models,
+            rule="teachers of pretrain.dataset, which is null; the task's teach on the task's rows",
+            way_out="dataset@pretrain.dataset=wikiqa, or no teacher@pretrain.teacher",
+        )
+
+
+def _check_unlabelled(wanted: Unlabelled, prefix: str) -> None:
+    at = f"{prefix}dataset.unlabelled"
+    _rule(wanted.generate >= 0, key=f"{at}.generate", value=wanted.generate, rule="0 or more rows")
+    _rule(
+        wanted.rows is None or wanted.rows > 0,
+        key=f"{at}.rows",
+        value=wanted.rows,
+        rule="1 or more, or null for all",
+    )
+
+
+def _check_split(split: Split, prefix: str) -> None:
+    for field in ("train", "quiz", "validation", "test"):
+        value = getattr(split, field)
+        whole = value is None or (0 <= value < float("inf") and (value < 1 or value == int(value)))
+        _rule(
+            whole,
+            key=f"{prefix}dataset.split.{field}",
+            value=value,
+            rule="a whole number of rows, or a share below 1",
+        )
+
+
+def _check_dataset(dataset: Dataset, prefix: str) -> None:
+    metrics, names = dataset.metrics, [metric.value for metric in dataset.metrics]
+    _rule(
+        0 < len(metrics) == len(set(metrics)),
+        key=f"{prefix}dataset.metrics",
+        value=names,
+        rule="one metric or more, each once; the first is the main one",
+    )
+    _rule(
+        dataset.split_seed >= 0,
+        key=f"{prefix}dataset.split_seed",
+        value=dataset.split_seed,
+        rule="0 or more",
+    )
+    _check_task(dataset, prefix)
+    _rule(
+        dataset.group is not None or not set(metrics) & set(RANKING),
+        key=f"{prefix}dataset.metrics",
+        value=names,
+        rule="map and mrr rank the rows of a group, and there is none",
+        way_out="dataset.group=COLUMN, such as question",
+    )
+    if dataset.label_names is not None:
+        check_classes(dataset, len(dataset.label_names))
+    grouped = SplitScheme(dataset.split.scheme) is SplitScheme.grouped
+    _rule(
+        dataset.group is None or not grouped,
+        key=f"{prefix}dataset.split.scheme",
+        value="grouped",
+        rule="random with dataset.group: rows are kept together by it, not by their phrases",
+        way_out="dataset.split.scheme=random, or dataset.group=null",
+    )
+    files_only = {"group": dataset.group, "extra": dataset.extra}
+    for key, value in files_only.items():
+        rule = "left out for a generated corpus, which has no columns and no files"
+        _rule(
+            not (dataset.generate and value), key=f"{prefix}dataset.{key}", value=value, rule=rule
+        )
+    for name in dataset.extra:
+        usable = name.isidentifier() and name not in _SPLITS and not name.startswith("dropped")
+        _rule(
+            usable and dataset.extra.count(name) == 1,
+            key=f"{prefix}dataset.extra",
+            value=name,
+            rule="one word, named once, and none of " + ", ".join(_SPLITS),
+        )
+
+
+def _check_task(dataset: Dataset, prefix: str) -> None:
+    """Refuse metrics of the other task, and what scores do not have."""
+    regression = dataset.task is Task.regression
+    for metric in dataset.metrics:
+        good = "pearson,spearman" if regression else "accuracy,macro_f1"
+        _rule(
+            (metric in OF_SCORES) is regression,
+            key=f"{prefix}dataset.metrics",
+            value=metric.value,
+            rule=f"metrics of {dataset.task.value}",
+            way_out=f"{prefix}dataset.metrics=[{good}], or another {prefix}dataset.task",
+        )
+    _rule(
+        not (regression and dataset.label_names),
+        key=f"{prefix}dataset.label_names",
+        value=dataset.label_names,
+        rule=f"null under {prefix}dataset.task=regression: scores have no names",
+    )
+    _rule(
+        not (regression and dataset.generate),
+        key=f"{prefix}dataset.task",
+        value=dataset.task.value,
+        rule="classification: the generated corpus has classes",
+        way_out="dataset=stsb, or dataset=files",
+    )
+
+
+def check_classes(dataset: Dataset, classes: int) -> None:
+    """Refuse metrics of two classes where there are others.
+
+    Raises:
+        Refused: at the first one.
+    """
+    for metric in dataset.metrics:
+        _rule(
+            classes == 2 or metric not in _OF_TWO_CLASSES,
+            key="dataset.metrics",
+            value=metric.value,
+            rule=f"a metric of two classes, and there are {classes}",
+            way_out="dataset.metrics=[accuracy,macro_f1]",
+        )
+
+
+def _check_teachers(teacher: Teacher, prefix: str) -> None:
+    count, own = len(teacher.models), teacher.training
+    at = f"{prefix}teacher"
+    _rule(own.epochs >= 0, key=f"{at}.training.epochs", value=own.epochs, rule="0 or more")
+    _rule(
+        own.batch_size > 0, key=f"{at}.training.batch_size", value=own.batch_size, rule="1 or more"
+    )
+    _check_rate(own.learning_rate, f"{at}.training.learning_rate")
+    _check_max_steps(own.max_steps, f"{at}.training")
+    for name in ("seeds", "learning_rates", "weights", "temperatures"):
+        given = getattr(teacher, name)
+        _rule(
+            given is None or len(given) == count,
+            key=f"{at}.{name}",
+            value=given,
+            rule=f"one for each of the {count} teachers",
+        )
+    for rate in teacher.learning_rates or []:
+        _check_rate(rate, f"{at}.learning_rates")
+    for name in ("weights", "temperatures"):
+        given = getattr(teacher, name) or []
+        _rule(
+            all(0 < one < float("inf") for one in given),
+            key=f"{at}.{name}",
+            value=given,
+            rule="each above 0",
+        )
+    total = sum(teacher.weights or [])
+    _rule(
+        all(0 < one / total <= 1 for one in teacher.weights or []),
+        key=f"{at}.weights",
+        value=teacher.weights,
+        rule="numbers whose shares of their sum are above 0",
+        way_out=f"{at}.weights=[{','.join('1' * count)}]",
+    )
+    _rule(
+        teacher.weights is None or teacher.weigh_by is WeighBy.weights,
+        key=f"{at}.weights",
+        value=teacher.weights,
+        rule=f"null where {at}.weigh_by=validation",
+    )
+
+
+def _check_robustness(config: Config) -> None:
+    strengths = config.evaluation.robustness
+    _rule(
+        strengths is None
+        or (
+            len(strengths) > 0
+            and len(set(strengths)) == len(strengths)
+            and all(0 <= p <= 1 for p in strengths)
+        ),
+        key="evaluation.robustness",
+        value=strengths,
+        rule="different chances, 0..1, one at least",
+        way_out="evaluation.robustness=[0.1,0.3], or null",
+    )
+
+
+def _check_baseline(config: Config) -> None:
+    wish = config.evaluation.baseline_steps
+    _rule(
+        wish is not BaselineSteps.best_epoch or config.dataset.split.validation != 0,
+        key="evaluation.baseline_steps",
+        value=wish.value,
+        rule="match or epochs where no validation row tells an epoch from another",
+        way_out="evaluation.baseline_steps=match, or dataset.split.validation=0.1",
+    )
+
+
+def _check_regression(config: Config) -> None:
+    """Refuse what only answers in classes have: probabilities, and a share of right ones."""
+    for dataset, teacher, prefix in taught(config):
+        if dataset.task is not Task.regression:
+            continue
+        reason = f"under {prefix}dataset.task=regression"
+        _rule(
+            teacher.combine is Combine.logit_mean,
+            key=f"{prefix}teacher.combine",
+            value=teacher.combine.value,
+            rule=f"logit_mean {reason}: a score has no probabilities",
+            way_out=f"{prefix}teacher.combine=logit_mean",
+        )
+        _rule(
+            teacher.weigh_by is WeighBy.weights,
+            key=f"{prefix}teacher.weigh_by",
+            value=teacher.weigh_by.value,
+            rule=f"weights {reason}: its weights are those of votes for classes",
+            way_out=f"{prefix}teacher.weigh_by=weights",
+        )
+        _rule(
+            teacher.temperatures is None,
+            key=f"{prefix}teacher.temperatures",
+            value=teacher.temperatures,
+            rule=f"null {reason}: a score that is divided is another score",
+            way_out=f"{prefix}teacher.temperatures=null",
+        )
+    _rule(
+        config.evaluation.robustness is None or config.dataset.task is not Task.regression,
+        key="evaluation.robustness",
+        value=config.evaluation.robustness,
+        rule="null under dataset.task=regression: it is measured in accuracy",
+        way_out="evaluation.robustness=null",
+    )
+
+
+def teacher_on(config: Config, data: str) -> Teacher:
+    """The teachers of a data set; the task's where pretraining names no models of its own."""
+    own = config.pretrain.teacher if data == PRETRAIN else None
+    return own if own is not None and own.models else config.teacher
+
+
+def taught(config: Config) -> list[tuple[Dataset, Teacher, str]]:
+    """Each data set with its teachers, and the prefix of its keys."""
+    pairs = [(config.dataset, config.teacher, "")]
+    if config.pretrain.dataset is not None:
+        pairs.append((config.pretrain.dataset, teacher_on(config, PRETRAIN), f"{PRETRAIN}."))
+    return pairs
+
+
+def check_test_rows(config: Config, rows: int) -> None:
+    """Refuse to measure robustness or speed on no test rows, before anything is trained.
+
+    Raises:
+        Refused: there are none.
+    """
+    _rule(
+        config.evaluation.robustness is None or rows > 0,
+        key="evaluation.robustness",
+        value=config.evaluation.robustness,
+        rule="null where the split has no test rows",
+        way_out="evaluation.robustness=null, or dataset.split.test=0.1",
+    )
+    _rule(
+        not config.evaluation.latency or rows > 0,
+        key="evaluation.latency",
+        value=config.evaluation.latency,
+        rule="false where the split has no test rows",
+        way_out="evaluation.latency=false, or dataset.split.test=0.1",
+    )

@@ -1,0 +1,232 @@
+"""What an algorithm asks of the settings of its stage and of its run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from distill_runner.config.schema import (
+    Config,
+    NoiseSeenBy,
+    Select,
+    StageConfig,
+    Student,
+    Task,
+    Teacher,
+    WeighBy,
+)
+from distill_runner.errors import Refused
+from distill_runner.planning.ranges import taught
+from distill_runner.planning.stages import PRETRAIN
+
+if TYPE_CHECKING:
+    from distill_runner.methods.base import Algorithm
+
+
+def check_algorithm(
+    config: Config,
+    name: str,
+    algorithm: Algorithm,
+    *,
+    entry: StageConfig,
+    teacher: Teacher,
+    teaching: tuple[str, ...],
+) -> None:
+    """Refuse settings that the stage's algorithm cannot work with.
+
+    Args:
+        teacher: how the stage's teachers are joined.
+        teaching: the stages that teach in this one.
+
+    Raises:
+        Refused: at the first one.
+    """
+    needs = algorithm.needs
+    if (needs.teachers == "none") != (not teaching):
+        raise Refused(
+            f"The stage {name!r} and its algorithm disagree about teachers.",
+            key=f"method.stages.{name}.teachers",
+            value=entry.teachers,
+            rule="none" if needs.teachers == "none" else "one at least",
+        )
+    _check_outputs(config, name, algorithm, entry)
+    algorithm.check_combination(teacher.combine.value)
+    _check_joined(config, name, algorithm, teacher, teaching)
+    if config.training.accumulate > 1 and not algorithm.accumulates:
+        raise Refused(
+            "Micro-batches would not mean the same as one batch here: each would have a pilot "
+            "step, or a mean over tokens, of its own.",
+            key="training.accumulate",
+            value=config.training.accumulate,
+            rule=f"1 for the stage {name!r}",
+            way_out="training.accumulate=1, and a smaller training.batch_size if memory is short",
+        )
+    _check_compiled(config, name, algorithm)
+    if needs.pool:
+        _check_pool(config, name)
+    _check_quiz(config, entry, needed=needs.quiz)
+    _check_validation(config)
+
+
+def _check_joined(
+    config: Config, name: str, algorithm: Algorithm, teacher: Teacher, teaching: tuple[str, ...]
+) -> None:
+    """Refuse what says how teachers are joined where each has a soft head of its own."""
+    if len(teaching) < 2 or algorithm.soft_heads(len(teaching)) < len(teaching):
+        return
+    prefix = "" if teacher is config.teacher else "pretrain."
+    for key, value, default in (
+        ("weights", teacher.weights, None),
+        ("temperatures", teacher.temperatures, None),
+        ("weigh_by", teacher.weigh_by.value, WeighBy.weights.value),
+    ):
+        if value != default:
+            raise Refused(
+                f"Every teacher has a head of its own in the stage {name!r}: none are joined.",
+                key=f"{prefix}teacher.{key}",
+                value=value,
+                rule=f"{default or 'null'} for this method",
+                way_out="method=tkd_avg or one_avg_on_one, which learn from their mean",
+            )
+
+
+def _check_outputs(config: Config, name: str, algorithm: Algorithm, entry: StageConfig) -> None:
+    """Refuse an algorithm of classes where the stage's rows have scores."""
+    own = config.pretrain.dataset if entry.data == PRETRAIN else None
+    if (own or config.dataset).task is not Task.regression:
+        return
+    if algorithm.needs.classes:
+        raise Refused(
+            f"The stage {name!r} learns from distributions over classes.",
+            key=f"{'pretrain.' if own else ''}dataset.task",
+            value="regression",
+            rule="classification for this method",
+            way_out="method=finetune, or method=kd method.soft_loss=mse_logits",
+        )
+    algorithm.check_regression()
+
+
+def _check_compiled(config: Config, name: str, algorithm: Algorithm) -> None:
+    if config.runtime.compile and algorithm.needs.teachers == "trained":
+        raise Refused(
+            "A compiled forward draws other dropout masks than the derivative of the pilot step.",
+            key="runtime.compile",
+            value=True,
+            rule=f"false for the stage {name!r}",
+            way_out="runtime.compile=false",
+        )
+    if config.runtime.compile and algorithm.skips_layers():
+        raise Refused(
+            "A compiled forward has every layer.",
+            key="runtime.compile",
+            value=True,
+            rule=f"false for the stage {name!r}, which skips layers at random",
+            way_out="runtime.compile=false, or method.stochastic_depth=0",
+        )
+
+
+def _check_validation(config: Config) -> None:
+    """Refuse what rests on validation rows where there are none."""
+    for dataset, teacher, prefix in taught(config):
+        if dataset.split.validation != 0:
+            continue
+        if teacher.weigh_by is WeighBy.validation:
+            raise Refused(
+                "Teachers cannot be weighed on an empty validation split.",
+                key=f"{prefix if teacher is not config.teacher else ''}teacher.weigh_by",
+                value="validation",
+                rule=f"needs {prefix}dataset.split.validation",
+                way_out="teacher.weigh_by=weights",
+            )
+        if config.training.select is Select.best_validation:
+            raise Refused(
+                "Nothing can be selected on an empty validation split.",
+                key="training.select",
+                value="best_validation",
+                rule=f"needs {prefix}dataset.split.validation",
+                way_out="training.select=last",
+            )
+
+
+def _check_pool(config: Config, name: str) -> None:
+    if config.noise.seen_by is NoiseSeenBy.both and config.noise.p > 0:
+        raise Refused(
+            "A teacher that labels a pool reads it as it is.",
+            key="noise.seen_by",
+            value="both",
+            rule=f"student, for the stage {name!r}",
+            way_out="noise.seen_by=student",
+        )
+
+
+def check_hops(learners: Sequence[Student], student: Student, *, key: str) -> None:
+    """Refuse a model on the way to the student that is the student, or has fewer of its layers.
+
+    Args:
+        learners: of the stages that teach it.
+        key: that names them.
+
+    Raises:
+        Refused: at the first one.
+    """
+
+    def depth(one: Student) -> float:
+        return float("inf") if one.layers is None else len(one.layers)
+
+    for own in learners:
+        same = (own.model, own.start) == (student.model, student.start)
+        if same and depth(own) <= depth(student):
+            raise Refused(
+                "A model on the way to the student is no larger than the student.",
+                key=key,
+                value=own.model,
+                rule=f"models between the teacher and {student.model}",
+                way_out="method=assistant teacher=bert student=tinybert "
+                "'method.assistants=[{model:distilbert-base-uncased}]'",
+            )
+
+
+def check_unlabelled(config: Config, name: str, algorithm: Algorithm, *, pretrain: bool) -> None:
+    """Refuse a stage on rows without labels where there are none, or where it needs labels.
+
+    Raises:
+        Refused: at the first of them.
+    """
+    dataset = config.pretrain.dataset if pretrain else config.dataset
+    assert dataset is not None
+    wanted = dataset.unlabelled
+    prefix = "pretrain." if pretrain else ""
+    if wanted.path is None and wanted.hub is None and wanted.generate == 0:
+        raise Refused(
+            f"The stage {name!r} learns from texts without labels, and none are named.",
+            key=f"{prefix}dataset.unlabelled.path",
+            value=None,
+            rule="a file with the columns of dataset.text, or a folder with train.*",
+            way_out=f"{prefix}dataset.unlabelled.path=pairs.tsv, or a method without that stage",
+        )
+    if algorithm.reads_labels:
+        raise Refused(
+            f"The stage {name!r} learns from labels, and its rows have none.",
+            key=f"method.stages.{name}.rows",
+            value="unlabelled",
+            rule="train, or an algorithm that reads no label",
+        )
+
+
+def _check_quiz(config: Config, entry: StageConfig, *, needed: bool) -> None:
+    quiz = config.dataset.split.quiz
+    if needed and not quiz:
+        raise Refused(
+            "This method needs a quiz set.",
+            key="dataset.split.quiz",
+            value=quiz,
+            rule="rows held out of training, above 0",
+            way_out="dataset.split.quiz=100",
+        )
+    if entry.with_quiz_rows and (needed or not quiz):
+        raise Refused(
+            "There are no quiz rows that this stage may train on.",
+            key="method.with_quiz_rows",
+            value=True,
+            rule="needs dataset.split.quiz above 0, and an algorithm that holds no quiz",
+        )

@@ -1,0 +1,4 @@
+"""What a run has found: result.json.
+
+Imports pipeline and below.
+"""

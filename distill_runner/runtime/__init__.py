@@ -1,0 +1,4 @@
+"""The machine: device, memory, signals, seeds, versions.
+
+Imports config.
+"""

@@ -1,0 +1,82 @@
+"""Under what a figure came about: the code, the packages, the processor.
+
+Nothing of the user: no variable of the environment, and no path but those of the code.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+_CHECKOUT = Path(__file__).resolve().parents[2]
+_GIT_SECONDS = 10.0
+
+
+@cache
+def surroundings() -> dict[str, Any]:
+    """What a training depends on beside its settings; asked for once in a process."""
+    packages = installed()
+    return {
+        "distill_run": packages.get("distill-run"),
+        "git": checkout(_CHECKOUT),
+        "instruction_set": torch.backends.cpu.get_cpu_capability(),
+        "processor": processor(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "packages": packages,
+    }
+
+
+def installed() -> dict[str, str]:
+    """The version of every package that can be imported, by its name."""
+    found = {
+        str(package.metadata["Name"]): package.version
+        for package in importlib.metadata.distributions()
+        if package.metadata["Name"]
+    }
+    return dict(sorted(found.items(), key=lambda item: item[0].lower()))
+
+
+def checkout(folder: Path) -> dict[str, Any] | None:
+    """The commit that `folder` has checked out, and whether its files differ from that.
+
+    None where it is no checkout of its own, or git does not answer.
+    """
+    if not (folder / ".git").exists():
+        return None
+    commit, changes = _git(folder, "rev-parse", "HEAD"), _git(folder, "status", "--porcelain")
+    if commit is None or changes is None:
+        return None
+    return {"commit": commit, "dirty": bool(changes)}
+
+
+def _git(folder: Path, *asked: str) -> str | None:
+    with suppress(OSError, subprocess.SubprocessError):
+        done = subprocess.run(
+            ["git", "-C", str(folder), *asked],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_GIT_SECONDS,
+            check=True,
+            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
+        )
+        return done.stdout.strip()
+    return None
+
+
+def processor() -> str:
+    """The processor's name, as the system gives it."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

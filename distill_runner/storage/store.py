@@ -1,0 +1,152 @@
+"""Artifacts under the hash of everything that decides them.
+
+<store>/artifacts/<key>/             finished: model/, stage.json, metrics.jsonl, sealed
+<store>/artifacts/<key>.unfinished/  in training: checkpoint.pt, metrics.jsonl
+<store>/artifacts/<key>.lock         held by whoever trains it
+<store>/signals/<key>-<split>/       the model's logits on a split, by row id, sealed
+<store>/damaged/                     what was not as it was written
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from distill_runner.storage import integrity
+from distill_runner.storage.locks import claimed, is_free
+
+
+def plain(value: Any) -> Any:
+    """Dataclasses, enums, tuples and paths as what JSON knows."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, enum.Enum):
+        return value.value
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def key_of(value: Any) -> str:
+    """The hash of `value`, 16 hex digits."""
+    text = json.dumps(plain(value), sort_keys=True, ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write `value`; the file is the old one or the new one, never half of it."""
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(plain(value), indent=2) + "\n", encoding="utf-8")
+    os.replace(partial, path)
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A finished stage: a model folder and what is known of it."""
+
+    key: str
+    folder: Path
+
+    @property
+    def model(self) -> Path:
+        return self.folder / "model"
+
+    @property
+    def curves(self) -> Path:
+        return self.folder / "metrics.jsonl"
+
+    def facts(self) -> dict[str, Any]:
+        """What `stage.json` says.
+
+        Raises:
+            Damaged: the artifact is not as it was finished.
+        """
+        integrity.check(self.folder, hashed=False)
+        text = (self.folder / "stage.json").read_text(encoding="utf-8")
+        facts: dict[str, Any] = json.loads(text)
+        return facts
+
+
+class Store:
+    """The folder of all artifacts; several processes may share it.
+
+    Args:
+        say: told what is damaged.
+    """
+
+    def __init__(self, folder: Path, *, say: integrity.Say = print) -> None:
+        self.folder = folder
+        self._artifacts = folder / "artifacts"
+        self._say = say
+
+    def artifact(self, key: str) -> Artifact:
+        return Artifact(key, self._artifacts / key)
+
+    def has(self, key: str, *, hashed: bool = False) -> bool:
+        """Whether the artifact is finished and undamaged.
+
+        Args:
+            hashed: read every file, as before its model is loaded.
+        """
+        return integrity.fault(self._artifacts / key, hashed=hashed) is None
+
+    def unfinished(self, key: str) -> Path:
+        """Where `key` is while it is in training."""
+        return self._artifacts / f"{key}{integrity.UNFINISHED}"
+
+    def signals(self, key: str, split: str) -> Path:
+        """Where the logits of artifact `key` on the split of that fingerprint are kept."""
+        return self.folder / "signals" / f"{key}-{split[:16]}"
+
+    def is_free(self, key: str) -> bool:
+        """Whether nobody trains `key` at this moment."""
+        self._artifacts.mkdir(parents=True, exist_ok=True)
+        with is_free(self._artifacts / f"{key}.lock") as free:
+            return free
+
+    @contextmanager
+    def claim(self, key: str, *, waiting: Callable[[], None]) -> Iterator[Path]:
+        """Hold the right to train `key`; the folder given is the unfinished stage's.
+
+        Two processes that need the same stage do not train it side by side: the second
+        waits (`waiting` is called once) and then finds it done. A killed holder lets go.
+        """
+        self._artifacts.mkdir(parents=True, exist_ok=True)
+        with claimed(self._artifacts / f"{key}.lock", waiting=waiting, patience=0):
+            unfinished = self.unfinished(key)
+            for scratch in unfinished.glob("*.partial"):
+                scratch.unlink()
+            yield unfinished
+
+    def set_damage_aside(self, key: str) -> None:
+        """Move the artifact away if it is damaged; for whoever has claimed it."""
+        integrity.found_whole(self._artifacts / key, say=self._say)
+
+    def begin_again(self, unfinished: Path, why: str) -> None:
+        """Move an unfinished stage away that is damaged, and make room for a new one."""
+        integrity.set_aside(unfinished, why, say=self._say)
+        unfinished.mkdir()
+
+    def finish(self, key: str, unfinished: Path, facts: Mapping[str, Any]) -> Artifact:
+        """Turn the unfinished stage into the artifact, whole or not at all."""
+        text = json.dumps(plain(facts), indent=2, sort_keys=True)
+        (unfinished / "stage.json").write_text(text + "\n", encoding="utf-8")
+        integrity.seal(unfinished, name=key)
+        artifact = self.artifact(key)
+        for stale in (self.folder / "signals").glob(f"{key}-*"):
+            if stale.suffix != ".lock":
+                integrity.discard(stale)
+        integrity.discard(artifact.folder)
+        os.replace(unfinished, artifact.folder)
+        for name in integrity.CHECKPOINTS:
+            (artifact.folder / name).unlink(missing_ok=True)
+        return artifact

@@ -1,0 +1,4 @@
+"""Trackers and a run's training curves.
+
+Imports config and storage.
+"""

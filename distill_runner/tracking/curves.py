@@ -1,0 +1,179 @@
+"""The curves of a stage: averaged between two points, without a device sync at each step."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from distill_runner.errors import DistillError
+from distill_runner.storage.integrity import Damaged
+
+OnPoint = Callable[[int, Mapping[str, float]], None]
+
+
+class Curves:
+    """Collects terms on the device and writes their means every so many steps.
+
+    Args:
+        path: `metrics.jsonl` of the stage, one point a line.
+        on_point: told of every point too.
+    """
+
+    def __init__(self, path: Path, on_point: OnPoint) -> None:
+        path.touch()
+        self._path = path
+        self._on_point = on_point
+        self._sums: dict[str, Tensor] = {}
+        self._weights: dict[str, float] = {}
+        self._latest: dict[str, float] = {}
+        self._written = 0
+        self._sha256 = hashlib.sha256()
+        self._bytes = 0
+
+    @property
+    def pending(self) -> bool:
+        return bool(self._sums)
+
+    def state(self) -> dict[str, Any]:
+        """What is written and what is on the way to the next point, for a checkpoint."""
+        return {
+            "sums": self._sums,
+            "weights": self._weights,
+            "latest": self._latest,
+            "written": self._written,
+            "mark": self._mark(),
+        }
+
+    def add(self, role: str, name: str, value: Tensor, weight: float) -> None:
+        """Add a term to the mean up to the next point."""
+        key = f"{role}/{name}"
+        value = value.detach() * weight
+        self._sums[key] = self._sums[key] + value if key in self._sums else value
+        self._weights[key] = self._weights.get(key, 0.0) + weight
+
+    def set(self, role: str, name: str, value: float) -> None:
+        """A figure of which the latest counts."""
+        self._latest[f"{role}/{name}"] = value
+
+    def write(self, step: int) -> dict[str, float]:
+        """Write a point: the means since the last one.
+
+        Raises:
+            DistillError: a loss among them is not a number.
+        """
+        values = self.check(step)
+        self._sums.clear()
+        self._weights.clear()
+        self._written = step
+        values |= self._latest
+        self.point(step, values)
+        return values
+
+    def check(self, step: int) -> dict[str, float]:
+        """The means since the last point, with nothing written.
+
+        Raises:
+            DistillError: a loss among them is not a number.
+        """
+        if not self._sums:
+            return {}
+        names = list(self._sums)
+        sums = torch.stack([self._sums[name].float() for name in names]).tolist()
+        values = {
+            name: total / self._weights[name] for name, total in zip(names, sums, strict=True)
+        }
+        broken = [name for name, value in values.items() if not math.isfinite(value)]
+        if broken:
+            raise DistillError(
+                f"{broken[0]} is {values[broken[0]]} in steps {self._written + 1}..{step}.\n"
+                "  rule: a loss and a gradient are finite numbers\n"
+                "  try:  a smaller training.learning_rate, or runtime.precision=float32"
+            )
+        return values
+
+    def point(self, step: int, values: Mapping[str, float]) -> None:
+        """Write these values as they are."""
+        line = (json.dumps({"step": step, **values}) + "\n").encode()
+        with self._path.open("ab") as file:
+            file.write(line)
+        self._sha256.update(line)
+        self._bytes += len(line)
+        self._on_point(step, values)
+
+    def _mark(self) -> dict[str, Any]:
+        """What is written so far."""
+        return {"bytes": self._bytes, "sha256": self._sha256.hexdigest()}
+
+    def resume(self, state: Mapping[str, Any] | None) -> None:
+        """Forget what was written after `state` was taken; tell again what was written before.
+
+        The steps after it are made again; whoever listens now was not there for the others.
+
+        Args:
+            state: None: nothing was written.
+
+        Raises:
+            Damaged: what was written before is not there any more.
+        """
+        if state:
+            self._sums, self._weights = state["sums"], state["weights"]
+            self._latest, self._written = state["latest"], state["written"]
+        self._bytes = state["mark"]["bytes"] if state else 0
+        try:
+            self._sha256 = hashlib.sha256(self._path.read_bytes()[: self._bytes])
+        except IsADirectoryError as error:
+            raise Damaged(self._path, "it is no file") from error
+        if state and self._mark() != state["mark"]:
+            raise Damaged(self._path, "the points before the checkpoint are others")
+        os.truncate(self._path, self._bytes)
+        for at, values in read_points(self._path):
+            self._on_point(at, values)
+
+
+def latest_loss(path: Path) -> tuple[int, float] | None:
+    """Step and loss of the last point of curves that another process is writing, if any."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:  # not begun, or finished in this moment
+        return None
+    whole, _, _ = text.rpartition("\n")
+    points = map(json.loads, reversed(whole.splitlines()))
+    return next(
+        (
+            (int(point["step"]), point["student/loss"])
+            for point in points
+            if "student/loss" in point
+        ),
+        None,
+    )
+
+
+def read_points(path: Path) -> Iterator[tuple[int, dict[str, float]]]:
+    """The points of a `metrics.jsonl`: (step, values) each."""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        values = json.loads(line)
+        yield values.pop("step"), values
+
+
+def as_named(values: Mapping[str, float], names: Mapping[str, str]) -> dict[str, float]:
+    """A point with its teachers called otherwise, by the names of their stages.
+
+    A stage may be found in the store that was trained when its teachers lay in other folders.
+    """
+    short = {
+        old.removeprefix("teacher/"): new.removeprefix("teacher/") for old, new in names.items()
+    }
+    found = {}
+    for key, value in values.items():
+        figure, _, name = key.partition("/")
+        known = figure.startswith("teacher_") and name in short
+        found[f"{figure}/{short[name]}" if known else key] = value
+    return found

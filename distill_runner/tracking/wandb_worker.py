@@ -1,0 +1,216 @@
+"""The process that talks to W&B for one run: `-m distill_runner.tracking.wandb_worker`.
+
+It takes JSON lines on stdin, and it answers two on stdout, each with a note for the
+screen: once the run is open, and once it is closed.
+
+    in    {"open": {project, folder, card, patience}}
+          {"log": {name: value}, "step": n}            any number of these
+          {"finish": {name: value}, "failed": bool}
+    out   {"note": str | null, "local": bool, "last": bool}
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shlex
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+LINGER_SECONDS = 30.0  # from the end of the run to the end of the process, at most
+UNREACHABLE = "the server does not answer"
+
+
+def main() -> None:
+    """Serve one run: lines in on stdin, notes out on stdout, all else into its wandb.log."""
+    replies = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
+    # Whatever W&B prints must not mix with the replies.
+    os.dup2(2, 1)
+    # Its error reports would hold up the exit for ten seconds when the server is gone.
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+    os.environ.setdefault("WANDB_SILENT", "true")
+
+    def reply(note: str | None, *, local: bool, last: bool = False) -> None:
+        # The training may be gone; its points are still worth keeping.
+        with contextlib.suppress(BrokenPipeError):
+            answer = {"note": note, "local": local, "last": last}
+            replies.write(json.dumps(answer) + "\n")
+
+    status = 0
+    try:
+        _serve(sys.stdin, reply)
+    except Exception:  # whatever it was: told in the run's log, and the training goes on
+        traceback.print_exc()
+        status = 1
+        _end_process_after(LINGER_SECONDS)
+        _close_service()
+    # Past W&B's exit hooks, which wait for the server once more.
+    os._exit(status)
+
+
+def _serve(lines: IO[str], reply: Callable[..., None]) -> None:
+    with contextlib.suppress(Exception):  # told of below, where there is a run to tell it to
+        import wandb  # noqa: F401
+    first = lines.readline()
+    if not first:
+        return  # the training was refused before there was a run
+    opening = json.loads(first)["open"]
+    _write_into(Path(opening["folder"]) / "wandb.log")
+    run, reason = _open_run(opening)
+    local = run.offline or run.disabled
+    note = _place(run, reason)
+    reply(note, local=local)
+    message: dict[str, Any] = {}
+    for line in lines:
+        message = json.loads(line)
+        if "log" not in message:
+            break
+        run.log(message["log"], step=message["step"])
+    _end_process_after(LINGER_SECONDS)
+    run.summary.update(message.get("finish", {}))
+    try:
+        # Lines that end without a "finish" come from a training that was killed.
+        run.finish(exit_code=int(message.get("failed", True)))
+    except TimeoutError:
+        note = f"W&B did not take all in time; {_where(run)}"
+    except Exception as error:
+        _report(error)
+        note = f"W&B broke off ({type(error).__name__}); {_where(run)}"
+    _close_service()
+    reply(note, local=local, last=True)
+
+
+def _write_into(log: Path) -> None:
+    """Send what this process prints from now on to the end of the log."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    end = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+    os.dup2(end, 1)
+    os.dup2(end, 2)
+    os.close(end)
+
+
+def _open_run(opening: Mapping[str, Any]) -> tuple[Any, str | None]:
+    """The run, and why it is offline where nobody asked for that."""
+    import wandb
+
+    settings = wandb.setup().settings
+    if settings.mode not in (None, "online", "shared"):
+        return _init(opening, settings.mode), None
+    reason = _why_offline(settings, opening["patience"]["probe"])
+    if reason is None:
+        try:
+            return _init(opening, settings.mode), None
+        except Exception as error:
+            # Any of its errors, and a bare one from its transport, mean the same here.
+            _report(error)
+            reason = UNREACHABLE
+    return _init(opening, "offline"), reason
+
+
+def _init(opening: Mapping[str, Any], mode: Any) -> Any:
+    import wandb
+
+    card = opening["card"]
+    return wandb.init(
+        project=opening["project"],
+        dir=opening["folder"],
+        id=card["id"],
+        resume="allow" if card["id"] else None,
+        name=card["name"],
+        group=card["group"],
+        job_type=card["job_type"],
+        tags=card["tags"],
+        config=card["config"],
+        mode=mode,
+        settings=wandb.Settings(
+            silent=True,
+            console="off",
+            save_code=False,
+            disable_git=True,
+            disable_code=True,
+            x_disable_stats=True,
+            x_disable_meta=True,
+            init_timeout=opening["patience"]["init"],
+            finish_timeout=opening["patience"]["upload"],
+            finish_timeout_raises=True,
+        ),
+    )
+
+
+def _why_offline(settings: Any, seconds: float) -> str | None:
+    import requests
+
+    key = settings.api_key or (requests.utils.get_netrc_auth(settings.base_url) or (0, None))[1]
+    if key is None and not settings.identity_token_file:
+        return "no API key"
+    answer: list[str | None] = [UNREACHABLE]
+    # In a thread, as a name look-up keeps no timeout.
+    asked = (settings.base_url, key, seconds, answer)
+    probe = threading.Thread(target=_probe, args=asked, daemon=True)
+    probe.start()
+    probe.join(seconds)
+    return answer[0]
+
+
+def _probe(base_url: str, key: str | None, seconds: float, answer: list[str | None]) -> None:
+    import requests
+
+    try:
+        status = requests.post(
+            f"{base_url.rstrip('/')}/graphql",
+            json={"query": "query { viewer { id } }"},
+            auth=("api", key) if key else None,
+            timeout=seconds,
+        ).status_code
+    except requests.exceptions.SSLError:
+        answer[0] = None  # It may know a certificate that requests does not.
+    except requests.RequestException as error:
+        _report(error)
+    else:
+        answer[0] = f"the server answers {status}" if status >= 500 else None
+        if key is not None and status in (401, 403):
+            answer[0] = "the server refuses the API key"
+
+
+def _place(run: Any, reason: str | None) -> str | None:
+    if run.disabled:
+        return None
+    if not run.offline:
+        return f"curves: {run.url}"
+    return f"W&B is offline{f' ({reason})' if reason else ''}; {_where(run)}"
+
+
+def _where(run: Any) -> str:
+    folder = shlex.quote(str(Path(run.dir).absolute().parent))
+    # Left out by `wandb sync` otherwise, as if all of an online run had arrived.
+    option = "" if run.offline else "--include-online "
+    return f"to upload the curves: wandb sync {option}{folder}"
+
+
+def _close_service() -> None:
+    """Wait until W&B's service has written out what it holds and is gone."""
+    import wandb
+
+    try:
+        wandb.teardown()
+    except Exception as error:
+        _report(error)
+
+
+def _report(error: Exception) -> None:
+    print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
+
+
+def _end_process_after(seconds: float) -> None:
+    timer = threading.Timer(seconds, os._exit, args=(1,))
+    timer.daemon = True
+    timer.start()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""Where a stage stood: enough to go on to the last bit, and nothing else.
+
+Randomness is addressed, so no generator's state is kept: weights, optimisers, counters. The
+last 32 bytes of a file are the sha256 of what stands before them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+
+from distill_runner.storage.disk import behind
+from distill_runner.storage.integrity import Damaged
+
+_FIRST = 10.0  # seconds until it is known what a checkpoint costs
+_BLOCK_BYTES = 1 << 20
+_SHARE = 0.01  # of the time may go into checkpoints, where they are closer than they must be
+
+State = dict[str, Any]  # tensors, numbers, strings, and dicts and lists of them
+
+
+def save(path: Path, state: State) -> None:
+    """Write `state`; a kill at any moment leaves the old file or the new one, whole."""
+    partial = path.with_suffix(".partial")
+    try:
+        with partial.open("wb") as file:
+            hashed = _Hashed(path, file)
+            torch.save(state, hashed)  # type: ignore[arg-type]
+            file.write(hashed.sha256.digest())
+            file.flush()
+            os.fsync(file.fileno())
+    except (OSError, RuntimeError) as error:  # torch's writer turns a full disk into the latter
+        partial.unlink(missing_ok=True)
+        cause = behind(error)
+        if cause is None:
+            raise
+        raise OSError(cause.errno, cause.strerror, str(path)) from error
+    os.replace(partial, path)
+
+
+def load(path: Path, device: torch.device) -> State | None:
+    """The state in `path`, or None where there is no file.
+
+    Raises:
+        Damaged: the file is not what was written.
+    """
+    if not os.path.lexists(path):
+        return None
+    check(path)
+    try:
+        state: State = torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:  # torch.load raises what its parsers raise
+        raise Damaged(path, f"it cannot be read ({type(error).__name__})") from error
+    return state
+
+
+def check(path: Path) -> None:
+    """Compare the file with the digest at its end.
+
+    Raises:
+        Damaged: it is another, or there is no file.
+    """
+    digest = _digest_for(path)
+    try:
+        with path.open("rb") as file:
+            left = max(0, os.fstat(file.fileno()).st_size - digest.digest_size)
+            while left:
+                block = file.read(min(left, _BLOCK_BYTES))
+                left -= len(block)
+                digest.update(block)
+            written = file.read()
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise Damaged(path, "it is no file") from error
+    if written != digest.digest():
+        raise Damaged(path, "it has other content")
+
+
+class _Hashed:
+    """A file for writing that knows the digest of what it was given."""
+
+    def __init__(self, path: Path, file: BinaryIO) -> None:
+        self.sha256 = _digest_for(path)
+        self._file = file
+
+    def write(self, data: bytes) -> int:
+        self.sha256.update(data)
+        return self._file.write(data)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+
+def _digest_for(path: Path) -> hashlib._Hash:
+    # Another stage's checkpoint is whole too: where a file lies is part of its digest.
+    return hashlib.sha256(f"{path.parent.name}/{path.name}\n".encode())
+
+
+class Pace:
+    """When the next checkpoint is due: the cheaper the last one was, the sooner.
+
+    Args:
+        longest: seconds between two of them, however dear.
+    """
+
+    def __init__(self, longest: float) -> None:
+        self._longest = longest
+        self._after = min(longest, _FIRST)
+        self._saved = time.monotonic()
+
+    def is_due(self) -> bool:
+        return time.monotonic() - self._saved > self._after
+
+    @contextmanager
+    def measured(self) -> Iterator[None]:
+        """Inside, a checkpoint is written."""
+        began = time.monotonic()
+        yield
+        self._saved = time.monotonic()
+        self._after = min(self._longest, (self._saved - began) / _SHARE)

@@ -1,0 +1,91 @@
+"""The optimiser of a role and its learning-rate schedule."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from distill_runner.config.schema import Schedule
+from distill_runner.models.learner import Learner
+
+_EPS = 1.0e-8
+
+
+def adamw(
+    learners: Sequence[Learner],
+    *,
+    learning_rate: float,
+    weight_decay: float,
+    eps_factor: float = 1.0,
+) -> torch.optim.AdamW:
+    """AdamW over the learners' trainable weights; biases and norms are not decayed.
+
+    AdamW works element by element, so one over several learners is one for each.
+    """
+    decayed: list[Tensor] = []
+    plain: list[Tensor] = []
+    for learner in learners:
+        for name, weight in learner.trainable():
+            spared = name.endswith(".bias") or "norm" in name.lower()
+            (plain if spared else decayed).append(weight)
+    groups = [
+        {"params": decayed, "weight_decay": weight_decay},
+        {"params": plain, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(
+        [group for group in groups if group["params"]],
+        lr=learning_rate,
+        eps=_EPS * eps_factor,
+        fused=True,
+    )
+
+
+def eps_of(optimizer: torch.optim.Optimizer) -> float:
+    """The constant below which AdamW stops seeing a gradient."""
+    return float(optimizer.param_groups[0]["eps"])
+
+
+def rate_at(step: int, *, total: int, warmup_fraction: float, schedule: Schedule) -> float:
+    """The learning rate of `step` (from 0) as a share of its peak, 0..1."""
+    warmup = math.ceil(total * warmup_fraction)
+    if step < warmup:
+        return (step + 1) / warmup
+    if schedule is Schedule.constant:
+        return 1.0
+    done = (step - warmup) / max(1, total - warmup)
+    if schedule is Schedule.cosine:
+        return 0.5 * (1 + math.cos(math.pi * done))
+    return 1.0 - done
+
+
+def step(
+    optimizer: torch.optim.Optimizer, learners: Sequence[Learner], limit: float
+) -> list[Tensor]:
+    """Scale each learner's gradient to a norm of at most `limit` (0 leaves it), and step.
+
+    Args:
+        optimizer: of `adamw`, over the weights of these learners.
+        learners: each is clipped by its own norm.
+        limit: of the norm.
+
+    Returns:
+        The norm of each learner's gradient before clipping.
+    """
+    bound = limit if limit > 0 else math.inf
+    gradients = [
+        [w.grad for _, w in learner.trainable() if w.grad is not None] for learner in learners
+    ]
+    norms = [torch.nn.utils.get_total_norm(own) for own in gradients]
+    divisors = [(norm / bound).clamp(min=1.0) for norm in norms]
+    if len(learners) == 1 and divisors[0].dtype == torch.float32:
+        # Divided by in the optimiser's own pass over the gradients: one pass less.
+        optimizer.grad_scale = divisors[0]  # type: ignore[attr-defined]
+    else:
+        for own, divisor in zip(gradients, divisors, strict=True):
+            torch._foreach_div_(own, divisor)
+    optimizer.step()
+    optimizer.grad_scale = None  # type: ignore[attr-defined]
+    return norms

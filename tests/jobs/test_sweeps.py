@@ -1,0 +1,216 @@
+"""The end of a sweep: who is the best on validation, who did not finish, and the files of it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from support.tiny import command
+
+from distill_runner.report.causes import cause_lines, count_line
+from distill_runner.report.choosing import choice_lines, on_validation
+from distill_runner.report.sweep_records import sweep_records
+from distill_runner.report.sweeps import asked_of, job_rows, seed_lines, seed_rows
+from distill_runner.report.tables import in_width, sweep_table
+
+
+def score(accuracy: float) -> dict[str, float]:
+    return {"accuracy": accuracy, "low": accuracy - 0.1, "high": accuracy + 0.1, "n": 100}
+
+
+def finished(validation: float, test: float, *overrides: str, **facts: Any) -> dict[str, Any]:
+    without = {"validation": score(0.5), "test": score(0.5)}
+    gain = {split: {"accuracy": 0.0, "low": -0.1, "high": 0.1} for split in without}
+    return {
+        "status": "finished",
+        "overrides": ["profile=tiny", *overrides],
+        "method": "kd",
+        "dataset": "synthetic",
+        "headline": "accuracy",
+        "scored_by": ["accuracy"],
+        "metrics": {"validation": score(validation), "test": score(test)},
+        "baseline": {"metrics": without, "gain": gain},
+        "student": {"name": "small", "parameters": 1000},
+        "teachers": [],
+        "together": None,
+        "published": None,
+        "robustness": None,
+        "latency": None,
+        "training": {"examples_per_second": 10.0},
+        "seconds": 1.5,
+        **facts,
+    }
+
+
+def ended(status: str, error: str | None = None, *overrides: str) -> dict[str, Any]:
+    told = {"error": error} if error else {}
+    return {"status": status, **told, "overrides": ["profile=tiny", *overrides]}
+
+
+JOBS = [
+    ("0", finished(0.7, 0.9, "method.temperature=1")),
+    ("1", ended("refused", "seed is wrong.\n  seed = -1", "seed=-1")),
+    ("2", finished(0.8, 0.75, "method.temperature=2")),
+    ("3", ended("failed", "ZeroDivisionError: division by zero\n  a fault", "seed=3")),
+    ("4", ended("refused", "seed is wrong.\n  seed = -2", "seed=-2")),
+]
+
+
+def test_jobs_are_sorted_by_validation_and_the_best_is_marked_by_it_not_by_test() -> None:
+    rows = job_rows(JOBS)
+    assert [row["job"][0] for row in rows] == ["2", "0", "1", "3", "4"]
+    assert [row["validation"] for row in rows] == [
+        "★ 80.00", "70.00", "refused", "failed", "refused",
+    ]  # fmt: skip
+    assert [row["test"] for row in rows] == ["75.00", "90.00", "–", "–", "–"]
+    assert [row["gain"] for row in rows[:2]] == ["+25.00", "+40.00"]
+    assert [row["gain (validation)"] for row in rows[:2]] == ["+30.00", "+20.00"]
+    best, advice = choice_lines(JOBS, asked_of(JOBS))
+    assert best == "★ Best by validation: job 2 (method.temperature=2), 80.00 (test 75.00)"
+    assert advice == "Choose by validation. Test is for reporting the job that was chosen."
+
+
+def test_a_job_whose_epoch_validation_chose_is_chosen_by_it_all_the_same() -> None:
+    chosen = finished(0.0, 0.7, "seed=1")
+    chosen["metrics"]["selection_on_validation"] = chosen["metrics"].pop("validation") | score(0.9)
+    jobs = [("0", chosen), ("1", finished(0.8, 0.9, "seed=2"))]
+    assert on_validation(chosen) == 0.9
+    lines = choice_lines(jobs, asked_of(jobs))
+    assert "job 0" in lines[0]
+    assert lines[-1] == "Validation has chosen the epoch too, so it is no result."
+
+
+def test_each_data_set_has_a_best_job_of_its_own() -> None:
+    jobs = [
+        (str(at), finished(value, 0.5, f"dataset={name}", dataset=name))
+        for at, (name, value) in enumerate([("rte", 0.6), ("sst2", 0.9), ("rte", 0.7)])
+    ]
+    assert [row["job"][0] for row in job_rows(jobs)] == ["2", "0", "1"]
+    lines = choice_lines(jobs, asked_of(jobs))
+    assert [line.split(":")[0] for line in lines[:2]] == [
+        "★ Best by validation on rte", "★ Best by validation on sst2",
+    ]  # fmt: skip
+
+
+def test_equal_jobs_and_a_best_one_at_chance_are_said() -> None:
+    lost = {"name": "small", "parameters": 1, "no_better_than_chance": True}
+    jobs = [(str(at), finished(0.5, 0.5, f"seed={at}", student=lost)) for at in range(3)]
+    (line, *_) = choice_lines(jobs, asked_of(jobs))
+    assert "as high on validation: jobs 1 and 2" in line
+    assert line.endswith("it is no better than chance")
+
+
+def test_jobs_of_one_cause_are_told_together() -> None:
+    assert cause_lines(JOBS) == [
+        "Refused: jobs 1 and 4: seed is wrong.",
+        "Failed: job 3: ZeroDivisionError: division by zero",
+    ]
+    assert count_line(JOBS) == (
+        "3 of 5 jobs did not finish (2 refused, 1 failed). The other 2 are kept."
+    )
+    assert count_line(JOBS[3:]).endswith("No job finished.")
+    assert "broken off" in cause_lines([("0", ended("started"))])[0].lower()
+
+
+def test_the_best_setting_is_told_by_its_mean_on_validation_over_seeds() -> None:
+    figures = {(1, 1): 0.9, (1, 2): 0.5, (2, 1): 0.8, (2, 2): 0.7}
+    jobs = [
+        (str(at), finished(value, 0.6 + at / 100, f"method.temperature={t}", f"seed={seed}"))
+        for at, ((t, seed), value) in enumerate(figures.items())
+    ]
+    rows = seed_rows(jobs)
+    assert [row["job"] for row in rows] == ["method.temperature=2", "method.temperature=1"]
+    assert [row["mean validation"] for row in rows] == ["★ 75.00", "70.00"]
+    assert [row["mean test"] for row in rows] == ["62.50", "60.50"]
+    assert seed_lines(rows) == [
+        "★ Best setting by mean validation: method.temperature=2, 75.00 over 2 seeds"
+    ]
+
+
+def test_equal_figures_have_no_interval_and_one_run_typed_twice_is_one_run() -> None:
+    jobs = [(str(at), finished(0.7, 0.6, f"seed={at}", key=str(at))) for at in range(2)]
+    (row,) = seed_rows(jobs)
+    assert row["95% of the test"] == row["95% of the gain"] == "equal"
+    assert seed_lines([row])[-1].startswith("equal: every seed gave the same figure")
+    twice = [(name, found | {"key": "one"}) for name, found in jobs]
+    assert seed_rows(twice) == []
+
+
+def test_in_a_narrow_window_names_are_whole_and_what_is_alike_goes_first() -> None:
+    jobs = [
+        (str(at), finished(0.5 + at / 10, 0.6, f"method.temperature={at}", "seed=1"))
+        for at in range(3)
+    ]
+    rows, out = in_width(job_rows(jobs), 74)
+    console = Console(width=74, file=io.StringIO())
+    console.print(sweep_table("", rows))
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert all(f"{at}: method.temperature={at}" in shown for at in range(3))
+    assert "gain (validation)" in rows[0]
+    assert out == ("95% of the test", "no teacher", "parameters")
+
+
+def test_the_name_of_a_setting_is_whole_at_eighty_columns() -> None:
+    lost = {"name": "small", "parameters": 1, "no_better_than_chance": True}
+    jobs = [
+        (
+            str(at),
+            finished(0.5 + at / 90, 0.6 + at / 70, f"method.temperature={at % 2}", f"seed={at}"),
+        )
+        for at in range(4)
+    ]
+    jobs[0][1]["student"] = lost
+    rows, out = in_width(seed_rows(jobs), 80)
+    console = Console(width=80, file=io.StringIO())
+    console.print(sweep_table("", rows))
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "method.temperature=1" in shown
+    assert "…" not in shown
+    assert "95% of the test" in out
+
+
+def test_the_records_hold_numbers_and_every_override() -> None:
+    rows = sweep_records(JOBS, Path("sweep"))
+    assert [row["job"] for row in rows] == [2, 0, 1, 3, 4]
+    assert [row["best"] for row in rows] == [True, False, False, False, False]
+    first, refused = rows[0], rows[2]
+    assert list(first)[4:7] == ["method.temperature", "seed", "profile"]
+    assert first["method.temperature"] == 2
+    assert first["validation/accuracy"] == 0.8
+    assert first["gain/test/accuracy"] == pytest.approx(0.25)
+    assert (first["gain/test/accuracy_low"], first["gain/test/accuracy_high"]) == (-0.1, 0.1)
+    assert (first["seconds"], first["cause"]) == (1.5, None)
+    assert refused["cause"] == "seed is wrong."
+    assert refused["test/accuracy"] is None
+    assert all(list(row) == list(first) for row in rows)
+
+
+def test_a_sweeps_files_name_the_best_job_its_student_and_who_was_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep = tmp_path / "sweep"
+    common = (f"store.dir={tmp_path}/store", f"output_dir={sweep}", "teacher=bert", "method=kd")
+    assert command(monkeypatch, "-m", *common, "training.learning_rate=1e-3,7,1e-2") == 2
+    printed = capsys.readouterr()
+    assert "1 of 3 jobs did not finish (1 refused). The other 2 are kept." in printed.err
+    told = printed.out[printed.out.index("3 jobs:") :]
+    assert "Refused: job 1: training.learning_rate is out of range." in told
+    rows = json.loads((sweep / "sweep.json").read_text())
+    (best,) = [row for row in rows if row["best"]]
+    assert best is rows[0]
+    assert rows[0]["validation/accuracy"] >= rows[1]["validation/accuracy"]
+    assert f"Its student: {sweep}/{best['job']}/student" in told
+    assert Path(best["student_folder"], "model.safetensors").is_file()
+    assert [row["status"] for row in rows] == ["finished", "finished", "refused"]
+    assert {row["training.learning_rate"] for row in rows} == {1e-3, 7, 1e-2}
+    assert all(row["seconds"] > 0 for row in rows[:2])
+    with (sweep / "sweep.csv").open(newline="") as file:
+        table = list(csv.DictReader(file))
+    assert float(table[0]["test/accuracy"]) == rows[0]["test/accuracy"]
+    assert table[2]["test/accuracy"] == ""
+    assert "★" in (sweep / "sweep.txt").read_text()
