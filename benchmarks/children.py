@@ -8,11 +8,13 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from benchmarks.options import Options
 from distill_runner.errors import DistillError, Refused
 
+_ROOT = Path(__file__).resolve().parents[1]  # benchmarks are not installed
 _END_SECONDS = 10.0
 _LOG_LINES = 8
 
@@ -101,4 +103,10 @@ def environment(threads: int) -> dict[str, str]:
     # Tokenizers and BLAS would otherwise take every core, whatever torch is told.
     number = str(threads)
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS")
-    return {**os.environ, **dict.fromkeys(names, number), "TOKENIZERS_PARALLELISM": "false"}
+    search = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {
+        **os.environ,
+        **dict.fromkeys(names, number),
+        "TOKENIZERS_PARALLELISM": "false",
+        "PYTHONPATH": os.pathsep.join(search),
+    }

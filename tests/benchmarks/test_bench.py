@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import io
 import json
-import os
 import subprocess
 import sys
 import time
@@ -369,8 +368,9 @@ def test_options_survive_the_way_to_a_worker() -> None:
 
 
 def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-P", "-m", "benchmarks", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
+    command = [sys.executable, "-m", "benchmarks", *arguments]
+    root = Path(__file__).parents[2]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=root)
 
 
 def test_products_of_bfloat16_are_those_of_float32_rounded_once() -> None:
