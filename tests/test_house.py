@@ -16,6 +16,7 @@ MODULES = {
 # The folders from low to high; a module imports from its own folder or from one on a lower floor.
 FLOORS = (
     ("errors",),
+    ("config.schema",),
     ("config", "storage", "hub", "models.architecture"),
     ("command_line", "console", "data.readers", "objectives", "runtime", "tracking"),
     ("planning",),
