@@ -41,7 +41,13 @@ _FIRST_SEED = {TASK: 1001, PRETRAIN: 2001}
 class MakeAlgorithm(Protocol):
     """Builds the algorithm that a YAML node describes (`methods.construct`)."""
 
-    def __call__(self, node: Mapping[str, Any], *, stage: str = ...) -> Algorithm: ...
+    def __call__(
+        self,
+        node: Mapping[str, Any],
+        *,
+        stage: str = ...,
+        key_of: Callable[[str], str] | None = ...,
+    ) -> Algorithm: ...
 
 
 def make_plan(
@@ -85,7 +91,9 @@ class _Planner:
         entries = self.yaml.taking_place()
         # First what is known at once: a hub may be asked about a teacher.
         self.algorithms = {
-            name: self.make_algorithm(entry.algorithm, stage=name)
+            name: self.make_algorithm(
+                entry.algorithm, stage=name, key_of=self.yaml.keys_of_algorithm(name)
+            )
             for name, entry in entries.items()
         }
         if self._wants_teachers():

@@ -8,7 +8,7 @@ A rule says in words what it demands, for error messages and for the reference o
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -122,11 +122,16 @@ def check_values(node: object, key: str = "") -> None:
         if found is None:
             check_values(value, name)
         elif value is not None:
-            _check(value, found, name)
+            check_value(value, found, name)
 
 
-def _check(value: Any, rule: Rule, key: str) -> None:
-    several = isinstance(value, list | tuple)
+def check_value(value: Any, rule: Rule, key: str) -> None:
+    """Check one value, or each of a list, against its rule.
+
+    Raises:
+        Refused: it breaks the rule.
+    """
+    several = isinstance(value, Sequence) and not isinstance(value, str)
     if all(rule.holds(one) for one in (value if several else [value])):
         return
     raise Refused(
