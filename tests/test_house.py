@@ -16,7 +16,7 @@ MODULES = {
 # The folders from low to high; a module imports from its own folder or from one on a lower floor.
 FLOORS = (
     ("errors",),
-    ("config", "storage", "hub", "models.architecture"),
+    ("config", "storage", "hub", "models.architecture", "results"),
     ("command_line", "console", "data.readers", "objectives", "runtime", "tracking"),
     ("planning",),
     ("data",),
@@ -25,7 +25,7 @@ FLOORS = (
     ("evaluation", "methods"),
     ("report", "training"),
     ("pipeline",),
-    ("results",),
+    ("results.collect",),
     ("jobs",),
     ("commands",),
     ("cli", "__main__"),
