@@ -118,3 +118,14 @@ def test_nothing_asks_for_a_methods_name() -> None:
                 asked = ast.unparse(node)
                 assert "method ==" not in asked, f"{module}: {asked}"
                 assert "method in" not in asked, f"{module}: {asked}"
+
+
+def test_what_test_files_share_lives_in_support() -> None:
+    tests = Path(__file__).parent
+    homes = {path.stem for path in tests.rglob("test_*.py")} | {"conftest"}
+    for path in tests.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            assert not homes.intersection(names), f"{path.relative_to(tests)} imports {names}"
