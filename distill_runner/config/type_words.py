@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any
 
 from distill_runner.config.schema import Config
-from distill_runner.config.schema.rules import OneOf, rule_of
+from distill_runner.config.schema.rules import rule_of
 
 _WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 
@@ -45,7 +45,9 @@ def words_of_field(shape: type, name: str) -> str:
     words, rule = words_of_type(kind), rule_of(field.metadata)
     if rule is not None:
         several = "each " if typing.get_origin(kind) is list else ""
-        words = rule.words if isinstance(rule, OneOf) else f"{words}, {several}{rule.words}"
+        # Some rules name the type themselves.
+        complete = rule.words.startswith(("a ", "one of "))
+        words = rule.words if complete else f"{words}, {several}{rule.words}"
     return f"{words}, or null" if optional else words
 
 
@@ -55,7 +57,8 @@ def words_of_type(kind: Any) -> str:
         return "keys: " + ", ".join(field.name for field in fields(kind))
     if typing.get_origin(kind) is list:
         one = words_of_type(typing.get_args(kind)[0])
-        return "a list, in brackets, of " + one.removeprefix("a ").replace("number", "numbers", 1)
+        several = {"a number": "numbers", "a whole number": "whole numbers", "a text": "texts"}
+        return "a list, in brackets, of " + several.get(one, one.removeprefix("one of "))
     if isinstance(kind, type) and issubclass(kind, Enum):
         return "one of " + ", ".join(item.name for item in kind)
     return _WORDS.get(kind, "a value")
