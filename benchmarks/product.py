@@ -21,7 +21,7 @@ from distill_runner.data.encoding import encode
 from distill_runner.pipeline.runner import Runner
 from distill_runner.pipeline.task_data import Reading
 from distill_runner.planning.stages import TASK
-from distill_runner.tracking.trackers import open_tracker
+from distill_runner.tracking.trackers import NoTracker
 
 
 class Product(Contender):
@@ -37,7 +37,7 @@ class Product(Contender):
         self._reading = Reading(
             setting.data, setting.config.dataset, Path(setting.config.store.dir)
         )
-        self._runner = self._runner_of_stages_before(folder)
+        self._runner = self._runner_of_stages_before()
         self._before = self._runner.run()
         self._teacher_seconds = self._pass_of_teachers()
         self.student = self._before.casting.learner(setting.stage)
@@ -79,7 +79,7 @@ class Product(Contender):
                 )
             return time.perf_counter() - began, self._teacher_seconds
 
-    def _runner_of_stages_before(self, folder: Path) -> Runner:
+    def _runner_of_stages_before(self) -> Runner:
         """Of all stages but the raced one; the teachers are taken as they are, untrained."""
         setting = self._setting
         return Runner(
@@ -88,7 +88,7 @@ class Product(Contender):
             {TASK: setting.data},
             machine=setting.machine,
             screen=Screen(),
-            tracker=open_tracker(setting.config.tracker, folder=folder, card=None),  # type: ignore[arg-type]
+            tracker=NoTracker(),
         )
 
     def _pass_of_teachers(self) -> float:

@@ -11,14 +11,16 @@ import shutil
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from typing import cast
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from distill_runner.command_line.flags import arguments, in_order
@@ -32,13 +34,14 @@ from distill_runner.command_line.overrides import (
 )
 from distill_runner.commands.corrections import with_way_out
 from distill_runner.config.compose import config_path, register_schema
+from distill_runner.config.schema import Tracker as TrackerSettings
 from distill_runner.config.sweep_composition import compose_no_run_for_its_mode
 from distill_runner.console.printable import visible, wrapped
 from distill_runner.errors import DistillError, Refused
 from distill_runner.jobs.sweep import SweepTable
 from distill_runner.storage.disk import Places, of_the_system
 from distill_runner.storage.new_folders import NewFolders
-from distill_runner.tracking.trackers import EarlyChild
+from distill_runner.tracking.trackers import Tracker, make_tracker
 
 
 def answer() -> None:
@@ -132,11 +135,14 @@ def _run_hydra(overrides: Sequence[str], verdicts: list[DistillError]) -> None:
 
 
 def _job(config: DictConfig, overrides: Sequence[str]) -> float | None:
-    with EarlyChild(config.tracker.kind) as early:
-        return _run(config, overrides, early)
+    with closing(
+        make_tracker(cast(TrackerSettings, OmegaConf.to_object(config.tracker)))
+    ) as tracker:
+        tracker.warm_up()
+        return _run(config, overrides, tracker)
 
 
-def _run(config: DictConfig, overrides: Sequence[str], early: EarlyChild) -> float | None:
+def _run(config: DictConfig, overrides: Sequence[str], tracker: Tracker) -> float | None:
     _import_jobs()
     from distill_runner.jobs.job import Command, run_job
 
@@ -151,7 +157,7 @@ def _run(config: DictConfig, overrides: Sequence[str], early: EarlyChild) -> flo
         overrides=list(hydra_config.overrides.task),
         folder=Path(hydra_config.runtime.output_dir),
         sweeping=hydra_config.mode is not None and hydra_config.mode.name == "MULTIRUN",
-        wandb=early,
+        tracker=tracker,
     )
     return run_job(job)
 

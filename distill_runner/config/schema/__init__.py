@@ -25,7 +25,6 @@ from distill_runner.config.schema.machine import (
     Runtime,
     Store,
     Tracker,
-    TrackerKind,
 )
 from distill_runner.config.schema.models import (
     BuiltModel,
@@ -82,7 +81,6 @@ __all__ = [
     "Teacher",
     "TeacherTraining",
     "Tracker",
-    "TrackerKind",
     "Training",
     "Unlabelled",
     "WeighBy",

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Optional
+from typing import Any, Optional
+
+from omegaconf import MISSING
 
 from distill_runner.config.schema.rules import ABOVE_0, AT_LEAST_0, AT_LEAST_1
-
-
-class TrackerKind(Enum):
-    wandb = "wandb"
-    jsonl = "jsonl"
-    none = "none"
 
 
 class Device(Enum):
@@ -31,16 +27,18 @@ class Precision(Enum):
 class Tracker:
     """Where curves go."""
 
-    # the service that takes the curves
-    kind: TrackerKind = TrackerKind.wandb
+    # the class that takes the curves, by its full name: a subclass of tracking.trackers.Tracker
+    _target_: str = MISSING
     # the project under which runs are filed
     project: str = "distill-run"
-    # the group that a tracker shows runs under; null: the method's and the data set's name
+    # runs of one group are shown together; null: a sweep's runs, and no group for a single run
     group: Optional[str] = None
     # labels of the run, besides the profile's and the data set's names
     tags: list[str] = field(default_factory=list)
     # optimiser steps between two points of a curve
     every: int = field(default=10, metadata=AT_LEAST_1)
+    # settings that the class has for itself: the fields of a dataclass
+    settings: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
