@@ -17,7 +17,7 @@ from distill_runner.pipeline.outcome import Outcome
 from distill_runner.pipeline.predictions import Predictions
 from distill_runner.pipeline.run_curves import points_of
 from distill_runner.report.card import model_card
-from distill_runner.results.collect import whole_epoch
+from distill_runner.results.collect.run import whole_epoch
 from distill_runner.storage import integrity
 from distill_runner.storage.store import write_json
 
@@ -51,7 +51,7 @@ def write_run_folder(
                 folder / "predictions" / f"{split}.csv",
                 data.splits[split]["id"][:],
                 labels_of(data.splits[split]),
-                answers.of(outcome.plan.deployed, split),
+                answers.logits(outcome.plan.deployed, split),
                 data.label_names,
             )
     write_json(folder / "result.json", result)
