@@ -11,7 +11,6 @@ from typing import Any
 
 from distill_runner.config.schema import Config
 from distill_runner.console.screen import Screen
-from distill_runner.evaluation.scores import Score
 from distill_runner.models import loading
 from distill_runner.models.learner import Learner
 from distill_runner.models.vocabulary import cut_to
@@ -20,6 +19,8 @@ from distill_runner.pipeline.run_curves import RunCurves
 from distill_runner.pipeline.run_progress import RunProgress
 from distill_runner.pipeline.stage_teachers import trained_teachers
 from distill_runner.planning.stages import Stage, steps_of
+from distill_runner.results.scores import Score
+from distill_runner.results.typed_json import to_json
 from distill_runner.runtime.machine import Machine, versions
 from distill_runner.runtime.provenance import surroundings
 from distill_runner.storage.store import Artifact, plain
@@ -157,9 +158,9 @@ class StageTrainer:
 
         found, main = score(learner), data.main.value
         of_teachers = {
-            f"teacher_{found.headline}/{model.name}": score(model).value for model in teachers
+            f"teacher_{found.primary_metric}/{model.name}": score(model).value for model in teachers
         }
-        return {found.headline: found.value, main: found.metrics[main], **of_teachers}
+        return {found.primary_metric: found.value, main: found[main], **of_teachers}
 
     def _facts(
         self,
@@ -183,7 +184,7 @@ class StageTrainer:
                 "precision": self._machine.precision,
             },
             "history": finished.history,
-            "metrics": {split: score.as_dict() for split, score in scores.items()},
+            "metrics": {split: to_json(score) for split, score in scores.items()},
             "data": data.fingerprints(stage),
             "versions": versions(),
             "provenance": surroundings(),
