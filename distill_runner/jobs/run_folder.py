@@ -51,7 +51,7 @@ def write_run_folder(
                 folder / "predictions" / f"{split}.csv",
                 data.splits[split]["id"][:],
                 labels_of(data.splits[split]),
-                answers.of(outcome.plan.deployed, split),
+                answers.logits(outcome.plan.deployed, split),
                 data.label_names,
             )
     write_json(folder / "result.json", result)
