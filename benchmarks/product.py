@@ -1,4 +1,4 @@
-"""distill-run itself as a contender: the loop of the product, step by step."""
+"""distill-run as a contender: its training loop, step by step."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from distill_runner.tracking.trackers import open_tracker
 
 
 class Product(Contender):
-    """The deployed stage of a plan, from its first step on.
+    """The training of the deployed stage of a plan, from its first step.
 
     Args:
         setting: what is run.
@@ -45,7 +45,7 @@ class Product(Contender):
         opened = self._runner.loop_of(setting.stage, self.student, self.teachers, folder=folder)
         within = ExitStack()
         self.loop = within.enter_context(opened)
-        atexit.register(within.close)  # what the loop was opened with lasts as long as the process
+        atexit.register(within.close)  # the contexts of the loop stay open until the process ends
         self.lengths = self.loop.order.lengths
         by_length = setting.config.training.batching is Batching.by_length
         self.packed = self.student.leaves_padding_out and not by_length
@@ -54,7 +54,7 @@ class Product(Contender):
         return self.loop.order.epoch(self.loop.job.first_epoch + epoch)
 
     def shape(self, batch: Batch) -> Hashable:
-        # The quiz of a step has shapes of its own, and so have rows without padding.
+        # The quiz of a step has its own shapes, and so have rows without padding.
         own = self.loop.job.algorithm.needs.quiz or self.packed
         return (batch.epoch, batch.at) if own else batch.padded
 
@@ -80,7 +80,7 @@ class Product(Contender):
             return time.perf_counter() - began, self._teacher_seconds
 
     def _runner_of_stages_before(self, folder: Path) -> Runner:
-        """Of all stages but the raced one; the teachers are taken as they are, untrained."""
+        """Artifacts of all stages but the raced one; the teachers are used without training."""
         setting = self._setting
         return Runner(
             setting.config,
@@ -92,7 +92,7 @@ class Product(Contender):
         )
 
     def _pass_of_teachers(self) -> float:
-        """Seconds of every frozen teacher's pass over the rows; the signals are kept."""
+        """Seconds of each frozen teacher's pass over the rows; the logits are kept."""
         stage, casting = self._setting.stage, self._before.casting
         if stage.algorithm.needs.teachers != "frozen":
             return 0.0
