@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 from support.tiny import Bench
 
-from distill_runner.pipeline.predictions import Answers
-
 TWO = ("teacher=bert+roberta",)
 UNEQUAL = (*TWO, "teacher.weights=[0.9,0.1]")
 
@@ -37,8 +35,7 @@ def test_teachers_together_are_joined_as_where_they_teach(
 ) -> None:
     bench = Bench.make(store, method, (*asked, "method.baseline=never"))
     outcome = bench.runner.run()
-    data = bench.runner._readings["task"].data
-    answers = Answers(outcome.plan, data, outcome.casting, say=lambda _: None)
+    answers = bench.runner.predictions(outcome)
     one, two = (answers.of(name, "test").astype(float) for name in outcome.plan.teachers)
     assert np.abs(one - two).max() > 1e-3  # a hundred times what is told apart below
     share, _, kind = expected.partition(" of the ")

@@ -15,8 +15,8 @@ from distill_runner.evaluation import latency, robustness
 from distill_runner.evaluation.chance_level import verdict
 from distill_runner.evaluation.comparison import Measure, primary_metric
 from distill_runner.evaluation.scores import labels_of, ranking_lead, score_rows, scored
-from distill_runner.pipeline.predictions import Answers
-from distill_runner.pipeline.runner import Outcome
+from distill_runner.pipeline.outcome import Outcome
+from distill_runner.pipeline.predictions import Predictions
 from distill_runner.planning.baseline import steps_made
 from distill_runner.planning.ranges import RANKING
 from distill_runner.planning.stages import POOL, PRETRAIN, TASK, Stage
@@ -41,7 +41,7 @@ class Results:
         config: Config,
         data: Mapping[str, Prepared],
         outcome: Outcome,
-        answers: Answers,
+        answers: Predictions,
         *,
         machine: Machine,
     ) -> None:
@@ -153,7 +153,7 @@ class Results:
         }
 
     def _provenance(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        models = self._outcome.casting.given_models()
+        models = plain(self._outcome.given_models)
         return {**surroundings(), "models": models, "data": given}
 
     def _published(self) -> dict[str, Any] | None:
@@ -228,7 +228,7 @@ class Results:
         }
 
     def _together(self) -> dict[str, Any] | None:
-        """Several teachers as one, as `Answers.join` joins them."""
+        """Several teachers as one, as `Predictions.join` joins them."""
         if len(self._plan.teachers) < 2:
             return None
         return {
@@ -345,7 +345,7 @@ class Results:
         return {
             "name": model.rstrip("/").rsplit("/", 1)[-1],
             "model": model,
-            "origin": self._outcome.casting.origin(self._plan.stage(self._plan.deployed)),
+            "origin": self._origin(self._plan.deployed),
             "layers": self._plan.lineage(self._plan.deployed)[-1].learner.layers,
             "parameters": parameters,
             "steps": self._steps(self._plan.deployed),
@@ -387,7 +387,13 @@ class Results:
 
     def _may_have_seen_test_rows(self, stage: str) -> bool:
         """Nobody here knows what a classifier from elsewhere was trained on."""
-        return self._outcome.casting.from_classifier(self._plan.stage(stage))
+        return self._outcome.origins[stage].from_classifier
+
+    def _origin(self, stage: str) -> dict[str, str]:
+        """`base_model` and `license`, each where it is known."""
+        origin = self._outcome.origins[stage]
+        known = {"base_model": origin.base_model, "license": origin.license}
+        return {name: value for name, value in known.items() if value is not None}
 
     def _baseline(self) -> dict[str, Any] | None:
         name = self._plan.baseline
