@@ -9,18 +9,18 @@ from support.tiny import Bench
 
 KEYS = {
     "kd": {
-        "teacher/bert-base-uncased": "7622ce4449188ba7",
-        "teacher/roberta-base": "0f94dd102d9d7213",
-        "kd": "17f0c60549e965e5",
+        "teacher/bert-base-uncased": "85d78dc64b0bcd49",
+        "teacher/roberta-base": "497c4a3d7c244d9b",
+        "kd": "9616a4a0c75c0bf2",
     },
-    "metadistil": {"metadistil": "7d6e7653412d2b8b"},
+    "metadistil": {"metadistil": "5d46dba26450bfed"},
     "tmkd": {
-        "pretrain/bert-base-uncased": "4b1f868e466b599b",
-        "pretrain": "55583787bd1f92a4",
-        "finetune": "bb5393a15bf09014",
+        "pretrain/bert-base-uncased": "d68b99a7dc88568e",
+        "pretrain": "b6f92f8298a1f019",
+        "finetune": "92a9320676db1ba9",
     },
-    "distilbert": {"pretrain": "a50b01902686069e", "finetune": "44d02adfc9e30793"},
-    "noisy_student": {"generation-1": "104c27de74005784"},
+    "distilbert": {"pretrain": "0ac1622b42734908", "finetune": "117fe39f7b4ab943"},
+    "noisy_student": {"generation-1": "d922e23c30737c87"},
 }
 
 

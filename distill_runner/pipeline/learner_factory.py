@@ -39,6 +39,12 @@ from distill_runner.models.teachers import (
 )
 from distill_runner.objectives.ensemble import Ensemble, weights_by_accuracy
 from distill_runner.pipeline.task_data import Reading
+from distill_runner.planning.initialisation import (
+    EarlierStudent,
+    FinetunedClassifier,
+    RandomWeights,
+    TeacherLayers,
+)
 from distill_runner.planning.stages import TASK, ModelSpec, Plan, Stage, steps_of
 from distill_runner.runtime.machine import Machine
 from distill_runner.storage.integrity import Say, provide
@@ -84,35 +90,13 @@ class Casting:
 
     def learner(self, stage: Stage) -> Learner:
         """The learner as the stage finds it, on the device."""
-        spec, folder = stage.learner, self._folder_of(stage)
-        common = {**self._common(stage), "key": spec.asked}
-        if stage.start is not None and stage.fresh_head:
-            body = self._whole(stage.start).model
-            learner = loading.new_classifier(
-                body, seed=stage.seed, random=False, layers=None, **common
-            )
-        elif stage.start is not None:
-            learner = loading.load_trained(
-                self._whole(stage.start).model, soft_heads=False, **common
-            )
-        elif spec.taken:
-            learner = loading.load_trained(folder, labels=spec.labels, **common)
-        else:
-            origin = self._origin(stage)
-            learner = loading.new_classifier(
-                folder,
-                seed=stage.seed,
-                random=spec.start is Start.random,
-                layers=spec.layers,
-                teacher=origin,
-                **common,
-            )
+        learner = self._initial(stage)
         count = stage.algorithm.soft_heads(len(stage.teachers))
         if count:
             heads.add(
                 learner.module,
                 heads=count,
-                classes=len(common["classes"]),
+                classes=len(self._readings[stage.data].data.label_names),
                 seed=stage.seed,
                 golden=stage.algorithm.reads_labels,
             )
@@ -121,11 +105,36 @@ class Casting:
         learner.skip_layers(stage.algorithm.skips_layers())
         return self._ready(learner)
 
-    def _origin(self, stage: Stage) -> Any:
-        """The folder or the classifier that the learner's layers are copied from, if any."""
-        if stage.layers_before:
-            return self.learner(self._plan.stage(stage.layers_before)).module.cpu()
-        return self._whole(stage.layers_from).model if stage.layers_from else None
+    def _initial(self, stage: Stage) -> Learner:
+        """The learner with its first weights, before anything is added to it."""
+        spec, folder, first = stage.learner, self._folder_of(stage), stage.initialisation
+        common = {**self._common(stage), "key": spec.config_key}
+        match first:
+            case EarlierStudent(fresh_head=True):
+                backbone = self._whole(first.stage).model
+                return loading.new_classifier(
+                    backbone, seed=stage.seed, random=False, layers=None, **common
+                )
+            case EarlierStudent():
+                return loading.load_trained(
+                    self._whole(first.stage).model, soft_heads=False, **common
+                )
+            case FinetunedClassifier():
+                return loading.load_trained(folder, labels=spec.labels, **common)
+        return loading.new_classifier(
+            folder,
+            seed=stage.seed,
+            random=isinstance(first, RandomWeights),
+            layers=spec.layers,
+            teacher=self._giver_of_layers(first) if isinstance(first, TeacherLayers) else None,
+            **common,
+        )
+
+    def _giver_of_layers(self, layers: TeacherLayers) -> Any:
+        """The folder or the classifier that the learner's layers are copied from."""
+        if layers.finetuned:
+            return self._whole(layers.teacher).model
+        return self.learner(self._plan.stage(layers.teacher)).module.cpu()
 
     def trained(self, name: str, *, soft_heads: bool = True) -> Learner:
         """The learner that the finished stage `name` left, on the device."""
@@ -142,7 +151,7 @@ class Casting:
     def _common(self, stage: Stage) -> dict[str, Any]:
         reading = self._readings[stage.data]
         return {
-            "name": stage.name.removeprefix("teacher/"),
+            "name": stage.label,
             "classes": reading.data.label_names,
             "max_tokens": reading.max_tokens,
         }
@@ -155,7 +164,7 @@ class Casting:
             return NoTeachers()
         ensemble, device = self.ensemble(stage), self._machine.device
         if self._cacheable(stage):
-            names = [name.removeprefix("teacher/") for name in stage.teachers]
+            names = [self._plan.stage(name).label for name in stage.teachers]
             cached = [
                 kept.merge([self.signals(name, split) for split in stage.rows])
                 for name in stage.teachers
@@ -167,8 +176,8 @@ class Casting:
 
     def _language_teacher(self, stage: Stage) -> LanguageTeacher:
         """The first teacher as it was before its fine-tuning, with its language head if any."""
-        assert stage.body is not None
-        learner = self.learner(self._plan.stage(stage.body))
+        assert stage.backbone_of is not None
+        learner = self.learner(self._plan.stage(stage.backbone_of))
         head = self._teachers_head(stage)
         if head is not None:
             language.attach(learner.module, head)
@@ -176,20 +185,20 @@ class Casting:
 
     def _teachers_head(self, stage: Stage) -> language.LanguageHead | None:
         """The language head of the stage's teacher; None where its checkpoint has none."""
-        assert stage.body is not None
-        teacher = self._plan.stage(stage.body)
+        assert stage.backbone_of is not None
+        teacher = self._plan.stage(stage.backbone_of)
         return language.load_head(
             self._folder_of(teacher),
             seed=teacher.seed,
-            random=teacher.learner.start is Start.random,
-            key=teacher.learner.asked,
+            random=self._plan.from_random(teacher.name),
+            key=teacher.learner.config_key,
         )
 
     def _language_head(self, stage: Stage, learner: Learner) -> language.LanguageHead:
         """The teacher's own where it fits the learner, as the layers do; else a fresh one."""
         head = self._teachers_head(stage)
         if head is None or not language.fits(head, learner.module):
-            folder, key = self._folder_of(stage), stage.learner.asked
+            folder, key = self._folder_of(stage), stage.learner.config_key
             head = language.load_head(folder, seed=stage.seed, random=True, key=key)
         assert head is not None
         return head
@@ -295,11 +304,14 @@ class Casting:
         """
         spec, folder = stage.learner, self._folder_of(stage)
         settings: dict[str, Any] = plain(spec)
-        del settings["asked"]
+        del settings["config_key"]
+        settings["initialisation"] = stage.initialisation.kind
+        if isinstance(stage.initialisation, EarlierStudent):
+            settings["fresh_head"] = stage.initialisation.fresh_head
         if spec.built is None:
             del settings["id"]
             settings["content"] = model_fingerprint(folder)
-            self._check_architecture(stage, self._shape(spec, folder))
+            self._check_architecture(stage, self._shape(stage))
         else:
             reading = self._readings[stage.data]
             # Else the stage's own rows and limit, which its key has, say how it was made.
@@ -307,18 +319,21 @@ class Casting:
                 settings["made_for"] = self._made_for
         self._check_start(stage)
         if spec.built is None:
-            self._check_files(spec, folder)
-        if stage.body is not None:
-            teacher = self._plan.stage(stage.body)
-            settings["body"] = [self.model_key(teacher), teacher.seed]
+            self._check_files(stage)
+        first = stage.initialisation
+        copied = isinstance(first, TeacherLayers) and not first.finetuned
+        unchanged = stage.backbone_of or (stage.layers_of if copied else None)
+        if unchanged is not None:
+            teacher = self._plan.stage(unchanged)
+            settings["backbone_of"] = [self.model_key(teacher), teacher.seed]
         if stage.algorithm.needs.language:
             self._check_language(stage)
         return settings
 
     def _check_language(self, stage: Stage) -> None:
         """Refuse a teacher of language that the learner cannot follow, before any training."""
-        assert stage.body is not None
-        teacher, key = self._plan.stage(stage.body), stage.learner.asked
+        assert stage.backbone_of is not None
+        teacher, key = self._plan.stage(stage.backbone_of), stage.learner.config_key
         both = [self._folder_of(stage), self._folder_of(teacher)]
         limit = self._readings[stage.data].max_tokens
         ours, theirs = (loading.load_encoder(folder, limit, key=key) for folder in both)
@@ -332,25 +347,21 @@ class Casting:
 
     def from_classifier(self, stage: Stage) -> bool:
         """Whether the learner's weights come from a classifier that was trained elsewhere."""
-        origin = stage.layers_from or stage.layers_before
-        if origin is not None:
-            return self.from_classifier(self._plan.stage(origin))
-        spec = stage.learner
-        return spec.taken or (
-            spec.built is None
-            and spec.start is Start.pretrained
-            and is_classifier(self._folder_of(stage))
-        )
+        before = stage.earlier_stage or stage.layers_of
+        if before is not None:
+            return self.from_classifier(self._plan.stage(before))
+        if stage.already_finetuned:
+            return True
+        return stage.reads_own_weights and is_classifier(self._folder_of(stage))
 
     def origin(self, stage: Stage) -> dict[str, str]:
         """Whose weights the learner has at its start: `base_model`, `license`, if known."""
-        before = stage.start or stage.layers_from or stage.layers_before
+        before = stage.earlier_stage or stage.layers_of
         if before is not None:
             return self.origin(self._plan.stage(before))
-        spec = stage.learner
-        if spec.built is not None or spec.start is not Start.pretrained:
+        if not stage.reads_own_weights:
             return {}
-        return origin_of(spec.id, self._folder_of(stage))
+        return origin_of(stage.learner.id, self._folder_of(stage))
 
     def given_models(self) -> dict[str, Any]:
         """By the name that was given, the content of each model that was not built here."""
@@ -363,12 +374,13 @@ class Casting:
         return given
 
     def _folder_of(self, stage: Stage) -> Path:
-        return self._folder(stage.learner, stage.learner.asked)
+        return self._folder(stage.learner, stage.learner.config_key)
 
-    def _shape(self, spec: ModelSpec, folder: Path) -> Any:
-        """The model that a folder's config describes, without weights."""
+    def _shape(self, stage: Stage) -> Any:
+        """The model that the config of the learner's folder describes, without weights."""
+        folder = self._folder_of(stage)
         if folder not in self._shapes:
-            self._shapes[folder] = untrusted.check_config(folder, key=spec.asked)
+            self._shapes[folder] = untrusted.check_config(folder, key=stage.learner.config_key)
         return self._shapes[folder]
 
     def _has_weights(self, folder: Path) -> bool:
@@ -377,25 +389,26 @@ class Casting:
 
     def weights_in_layers(self, stage: Stage) -> int:
         """How many weights every token of a row passes through: those of the layers kept."""
-        shape, layers = self._shape(stage.learner, self._folder_of(stage)), stage.learner.layers
+        shape, layers = self._shape(stage), stage.learner.layers
         whole: int = sum(
             weight.numel() for name, weight in shape.named_parameters() if "embed" not in name
         )
         depth: int | None = getattr(shape.config, "num_hidden_layers", None)
         return whole * len(layers) // depth if layers and depth else whole
 
-    def _check_files(self, spec: ModelSpec, folder: Path) -> None:
+    def _check_files(self, stage: Stage) -> None:
         """Refuse files of a model that are no good, once a folder."""
-        weights = spec.start is Start.pretrained and self._has_weights(folder)
+        folder = self._folder_of(stage)
+        weights = stage.reads_own_weights and self._has_weights(folder)
         if (folder, weights) not in self._checked:
-            shape = self._shape(spec, folder)
-            loading.check_files(folder, shape, weights=weights, key=spec.asked)
+            shape = self._shape(stage)
+            loading.check_files(folder, shape, weights=weights, key=stage.learner.config_key)
             self._checked.add((folder, weights))
 
     def unknown_share(self, stage: Stage) -> float:
         """Which share of the words that the stage trains on its learner's tokenizer knows not."""
         reading, folder = self._readings[stage.data], self._folder_of(stage)
-        encoder = loading.load_encoder(folder, reading.max_tokens, key=stage.learner.asked)
+        encoder = loading.load_encoder(folder, reading.max_tokens, key=stage.learner.config_key)
         rows = (encoder.key, stage.data, stage.rows)
         if rows not in self._unknown:
             self._unknown[rows] = reading.unknown_share(stage, encoder)
@@ -403,7 +416,7 @@ class Casting:
 
     def _check_architecture(self, stage: Stage, shape: Any) -> None:
         """Refuse a model that cannot do what the stage asks of its learner."""
-        algorithm, key = stage.algorithm, stage.learner.asked
+        algorithm, key = stage.algorithm, stage.learner.config_key
         self._check_length(stage, shape)
         if algorithm.skips_layers():
             check_family(shape.config.model_type)
@@ -430,40 +443,41 @@ class Casting:
     def _check_start(self, stage: Stage) -> None:
         """Refuse labels that are not known and layers that do not fit, before any training."""
         spec, folder = stage.learner, self._folder_of(stage)
-        if spec.taken:
+        if stage.already_finetuned:
             loading.check_labels(
                 folder,
-                name=stage.name.removeprefix("teacher/"),
+                name=stage.label,
                 classes=self._readings[stage.data].data.label_names,
-                key=spec.asked,
+                key=stage.learner.config_key,
                 labels=spec.labels,
             )
-        elif (origin := stage.layers_from or stage.layers_before) is not None:
-            self._check_layers(stage, self._plan.stage(origin))
-        elif spec.layers is not None:
+        elif isinstance(stage.initialisation, TeacherLayers):
+            self._check_layers(stage, stage.initialisation)
+        elif spec.layers is not None and stage.earlier_stage is None:
             config = read_config(folder)
             depth = config.get("num_hidden_layers", config.get("n_layers"))
             if isinstance(depth, int):
                 check_layers(spec.layers, depth)
 
-    def _check_layers(self, stage: Stage, teacher: Stage) -> None:
+    def _check_layers(self, stage: Stage, copied: TeacherLayers) -> None:
         """Refuse a student that no layers of the teacher fit."""
-        spec = stage.learner
+        spec, teacher = stage.learner, self._plan.stage(copied.teacher)
         try:
             loading.check_start(
                 self._folder_of(stage),
                 teacher=self._folder_of(teacher),
                 layers=spec.layers,
                 classes=self._readings[stage.data].data.label_names,
-                key=spec.asked,
+                key=stage.learner.config_key,
             )
         except Refused as refusal:
-            if refusal.key != "student.start" or self._config.student.start is spec.start:
+            wanted = Start.teacher if copied.finetuned else Start.pretrained_teacher
+            if refusal.key != "student.start" or self._config.student.start is wanted:
                 raise
             # The method says where its student starts; what was chosen are the models.
             raise Refused(
                 f"{spec.id} cannot start from the layers of {teacher.learner.id}: {refusal.what}",
-                key=spec.asked,
+                key=stage.learner.config_key,
                 value=spec.id,
                 rule="a student of its teacher's family, width and vocabulary",
                 way_out="another student or another teacher: student=distilbert goes with "

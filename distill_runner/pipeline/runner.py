@@ -145,12 +145,12 @@ class Runner:
         Raises:
             Refused: it knows hardly any.
         """
-        share, name = self._casting.unknown_share(stage), stage.name.removeprefix("teacher/")
+        share, name = self._casting.unknown_share(stage), stage.label
         told = f"{name}: {100 * share:.1f}% of the words it trains on are unknown to its tokenizer"
         if share >= _UNKNOWN_REFUSED:
             raise Refused(
                 f"{told}.",
-                key=stage.learner.asked,
+                key=stage.learner.config_key,
                 value=stage.learner.id,
                 rule="a tokenizer that knows the words of the training text",
                 way_out="a model of the text's language, with the tokenizer that belongs to it",
@@ -292,7 +292,7 @@ class Runner:
         self._screen.print(f"✓ {stage_name(stage.name)}: {self._how(stage)}")
         if made is None:
             self._replay(stage)
-        if stage.name in self._plan.all_teachers:
+        if stage.is_teacher:
             self._show_teacher(stage)
 
     def _how(self, stage: Stage) -> str:
@@ -300,7 +300,7 @@ class Runner:
         if stage.name in self._found and stage.name not in self._made:
             return f"found in the store ({self.key_of(stage)})"
         if not stage.training.epochs:
-            return "as it is" if stage.learner.taken else "at its start"
+            return "as it is" if stage.already_finetuned else "at its start"
         training = self._artifacts[stage.name].facts()["training"]
         took = f"{counted(training['steps'], 'step')} in {duration(training['wall_seconds'])}"
         others = stage.name not in self._made and not self._helped
@@ -308,7 +308,7 @@ class Runner:
 
     def _replay(self, stage: Stage) -> None:
         """Give the tracker the curves of a stage that was trained before this run."""
-        if stage.name not in self._plan.all_teachers or stage.name not in self._found:
+        if not stage.is_teacher or stage.name not in self._found:
             on_point = self._on_point(stage)
             for step, values in points_of(self._artifacts[stage.name], stage):
                 on_point(step, values)
@@ -330,8 +330,8 @@ class Runner:
         if stage.name not in self._keys:
             reading, decided = self._readings[stage.data], plain(stage)
             # Names do not decide: a method's baseline is another's fine-tuning.
-            names = ("name", "start", "layers_from", "body", "teachers", "learner", "data", "like")
-            for name in names:
+            names = ("name", "role", "group", "backbone_of", "teachers", "learner", "data", "like")
+            for name in (*names, "initialisation"):
                 del decided[name]
             algorithm = type(stage.algorithm)
             selected = stage.training.select is Select.best_validation
@@ -362,7 +362,7 @@ class Runner:
     def _done(self, stage: Stage, *, hashed: bool = False) -> bool:
         """Whether the stage's artifact can be used as it is; `hashed`: every file is read."""
         # Teachers are shared with other runs; a forced run repeats what is its own, once.
-        forced = self._config.force and stage.name not in self._plan.all_teachers
+        forced = self._config.force and not stage.is_teacher
         if forced and stage.name not in self._made:
             return False
         return self._store.has(self.key_of(stage), hashed=hashed)
@@ -579,7 +579,7 @@ def points_of(artifact: Artifact, stage: Stage) -> Iterator[tuple[int, dict[str,
 
 def _more_training(teacher: Stage, key: str) -> str:
     """What to type for a teacher that knows too little."""
-    if teacher.learner.taken:
+    if teacher.already_finetuned:
         return f"{key}.finetune=always"
     limit = teacher.training.max_steps
     if limit is not None:

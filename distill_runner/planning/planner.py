@@ -24,10 +24,27 @@ from distill_runner.config.schema import (
 )
 from distill_runner.errors import Refused
 from distill_runner.planning.baseline import one_learner, with_learner_of
+from distill_runner.planning.initialisation import (
+    EarlierStudent,
+    FinetunedClassifier,
+    Initialisation,
+    PretrainedWeights,
+    RandomWeights,
+    TeacherLayers,
+)
 from distill_runner.planning.method_yaml import DEPLOYED, TEACHER_WORDS, Entries
 from distill_runner.planning.ranges import check_settings, teacher_on
 from distill_runner.planning.stage_checks import check_algorithm, check_hops, check_unlabelled
-from distill_runner.planning.stages import POOL, PRETRAIN, TASK, UNLABELLED, ModelSpec, Plan, Stage
+from distill_runner.planning.stages import (
+    POOL,
+    PRETRAIN,
+    TASK,
+    UNLABELLED,
+    ModelSpec,
+    Plan,
+    Role,
+    Stage,
+)
 
 if TYPE_CHECKING:
     from distill_runner.methods.base import Algorithm
@@ -148,7 +165,7 @@ class _Planner:
         first = _FIRST_SEED[data]
         seeds = teacher.seeds or list(range(first, first + len(teacher.models)))
         for model, seed in zip(teacher.models, seeds, strict=True):
-            taken = self._is_taken(teacher, model, f"{prefix}teacher.models")
+            finetuned = self._is_already_finetuned(teacher, model, f"{prefix}teacher.models")
             built = self.config.models.get(model)
             group = "teacher" if data == TASK else data
             name = f"{group}/{model.rstrip('/').rsplit('/', 1)[-1]}"
@@ -156,37 +173,41 @@ class _Planner:
                 name = f"{name}#{len(stages) + 1}"
             spec = ModelSpec(
                 model,
-                start=Start.random if built else Start.pretrained,
                 built=built,
                 labels=tuple(teacher.labels) if teacher.labels else None,
-                taken=taken,
-                asked=f"{prefix}teacher.models",
+                config_key=f"{prefix}teacher.models",
             )
+            fresh = RandomWeights() if built else PretrainedWeights()
             stages.append(
                 Stage(
                     name=name,
                     learner=spec,
                     algorithm=self.make_algorithm(_FINE_TUNE),
-                    training=self._teacher_training(teacher, len(stages), taken=taken),
+                    training=self._teacher_training(
+                        teacher, len(stages), already_finetuned=finetuned
+                    ),
                     seed=seed,
+                    role=Role.teacher if data == TASK else Role.pretrain_teacher,
+                    group=group,
+                    initialisation=FinetunedClassifier() if finetuned else fresh,
                     data=data,
                 )
             )
             _check_no_twin(stages, f"{prefix}teacher.seeds", seeds)
         return stages
 
-    def _is_taken(self, teacher: Teacher, model: str, key: str) -> bool:
+    def _is_already_finetuned(self, teacher: Teacher, model: str, key: str) -> bool:
         """Whether the teacher is used as it is, without fine-tuning."""
         wish = teacher.finetune
         if wish is not Finetune.auto:
             return wish is Finetune.never
         return model not in self.config.models and self.is_classifier(model, key)
 
-    def _teacher_training(self, teacher: Teacher, at: int, *, taken: bool) -> Training:
+    def _teacher_training(self, teacher: Teacher, at: int, *, already_finetuned: bool) -> Training:
         own, rates = teacher.training, teacher.learning_rates
         return replace(
             self.config.training,
-            epochs=0 if taken else own.epochs,
+            epochs=0 if already_finetuned else own.epochs,
             batch_size=own.batch_size,
             learning_rate=own.learning_rate if rates is None else rates[at],
             max_steps=own.max_steps,
@@ -217,10 +238,9 @@ class _Planner:
         check_algorithm(config, name, algorithm, entry=entry, teacher=teacher, teaching=teaching)
         algorithm.trained_teachers(len(teaching))
         before = self._before(name, entry)
-        spec = self._spec(learner, self.yaml.blame(name, "repeat"), entry.student_start)
+        start = entry.student_start or learner.start
+        spec = self._spec(learner, self.yaml.blame(name, "repeat"), start)
         noisy = entry.noisy and config.noise.kind is not NoiseKind.none and config.noise.p > 0
-        from_teacher = before is None and spec.start is Start.teacher
-        from_body = before is None and spec.start is Start.pretrained_teacher
         language = algorithm.needs.language
         return Stage(
             name=title,
@@ -234,14 +254,14 @@ class _Planner:
                 select=Select.last if language else config.training.select,
             ),
             seed=config.seed + entry.seed_offset + turn,
-            start=before.name if before else None,
-            layers_from=self._teacher_names[0] if from_teacher else None,
-            body=self._teacher_names[0] if from_body or language else None,
+            role=Role.baseline if name == "baseline" else Role.student,
+            group=name,
+            initialisation=self._initialisation(before, spec, start, fresh_head=entry.fresh_head),
+            backbone_of=self._teacher_names[0] if language else None,
             teachers=teaching,
             **self._ensemble(teacher, teaching),
             rows=self._rows(name, entry, algorithm),
             data=self._data_of(entry.data),
-            fresh_head=entry.fresh_head and before is not None,
             noise=config.noise if noisy else None,
             first_epoch=before.first_epoch + before.training.epochs if before else 0,
         )
@@ -288,7 +308,12 @@ class _Planner:
 
     def _repetitions(self, entries: Mapping[str, StageConfig]) -> tuple[str, ...]:
         """The repetitions of the stage that is deployed."""
-        return tuple(fnmatch.filter(self.students, f"{list(entries)[-1]}-*"))
+        last = list(entries)[-1]
+        return tuple(
+            stage.name
+            for stage in self.students.values()
+            if stage.group == last and stage.name != last
+        )
 
     def _rows(self, name: str, entry: StageConfig, algorithm: Algorithm) -> tuple[str, ...]:
         if entry.rows == UNLABELLED:
@@ -305,25 +330,32 @@ class _Planner:
             return 0
         return self.config.training.epochs if entry.epochs is None else entry.epochs
 
-    def _spec(self, student: Student, key: str, start: Start | None) -> ModelSpec:
-        start = start or student.start
+    def _initialisation(
+        self, before: Stage | None, spec: ModelSpec, start: Start, *, fresh_head: bool
+    ) -> Initialisation:
+        if before is not None:
+            return EarlierStudent(before.name, fresh_head=fresh_head)
+        if start in (Start.teacher, Start.pretrained_teacher):
+            return TeacherLayers(self._teacher_names[0], finetuned=start is Start.teacher)
+        # A model built here has no weights of its own to start from.
+        random = start is Start.random or spec.built is not None
+        return RandomWeights() if random else PretrainedWeights()
+
+    def _spec(self, student: Student, key: str, start: Start) -> ModelSpec:
         built = self.config.models.get(student.model)
         origin = self.config.models.get(next(iter(self.config.teacher.models), ""))
         if built is not None and origin is not None and start is Start.pretrained_teacher:
             # Stand-ins differ in width as their models do not: one cut from another has its shape.
             built = replace(origin, family=built.family, layers=built.layers)
-        unmade = built is not None and start is Start.pretrained
         layers = tuple(student.layers) if student.layers is not None else None
         if built is not None and layers is not None:
             # The profile's stand-in may have fewer layers than the model it stands for.
             layers = tuple(range(min(len(layers), built.layers)))
         return ModelSpec(
             student.model,
-            # A model built here has no weights of its own to start from.
-            start=Start.random if unmade else start,
             layers=layers,
             built=built,
-            asked=key if student is not self.config.student else "student.model",
+            config_key=key if student is not self.config.student else "student.model",
         )
 
     def _teaching(self, name: str, entry: StageConfig, turn: int) -> tuple[str, ...]:
@@ -404,7 +436,7 @@ def _check_no_twin(stages: Sequence[Stage], key: str, seeds: list[int]) -> None:
     """
     *before, last = stages
     for other in before:
-        if _fine_tuned_as(other) == _fine_tuned_as(last) and not last.learner.taken:
+        if _fine_tuned_as(other) == _fine_tuned_as(last) and not last.already_finetuned:
             raise Refused(
                 f"{other.name} and {last.name} would be one teacher twice.",
                 key=key,
