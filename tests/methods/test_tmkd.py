@@ -18,7 +18,7 @@ from transformers import AutoModelForSequenceClassification
 from distill_runner.errors import Refused
 from distill_runner.methods.tmkd import SoftHeads
 from distill_runner.models import heads
-from distill_runner.planning.initialisation import EarlierStudent, PretrainedWeights
+from distill_runner.planning.initialisation import EarlierStudent, RandomWeights
 from distill_runner.training import loop
 
 TWO = ("teacher=bert+roberta",)
@@ -260,7 +260,7 @@ def test_the_ablations_differ_in_stages_and_heads_as_the_papers(
         if count is not None:
             stage = plan.stage(name)
             assert stage.algorithm.soft_heads(len(stage.teachers)) == count
-    first = EarlierStudent("pretrain", fresh_head=True) if expected[0] else PretrainedWeights()
+    first = EarlierStudent("pretrain", fresh_head=True) if expected[0] else RandomWeights()
     assert plan.stage("finetune").initialisation == first
 
 
