@@ -9,18 +9,18 @@ from support.tiny import Bench
 
 KEYS = {
     "kd": {
-        "teacher/bert-base-uncased": "85d78dc64b0bcd49",
-        "teacher/roberta-base": "497c4a3d7c244d9b",
-        "kd": "9616a4a0c75c0bf2",
+        "teacher/bert-base-uncased": "edd27c6dd3b76d81",
+        "teacher/roberta-base": "def8f7418f0bd041",
+        "kd": "421d3bc3d8f206af",
     },
-    "metadistil": {"metadistil": "5d46dba26450bfed"},
+    "metadistil": {"metadistil": "e93287311a58dd3d"},
     "tmkd": {
-        "pretrain/bert-base-uncased": "d68b99a7dc88568e",
-        "pretrain": "b6f92f8298a1f019",
-        "finetune": "92a9320676db1ba9",
+        "pretrain/bert-base-uncased": "2dcc1148eaa5b029",
+        "pretrain": "3075ec7ea3adc436",
+        "finetune": "cc8100fd258df006",
     },
-    "distilbert": {"pretrain": "0ac1622b42734908", "finetune": "117fe39f7b4ab943"},
-    "noisy_student": {"generation-1": "d922e23c30737c87"},
+    "distilbert": {"pretrain": "3a3390e727f93a50", "finetune": "d005a96a25b8d3b0"},
+    "noisy_student": {"generation-1": "a3058dba5068601b"},
 }
 
 

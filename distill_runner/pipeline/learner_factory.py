@@ -205,15 +205,15 @@ class Casting:
 
     def ensemble(self, stage: Stage) -> Ensemble:
         """How the signals of the stage's teachers, which are done, are joined."""
-        weights = stage.weights
-        if stage.weigh_by is WeighBy.validation:
+        combination, weights = stage.combination, stage.combination.weights
+        if combination.weigh_by is WeighBy.validation:
             found = [self._artifacts[name].facts()["metrics"] for name in stage.teachers]
             weights = weights_by_accuracy(
                 [metrics["validation"]["accuracy"] for metrics in found],
                 rows=found[0]["validation"]["n"],
                 classes=len(self._readings[stage.data].data.label_names),
             )
-        return Ensemble(stage.combine, weights, stage.temperatures or None)
+        return Ensemble(combination.combine, weights, combination.temperatures or None)
 
     def _cacheable(self, stage: Stage) -> bool:
         if stage.algorithm.needs.teachers != "frozen":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,7 @@ POOL = "rest"  # the split of labelled rows that no other split took
 UNLABELLED = "unlabelled"  # the split of rows that came without labels
 TASK = "task"  # the data that a run is about
 PRETRAIN = "pretrain"  # the data that a first stage learns from
+BASELINE = "baseline"  # the stage that trains the deployed student without a teacher
 
 
 class Role(Enum):
@@ -47,6 +48,16 @@ class ModelSpec:
 
 
 @dataclass(frozen=True)
+class Combination:
+    """How the outputs of a stage's teachers become one."""
+
+    combine: Combine = Combine.logit_mean
+    weights: tuple[float, ...] = ()  # of each teacher, their sum 1
+    weigh_by: WeighBy = WeighBy.weights
+    temperatures: tuple[float, ...] = ()  # of each teacher; none: 1
+
+
+@dataclass(frozen=True)
 class Stage:
     """One learner's training: its first weights, its teachers, its algorithm and its rows."""
 
@@ -61,10 +72,7 @@ class Stage:
     backbone_of: str | None = None  # the teacher whose model before its stage teaches language
     teachers: tuple[str, ...] = ()  # stages whose students teach
     data: str = TASK  # TASK or PRETRAIN
-    combine: Combine = Combine.logit_mean
-    weights: tuple[float, ...] = ()
-    weigh_by: WeighBy = WeighBy.weights
-    temperatures: tuple[float, ...] = ()  # each teacher's own; none: 1
+    combination: Combination = field(default_factory=Combination)
     rows: tuple[str, ...] = ("train",)
     noise: Noise | None = None
     first_epoch: int = 0  # epochs that the stages before it have run on this learner
