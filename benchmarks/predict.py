@@ -25,7 +25,7 @@ from benchmarks.setting import Setting, open_setting
 from distill_runner.data.encoding import Encoding, Inputs
 from distill_runner.evaluation.predict import predict
 from distill_runner.models import loading
-from distill_runner.pipeline.task_data import Reading
+from distill_runner.pipeline.task_data import TaskData
 
 _BATCH = 64  # rows of a batch, for everyone; what our prediction takes
 _LATENCY_TEXTS = 20  # of each round
@@ -154,7 +154,7 @@ class _Ours(_Predictor):
         )
         if setting.config.runtime.first_token_only:
             self._learner.read_first_token_only()
-        reading = Reading(setting.data, setting.config.dataset, Path(setting.config.store.dir))
+        reading = TaskData(setting.data, setting.config.dataset, Path(setting.config.store.dir))
         self._view = reading.split("train", self._learner)
         self.lengths = self._view.lengths
 

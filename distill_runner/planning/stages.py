@@ -100,6 +100,13 @@ class Stage:
         return own and self.learner.built is None
 
     @property
+    def starts_random(self) -> bool:
+        """Whether the first weights are drawn here; of a model built here, they always are."""
+        return isinstance(self.initialisation, RandomWeights) or (
+            self.already_finetuned and self.learner.built is not None
+        )
+
+    @property
     def earlier_stage(self) -> str | None:
         """The stage whose student goes on in this one."""
         first = self.initialisation
@@ -162,9 +169,7 @@ class Plan:
         first = self.lineage(name)[-1]
         if first.layers_of:
             return self.from_random(first.layers_of)
-        # A model built here has random weights, also where it is used as it is.
-        built = first.learner.built is not None
-        return built or isinstance(first.initialisation, RandomWeights)
+        return first.starts_random
 
     def stage(self, name: str) -> Stage:
         return next(stage for stage in self.stages if stage.name == name)

@@ -127,7 +127,7 @@ def test_the_loss_equals_plain_arithmetic(hard: bool, combine: str, tmp_path: Pa
 def test_no_hidden_label_reaches_the_stage(tmp_path: Path) -> None:
     bench = Bench.make(tmp_path / "store", "noisy_student")
     made = job_of(bench, tmp_path / "job")
-    pool = set(bench.runner._readings["task"].ids("rest"))
+    pool = set(bench.runner.parts.data["task"].ids("rest"))
     assert pool
     for row, label in zip(made.rows.ids, made.rows.labels, strict=True):
         assert (label == -1) == (row in pool)
@@ -164,8 +164,8 @@ def test_the_teacher_labels_clean_text_without_dropout(
         with monkeypatch.context() as patch:
             patch.setattr(Learner, "logits", watched)
             name = bench.plan.teachers[0]
-            bench.runner._casting.predict(
-                bench.runner._casting.trained(name), bench.plan.stage(name), "rest"
+            bench.runner.parts.logits.predict(
+                bench.runner.parts.factory.trained(name), bench.plan.stage(name), "rest"
             )
         assert not any(training for training, _ in read)
         found.append([text for _, text in read])
