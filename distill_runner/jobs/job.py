@@ -197,7 +197,7 @@ class _Job:
 
     def _check_typed(self, config: Config, plan: Plan) -> None:
         """Refuse what was typed and is not read; say what a group or another job may do with."""
-        taken = {stage.learner.id for stage in plan.stages if stage.learner.taken}
+        classifiers = {stage.learner.id for stage in plan.stages if stage.already_finetuned}
         said = check_all_read(
             self._command.config,
             config,
@@ -209,7 +209,7 @@ class _Job:
                 method=plan.method,
                 raw_method=raw_method(composed),
                 make_algorithm=make_algorithm,
-                is_classifier=lambda model, _: model in taken,
+                is_classifier=lambda model, _: model in classifiers,
             ),
             shared=self._command.shared,
         )

@@ -9,6 +9,7 @@ from distill_runner.config.schema import Config, Select
 from distill_runner.hub.locate import model_fingerprint
 from distill_runner.pipeline.model_folders import ModelFolders
 from distill_runner.pipeline.task_data import TaskData
+from distill_runner.planning.initialisation import EarlierStudent, TeacherLayers
 from distill_runner.planning.stages import Plan, Stage
 from distill_runner.runtime.machine import Machine
 from distill_runner.storage.store import key_of, plain
@@ -55,8 +56,8 @@ class StageKeys:
     def _decided(self, stage: Stage) -> dict[str, Any]:
         data, decided = self._data[stage.data], plain(stage)
         # Names do not decide: a method's baseline is another's fine-tuning.
-        names = ("name", "start", "layers_from", "body", "teachers", "learner", "data", "like")
-        for name in names:
+        names = ("name", "role", "group", "backbone_of", "teachers", "learner", "data", "like")
+        for name in (*names, "initialisation"):
             del decided[name]
         algorithm, runtime = type(stage.algorithm), self._config.runtime
         selected = stage.training.select is Select.best_validation
@@ -88,7 +89,10 @@ class StageKeys:
     def _model(self, stage: Stage) -> dict[str, Any]:
         """What decides the learner's start: its settings and the content of its folder."""
         settings: dict[str, Any] = plain(stage.learner)
-        del settings["asked"]
+        del settings["config_key"]
+        settings["initialisation"] = stage.initialisation.kind
+        if isinstance(stage.initialisation, EarlierStudent):
+            settings["fresh_head"] = stage.initialisation.fresh_head
         if stage.learner.built is None:
             del settings["id"]
             settings["content"] = model_fingerprint(self._folders.folder_of(stage))
@@ -97,7 +101,10 @@ class StageKeys:
             # Else the stage's own rows and limit, which its key has, say how it was made.
             if made_for != (data.data.fingerprints["train"], data.max_tokens):
                 settings["made_for"] = made_for
-        if stage.body is not None:
-            teacher = self._plan.stage(stage.body)
-            settings["body"] = [self._model(teacher), teacher.seed]
+        first = stage.initialisation
+        copied = isinstance(first, TeacherLayers) and not first.finetuned
+        unchanged = stage.backbone_of or (stage.layers_of if copied else None)
+        if unchanged is not None:
+            teacher = self._plan.stage(unchanged)
+            settings["backbone_of"] = [self._model(teacher), teacher.seed]
         return settings

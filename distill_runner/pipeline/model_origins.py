@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from distill_runner.config.schema import Start
 from distill_runner.hub.locate import hub_revision, is_classifier, model_fingerprint
 from distill_runner.hub.model_card import origin_of
 from distill_runner.pipeline.model_folders import ModelFolders
@@ -37,15 +36,12 @@ class Origin:
 
 def from_classifier(stage: Stage, plan: Plan, folders: ModelFolders) -> bool:
     """Whether the learner's weights come from a classifier that was trained elsewhere."""
-    giver = stage.layers_from or stage.layers_before
+    giver = stage.earlier_stage or stage.layers_of
     if giver is not None:
         return from_classifier(plan.stage(giver), plan, folders)
-    spec = stage.learner
-    return spec.taken or (
-        spec.built is None
-        and spec.start is Start.pretrained
-        and is_classifier(folders.folder_of(stage))
-    )
+    if stage.already_finetuned:
+        return True
+    return stage.reads_own_weights and is_classifier(folders.folder_of(stage))
 
 
 def origin(stage: Stage, plan: Plan, folders: ModelFolders) -> Origin:
@@ -70,10 +66,9 @@ def given_models(plan: Plan, folders: ModelFolders) -> dict[str, GivenModel]:
 
 def _base_model(stage: Stage, plan: Plan, folders: ModelFolders) -> dict[str, str]:
     """`base_model` and `license`, each where it is known."""
-    before = stage.start or stage.layers_from or stage.layers_before
-    if before is not None:
-        return _base_model(plan.stage(before), plan, folders)
-    spec = stage.learner
-    if spec.built is not None or spec.start is not Start.pretrained:
+    giver = stage.earlier_stage or stage.layers_of
+    if giver is not None:
+        return _base_model(plan.stage(giver), plan, folders)
+    if not stage.reads_own_weights:
         return {}
-    return origin_of(spec.id, folders.folder_of(stage))
+    return origin_of(stage.learner.id, folders.folder_of(stage))

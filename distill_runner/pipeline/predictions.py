@@ -71,7 +71,7 @@ class Predictions:
     def combine(self) -> Combine:
         """How `join` joins the configured teachers."""
         scores = len(self._data.label_names) == 1
-        return Combine.prob_mean if self._apart and not scores else self._taught.combine
+        return Combine.prob_mean if self._apart and not scores else self._taught.combination.combine
 
     @property
     def _taught(self) -> Stage:

@@ -242,10 +242,10 @@ class Runner:
         self._progress.end(stage.name)
         self._screen.print(f"✓ {stage_name(stage.name)}: {self._how(stage)}")
         if made is None:
-            if stage.name not in self._plan.all_teachers or stage.name not in self._found:
+            if not stage.is_teacher or stage.name not in self._found:
                 self._curves.replay(artifact, stage)
             self._curves.end(int(artifact.facts()["training"]["steps"]))
-        if stage.name in self._plan.all_teachers:
+        if stage.is_teacher:
             show_teacher(
                 stage,
                 config=self._config,
@@ -260,7 +260,7 @@ class Runner:
         if stage.name in self._found and stage.name not in self._made:
             return f"found in the store ({self.key_of(stage)})"
         if not stage.training.epochs:
-            return "as it is" if stage.learner.taken else "at its start"
+            return "as it is" if stage.already_finetuned else "at its start"
         training = self._finished[stage.name].facts()["training"]
         took = f"{counted(training['steps'], 'step')} in {duration(training['wall_seconds'])}"
         elsewhere = stage.name not in self._made and not self._with_workers
@@ -277,7 +277,7 @@ class Runner:
     def _is_done(self, stage: Stage, *, hashed: bool = False) -> bool:
         """Whether the stage's artifact can be used as it is; `hashed`: every file is read."""
         # Teachers are shared with other runs; a forced run repeats what is its own, once.
-        forced = self._config.force and stage.name not in self._plan.all_teachers
+        forced = self._config.force and not stage.is_teacher
         if forced and stage.name not in self._made:
             return False
         return self._store.has(self.key_of(stage), hashed=hashed)

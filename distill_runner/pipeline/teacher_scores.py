@@ -61,7 +61,7 @@ def show_teacher(
 
 def _more_training(teacher: Stage, key: str) -> str:
     """What to type for a teacher that knows too little."""
-    if teacher.learner.taken:
+    if teacher.already_finetuned:
         return f"{key}.finetune=always"
     limit = teacher.training.max_steps
     if limit is not None:

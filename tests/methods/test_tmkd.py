@@ -18,6 +18,7 @@ from transformers import AutoModelForSequenceClassification
 from distill_runner.errors import Refused
 from distill_runner.methods.tmkd import SoftHeads
 from distill_runner.models import heads
+from distill_runner.planning.initialisation import EarlierStudent, RandomWeights
 from distill_runner.training import loop
 
 TWO = ("teacher=bert+roberta",)
@@ -120,7 +121,11 @@ def test_a_plan_of_tmkd_has_two_data_sets_and_teachers_for_each(bench: Bench) ->
     first, second = plan.stage("pretrain"), plan.stage("finetune")
     assert first.teachers == plan.pretrain_teachers
     assert second.teachers == plan.teachers
-    assert (first.data, first.rows, second.start) == ("pretrain", ("unlabelled",), "pretrain")
+    assert (first.data, first.rows, second.earlier_stage) == (
+        "pretrain",
+        ("unlabelled",),
+        "pretrain",
+    )
 
 
 def test_stage_one_teaches_the_body_and_the_soft_heads_and_not_the_golden_head(
@@ -253,14 +258,17 @@ def test_the_ablations_differ_in_stages_and_heads_as_the_papers(
         if count is not None:
             stage = plan.stage(name)
             assert stage.algorithm.soft_heads(len(stage.teachers)) == count
-    assert plan.stage("finetune").start == ("pretrain" if expected[0] else None)
-    assert not plan.stage("finetune").fresh_head or expected[0]
+    first = EarlierStudent("pretrain", fresh_head=True) if expected[0] else RandomWeights()
+    assert plan.stage("finetune").initialisation == first
 
 
 def test_no_student_of_many_on_many_goes_on_where_another_stopped(tmp_path: Path) -> None:
     plan = Bench.make(tmp_path, "many_on_many", TWO).plan
     students = [plan.stage(name) for name in plan.members]
-    assert [(stage.start, stage.first_epoch) for stage in students] == [(None, 0), (None, 0)]
+    assert [(stage.earlier_stage, stage.first_epoch) for stage in students] == [
+        (None, 0),
+        (None, 0),
+    ]
 
 
 def test_many_on_many_has_a_student_for_each_teacher_and_answers_with_their_mean(
