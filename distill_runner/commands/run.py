@@ -135,9 +135,8 @@ def _run_hydra(overrides: Sequence[str], verdicts: list[DistillError]) -> None:
 
 
 def _job(config: DictConfig, overrides: Sequence[str]) -> float | None:
-    with closing(
-        make_tracker(cast(TrackerSettings, OmegaConf.to_object(config.tracker)))
-    ) as tracker:
+    settings = cast(TrackerSettings, OmegaConf.to_object(config.tracker))
+    with closing(make_tracker(settings)) as tracker:
         tracker.warm_up()
         return _run(config, overrides, tracker)
 

@@ -86,9 +86,10 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def run_with(own: Path, monkeypatch: pytest.MonkeyPatch, *asked: str) -> int:
     (searchpath, *rest) = SHRUNK
     both = searchpath.replace("]", f",'file://{own}/conf']")
-    monkeypatch.setattr("support.tiny.SHRUNK", (both, *rest))
     folders = (f"output_dir={own}/run", f"store.dir={own}/store")
-    return command(monkeypatch, "method=finetune", "tracker=mine", *folders, *asked)
+    return command(
+        monkeypatch, "method=finetune", "tracker=mine", *folders, *asked, small=(both, *rest)
+    )
 
 
 def test_a_tracker_of_a_users_own_follows_a_run(
