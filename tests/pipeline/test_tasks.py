@@ -14,7 +14,7 @@ from rich.console import Console
 from support.tiny import composed, run
 
 from distill_runner.config import schema
-from distill_runner.config.compose import config_path, typed
+from distill_runner.config.compose import option_names, typed
 from distill_runner.data.load import Prepared, prepare
 from distill_runner.errors import Refused
 from distill_runner.hub.locate import locate_dataset
@@ -23,7 +23,7 @@ from distill_runner.report.columns import columns_of, notes
 from distill_runner.report.sweeps import job_rows, seed_rows
 from distill_runner.report.tables import in_width, sweep_table, width_of
 
-DATASETS = sorted(path.stem for path in Path(config_path(), "dataset").glob("*.yaml"))
+DATASETS = option_names("dataset")
 # The text columns and the class names of the hub's files, in the hub's order.
 HUB = {
     "sst2": (["sentence"], ["negative", "positive"]),
