@@ -12,27 +12,28 @@ import subprocess
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import torch
+
+from distill_runner.results.origins import Checkout, Surroundings
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
 _GIT_SECONDS = 10.0
 
 
 @cache
-def surroundings() -> dict[str, Any]:
+def surroundings() -> Surroundings:
     """What a training depends on beside its settings; asked for once in a process."""
     packages = installed()
-    return {
-        "distill_run": packages.get("distill-run"),
-        "git": checkout(_CHECKOUT),
-        "instruction_set": torch.backends.cpu.get_cpu_capability(),
-        "processor": processor(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-        "packages": packages,
-    }
+    return Surroundings(
+        distill_run=packages.get("distill-run"),
+        git=checkout(_CHECKOUT),
+        instruction_set=torch.backends.cpu.get_cpu_capability(),
+        processor=processor(),
+        system=f"{platform.system()} {platform.machine()}",
+        python=platform.python_version(),
+        packages=packages,
+    )
 
 
 def installed() -> dict[str, str]:
@@ -45,7 +46,7 @@ def installed() -> dict[str, str]:
     return dict(sorted(found.items(), key=lambda item: item[0].lower()))
 
 
-def checkout(folder: Path) -> dict[str, Any] | None:
+def checkout(folder: Path) -> Checkout | None:
     """The commit that `folder` has checked out, and whether its files differ from that.
 
     None where it is no checkout of its own, or git does not answer.
@@ -55,7 +56,7 @@ def checkout(folder: Path) -> dict[str, Any] | None:
     commit, changes = _git(folder, "rev-parse", "HEAD"), _git(folder, "status", "--porcelain")
     if commit is None or changes is None:
         return None
-    return {"commit": commit, "dirty": bool(changes)}
+    return Checkout(commit=commit, dirty=bool(changes))
 
 
 def _git(folder: Path, *asked: str) -> str | None:
