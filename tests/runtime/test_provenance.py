@@ -99,9 +99,7 @@ def test_a_result_names_the_data_files_and_their_digests(store: Path, tmp_path: 
 
 def test_a_folder_of_the_hubs_cache_has_a_revision(tmp_path: Path) -> None:
     snapshot = tmp_path / "hub" / "datasets--nyu-mll--glue" / "snapshots" / "0a1b2c"
-    assert hub_revision(snapshot / "sst2") == HubRevision(
-        repo="nyu-mll/glue", revision="0a1b2c"
-    )
+    assert hub_revision(snapshot / "sst2") == HubRevision(repo="nyu-mll/glue", revision="0a1b2c")
     assert hub_revision(tmp_path / "snapshots" / "0a1b2c") is None
 
 
