@@ -139,6 +139,7 @@ def _job(config: DictConfig, overrides: Sequence[str]) -> float | None:
 def _run(config: DictConfig, overrides: Sequence[str], early: EarlyChild) -> float | None:
     _import_jobs()
     from distill_runner.jobs.job import Command, run_job
+    from distill_runner.report.choosing import validation_score
 
     hydra_config = HydraConfig.get()
     groups = groups_among([*hydra_config.overrides.task, *hydra_config.overrides.hydra])
@@ -153,7 +154,9 @@ def _run(config: DictConfig, overrides: Sequence[str], early: EarlyChild) -> flo
         sweeping=hydra_config.mode is not None and hydra_config.mode.name == "MULTIRUN",
         wandb=early,
     )
-    return run_job(job)
+    result = run_job(job)
+    # What a search goes by: larger is better.
+    return None if result is None else validation_score(result)
 
 
 @cache
