@@ -72,7 +72,7 @@ def test_a_student_that_learned_nothing_is_said_to_in_result_and_log(unlearned: 
 
 def test_its_row_and_its_card_say_so(unlearned: Path) -> None:
     console = Console(width=200, file=io.StringIO())
-    console.print(result_table(result_of(unlearned)))
+    console.print(result_table(read_result(unlearned)))
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     mark = result_of(unlearned)["student"]["chance"]["label"]
     rows = [line for line in shown.splitlines() if "distilbert" in line]

@@ -6,6 +6,7 @@ import io
 import json
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -372,9 +373,11 @@ def test_accuracy_adds_no_column_and_balanced_classes_no_line() -> None:
         "job", "validation", "test", "gain", "95% of the test",
         "no teacher", "parameters", "macro_f1 (test)",
     ]  # fmt: skip
-    assert notes(plain) == []
-    plain["metrics"]["test"]["majority"] = 0.68
-    assert notes(plain) == ["Always answering the largest class has an accuracy of 68.00 on test."]
+    assert notes(a_result()) == []
+    unbalanced = {"test": replace(a_score(0.9), majority=0.68)}
+    assert notes(a_result(metrics=unbalanced)) == [
+        "Always answering the largest class has an accuracy of 68.00 on test."
+    ]
 
 
 def test_a_list_in_what_was_typed_is_in_the_tables_title(

@@ -14,7 +14,7 @@ import torch
 from support.tiny import run
 
 from distill_runner.hub.locate import hub_revision
-from distill_runner.results.origins import HubRevision
+from distill_runner.results.origins import Checkout, HubRevision
 from distill_runner.results.typed_json import to_json
 from distill_runner.runtime.provenance import checkout, surroundings
 
@@ -117,9 +117,9 @@ def test_a_checkout_has_a_commit_and_may_be_changed(tmp_path: Path) -> None:
     assert checkout(tmp_path) is None  # no commit yet
     git("add", "-A")
     git("commit", "-q", "-m", "one")
-    assert checkout(tmp_path) == {"commit": git("rev-parse", "HEAD"), "dirty": False}
+    assert checkout(tmp_path) == Checkout(commit=git("rev-parse", "HEAD"), dirty=False)
     (tmp_path / "code" / "a.py").write_text("2")
-    assert checkout(tmp_path) == {"commit": git("rev-parse", "HEAD"), "dirty": True}
+    assert checkout(tmp_path) == Checkout(commit=git("rev-parse", "HEAD"), dirty=True)
     # Installed below somebody's project, the code is no part of that project's history.
     assert checkout(tmp_path / "code") is None
 
@@ -128,4 +128,4 @@ def test_a_checkout_has_a_commit_and_may_be_changed(tmp_path: Path) -> None:
 def test_nothing_of_the_environment_is_told(secret: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(secret, "hf_not_to_be_told")
     surroundings.cache_clear()
-    assert "hf_not_to_be_told" not in json.dumps(surroundings())
+    assert "hf_not_to_be_told" not in json.dumps(to_json(surroundings()))
