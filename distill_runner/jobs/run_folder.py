@@ -16,7 +16,7 @@ from distill_runner.evaluation.scores import labels_of, scored
 from distill_runner.pipeline.predictions import Answers
 from distill_runner.pipeline.runner import Outcome, points_of
 from distill_runner.report.card import model_card
-from distill_runner.results.collect import whole_epoch
+from distill_runner.results.collect.run import whole_epoch
 from distill_runner.storage import integrity
 from distill_runner.storage.store import write_json
 

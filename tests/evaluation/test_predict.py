@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import FAMILIES, NewLearner
 from datasets import Dataset
+from support.learners import FAMILIES, NewLearner
 
 from distill_runner.data.encoding import encode
 from distill_runner.evaluation.predict import predict

@@ -19,7 +19,7 @@ from distill_runner.config.schema import Metric
 from distill_runner.data.synthetic import generate
 from distill_runner.errors import Refused
 from distill_runner.evaluation.comparison import Measure
-from distill_runner.results.collect import Results
+from distill_runner.results.collect.run import Results
 
 BARE = """
 import json, sys, torch

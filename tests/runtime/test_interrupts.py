@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from support.tiny import Bench, run
-from test_contract import Silent, job_of
+from support.training import Silent, job_of
 
 from distill_runner.models import loading
 from distill_runner.runtime.interrupts import put_off
