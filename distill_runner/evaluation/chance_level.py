@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from distill_runner.config.schema import Metric
-from distill_runner.evaluation.scores import Score, labels_of
 from distill_runner.evaluation.scores import by_lot as scored_by_lot
+from distill_runner.evaluation.scores import labels_of
 from distill_runner.planning.ranges import RANKING
+from distill_runner.results.measurements import AtChance
+from distill_runner.results.scores import Score
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -43,7 +45,9 @@ def _of_classes(found: Score, rows: Dataset, main: Metric) -> Chance:
             f"its 95% interval starts at {100 * found.low:.1f}, "
             f"the largest class has {100 * found.majority:.1f}"
         )
-        below = "no better than" if found.value <= found.majority else "not told apart from"
+        below = (
+            "no better than" if found.value <= found.majority else "not significantly better than"
+        )
         return Chance(found.low <= found.majority, beside, told, f"{below} the largest class")
     # Where nearly every answer is wrong, accuracy says nothing of a ranking.
     name, ours = main.value, found.metrics[main.value]
@@ -65,7 +69,8 @@ def _of_scores(found: Score, answers: np.ndarray, rows: Dataset) -> Chance:
     return Chance(
         found.low <= 0 or error >= 1,
         f"{interval}, {told}",
-        f"its {found.headline} times 100 has the 95% interval {interval}, and it makes {told}",
+        f"its {found.primary_metric} times 100 has the 95% interval {interval}, "
+        f"and it makes {told}",
         "no better than one score for all rows",
     )
 
@@ -78,12 +83,17 @@ def verdict(
     *,
     metric: Metric,
     classes: Sequence[str],
-) -> dict[str, Any]:
-    """What `result.json` says of a model whose answers to the rows of `split` these are."""
+) -> AtChance | None:
+    """Why a model is no better than chance, judged by its answers to the rows of `split`.
+
+    Returns:
+        None where it is better.
+    """
     chance = beside_chance(found, answers, rows, metric)
     if not chance.reached:
-        return {"no_better_than_chance": False, "chance": None}
+        return None
     given = np.unique(answers.argmax(axis=-1)).tolist()
     only = classes[given[0]] if len(given) == 1 < len(classes) else None
-    known = {"split": split, "rows": len(rows), "mark": chance.mark, "told": chance.told}
-    return {"no_better_than_chance": True, "chance": {**known, "one_answer": only}}
+    return AtChance(
+        split=split, rows=len(rows), label=chance.mark, evidence=chance.told, one_answer=only
+    )

@@ -14,7 +14,7 @@ from distill_runner.evaluation.intervals import Interval, bootstrap_interval, pa
 from distill_runner.evaluation.metrics import OF_SCORES
 
 
-def headline(settings: Dataset) -> Metric:
+def primary_metric(settings: Dataset) -> Metric:
     """What models on this data are compared by: accuracy, of scores the main metric."""
     regression = settings.task is Task.regression
     return settings.metrics[0] if regression else Metric.accuracy
@@ -22,7 +22,7 @@ def headline(settings: Dataset) -> Metric:
 
 @dataclass(frozen=True)
 class Measure:
-    """Compares answers by one metric: `headline`'s."""
+    """Compares answers by one metric: `primary_metric`'s."""
 
     metric: Metric
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,6 +20,7 @@ from distill_runner.evaluation.metrics import (
     rank,
 )
 from distill_runner.planning.ranges import RANKING
+from distill_runner.results.scores import RankingDifference, Score
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -37,40 +37,6 @@ def scored(settings: schema.Dataset) -> tuple[str, ...]:
     return (*_SCORED, *settings.extra)
 
 
-@dataclass(frozen=True)
-class Score:
-    """The headline on a split with its 95% interval, and the metrics asked for.
-
-    The headline is accuracy with Wilson's interval; of scores it is the main metric with a
-    bootstrapped one. Shares in 0..1; `matthews` and correlations in -1..1.
-    """
-
-    accuracy: float | None  # None: of scores
-    n: int
-    low: float
-    high: float
-    majority: float | None  # what always answering the largest class scores; None: of scores
-    metrics: Mapping[str, float]  # as asked for, the main one first
-    questions: int | None = None  # groups of rows, where they are ranked
-    without_positive: int | None = None  # of them, those left out: nothing to be found
-
-    @property
-    def headline(self) -> str:
-        """The name of what `low` and `high` are of."""
-        return Metric.accuracy.value if self.accuracy is not None else next(iter(self.metrics))
-
-    @property
-    def value(self) -> float:
-        """The headline's."""
-        return self.accuracy if self.accuracy is not None else self.metrics[self.headline]
-
-    def as_dict(self) -> dict[str, float | int]:
-        """Flat, as `result.json` has it."""
-        own: dict[str, Any] = asdict(self)
-        named = own.pop("metrics")
-        return {name: value for name, value in (own | named).items() if value is not None}
-
-
 def score(
     logits: np.ndarray,
     labels: np.ndarray,
@@ -78,7 +44,7 @@ def score(
     metrics: Sequence[Metric] = DEFAULT,
     groups: np.ndarray | None = None,
 ) -> Score:
-    """What the logits are worth: accuracy, and the metrics asked for.
+    """Score logits by accuracy with Wilson's interval, or by a correlation with a bootstrapped one.
 
     Args:
         logits: [rows, classes]; the largest is the answer, and two classes are ranked by
@@ -99,7 +65,8 @@ def score(
         classes=logits.shape[-1],
         names=(Metric.accuracy, *(m for m in metrics if m not in RANKING)),
     )
-    questions: dict[str, int] = {}
+    questions: int | None = None
+    without_positive: int | None = None
     ranking = [metric for metric in metrics if metric in RANKING]
     if ranking:
         assert groups is not None
@@ -109,16 +76,18 @@ def score(
             groups=groups.tolist(),
             names=ranking,
         )
-        questions = {name: ranked.pop(name) for name in ("questions", "without_positive")}
+        questions, without_positive = ranked.pop("questions"), ranked.pop("without_positive")
         found |= ranked
+    names = dict.fromkeys((Metric.accuracy, *metrics))
     return Score(
-        accuracy=found["accuracy"],
+        primary_metric=Metric.accuracy.value,
         n=len(labels),
         low=interval.low,
         high=interval.high,
         majority=float(np.bincount(labels).max() / len(labels)),
-        metrics={metric.value: found[metric.value] for metric in metrics},
-        **questions,
+        questions=questions,
+        without_positive=without_positive,
+        metrics={metric.value: found[metric.value] for metric in names},
     )
 
 
@@ -129,11 +98,13 @@ def _score_of_scores(logits: np.ndarray, labels: np.ndarray, metrics: Sequence[M
     found = of_scores().compute(predictions=answers, references=truth, names=metrics)
     interval = bootstrap_interval(OF_SCORES[metrics[0]], answers, truth)
     return Score(
-        accuracy=None,
+        primary_metric=metrics[0].value,
         n=len(labels),
         low=interval.low,
         high=interval.high,
         majority=None,
+        questions=None,
+        without_positive=None,
         metrics={metric.value: found[metric.value] for metric in metrics},
     )
 
@@ -152,7 +123,7 @@ def _groups(rows: Dataset) -> np.ndarray:
 
 def ranking_lead(
     ours: np.ndarray, theirs: np.ndarray, rows: Dataset, metric: Metric
-) -> dict[str, float] | None:
+) -> RankingDifference | None:
     """How much better one model ranks the groups of a prepared split than another.
 
     Args:
@@ -173,8 +144,12 @@ def ranking_lead(
     interval = mean_interval(difference.tolist())
     if interval is None:
         return None
-    found = {"difference": float(difference.mean()), "groups": len(difference)}
-    return {**found, "low": interval.low, "high": interval.high}
+    return RankingDifference(
+        difference=float(difference.mean()),
+        low=interval.low,
+        high=interval.high,
+        groups=len(difference),
+    )
 
 
 def by_lot(metric: Metric, rows: Dataset) -> float:

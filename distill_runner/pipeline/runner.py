@@ -18,7 +18,6 @@ from distill_runner.console.screen import Screen
 from distill_runner.console.time_left import Left, Remaining, duration
 from distill_runner.errors import HubUnreachable, Refused
 from distill_runner.evaluation.chance_level import beside_chance
-from distill_runner.evaluation.scores import Score
 from distill_runner.methods.base import NothingToLearn
 from distill_runner.models import loading
 from distill_runner.models.learner import Learner
@@ -30,6 +29,8 @@ from distill_runner.pipeline.stage_costs import costs_of, rows_of
 from distill_runner.pipeline.task_data import Reading
 from distill_runner.planning.ranges import teacher_on
 from distill_runner.planning.stages import PRETRAIN, TASK, Plan, Stage, steps_of
+from distill_runner.results.scores import Score
+from distill_runner.results.typed_json import to_json
 from distill_runner.runtime.machine import Machine, cores, versions
 from distill_runner.runtime.provenance import surroundings
 from distill_runner.storage.integrity import Damaged, sweep
@@ -506,9 +507,9 @@ class Runner:
 
         found, main = score(learner), reading.main.value
         of_teachers = {
-            f"teacher_{found.headline}/{model.name}": score(model).value for model in teachers
+            f"teacher_{found.primary_metric}/{model.name}": score(model).value for model in teachers
         }
-        return {found.headline: found.value, main: found.metrics[main], **of_teachers}
+        return {found.primary_metric: found.value, main: found[main], **of_teachers}
 
     def _facts(
         self,
@@ -530,7 +531,7 @@ class Runner:
                 "precision": self._machine.precision,
             },
             "history": finished.history,
-            "metrics": {split: score.as_dict() for split, score in scores.items()},
+            "metrics": {split: to_json(score) for split, score in scores.items()},
             "data": self._readings[stage.data].fingerprints(stage),
             "versions": versions(),
             "provenance": surroundings(),
@@ -554,7 +555,8 @@ class Runner:
         chance = beside_chance(found, answers, reading.data.splits["validation"], reading.main)
         seen = "; may have seen the test rows" if self._casting.from_classifier(stage) else ""
         self._screen.print(
-            f"  {name}: validation {found.headline} {100 * found.value:.1f} {chance.shown}{seen}"
+            f"  {name}: validation {found.primary_metric} {100 * found.value:.1f} "
+            f"{chance.shown}{seen}"
         )
         teacher = teacher_on(self._config, stage.data)
         if chance.reached and teacher.near_chance is NearChance.refuse:

@@ -20,6 +20,7 @@ from distill_runner.models.teachers import LiveTeachers, TeacherSource
 from distill_runner.models.untrusted import unknown_share
 from distill_runner.objectives.logits import formula_of_scores
 from distill_runner.planning.stages import POOL, UNLABELLED, Stage
+from distill_runner.results.scores import Score
 from distill_runner.storage.integrity import Say
 from distill_runner.training import loop
 
@@ -73,7 +74,7 @@ class Reading:
             return []
         return [split for split in scores.scored(self._settings) if self.has(split)]
 
-    def score(self, logits: np.ndarray, split: str) -> scores.Score:
+    def score(self, logits: np.ndarray, split: str) -> Score:
         """What logits on a split, in its order, are worth by the data set's own metrics."""
         return scores.score_rows(logits, self.data.splits[split], self._settings.metrics)
 

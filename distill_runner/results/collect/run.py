@@ -13,13 +13,15 @@ from distill_runner.console.names import data_name, model_name
 from distill_runner.data.readers.tables import text_columns
 from distill_runner.evaluation import latency, robustness
 from distill_runner.evaluation.chance_level import verdict
-from distill_runner.evaluation.comparison import Measure, headline
-from distill_runner.evaluation.scores import Score, labels_of, ranking_lead, score_rows, scored
+from distill_runner.evaluation.comparison import Measure, primary_metric
+from distill_runner.evaluation.scores import labels_of, ranking_lead, score_rows, scored
 from distill_runner.pipeline.predictions import Answers
 from distill_runner.pipeline.runner import Outcome
 from distill_runner.planning.baseline import steps_made
 from distill_runner.planning.ranges import RANKING
 from distill_runner.planning.stages import POOL, PRETRAIN, TASK, Stage
+from distill_runner.results.scores import Score
+from distill_runner.results.typed_json import to_json
 from distill_runner.runtime.machine import Machine
 from distill_runner.runtime.provenance import surroundings
 from distill_runner.storage.store import key_of, plain
@@ -50,7 +52,7 @@ class Results:
         self._outcome = outcome
         self._answers = answers
         self._machine = machine
-        self._measure = Measure(headline(config.dataset))
+        self._measure = Measure(primary_metric(config.dataset))
         self._facts = {name: found.facts() for name, found in outcome.artifacts.items()}
         self._known: dict[tuple[int, str], tuple[np.ndarray, Score]] = {}
         self._labels = {split: labels_of(table) for split, table in self._data.splits.items()}
@@ -201,7 +203,8 @@ class Results:
 
     def _score(self, logits: np.ndarray, split: str) -> dict[str, Any]:
         """From the logits, not from the stage: it may have been scored by other metrics."""
-        return dict(self._score_of(logits, split).as_dict())
+        found = to_json(self._score_of(logits, split))
+        return {name: value for name, value in found.items() if value is not None}
 
     def _score_of(self, logits: np.ndarray, split: str) -> Score:
         # Held on to, so that no other array gets the same id.
@@ -372,7 +375,7 @@ class Results:
         if split is None:
             return {"no_better_than_chance": None, "chance": None}
         found = answers(split)
-        return verdict(
+        chance = verdict(
             self._score_of(found, split),
             found,
             split,
@@ -380,6 +383,7 @@ class Results:
             metric=self._config.dataset.metrics[0],
             classes=self._data.label_names,
         )
+        return {"no_better_than_chance": chance is not None, "chance": to_json(chance)}
 
     def _may_have_seen_test_rows(self, stage: str) -> bool:
         """Nobody here knows what a classifier from elsewhere was trained on."""
@@ -409,7 +413,9 @@ class Results:
                 "high": interval.high,
                 "transferred": self._transferred(split, ours, theirs),
                 "ranking": {
-                    metric.value: ranking_lead(ours, theirs, self._data.splits[split], metric)
+                    metric.value: to_json(
+                        ranking_lead(ours, theirs, self._data.splits[split], metric)
+                    )
                     for metric in self._config.dataset.metrics
                     if metric in RANKING
                 },
@@ -490,7 +496,7 @@ class Results:
             "noise_seed": self._config.dataset.split_seed,
             "models": list(logits),
             "against": against,
-            "scores": robustness.compared(logits, labels, noises=noises, against=against),
+            "scores": to_json(robustness.compared(logits, labels, noises=noises, against=against)),
         }
 
     def _latency(self) -> dict[str, Any] | None:
@@ -510,7 +516,7 @@ class Results:
         sizes = {title: self._facts[name]["parameters"] for title, name in names.items()}
         together = plan.members or (plan.deployed,)
         sizes[latency.STUDENT] = sum(self._facts[name]["parameters"] for name in together)
-        models = {title: {"parameters": sizes[title], **found[title]} for title in names}
+        models = {title: {"parameters": sizes[title], **to_json(found[title])} for title in names}
         first = next(iter(names))
         return {
             "device": self._machine.name,
