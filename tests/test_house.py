@@ -27,6 +27,7 @@ FLOORS = (
     ("pipeline",),
     ("results.collect",),
     ("jobs",),
+    ("serving",),
     ("commands",),
     ("cli", "__main__"),
 )

@@ -1,4 +1,4 @@
-"""`distill-run`: what is typed, carried out.
+"""`distill-run`, and the same as a function.
 
 Nothing heavy is imported until a job starts, so typos are answered at once.
 """
@@ -7,10 +7,66 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Iterable
 
 from distill_runner.commands.launch import Launch
 from distill_runner.console.printable import visible, wrapped
 from distill_runner.errors import DistillError, Refused
+from distill_runner.results.schema import RunResult
+from distill_runner.results.typed_json import from_json, parse
+
+
+def run(overrides: Iterable[str], *, show: bool = True) -> RunResult:
+    """Carry out one run, as `distill-run` with the same words does.
+
+    It writes the same run folder and store, makes the same checks and finds finished stages in
+    the store. It may be called again and again in one process, and in a notebook.
+
+    Args:
+        overrides: GROUP=OPTION and KEY=VALUE, such as `["method=kd", "teacher=bert"]`.
+        show: print the plan, the progress and the tables; the run's log.txt has them either way.
+
+    Returns:
+        What `result.json` in the run folder says.
+
+    Raises:
+        Refused: the request cannot be met, and nothing was trained for it. A flag, several values
+            of a key and `dry_run=true` are refused: they lead to no single result.
+        DistillError: the work failed; finished stages are kept.
+        KeyboardInterrupt: interrupted; the same call goes on from there.
+    """
+    launch = Launch(_single_run(overrides), show=show, needs_result=True)
+    launch.carry_out()
+    assert launch.folder is not None
+    text = (launch.folder / "result.json").read_text(encoding="utf-8")
+    return from_json(RunResult, parse(text))
+
+
+def _single_run(overrides: Iterable[str]) -> list[str]:
+    """The overrides as words of a command.
+
+    Raises:
+        Refused: they are no list of texts, or hold a flag.
+    """
+    words = [overrides] if isinstance(overrides, str) else list(overrides)
+    if isinstance(overrides, str) or not all(isinstance(word, str) for word in words):
+        raise Refused(
+            "run() takes a list of settings.",
+            key="overrides",
+            value=overrides if isinstance(overrides, str) else words,
+            rule="texts GROUP=OPTION and KEY=VALUE",
+            way_out='run(["method=kd", "teacher=bert"])',
+        )
+    for word in words:
+        if word.startswith("-"):
+            raise Refused(
+                f"run() takes no flag, and {word!r} is one.",
+                key="overrides",
+                value=words,
+                rule="one run at a time: GROUP=OPTION and KEY=VALUE",
+                way_out="call run() once for each value; finished stages are found in the store",
+            )
+    return words
 
 
 def answer() -> None:
