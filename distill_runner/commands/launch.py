@@ -35,6 +35,7 @@ from distill_runner.config.compose import config_path, register_schema
 from distill_runner.config.sweep_composition import compose_no_run_for_its_mode
 from distill_runner.errors import DistillError, Refused
 from distill_runner.jobs.sweep import SweepTable
+from distill_runner.results.schema import RunResult
 from distill_runner.storage.disk import Places, of_the_system
 from distill_runner.storage.new_folders import NewFolders
 from distill_runner.tracking.trackers import EarlyChild
@@ -53,14 +54,14 @@ class Launch:
         needs_result: refuse what ends without a result.
 
     Attributes:
-        folder: of the last job that was started.
+        result: of the last job that finished.
     """
 
     words: Sequence[str]
     show: bool = True
     owns_process: bool = False
     needs_result: bool = False
-    folder: Path | None = None
+    result: RunResult | None = None
     _overrides: list[str] = field(default_factory=list)
     _verdicts: list[DistillError] = field(default_factory=list)
 
@@ -147,10 +148,10 @@ class Launch:
         if self.owns_process:
             _import_jobs()
         from distill_runner.jobs.job import Command, run_job
+        from distill_runner.report.choosing import validation_score
 
         composed = HydraConfig.get()
         groups = groups_among([*composed.overrides.task, *composed.overrides.hydra])
-        self.folder = Path(composed.runtime.output_dir)
         job = Command(
             config,
             untyped=lambda: _untyped(composed.job.config_name, tuple(groups)),
@@ -158,12 +159,13 @@ class Launch:
             swept=swept_keys(self._overrides),
             choices={str(k): str(v) for k, v in composed.runtime.choices.items()},
             overrides=list(composed.overrides.task),
-            folder=self.folder,
+            folder=Path(composed.runtime.output_dir),
             sweeping=composed.mode is not None and composed.mode.name == "MULTIRUN",
             wandb=early,
             show=self.show,
         )
-        return run_job(job)
+        self.result = run_job(job)
+        return None if self.result is None else validation_score(self.result)
 
 
 def _no_result() -> Refused:

@@ -13,7 +13,6 @@ from distill_runner.commands.launch import Launch
 from distill_runner.console.printable import visible, wrapped
 from distill_runner.errors import DistillError, Refused
 from distill_runner.results.schema import RunResult
-from distill_runner.results.typed_json import from_json, parse
 
 
 def run(overrides: Iterable[str], *, show: bool = True) -> RunResult:
@@ -37,9 +36,8 @@ def run(overrides: Iterable[str], *, show: bool = True) -> RunResult:
     """
     launch = Launch(_single_run(overrides), show=show, needs_result=True)
     launch.carry_out()
-    assert launch.folder is not None
-    text = (launch.folder / "result.json").read_text(encoding="utf-8")
-    return from_json(RunResult, parse(text))
+    assert launch.result is not None
+    return launch.result
 
 
 def _single_run(overrides: Iterable[str]) -> list[str]:

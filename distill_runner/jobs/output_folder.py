@@ -14,21 +14,19 @@ from __future__ import annotations
 
 import enum
 import hashlib
-import json
 import os
 import shutil
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
 from distill_runner.errors import DistillError, Refused
+from distill_runner.results.files import ATTEMPT, FILES, Attempt, FileEntry, FileList
+from distill_runner.results.typed_json import Malformed, from_json, parse, to_json
 from distill_runner.storage.store import write_json
 
-FILES, ATTEMPT = "files.json", "attempt.json"
-_PROGRAM = "distill-run"
 _UNFINISHED, _COMPLETE, _LOCK = ".unfinished", ".complete", ".lock"
 # Only ever added to, by us or by W&B, so they are no reason to refuse a folder.
 _ADDED_TO = ("log.txt", "tracker.jsonl", "wandb", "wandb.log")
@@ -97,12 +95,10 @@ class OutputFolder:
         """From here on what is written stays, whatever becomes of the run."""
         self.kept = True
 
-    def attempted(self, status: str, overrides: Sequence[str], **facts: object) -> None:
+    def attempted(self, attempt: Attempt) -> None:
         """Say in `attempt.json` what became of this command, where the folder is kept."""
         if self.kept:
-            write_json(
-                self.path / ATTEMPT, {"status": status, **facts, "overrides": list(overrides)}
-            )
+            write_json(self.path / ATTEMPT, to_json(attempt))
 
     def publish(self) -> None:
         """Put what was written in the place of an earlier run's files.
@@ -230,10 +226,10 @@ def _not_ours(path: Path, found: str) -> Refused:
 
 def _is_ours(path: Path) -> bool:
     try:
-        said = json.loads((path / FILES).read_text(encoding="utf-8"))
-        return said["program"] == _PROGRAM and isinstance(said["files"], dict)
-    except (OSError, ValueError, KeyError, TypeError):
+        _known(path)
+    except (OSError, Malformed):
         return False
+    return True
 
 
 def _foreign(path: Path) -> str | None:
@@ -254,26 +250,25 @@ def _foreign(path: Path) -> str | None:
     return None
 
 
-def _known(path: Path) -> dict[str, Any]:
+def _known(path: Path) -> Mapping[str, FileEntry]:
     """The files of the finished run, as it left them."""
-    known: dict[str, Any] = json.loads((path / FILES).read_text(encoding="utf-8"))["files"]
-    return known
+    return from_json(FileList, parse((path / FILES).read_bytes())).files
 
 
-def _files_under(path: Path, entries: Collection[str] = ("",)) -> dict[str, Any]:
+def _files_under(path: Path, entries: Collection[str] = ("",)) -> dict[str, FileEntry]:
     """Size and digest of each file below the entries of a folder."""
     below = [file for name in entries for file in (path / name, *(path / name).rglob("*"))]
     return {file.relative_to(path).as_posix(): _facts(file) for file in below if file.is_file()}
 
 
-def _facts(file: Path) -> dict[str, Any]:
+def _facts(file: Path) -> FileEntry:
     with file.open("rb") as content:
         digest = hashlib.file_digest(content, "sha256").hexdigest()
-    return {"size": file.stat().st_size, "sha256": digest}
+    return FileEntry(size=file.stat().st_size, sha256=digest)
 
 
-def _write_files(path: Path, files: Mapping[str, Any]) -> None:
-    write_json(path / FILES, {"program": _PROGRAM, "files": files})
+def _write_files(path: Path, files: Mapping[str, FileEntry]) -> None:
+    write_json(path / FILES, to_json(FileList(program="distill-run", files=files)))
 
 
 def _remove_new(path: Path, found: Collection[str]) -> None:

@@ -40,6 +40,7 @@ from distill_runner.models.teachers import (
 from distill_runner.objectives.ensemble import Ensemble, weights_by_accuracy
 from distill_runner.pipeline.task_data import Reading
 from distill_runner.planning.stages import TASK, ModelSpec, Plan, Stage, steps_of
+from distill_runner.results.origins import ModelSource, Origin
 from distill_runner.runtime.machine import Machine
 from distill_runner.storage.integrity import Say, provide
 from distill_runner.storage.store import Artifact, Store, key_of, plain
@@ -342,24 +343,24 @@ class Casting:
             and is_classifier(self._folder_of(stage))
         )
 
-    def origin(self, stage: Stage) -> dict[str, str]:
+    def origin(self, stage: Stage) -> Origin:
         """Whose weights the learner has at its start: `base_model`, `license`, if known."""
         before = stage.start or stage.layers_from or stage.layers_before
         if before is not None:
             return self.origin(self._plan.stage(before))
         spec = stage.learner
         if spec.built is not None or spec.start is not Start.pretrained:
-            return {}
+            return Origin(base_model=None, license=None)
         return origin_of(spec.id, self._folder_of(stage))
 
-    def given_models(self) -> dict[str, Any]:
+    def given_models(self) -> dict[str, ModelSource]:
         """By the name that was given, the content of each model that was not built here."""
         given = {}
         for stage in self._plan.stages:
             if stage.learner.built is None:
                 folder = self._folder_of(stage)
                 content, revision = model_fingerprint(folder), hub_revision(folder)
-                given[stage.learner.id] = {"content": content, "revision": revision}
+                given[stage.learner.id] = ModelSource(content=content, revision=revision)
         return given
 
     def _folder_of(self, stage: Stage) -> Path:

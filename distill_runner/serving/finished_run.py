@@ -7,10 +7,10 @@ from pathlib import Path
 
 import yaml
 
-from distill_runner.errors import Refused
+from distill_runner.errors import DistillError, Refused
 from distill_runner.jobs.output_folder import RunState, changed_file, state_of
+from distill_runner.results.files import read_result
 from distill_runner.results.schema import RunResult
-from distill_runner.results.typed_json import Malformed, from_json, parse
 
 _RULE = "the folder of a finished run, as `Run folder:` names it at the run's end"
 # What is loaded; the model's card is a text to be edited.
@@ -102,15 +102,14 @@ def _other_than_finished(folder: Path, state: RunState) -> tuple[str, str | None
 
 def _result(folder: Path) -> RunResult:
     try:
-        text = (folder / "result.json").read_text(encoding="utf-8")
-        return from_json(RunResult, parse(text))
-    except Malformed as error:
+        return read_result(folder)
+    except DistillError as error:
         raise _refused(
             folder,
-            f"The result in {folder} was written by another version of distill-run: {error}",
+            str(error),
             rule="a run of this version",
-            way_out="the same command writes it again; stages of this version are found in the "
-            "store",
+            way_out="the same command writes it again; what this version has trained is found in "
+            "the store",
         ) from error
 
 

@@ -14,6 +14,8 @@ import torch
 from support.tiny import run
 
 from distill_runner.hub.locate import hub_revision
+from distill_runner.results.origins import HubRevision
+from distill_runner.results.typed_json import to_json
 from distill_runner.runtime.provenance import checkout, surroundings
 
 ROWS = "text,label\n" + "".join(
@@ -72,10 +74,12 @@ def test_a_result_says_under_what_it_came_about(store: Path, teacher: Path, tmp_
     assert {"commit", "dirty"} == set(provenance["git"] or {"commit": 1, "dirty": 1})
     assert provenance["models"][str(teacher)]["revision"] is None
     assert len(provenance["models"][str(teacher)]["content"]) == 64
-    assert provenance["data"] == {"task": {"generated": 200}}
+    assert provenance["data"] == {
+        "task": {"generated": 200, "path": None, "hub": None, "revision": None, "files": {}}
+    }
     key = result_of(tmp_path)["stages"]["kd"]["key"]
     facts = json.loads((store / "artifacts" / key / "stage.json").read_text())
-    assert facts["provenance"] == surroundings()
+    assert facts["provenance"] == to_json(surroundings())
 
 
 def test_a_result_names_the_data_files_and_their_digests(store: Path, tmp_path: Path) -> None:
@@ -85,6 +89,7 @@ def test_a_result_names_the_data_files_and_their_digests(store: Path, tmp_path: 
     path = f"dataset.path={tmp_path}/rows.csv"
     run(tmp_path / "run", store, "finetune", *generated, *sizes, path)
     assert result_of(tmp_path / "run")["provenance"]["data"]["task"] == {
+        "generated": 0,
         "path": f"{tmp_path}/rows.csv",
         "hub": None,
         "revision": None,
@@ -94,7 +99,7 @@ def test_a_result_names_the_data_files_and_their_digests(store: Path, tmp_path: 
 
 def test_a_folder_of_the_hubs_cache_has_a_revision(tmp_path: Path) -> None:
     snapshot = tmp_path / "hub" / "datasets--nyu-mll--glue" / "snapshots" / "0a1b2c"
-    assert hub_revision(snapshot / "sst2") == {"repo": "nyu-mll/glue", "revision": "0a1b2c"}
+    assert hub_revision(snapshot / "sst2") == HubRevision(repo="nyu-mll/glue", revision="0a1b2c")
     assert hub_revision(tmp_path / "snapshots" / "0a1b2c") is None
 
 
