@@ -44,14 +44,15 @@ class Stored:
     logits: np.ndarray  # [rows, classes]; of scores the predictions, [rows, 1]
 
 
-def write_rows(path: Path, count: int) -> None:
-    """Rows of two texts, of a class and of a score that the first one tells."""
-    words = ["good", "bad", "slow", "quick", "film", "plot"]
+def write_rows(path: Path, numbers: range) -> None:
+    """Rows with a class and a score, their texts all different and of different lengths."""
+    words = ["dull", "warm", "slow", "quick", "film", "plot"]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["text", "first", "second", "label", "score"])
-        for row in range(count):
-            text = " ".join(words[(row * step) % 6] for step in range(1, 3 + row % 7))
+        for row in numbers:
+            digits = [words[row // 6**place % 6] for place in range(3)]
+            text = " ".join(digits + ["very"] * (row % 7))
             label = "good" if row % 2 else "bad"
             writer.writerow([f"{label} {text}", f"{label} {text}", words[row % 6], label, row % 5])
 
@@ -60,8 +61,8 @@ def write_rows(path: Path, count: int) -> None:
 def start(tmp_path_factory: pytest.TempPathFactory) -> Start:
     """Makes the run of a kind of student, once."""
     root = tmp_path_factory.mktemp("runs")
-    for split, count in (("train", 160), ("test", 50)):
-        write_rows(root / f"{split}.csv", count)
+    write_rows(root / "train.csv", range(150))
+    write_rows(root / "test.csv", range(150, 200))
     made: dict[str, Path] = {}
 
     def run(kind: str) -> Path:
@@ -71,9 +72,10 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Start:
             label = "score" if kind == "of scores" else "label"
             distill_runner.run(
                 [
-                    *SHRUNK, *words, *text, "dataset=files", f"dataset.path={root}",
-                    f"dataset.label={label}", "dataset.split.test=null", "seed=1",
-                    f"store.dir={root / 'store'}", f"output_dir={root / kind.replace(' ', '-')}",
+                    *SHRUNK, *words, *text, "dataset=files", "dataset.generate=0",
+                    f"dataset.path={root}", f"dataset.label={label}",
+                    "dataset.split.test=null", "seed=1", f"store.dir={root / 'store'}",
+                    f"output_dir={root / kind.replace(' ', '-')}",
                 ],
                 show=False,
             )  # fmt: skip
