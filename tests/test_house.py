@@ -28,6 +28,7 @@ FLOORS = (
     ("pipeline",),
     ("results.collect",),
     ("jobs",),
+    ("serving",),
     ("commands",),
     ("cli", "__main__"),
 )

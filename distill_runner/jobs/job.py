@@ -49,6 +49,7 @@ class Command:
         shared: typed keys that hold for all the jobs of a sweep.
         swept: keys that have several values in it.
         wandb: W&B's process, where it is running already.
+        show: print to the terminal; the log has it either way.
     """
 
     config: DictConfig
@@ -60,6 +61,7 @@ class Command:
     shared: Collection[str] = ()
     swept: Collection[str] = ()
     wandb: EarlyChild | None = None
+    show: bool = True
 
 
 def run_job(command: Command) -> RunResult | None:
@@ -73,7 +75,7 @@ def run_job(command: Command) -> RunResult | None:
     """
     overrides = tuple(command.overrides)
     with OutputFolder.claimed(command.folder) as output:
-        screen = Screen()
+        screen = Screen(silent=not command.show)
         try:
             if command.sweeping:
                 # The sweep's table tells of every job.
