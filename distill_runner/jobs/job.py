@@ -222,7 +222,6 @@ class _Job:
     def _run(self, config: Config, plan: Plan, ready: Ready) -> None:
         from distill_runner.data.inputs import given_data
         from distill_runner.jobs.run_folder import write_run_folder
-        from distill_runner.pipeline.predictions import Answers
         from distill_runner.pipeline.stage_workers import count_of, helpers
         from distill_runner.results.collect.run import Results
 
@@ -233,15 +232,16 @@ class _Job:
         summary: dict[str, Any] = {}
         try:
             runner.track(tracker)
-            if runner.missing:
+            missing = runner.preflight().missing
+            if missing:
                 self._screen.print("time: known after the first steps")
-            count = count_of(config, machine, runner.missing)
+            count = count_of(config, machine, missing)
             if count:
                 self._screen.print(f"{1 + count} processes train stages side by side")
             self._screen.print("")
             with helpers(config, plan, count=count):
-                outcome = runner.run(helped=count > 0)
-            answers = Answers(outcome.plan, data[TASK], outcome.casting, say=self._screen.print)
+                outcome = runner.run(with_workers=count > 0)
+            answers = runner.predictions(outcome)
             results = Results(config, data, outcome, answers, machine=machine)
             result = results.result(overrides=self._command.overrides, given=given)
             write_run_folder(self._output.unfinished, config, data[TASK], outcome, answers, result)

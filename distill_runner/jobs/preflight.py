@@ -105,13 +105,13 @@ def prepared(
     check_test_rows(config, data[TASK].counts["test"])
     show(data)
     runner = Runner(config, plan, data, machine=machine, screen=screen, tracker=NoTracker())
+    checked = runner.preflight()
     if not config.dry_run:
-        assert runner.missing is not None  # asked for its checks
         return Ready(data, machine, runner)
-    for missed in runner.without_hub():
+    for missed in checked.unreachable:
         hub.missed(missed)
-    if runner.found:
-        screen.print(f"found in the store: {', '.join(map(stage_name, runner.found))}")
+    if checked.found:
+        screen.print(f"found in the store: {', '.join(map(stage_name, checked.found))}")
     _tell(screen, hub.unchecked)
     return None
 

@@ -13,8 +13,9 @@ import numpy as np
 
 from distill_runner.config.schema import Config
 from distill_runner.evaluation.scores import labels_of, scored
-from distill_runner.pipeline.predictions import Answers
-from distill_runner.pipeline.runner import Outcome, points_of
+from distill_runner.pipeline.outcome import Outcome
+from distill_runner.pipeline.predictions import Predictions
+from distill_runner.pipeline.run_curves import points_of
 from distill_runner.report.card import model_card
 from distill_runner.results.collect.run import whole_epoch
 from distill_runner.storage import integrity
@@ -29,7 +30,7 @@ def write_run_folder(
     config: Config,
     data: Prepared,
     outcome: Outcome,
-    answers: Answers,
+    answers: Predictions,
     result: Mapping[str, Any],
 ) -> None:
     """Write everything that a finished run leaves, `result.json` last.
@@ -50,7 +51,7 @@ def write_run_folder(
                 folder / "predictions" / f"{split}.csv",
                 data.splits[split]["id"][:],
                 labels_of(data.splits[split]),
-                answers.of(outcome.plan.deployed, split),
+                answers.logits(outcome.plan.deployed, split),
                 data.label_names,
             )
     write_json(folder / "result.json", result)

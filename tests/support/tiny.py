@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,7 @@ class Bench:
     config: Config
     plan: Plan
     runner: Any
+    opened: ExitStack = field(default_factory=ExitStack)  # what a test has prepared
 
     @classmethod
     def make(cls, store: Path, method: str, overrides: Sequence[str] = ()) -> Bench:

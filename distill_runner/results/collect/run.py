@@ -15,8 +15,8 @@ from distill_runner.evaluation import latency, robustness
 from distill_runner.evaluation.chance_level import verdict
 from distill_runner.evaluation.comparison import Measure, primary_metric
 from distill_runner.evaluation.scores import labels_of, ranking_lead, score_rows, scored
-from distill_runner.pipeline.predictions import Answers
-from distill_runner.pipeline.runner import Outcome
+from distill_runner.pipeline.outcome import Outcome
+from distill_runner.pipeline.predictions import Predictions
 from distill_runner.planning.baseline import steps_made
 from distill_runner.planning.ranges import RANKING
 from distill_runner.planning.stages import POOL, PRETRAIN, TASK, Stage
@@ -41,7 +41,7 @@ class Results:
         config: Config,
         data: Mapping[str, Prepared],
         outcome: Outcome,
-        answers: Answers,
+        answers: Predictions,
         *,
         machine: Machine,
     ) -> None:
@@ -95,7 +95,7 @@ class Results:
         plan = self._plan
         metrics = self._metrics(plan.deployed)
         if "validation" not in self._scored and "validation" in self._data.splits:
-            logits = self._answers.of(plan.deployed, "validation")
+            logits = self._answers.logits(plan.deployed, "validation")
             metrics["selection_on_validation"] = self._score(logits, "validation")
         return {
             "teachers": [self._teacher(name) for name in plan.teachers],
@@ -153,7 +153,7 @@ class Results:
         }
 
     def _provenance(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        models = self._outcome.casting.given_models()
+        models = plain(self._outcome.given_models)
         return {**surroundings(), "models": models, "data": given}
 
     def _published(self) -> dict[str, Any] | None:
@@ -167,7 +167,7 @@ class Results:
         if not self._plan.stopping:
             return None
         done = {
-            name: self._score(self._answers.of(name, "validation"), "validation")
+            name: self._score(self._answers.logits(name, "validation"), "validation")
             for name in self._plan.stopping
         }
         return {"kept": self._plan.deployed, "validation": done}
@@ -189,7 +189,9 @@ class Results:
         return [split for split in present if not (chosen and split == "validation")]
 
     def _metrics(self, stage: str) -> dict[str, Any]:
-        return {split: self._score(self._answers.of(stage, split), split) for split in self._scored}
+        return {
+            split: self._score(self._answers.logits(stage, split), split) for split in self._scored
+        }
 
     def _steps(self, stage: str) -> int:
         """All optimiser steps of the learner that the stage has left."""
@@ -223,23 +225,23 @@ class Results:
             "steps": self._steps(name),
             "seed": self._plan.stage(name).seed,
             "may_have_seen_test_rows": self._may_have_seen_test_rows(name),
-            **self._chance(partial(self._answers.of, name)),
+            **self._chance(partial(self._answers.logits, name)),
             "metrics": self._metrics(name),
         }
 
     def _together(self) -> dict[str, Any] | None:
-        """Several teachers as one, as `Answers.join` joins them."""
+        """Several teachers as one, as `Predictions.join` joins them."""
         if len(self._plan.teachers) < 2:
             return None
         return {
             "combine": self._answers.combine.value,
             "parameters": sum(self._facts[name]["parameters"] for name in self._plan.teachers),
             "metrics": {
-                split: self._score(self._answers.of_teachers(split), split)
+                split: self._score(self._answers.joined_teachers(split), split)
                 for split in self._scored
             },
             "may_have_seen_test_rows": any(map(self._may_have_seen_test_rows, self._plan.teachers)),
-            **self._chance(self._answers.of_teachers),
+            **self._chance(self._answers.joined_teachers),
         }
 
     def _between(self) -> list[dict[str, Any]]:
@@ -253,7 +255,7 @@ class Results:
                 "steps": self._steps(stage.name),
                 "chosen_rows": self._facts[stage.name]["training"].get("counts") or None,
                 "may_have_seen_test_rows": self._may_have_seen_test_rows(stage.name),
-                **self._chance(partial(self._answers.of, stage.name)),
+                **self._chance(partial(self._answers.logits, stage.name)),
                 "metrics": self._metrics(stage.name),
             }
             for stage in self._between_stages
@@ -305,8 +307,8 @@ class Results:
             return None
         found: dict[str, Any] = {}
         for split in self._scored:
-            alone = self._answers.of_golden_head(stage.name, split)
-            all_heads = self._answers.of(stage.name, split)
+            alone = self._answers.without_soft_heads(stage.name, split)
+            all_heads = self._answers.logits(stage.name, split)
             found[split] = {
                 **self._score(alone, split),
                 "same_answers": self._measure.alike(alone, all_heads),
@@ -345,13 +347,13 @@ class Results:
         return {
             "name": model.rstrip("/").rsplit("/", 1)[-1],
             "model": model,
-            "origin": self._outcome.casting.origin(self._plan.stage(self._plan.deployed)),
+            "origin": self._origin(self._plan.deployed),
             "layers": self._plan.lineage(self._plan.deployed)[-1].learner.layers,
             "parameters": parameters,
             "steps": self._steps(self._plan.deployed),
             "members": list(self._plan.members),
             "may_have_seen_test_rows": self._may_have_seen_test_rows(self._plan.deployed),
-            **self._chance(partial(self._answers.of, self._plan.deployed)),
+            **self._chance(partial(self._answers.logits, self._plan.deployed)),
             "times_smaller": self._times_smaller(parameters),
         }
 
@@ -387,7 +389,13 @@ class Results:
 
     def _may_have_seen_test_rows(self, stage: str) -> bool:
         """Nobody here knows what a classifier from elsewhere was trained on."""
-        return self._outcome.casting.from_classifier(self._plan.stage(stage))
+        return self._outcome.origins[stage].from_classifier
+
+    def _origin(self, stage: str) -> dict[str, str]:
+        """`base_model` and `license`, each where it is known."""
+        origin = self._outcome.origins[stage]
+        known = {"base_model": origin.base_model, "license": origin.license}
+        return {name: value for name, value in known.items() if value is not None}
 
     def _baseline(self) -> dict[str, Any] | None:
         name = self._plan.baseline
@@ -403,8 +411,8 @@ class Results:
             if split not in metrics:
                 continue
             ours, theirs = (
-                self._answers.of(self._plan.deployed, split),
-                self._answers.of(name, split),
+                self._answers.logits(self._plan.deployed, split),
+                self._answers.logits(name, split),
             )
             interval = self._measure.lead(ours, theirs, self._labels[split])
             gain[split] = {
@@ -425,7 +433,7 @@ class Results:
             "parameters": self._facts[name]["parameters"],
             "times_smaller": self._times_smaller(self._facts[name]["parameters"]),
             "may_have_seen_test_rows": self._may_have_seen_test_rows(name),
-            **self._chance(partial(self._answers.of, name)),
+            **self._chance(partial(self._answers.logits, name)),
             "metrics": metrics,
             "training": self._facts[name]["training"],
             "steps": self._steps(name),
@@ -443,7 +451,7 @@ class Results:
         """
         if not self._plan.teachers:
             return None
-        joined = self._answers.of_teachers(split)
+        joined = self._answers.joined_teachers(split)
         if self._measure.lead(joined, baseline, self._labels[split]).low <= 0:
             return None
         before = self._worth(baseline, split)
@@ -462,8 +470,8 @@ class Results:
         found = {}
         for split in self._scored:
             ours, theirs = (
-                self._answers.of(self._plan.deployed, split),
-                self._answers.of_teachers(split),
+                self._answers.logits(self._plan.deployed, split),
+                self._answers.joined_teachers(split),
             )
             found[split] = {
                 "with_teachers": self._measure.alike(ours, theirs),
@@ -509,7 +517,7 @@ class Results:
         names = {f"teacher {name.removeprefix('teacher/')}": name for name in plan.teachers}
         names[latency.STUDENT] = plan.deployed
         found = latency.measured(
-            {title: self._answers.answering(name) for title, name in names.items()},
+            {title: self._answers.learners(name) for title, name in names.items()},
             len(self._labels["test"]),
             self._machine,
         )
@@ -528,7 +536,9 @@ class Results:
     def _beside(self, title: str, models: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
         theirs, ours = models[title], models[latency.STUDENT]
         stage, deployed = self._plan.teachers[0], self._plan.deployed
-        worth = [self._worth(self._answers.of(name, "test"), "test") for name in (deployed, stage)]
+        worth = [
+            self._worth(self._answers.logits(name, "test"), "test") for name in (deployed, stage)
+        ]
         return {
             "name": title,
             "fewer_parameters": 1 - ours["parameters"] / theirs["parameters"],
@@ -555,7 +565,8 @@ class Results:
         if not whole_epoch(self._outcome, self._data):
             return {}
         right = [
-            self._answers.of(name, split).argmax(axis=-1) == self._labels[split] for split in rows
+            self._answers.logits(name, split).argmax(axis=-1) == self._labels[split]
+            for split in rows
         ]
         return {"alone": float(np.concatenate(right).mean())}
 
