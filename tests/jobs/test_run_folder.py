@@ -119,7 +119,7 @@ def test_the_transferred_share_is_of_a_gain_that_is_clear(
     results = Results.__new__(Results)
     results._labels, results._measure = {"test": labels}, Measure(Metric.accuracy)
     results._plan = SimpleNamespace(teachers=("t",), deployed="kd", stage=lambda _: None)  # type: ignore[assignment]
-    results._answers = SimpleNamespace(of_teachers=lambda _: answers(teachers))  # type: ignore[assignment]
+    results._answers = SimpleNamespace(joined_teachers=lambda _: answers(teachers))  # type: ignore[assignment]
     assert results._transferred("test", answers("11110000"), answers("00000000")) == share
 
 
