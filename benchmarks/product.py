@@ -1,4 +1,4 @@
-"""distill-run itself as a contender: the loop of the product, step by step."""
+"""distill-run as a contender: its training loop, step by step."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from distill_runner.training.loop import Loop
 
 
 class Product(Contender):
-    """The deployed stage of a plan, from its first step on.
+    """The training of the deployed stage of a plan, from its first step.
 
     Args:
         setting: what is run.
@@ -43,7 +43,7 @@ class Product(Contender):
         self._teacher_seconds = self._pass_of_teachers()
         within = ExitStack()
         job = within.enter_context(self._runner.prepare(setting.stage, folder=folder))
-        atexit.register(within.close)  # the learners stay prepared as long as the process lives
+        atexit.register(within.close)  # the contexts stay open until the process ends
         self.student, self.teachers = job.student, job.teachers
         self.loop = Loop(job)
         self.lengths = self.loop.order.lengths
@@ -54,7 +54,7 @@ class Product(Contender):
         return self.loop.order.epoch(self.loop.job.first_epoch + epoch)
 
     def shape(self, batch: Batch) -> Hashable:
-        # The quiz of a step has shapes of its own, and so have rows without padding.
+        # The quiz of a step has its own shapes, and so have rows without padding.
         own = self.loop.job.algorithm.needs.quiz or self.packed
         return (batch.epoch, batch.at) if own else batch.padded
 
@@ -80,7 +80,7 @@ class Product(Contender):
             return time.perf_counter() - began, self._teacher_seconds
 
     def _runner_of_stages_before(self, folder: Path) -> Runner:
-        """Of all stages but the raced one; the teachers are taken as they are, untrained."""
+        """Artifacts of all stages but the raced one; the teachers are used without training."""
         setting = self._setting
         return Runner(
             setting.config,
@@ -92,7 +92,7 @@ class Product(Contender):
         )
 
     def _pass_of_teachers(self) -> float:
-        """Seconds of every frozen teacher's pass over the rows; the signals are kept."""
+        """Seconds of each frozen teacher's pass over the rows; the logits are kept."""
         stage, parts = self._setting.stage, self._runner.parts
         if stage.algorithm.needs.teachers != "frozen":
             return 0.0

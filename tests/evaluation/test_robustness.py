@@ -25,11 +25,6 @@ ASKED = ("teacher=bert+roberta", "evaluation.robustness=[0,0.5]")
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("store")
-
-
-@pytest.fixture(scope="module")
 def folder(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("run")
     run(made, store, "noisy_student", "method.generations=2", "method.stop=false", *ASKED)

@@ -96,9 +96,9 @@ def test_a_setting_out_of_range_is_refused(settings: dict[str, float], key: str)
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+def bench(store: Path) -> Bench:
     asked = (*ONE, "training.select=best_validation")
-    made = Bench.make(tmp_path_factory.mktemp("store"), "distilbert", asked)
+    made = Bench.make(store, "distilbert", asked)
     made.runner.run()
     return made
 

@@ -58,11 +58,11 @@ def test_the_loss_of_both_kinds_of_heads_is_the_papers(alpha: float) -> None:
 
 @pytest.mark.parametrize("averaged", [False, True])
 def test_each_head_learns_from_its_own_teacher_or_one_from_their_weighted_mean(
-    averaged: bool, tmp_path: Path
+    averaged: bool, store: Path, tmp_path: Path
 ) -> None:
     method = "one_avg_on_one" if averaged else "mkd"
     asked = (*TWO, "teacher.weights=[0.8,0.2]") if averaged else TWO
-    made = job_of(Bench.make(tmp_path / "store", method, asked), tmp_path / "job")
+    made = job_of(Bench.make(store, method, asked), tmp_path / "job")
     without_dropout(made.student)
     scene = loop.Loop(made)._scene(0, 0, 0, np.arange(5))
     (update,) = made.algorithm.updates(scene)
@@ -109,8 +109,8 @@ def test_the_answer_is_the_mean_of_the_heads_probabilities(golden: bool) -> None
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    made = Bench.make(tmp_path_factory.mktemp("store"), "tmkd", TWO)
+def bench(store: Path) -> Bench:
+    made = Bench.make(store, "tmkd", TWO)
     made.runner.run()
     return made
 
@@ -174,10 +174,10 @@ def test_a_stand_in_for_the_first_stage_is_known_by_the_tasks_words_and_lengths(
         assert one != two
 
 
-def test_pretrainings_teachers_are_held_to_their_own_rule(tmp_path: Path) -> None:
+def test_pretrainings_teachers_are_held_to_their_own_rule(store: Path, tmp_path: Path) -> None:
     asked = (*TWO, "teacher@pretrain.teacher=bert", "pretrain.teacher.training.epochs=0")
     with pytest.raises(Refused) as refused:
-        run(tmp_path / "run", tmp_path / "store", "tmkd", *asked)
+        run(tmp_path / "run", store, "tmkd", *asked)
     assert refused.value.key == "pretrain.teacher.near_chance"
 
 
@@ -222,10 +222,8 @@ def test_broken_soft_heads_are_refused(bench: Bench, tmp_path: Path) -> None:
         heads.load(module, tmp_path)
 
 
-def test_the_result_and_the_card_tell_of_the_golden_head_alone(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
-    folder, store = tmp_path_factory.mktemp("run"), tmp_path_factory.mktemp("store")
+def test_the_result_and_the_card_tell_of_the_golden_head_alone(store: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
     run(folder, store, "tmkd", *TWO)
     result = json.loads((folder / "result.json").read_text())
     golden = result["golden_head"]["test"]
@@ -274,13 +272,14 @@ def test_no_student_of_many_on_many_goes_on_where_another_stopped(tmp_path: Path
 
 
 def test_many_on_many_has_a_student_for_each_teacher_and_answers_with_their_mean(
+    store: Path,
     tmp_path: Path,
 ) -> None:
     folder = tmp_path / "run"
-    run(folder, tmp_path / "store", "many_on_many", *TWO)
+    run(folder, store, "many_on_many", *TWO)
     result = json.loads((folder / "result.json").read_text())
     assert result["student"]["members"] == ["student-1", "student-2"]
-    bench = Bench.make(tmp_path / "store", "many_on_many", TWO)
+    bench = Bench.make(store, "many_on_many", TWO)
     teachers = [bench.plan.stage(name).teachers for name in bench.plan.members]
     assert teachers == [("teacher/bert-base-uncased",), ("teacher/roberta-base",)]
     outcome = bench.runner.run()

@@ -17,11 +17,6 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return shares
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("store")
-
-
 @pytest.mark.parametrize(
     ("method", "asked", "expected"),
     [

@@ -30,11 +30,6 @@ def screen_of(folder: Path) -> str:
     return " ".join((folder / "log.txt").read_text().split())
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("store")
-
-
 # By what is asked: the optimiser steps of the deployed learner, all its stages together.
 STEPS = {
     "kd": ("kd", (), 16),

@@ -91,9 +91,11 @@ def run(
     run_job(asked_for)
 
 
-def command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    """The exit status of `distill-run ARGUMENTS`, shrunk."""
-    monkeypatch.setattr(sys, "argv", ["distill-run", *SHRUNK, *arguments])
+def command(
+    monkeypatch: pytest.MonkeyPatch, *arguments: str, small: Sequence[str] = SHRUNK
+) -> int:
+    """The exit status of `distill-run ARGUMENTS`, shrunk by the overrides `small`."""
+    monkeypatch.setattr(sys, "argv", ["distill-run", *small, *arguments])
     monkeypatch.setattr(SweepTable, "verdict", None)
     GlobalHydra.instance().clear()
     try:

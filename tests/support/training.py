@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,20 +24,19 @@ class Silent:
         pass
 
 
-def job_of(bench: Bench, folder: Path, **changes: object) -> loop.Job:
+def job_of(bench: Bench, folder: Path, **changes: Any) -> loop.Job:
     """The deployed stage's job, its upstream stages done."""
     prepared = bench.runner.prepare(bench.plan.stage(bench.plan.deployed), folder=folder)
     # As prepared until the test is over: the vocabulary stays cut.
-    job = bench.opened.enter_context(prepared)
-    simple = {
+    job: loop.Job = bench.opened.enter_context(prepared)
+    simple: dict[str, Any] = {
         "checkpoint_seconds": 1e9,
         "log_every": 1,
         "validate": lambda _: {"accuracy": 0.5},
         "on_point": lambda *_: None,
         "selected_by": "accuracy",
     }
-    made: loop.Job = replace(job, **(simple | changes))
-    return made
+    return replace(job, **(simple | changes))
 
 
 def under_sure_teachers(scene: Scene) -> Scene:
