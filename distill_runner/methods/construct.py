@@ -42,6 +42,7 @@ def make_algorithm(node: Mapping[str, Any], *, stage: str = "finetune") -> Algor
             value=target,
             rule="a whole subclass of distill_runner.methods.base.Algorithm",
         )
+    cls.check_id(key=f"{at}._target_")
     arguments = {str(k): v for k, v in node.items() if k != "_target_"}
     hints = typing.get_type_hints(cls)
     known = [field.name for field in fields(cls)]

@@ -91,9 +91,7 @@ def run(
     run_job(asked_for)
 
 
-def command(
-    monkeypatch: pytest.MonkeyPatch, *arguments: str, small: Sequence[str] = SHRUNK
-) -> int:
+def command(monkeypatch: pytest.MonkeyPatch, *arguments: str, small: Sequence[str] = SHRUNK) -> int:
     """The exit status of `distill-run ARGUMENTS`, shrunk by the overrides `small`."""
     monkeypatch.setattr(sys, "argv", ["distill-run", *small, *arguments])
     monkeypatch.setattr(SweepTable, "verdict", None)
