@@ -180,6 +180,11 @@ class Runner:
             origins={
                 stage.name: origin(stage, self._plan, self.parts.folders) for stage in plan.stages
             },
+            from_classifiers=frozenset(
+                stage.name
+                for stage in plan.stages
+                if from_classifier(stage, self._plan, self.parts.folders)
+            ),
             given_models=given_models(self._plan, self.parts.folders),
         )
 

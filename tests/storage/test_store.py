@@ -50,10 +50,10 @@ def test_a_finished_stage_is_found_and_its_checkpoint_gone(tmp_path: Path) -> No
 def test_a_stage_trained_again_replaces_the_old_one_and_its_signals(tmp_path: Path) -> None:
     store = Store(tmp_path)
     finish(store, "k", 0.8)
-    store.signals("k", "split").mkdir(parents=True)
+    store.logits("k", "split").mkdir(parents=True)
     finish(store, "k", 0.9)
     assert store.artifact("k").facts() == {"accuracy": 0.9}
-    assert not store.signals("k", "split").exists()
+    assert not store.logits("k", "split").exists()
 
 
 def test_the_second_claim_waits_for_the_first(tmp_path: Path) -> None:
