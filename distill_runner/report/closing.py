@@ -58,15 +58,8 @@ def _over_seeds(result: RunResult) -> str:
 
 
 def _asking(result: RunResult, folder: Path) -> str:
-    members = result.student.members
-    student = folder / "student" / (members[0] if members else "")
-    row = "{'text': 'a text', 'text_pair': 'another'}" if len(result.data.texts) > 1 else "'a text'"
-    # A score is the output itself; without this it would be squeezed between 0 and 1.
-    plain = ", function_to_apply='none'" if len(result.data.classes) == 1 else ""
-    program = (
-        "from transformers import pipeline; "
-        f"print(pipeline('text-classification', {str(student)!r}{plain})({row}))"
-    )
+    text = "('a text', 'another')" if len(result.data.texts) > 1 else "'a text'"
+    program = f"import distill_runner; print(distill_runner.load({str(folder)!r}).predict([{text}]))"
     return f"{_python()} -c {_quoted(program)}"
 
 
