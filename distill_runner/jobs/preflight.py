@@ -120,10 +120,10 @@ def _check_models(plan: Plan, hub: Hub) -> None:
     """Check what can be known of the models without data."""
     for stage in plan.stages:
         spec = stage.learner
-        folder = None if spec.built else hub.folder(spec.id, spec.asked)
+        folder = None if spec.built else hub.folder(spec.id, spec.config_key)
         if folder is not None:
-            shape = untrusted.check_config(folder, key=spec.asked)
-            loading.check_files(folder, shape, weights=False, key=spec.asked)
+            shape = untrusted.check_config(folder, key=spec.config_key)
+            loading.check_files(folder, shape, weights=False, key=spec.config_key)
 
 
 def _tell(screen: Screen, unchecked: Mapping[str, str]) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,7 +16,10 @@ from distill_runner.pipeline.outcome import Outcome
 from distill_runner.pipeline.predictions import Predictions
 from distill_runner.pipeline.run_curves import points_of
 from distill_runner.report.card import model_card
-from distill_runner.results.collect.run import whole_epoch
+from distill_runner.results.collect.finished import saw_every_training_row
+from distill_runner.results.files import RESULT
+from distill_runner.results.schema import RunResult
+from distill_runner.results.typed_json import to_json
 from distill_runner.storage import integrity
 from distill_runner.storage.store import write_json
 
@@ -31,7 +33,7 @@ def write_run_folder(
     data: Prepared,
     outcome: Outcome,
     answers: Predictions,
-    result: Mapping[str, Any],
+    result: RunResult,
 ) -> None:
     """Write everything that a finished run leaves, `result.json` last.
 
@@ -43,7 +45,11 @@ def write_run_folder(
     _copy_student(folder / "student", outcome)
     (folder / "student" / "README.md").write_text(model_card(result), encoding="utf-8")
     _write_curves(folder / "metrics.jsonl", outcome)
-    splits = [*scored(config.dataset), "quiz", *(["train"] if whole_epoch(outcome, data) else [])]
+    splits = [
+        *scored(config.dataset),
+        "quiz",
+        *(["train"] if saw_every_training_row(outcome, data) else []),
+    ]
     (folder / "predictions").mkdir(exist_ok=True)
     for split in splits:
         if split in data.splits:
@@ -51,10 +57,10 @@ def write_run_folder(
                 folder / "predictions" / f"{split}.csv",
                 data.splits[split]["id"][:],
                 labels_of(data.splits[split]),
-                answers.of(outcome.plan.deployed, split),
+                answers.logits(outcome.plan.deployed, split),
                 data.label_names,
             )
-    write_json(folder / "result.json", result)
+    write_json(folder / RESULT, to_json(result))
 
 
 def _copy_student(student: Path, outcome: Outcome) -> None:

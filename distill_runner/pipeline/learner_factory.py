@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from distill_runner.config.schema import Config, Start
+from distill_runner.config.schema import Config
 from distill_runner.models import heads, language, loading
 from distill_runner.models.fast.dropout import draw_cheaply
 from distill_runner.models.learner import Learner
@@ -14,6 +14,12 @@ from distill_runner.pipeline.finished_stages import FinishedStages
 from distill_runner.pipeline.model_checks import load_language_head
 from distill_runner.pipeline.model_folders import ModelFolders
 from distill_runner.pipeline.task_data import TaskData
+from distill_runner.planning.initialisation import (
+    EarlierStudent,
+    FinetunedClassifier,
+    RandomWeights,
+    TeacherLayers,
+)
 from distill_runner.planning.stages import Plan, Stage
 from distill_runner.runtime.machine import Machine
 
@@ -75,8 +81,8 @@ class LearnerFactory:
 
     def language_teacher(self, stage: Stage) -> Learner:
         """The stage's teacher before its fine-tuning, with its language head if it has one."""
-        assert stage.body is not None
-        teacher = self._plan.stage(stage.body)
+        assert stage.backbone_of is not None
+        teacher = self._plan.stage(stage.backbone_of)
         learner = self.learner(teacher)
         head = load_language_head(teacher, self._folders)
         if head is not None:
@@ -84,38 +90,39 @@ class LearnerFactory:
         return learner
 
     def _at_start(self, stage: Stage) -> Learner:
-        spec, folder = stage.learner, self._folders.folder_of(stage)
-        common = {**self._common(stage), "key": spec.asked}
-        if stage.start is not None:
-            before = self._finished.whole(stage.start).model
-            if not stage.fresh_head:
+        """The learner with its first weights, before anything is added to it."""
+        spec, folder, first = stage.learner, self._folders.folder_of(stage), stage.initialisation
+        common = {**self._common(stage), "key": spec.config_key}
+        if isinstance(first, EarlierStudent):
+            before = self._finished.whole(first.stage).model
+            if not first.fresh_head:
                 return loading.load_trained(before, soft_heads=False, **common)
             return loading.new_classifier(
                 before, seed=stage.seed, random=False, layers=None, **common
             )
-        if spec.taken:
+        if isinstance(first, FinetunedClassifier):
             return loading.load_trained(folder, labels=spec.labels, **common)
         return loading.new_classifier(
             folder,
             seed=stage.seed,
-            random=spec.start is Start.random,
+            random=isinstance(first, RandomWeights),
             layers=spec.layers,
-            teacher=self._giver_of_layers(stage),
+            teacher=self._giver_of_layers(first) if isinstance(first, TeacherLayers) else None,
             **common,
         )
 
-    def _giver_of_layers(self, stage: Stage) -> Path | Any:
-        """The folder or the classifier that the learner's layers are copied from, if any."""
-        if stage.layers_before:
-            return self.learner(self._plan.stage(stage.layers_before)).module.cpu()
-        return self._finished.whole(stage.layers_from).model if stage.layers_from else None
+    def _giver_of_layers(self, copied: TeacherLayers) -> Path | Any:
+        """The folder or the classifier that the learner's layers are copied from."""
+        if copied.finetuned:
+            return self._finished.whole(copied.teacher).model
+        return self.learner(self._plan.stage(copied.teacher)).module.cpu()
 
     def _language_head(self, stage: Stage, learner: Learner) -> language.LanguageHead:
         """The teacher's own where it fits the learner, as the layers do; else a fresh one."""
-        assert stage.body is not None
-        head = load_language_head(self._plan.stage(stage.body), self._folders)
+        assert stage.backbone_of is not None
+        head = load_language_head(self._plan.stage(stage.backbone_of), self._folders)
         if head is None or not language.fits(head, learner.module):
-            folder, key = self._folders.folder_of(stage), stage.learner.asked
+            folder, key = self._folders.folder_of(stage), stage.learner.config_key
             head = language.load_head(folder, seed=stage.seed, random=True, key=key)
         assert head is not None
         return head
@@ -123,7 +130,7 @@ class LearnerFactory:
     def _common(self, stage: Stage) -> dict[str, Any]:
         data = self._data[stage.data]
         return {
-            "name": stage.name.removeprefix("teacher/"),
+            "name": stage.label,
             "classes": data.data.label_names,
             "max_tokens": data.max_tokens,
         }

@@ -15,6 +15,7 @@ from distill_runner.models.architecture.layers import check_layers, layers_of
 from distill_runner.models.depth import check_family
 from distill_runner.pipeline.model_folders import ModelFolders
 from distill_runner.pipeline.task_data import TaskData
+from distill_runner.planning.initialisation import TeacherLayers
 from distill_runner.planning.stages import TASK, Plan, Stage
 from distill_runner.storage.integrity import Say
 
@@ -51,8 +52,8 @@ class ModelChecks:
         self._check_start(stage)
         if given:
             self._check_files(stage)
-        if stage.body is not None:
-            self.check(self._plan.stage(stage.body))
+        if stage.backbone_of is not None:
+            self.check(self._plan.stage(stage.backbone_of))
         if stage.algorithm.needs.language:
             self._check_language(stage)
 
@@ -62,12 +63,12 @@ class ModelChecks:
         Raises:
             Refused: it knows hardly any.
         """
-        share, name = self._unknown_share(stage), stage.name.removeprefix("teacher/")
+        share, name = self._unknown_share(stage), stage.label
         found = f"{name}: {100 * share:.1f}% of the words it trains on are unknown to its tokenizer"
         if share >= _TOO_MANY_UNKNOWN:
             raise Refused(
                 f"{found}.",
-                key=stage.learner.asked,
+                key=stage.learner.config_key,
                 value=stage.learner.id,
                 rule="a tokenizer that knows the words of the training text",
                 way_out="a model of the text's language, with the tokenizer that belongs to it",
@@ -77,14 +78,14 @@ class ModelChecks:
 
     def _unknown_share(self, stage: Stage) -> float:
         data, folder = self._data[stage.data], self._folders.folder_of(stage)
-        encoder = loading.load_encoder(folder, data.max_tokens, key=stage.learner.asked)
+        encoder = loading.load_encoder(folder, data.max_tokens, key=stage.learner.config_key)
         rows = (encoder.key, stage.data, stage.rows)
         if rows not in self._unknown:
             self._unknown[rows] = data.unknown_share(stage, encoder)
         return self._unknown[rows]
 
     def _check_architecture(self, stage: Stage) -> None:
-        algorithm, key = stage.algorithm, stage.learner.asked
+        algorithm, key = stage.algorithm, stage.learner.config_key
         shape = self._folders.shape_of(stage)
         self._check_length(stage)
         if algorithm.skips_layers():
@@ -113,49 +114,50 @@ class ModelChecks:
     def _check_files(self, stage: Stage) -> None:
         """Refuse a damaged tokenizer or damaged weights; each folder is read once."""
         spec, folder = stage.learner, self._folders.folder_of(stage)
-        weights = spec.start is Start.pretrained and self._folders.has_weights(folder)
+        weights = stage.reads_own_weights and self._folders.has_weights(folder)
         if (folder, weights) not in self._checked:
             shape = self._folders.shape_of(stage)
-            loading.check_files(folder, shape, weights=weights, key=spec.asked)
+            loading.check_files(folder, shape, weights=weights, key=spec.config_key)
             self._checked.add((folder, weights))
 
     def _check_start(self, stage: Stage) -> None:
         """Refuse labels that are not known and layers that do not fit."""
         spec, folder = stage.learner, self._folders.folder_of(stage)
-        if spec.taken:
+        if stage.already_finetuned:
             loading.check_labels(
                 folder,
-                name=stage.name.removeprefix("teacher/"),
+                name=stage.label,
                 classes=self._data[stage.data].data.label_names,
-                key=spec.asked,
+                key=spec.config_key,
                 labels=spec.labels,
             )
-        elif (giver := stage.layers_from or stage.layers_before) is not None:
-            self._check_layers(stage, self._plan.stage(giver))
-        elif spec.layers is not None:
+        elif isinstance(stage.initialisation, TeacherLayers):
+            self._check_layers(stage, stage.initialisation)
+        elif spec.layers is not None and stage.earlier_stage is None:
             config = read_config(folder)
             depth = config.get("num_hidden_layers", config.get("n_layers"))
             if isinstance(depth, int):
                 check_layers(spec.layers, depth)
 
-    def _check_layers(self, stage: Stage, teacher: Stage) -> None:
+    def _check_layers(self, stage: Stage, copied: TeacherLayers) -> None:
         """Refuse a student that no layers of the teacher fit."""
-        spec = stage.learner
+        spec, teacher = stage.learner, self._plan.stage(copied.teacher)
         try:
             loading.check_start(
                 self._folders.folder_of(stage),
                 teacher=self._folders.folder_of(teacher),
                 layers=spec.layers,
                 classes=self._data[stage.data].data.label_names,
-                key=spec.asked,
+                key=spec.config_key,
             )
         except Refused as refusal:
-            if refusal.key != "student.start" or self._config.student.start is spec.start:
+            wanted = Start.teacher if copied.finetuned else Start.pretrained_teacher
+            if refusal.key != "student.start" or self._config.student.start is wanted:
                 raise
             # The method chose that start; the user chose the models.
             raise Refused(
                 f"{spec.id} cannot start from the layers of {teacher.learner.id}: {refusal.what}",
-                key=spec.asked,
+                key=spec.config_key,
                 value=spec.id,
                 rule="a student of its teacher's family, width and vocabulary",
                 way_out="another student or another teacher: student=distilbert goes with "
@@ -164,8 +166,8 @@ class ModelChecks:
 
     def _check_language(self, stage: Stage) -> None:
         """Refuse a teacher of language that the learner cannot follow."""
-        assert stage.body is not None
-        teacher, key = self._plan.stage(stage.body), stage.learner.asked
+        assert stage.backbone_of is not None
+        teacher, key = self._plan.stage(stage.backbone_of), stage.learner.config_key
         both = [self._folders.folder_of(stage), self._folders.folder_of(teacher)]
         limit = self._data[stage.data].max_tokens
         ours, theirs = (loading.load_encoder(folder, limit, key=key) for folder in both)
@@ -186,6 +188,6 @@ def load_language_head(teacher: Stage, folders: ModelFolders) -> language.Langua
     return language.load_head(
         folders.folder_of(teacher),
         seed=teacher.seed,
-        random=teacher.learner.start is Start.random,
-        key=teacher.learner.asked,
+        random=teacher.starts_random,
+        key=teacher.learner.config_key,
     )

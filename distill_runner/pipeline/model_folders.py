@@ -54,7 +54,7 @@ class ModelFolders:
         """The model that the folder's config describes, without weights."""
         folder = self.folder_of(stage)
         if folder not in self._shapes:
-            self._shapes[folder] = untrusted.check_config(folder, key=stage.learner.asked)
+            self._shapes[folder] = untrusted.check_config(folder, key=stage.learner.config_key)
         return self._shapes[folder]
 
     def has_weights(self, folder: Path) -> bool:
@@ -74,7 +74,7 @@ class ModelFolders:
     def made_for(self) -> tuple[str, int]:
         """The training rows whose words a stand-in knows, and the tokens that it can read.
 
-        One tokenizer serves all data sets of a run, for a body may pass through them in turn.
+        One tokenizer serves all data sets of a run, for a student may pass through them in turn.
         """
         limit = max(data.max_tokens for data in self._data.values())
         return self._data[TASK].data.fingerprints["train"], limit
@@ -84,7 +84,7 @@ class ModelFolders:
         return locate_model(
             spec.id,
             models_dir=Path(directory) if directory else None,
-            key=spec.asked,
+            key=spec.config_key,
             weights=not self._config.dry_run,
         )
 

@@ -72,7 +72,7 @@ def assemble(
         say=say,
     )
     teachers = StageTeachers(
-        rows, finished=finished, factory=factory, logits=logits, machine=machine
+        plan, rows, finished=finished, factory=factory, logits=logits, machine=machine
     )
     keys = StageKeys(config, plan, rows, folders, machine=machine)
     return Parts(rows, store, finished, folders, keys, factory, logits, teachers)

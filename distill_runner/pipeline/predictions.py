@@ -34,21 +34,21 @@ class Predictions:
         self._say = say
         self._known: dict[tuple[str, str], np.ndarray] = {}
 
-    def of(self, stage: str, split: str) -> np.ndarray:
+    def logits(self, stage: str, split: str) -> np.ndarray:
         """Of a stage's student; of all that are deployed together where it is the last of them."""
         asked = stage, split
         if asked not in self._known:
             each = [self._of_one(name, split) for name in self._together(stage)]
-            self._known[asked] = _mean(each)
+            self._known[asked] = mean_of_models(each)
         return self._known[asked]
 
-    def of_golden_head(self, stage: str, split: str) -> np.ndarray:
+    def without_soft_heads(self, stage: str, split: str) -> np.ndarray:
         """Of a student with soft heads as a plain classifier would load it: without them."""
         return self._parts.logits.without_soft_heads(stage, split).of(self._ids(split))
 
-    def of_teachers(self, split: str) -> np.ndarray:
+    def joined_teachers(self, split: str) -> np.ndarray:
         """Of the configured teachers as one."""
-        return self.join([self.of(name, split) for name in self._plan.teachers])
+        return self.join([self.logits(name, split) for name in self._plan.teachers])
 
     def join(self, each: Sequence[np.ndarray]) -> np.ndarray:
         """The configured teachers' answers as one: as the stage that they teach joins them.
@@ -71,7 +71,7 @@ class Predictions:
     def combine(self) -> Combine:
         """How `join` joins the configured teachers."""
         scores = len(self._data.label_names) == 1
-        return Combine.prob_mean if self._apart and not scores else self._taught.combine
+        return Combine.prob_mean if self._apart and not scores else self._taught.combination.combine
 
     @property
     def _taught(self) -> Stage:
@@ -91,11 +91,11 @@ class Predictions:
         return 0 < count == self._taught.algorithm.soft_heads(count)
 
     def under_noise(self, stage: str, noises: Sequence[Noise]) -> list[np.ndarray]:
-        """As `of` on the test rows, clean and under each noise."""
+        """As `logits` on the test rows, clean and under each noise."""
         each = [self._one_under_noise(name, noises) for name in self._together(stage)]
-        return [_mean(of_one_noise) for of_one_noise in zip(*each, strict=True)]
+        return [mean_of_models(of_one_noise) for of_one_noise in zip(*each, strict=True)]
 
-    def answering(self, stage: str) -> list[tuple[Learner, View]]:
+    def learners(self, stage: str) -> list[tuple[Learner, View]]:
         """The learners that answer for a stage, each with its view of the test rows."""
         self._say(f"  {stage_name(stage)}: is timed")
         found: list[tuple[Learner, View]] = []
@@ -128,7 +128,7 @@ class Predictions:
         return ids
 
 
-def _mean(each: Sequence[np.ndarray]) -> np.ndarray:
+def mean_of_models(each: Sequence[np.ndarray]) -> np.ndarray:
     """log of the mean of the models' probabilities, or the mean of their scores."""
     if len(each) == 1:
         return each[0]

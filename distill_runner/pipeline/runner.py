@@ -28,6 +28,7 @@ from distill_runner.pipeline.teacher_scores import show_teacher
 from distill_runner.planning.stages import Plan, Stage, steps_of
 from distill_runner.runtime.machine import Machine, cores
 from distill_runner.runtime.provenance import surroundings
+from distill_runner.storage.earlier_layout import tell_of_earlier_layout
 from distill_runner.storage.integrity import Damaged, sweep
 from distill_runner.storage.store import Artifact
 from distill_runner.tracking.curves import latest_loss
@@ -58,6 +59,7 @@ class Runner:
         tracker: Tracker,
     ) -> None:
         sweep(Path(config.store.dir))
+        tell_of_earlier_layout(Path(config.store.dir), say=screen.print)
         surroundings()  # known by now, whatever happens to the files while stages train
         self.parts = parts = assemble(
             config, plan, data, machine=machine, say=screen.print, repair=self._repair
@@ -178,6 +180,11 @@ class Runner:
             origins={
                 stage.name: origin(stage, self._plan, self.parts.folders) for stage in plan.stages
             },
+            from_classifiers=frozenset(
+                stage.name
+                for stage in plan.stages
+                if from_classifier(stage, self._plan, self.parts.folders)
+            ),
             given_models=given_models(self._plan, self.parts.folders),
         )
 
@@ -242,10 +249,10 @@ class Runner:
         self._progress.end(stage.name)
         self._screen.print(f"✓ {stage_name(stage.name)}: {self._how(stage)}")
         if made is None:
-            if stage.name not in self._plan.all_teachers or stage.name not in self._found:
+            if not stage.is_teacher or stage.name not in self._found:
                 self._curves.replay(artifact, stage)
             self._curves.end(int(artifact.facts()["training"]["steps"]))
-        if stage.name in self._plan.all_teachers:
+        if stage.is_teacher:
             show_teacher(
                 stage,
                 config=self._config,
@@ -260,7 +267,7 @@ class Runner:
         if stage.name in self._found and stage.name not in self._made:
             return f"found in the store ({self.key_of(stage)})"
         if not stage.training.epochs:
-            return "as it is" if stage.learner.taken else "at its start"
+            return "as it is" if stage.already_finetuned else "at its start"
         training = self._finished[stage.name].facts()["training"]
         took = f"{counted(training['steps'], 'step')} in {duration(training['wall_seconds'])}"
         elsewhere = stage.name not in self._made and not self._with_workers
@@ -277,7 +284,7 @@ class Runner:
     def _is_done(self, stage: Stage, *, hashed: bool = False) -> bool:
         """Whether the stage's artifact can be used as it is; `hashed`: every file is read."""
         # Teachers are shared with other runs; a forced run repeats what is its own, once.
-        forced = self._config.force and stage.name not in self._plan.all_teachers
+        forced = self._config.force and not stage.is_teacher
         if forced and stage.name not in self._made:
             return False
         return self._store.has(self.key_of(stage), hashed=hashed)

@@ -18,7 +18,7 @@ def costs_of(
 
 def _cost(stage: Stage, plan: Plan, data: TaskData, folders: ModelFolders) -> float:
     own, each = passes_of(stage, rows_of(stage, data))
-    names = stage.teachers or ((stage.body,) if stage.body else ())
+    names = stage.teachers or ((stage.backbone_of,) if stage.backbone_of else ())
     teachers = sum(folders.weights_in_layers(plan.stage(name)) for name in names) if each else 0
     return own * folders.weights_in_layers(stage) + each * teachers
 

@@ -18,7 +18,7 @@ from distill_runner.objectives.ensemble import Ensemble, weights_by_accuracy
 from distill_runner.pipeline.learner_factory import LearnerFactory
 from distill_runner.pipeline.logit_cache import LogitCache
 from distill_runner.pipeline.task_data import TaskData
-from distill_runner.planning.stages import Stage, steps_of
+from distill_runner.planning.stages import Plan, Stage, steps_of
 from distill_runner.runtime.machine import Machine
 from distill_runner.storage.store import Artifact
 
@@ -35,6 +35,7 @@ class StageTeachers:
 
     def __init__(
         self,
+        plan: Plan,
         data: Mapping[str, TaskData],
         *,
         finished: Mapping[str, Artifact],
@@ -42,6 +43,7 @@ class StageTeachers:
         logits: LogitCache,
         machine: Machine,
     ) -> None:
+        self._plan = plan
         self._data = data
         self._finished = finished
         self._factory = factory
@@ -56,7 +58,7 @@ class StageTeachers:
             return NoTeachers()
         ensemble, device = self.ensemble(stage), self._machine.device
         if self._cacheable(stage):
-            names = [name.removeprefix("teacher/") for name in stage.teachers]
+            names = [self._plan.stage(name).label for name in stage.teachers]
             cached = [
                 stored_logits.merge([self._logits.logits(name, split) for split in stage.rows])
                 for name in stage.teachers
@@ -68,15 +70,15 @@ class StageTeachers:
 
     def ensemble(self, stage: Stage) -> Ensemble:
         """How the logits of the stage's teachers are joined."""
-        weights = stage.weights
-        if stage.weigh_by is WeighBy.validation:
+        combination, weights = stage.combination, stage.combination.weights
+        if combination.weigh_by is WeighBy.validation:
             found = [self._finished[name].facts()["metrics"] for name in stage.teachers]
             weights = weights_by_accuracy(
                 [metrics["validation"]["accuracy"] for metrics in found],
                 rows=found[0]["validation"]["n"],
                 classes=len(self._data[stage.data].data.label_names),
             )
-        return Ensemble(stage.combine, weights, stage.temperatures or None)
+        return Ensemble(combination.combine, weights, combination.temperatures or None)
 
     def _cacheable(self, stage: Stage) -> bool:
         if stage.algorithm.needs.teachers != "frozen":

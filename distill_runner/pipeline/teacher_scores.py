@@ -43,7 +43,8 @@ def show_teacher(
     found = rows.score(answers, "validation")
     chance = beside_chance(found, answers, rows.data.splits["validation"], rows.main)
     seen = "; may have seen the test rows" if may_have_seen_test_rows else ""
-    say(f"  {name}: validation {found.primary_metric} {100 * found.value:.1f} {chance.shown}{seen}")
+    score = f"{found.primary_metric} {100 * found.value:.1f}"
+    say(f"  {name}: validation {score} {chance.shown}{seen}")
     teacher = teacher_on(config, stage.data)
     if chance.reached and teacher.near_chance is NearChance.refuse:
         prefix = "" if teacher is config.teacher else f"{PRETRAIN}."
@@ -60,7 +61,7 @@ def show_teacher(
 
 def _more_training(teacher: Stage, key: str) -> str:
     """What to type for a teacher that knows too little."""
-    if teacher.learner.taken:
+    if teacher.already_finetuned:
         return f"{key}.finetune=always"
     limit = teacher.training.max_steps
     if limit is not None:

@@ -128,7 +128,7 @@ def _cut_short(depth: str, folder: Path, stop_at: int | None) -> None:
             _dump_rows(runner, folder / "rows.json")
             if depth == "models":
                 for stage in runner._plan.stages:
-                    if stage.start is None and stage.layers_from is None:
+                    if not set(stage.needs_stages) - set(stage.teachers):
                         runner.parts.factory.learner(stage)
             raise _Enough(0)
 

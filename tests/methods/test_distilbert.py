@@ -11,14 +11,16 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from support.algorithms import with_defaults
 from support.learners import without_dropout
 from support.tiny import Bench, composed, planned, run
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
-from distill_runner.config.schema import Select, Start
+from distill_runner.config.schema import Select
 from distill_runner.errors import Refused
 from distill_runner.methods.distilbert import TripleLoss, Words
 from distill_runner.models.teachers import LanguageTeacher
+from distill_runner.planning.initialisation import TeacherLayers
 from distill_runner.planning.stages import TASK
 from distill_runner.training import loop
 
@@ -63,8 +65,13 @@ def test_the_triple_loss_is_the_papers(
     )
     targets = torch.tensor([-1, 3, -1, -1, 0, 6, -1, -1, 2])
     a_ce, a_mlm, a_cos = weights
-    algorithm = TripleLoss(
-        temperature=3.0, a_ce=a_ce, a_mlm=a_mlm, a_cos=a_cos, restrict_ce_to_mask=restricted
+    algorithm = with_defaults(
+        TripleLoss,
+        temperature=3.0,
+        a_ce=a_ce,
+        a_mlm=a_mlm,
+        a_cos=a_cos,
+        restrict_ce_to_mask=restricted,
     )
     decoded = targets >= 0 if restricted else torch.ones(9, dtype=torch.bool)
     words = Words(ours[decoded], targets[decoded], theirs[decoded])
@@ -90,7 +97,7 @@ def test_the_triple_loss_is_the_papers(
 )
 def test_a_setting_out_of_range_is_refused(settings: dict[str, float], key: str) -> None:
     with pytest.raises(Refused) as refused:
-        TripleLoss(**settings)  # type: ignore[arg-type]
+        with_defaults(TripleLoss, **settings)  # type: ignore[arg-type]
     assert refused.value.key == key
 
 
@@ -108,10 +115,11 @@ def test_the_first_stage_reads_unlabelled_rows_under_a_teacher_that_is_not_fine_
     plan = bench.plan
     first, second = plan.stage("pretrain"), plan.stage("finetune")
     assert (first.data, first.rows, first.teachers) == (TASK, ("unlabelled",), ())
-    assert first.body == "teacher/bert-base-uncased"
-    assert (second.start, second.teachers) == ("pretrain", plan.teachers)
+    assert first.backbone_of == "teacher/bert-base-uncased"
+    assert (second.earlier_stage, second.teachers) == ("pretrain", plan.teachers)
     assert plan.baseline is not None
-    assert plan.stage(plan.baseline).layers_before == first.body
+    before = TeacherLayers("teacher/bert-base-uncased", finetuned=False)
+    assert plan.stage(plan.baseline).initialisation == first.initialisation == before
     # Its classifier answers by lot, so no score is told and none chooses an epoch.
     assert first.training.select is Select.last
     assert second.training.select is Select.best_validation
@@ -246,17 +254,14 @@ def test_without_its_first_stage_it_is_kd_on_the_teachers_layers() -> None:
     _, plan = planned(composed(*asked), "distilbert")
     assert "pretrain" not in [stage.name for stage in plan.stages]
     student = plan.stage("finetune")
-    assert student.layers_before == plan.teachers[0]
-    assert not student.fresh_head
+    assert student.initialisation == TeacherLayers(plan.teachers[0], finetuned=False)
 
 
 def test_any_student_can_start_from_a_teacher_before_its_fine_tuning() -> None:
     asked = ("method=kd", *ONE, "student.start=pretrained_teacher", "student.layers=[0,2,4,7,9,11]")
     _, plan = planned(composed(*asked), "kd")
     student = plan.stage("kd")
-    assert student.learner.start is Start.pretrained_teacher
-    assert student.layers_before == plan.teachers[0]
-    assert student.layers_from is None
+    assert student.initialisation == TeacherLayers(plan.teachers[0], finetuned=False)
 
 
 def test_texts_without_labels_must_be_named() -> None:

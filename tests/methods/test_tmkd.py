@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from support.algorithms import with_defaults
 from support.learners import without_dropout
 from support.tiny import Bench, composed, planned, run
 from support.training import job_of
@@ -18,6 +19,7 @@ from transformers import AutoModelForSequenceClassification
 from distill_runner.errors import Refused
 from distill_runner.methods.tmkd import SoftHeads
 from distill_runner.models import heads
+from distill_runner.planning.initialisation import EarlierStudent, RandomWeights
 from distill_runner.training import loop
 
 TWO = ("teacher=bert+roberta",)
@@ -50,7 +52,7 @@ def test_the_loss_of_both_kinds_of_heads_is_the_papers(alpha: float) -> None:
     logits = torch.randn(4, 5, 3, generator=generator, dtype=torch.float64)
     targets = torch.randn(3, 5, 3, generator=generator, dtype=torch.float64)
     labels = torch.tensor([0, 2, 1, 1, 0])
-    loss, _ = SoftHeads(alpha=alpha).loss(logits, targets, labels)
+    loss, _ = with_defaults(SoftHeads, alpha=alpha).loss(logits, targets, labels)
     expected = slow_loss(logits.tolist(), targets.tolist(), labels.tolist(), alpha)
     assert float(loss) == pytest.approx(expected, abs=1e-12)
 
@@ -74,14 +76,14 @@ def test_each_head_learns_from_its_own_teacher_or_one_from_their_weighted_mean(
 
 def test_soft_heads_that_would_learn_nothing_are_refused() -> None:
     with pytest.raises(Refused, match=r"above 0, up to 1; method=finetune"):
-        SoftHeads(alpha=0.0)
+        with_defaults(SoftHeads, alpha=0.0)
 
 
 def test_at_alpha_one_no_label_is_read_and_the_golden_head_gets_no_gradient() -> None:
     logits = torch.randn(3, 4, 2, dtype=torch.float64, requires_grad=True)
     targets = torch.randn(2, 4, 2, dtype=torch.float64)
     hidden = torch.full((4,), -1)
-    loss, terms = SoftHeads(alpha=1.0).loss(logits, targets, hidden)
+    loss, terms = with_defaults(SoftHeads, alpha=1.0).loss(logits, targets, hidden)
     loss.backward()
     assert logits.grad is not None
     assert set(terms) == {"soft"}
@@ -120,7 +122,11 @@ def test_a_plan_of_tmkd_has_two_data_sets_and_teachers_for_each(bench: Bench) ->
     first, second = plan.stage("pretrain"), plan.stage("finetune")
     assert first.teachers == plan.pretrain_teachers
     assert second.teachers == plan.teachers
-    assert (first.data, first.rows, second.start) == ("pretrain", ("unlabelled",), "pretrain")
+    assert (first.data, first.rows, second.earlier_stage) == (
+        "pretrain",
+        ("unlabelled",),
+        "pretrain",
+    )
 
 
 def test_stage_one_teaches_the_body_and_the_soft_heads_and_not_the_golden_head(
@@ -129,7 +135,7 @@ def test_stage_one_teaches_the_body_and_the_soft_heads_and_not_the_golden_head(
     learner = bench.runner.parts.factory.trained("pretrain")
     inputs = bench.runner.parts.data["pretrain"].split("unlabelled", learner).inputs(np.arange(8))
     targets, hidden = torch.randn(2, 8, 2), torch.full((8,), -1)
-    loss, _ = SoftHeads(alpha=1.0).loss(learner.head_logits(inputs), targets, hidden)
+    loss, _ = with_defaults(SoftHeads, alpha=1.0).loss(learner.head_logits(inputs), targets, hidden)
     names, weights = zip(*learner.trainable(), strict=True)
     found = dict(zip(names, torch.autograd.grad(loss, weights, allow_unused=True), strict=True))
     golden = [name for name in names if name.startswith(("classifier", "pre_classifier"))]
@@ -253,14 +259,17 @@ def test_the_ablations_differ_in_stages_and_heads_as_the_papers(
         if count is not None:
             stage = plan.stage(name)
             assert stage.algorithm.soft_heads(len(stage.teachers)) == count
-    assert plan.stage("finetune").start == ("pretrain" if expected[0] else None)
-    assert not plan.stage("finetune").fresh_head or expected[0]
+    first = EarlierStudent("pretrain", fresh_head=True) if expected[0] else RandomWeights()
+    assert plan.stage("finetune").initialisation == first
 
 
 def test_no_student_of_many_on_many_goes_on_where_another_stopped(tmp_path: Path) -> None:
     plan = Bench.make(tmp_path, "many_on_many", TWO).plan
     students = [plan.stage(name) for name in plan.members]
-    assert [(stage.start, stage.first_epoch) for stage in students] == [(None, 0), (None, 0)]
+    assert [(stage.earlier_stage, stage.first_epoch) for stage in students] == [
+        (None, 0),
+        (None, 0),
+    ]
 
 
 def test_many_on_many_has_a_student_for_each_teacher_and_answers_with_their_mean(

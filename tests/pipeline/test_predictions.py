@@ -36,13 +36,13 @@ def test_teachers_together_are_joined_as_where_they_teach(
     bench = Bench.make(store, method, (*asked, "method.baseline=never"))
     outcome = bench.runner.run()
     answers = bench.runner.predictions(outcome)
-    one, two = (answers.of(name, "test").astype(float) for name in outcome.plan.teachers)
+    one, two = (answers.logits(name, "test").astype(float) for name in outcome.plan.teachers)
     assert np.abs(one - two).max() > 1e-3  # a hundred times what is told apart below
     share, _, kind = expected.partition(" of the ")
     first = float(share)
     if kind == "logits":
-        found, by_hand = answers.of_teachers("test"), first * one + (1 - first) * two
+        found, by_hand = answers.joined_teachers("test"), first * one + (1 - first) * two
     else:
-        found = softmax(answers.of_teachers("test").astype(float))
+        found = softmax(answers.joined_teachers("test").astype(float))
         by_hand = first * softmax(one) + (1 - first) * softmax(two)
     np.testing.assert_allclose(found, by_hand, atol=1e-5)
