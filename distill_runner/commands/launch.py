@@ -7,18 +7,19 @@ import os
 import signal
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from typing import cast
 
 import hydra
 from hydra._internal.utils import _run_hydra, get_args_parser
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from distill_runner.command_line.flags import arguments, in_order
@@ -32,13 +33,14 @@ from distill_runner.command_line.overrides import (
 )
 from distill_runner.commands.corrections import with_way_out
 from distill_runner.config.compose import config_path, register_schema
+from distill_runner.config.schema import Tracker as TrackerSettings
 from distill_runner.config.sweep_composition import compose_no_run_for_its_mode
 from distill_runner.errors import DistillError, Refused
 from distill_runner.jobs.sweep import SweepTable
 from distill_runner.results.schema import RunResult
 from distill_runner.storage.disk import Places, of_the_system
 from distill_runner.storage.new_folders import NewFolders
-from distill_runner.tracking.trackers import EarlyChild
+from distill_runner.tracking.trackers import Tracker, make_tracker
 
 _ERRORS = (HydraException, OmegaConfBaseException, AssertionError, OSError)
 
@@ -135,8 +137,10 @@ class Launch:
         try:
             if self.needs_result and config.dry_run:
                 raise _no_result()
-            with EarlyChild(config.tracker.kind) as early:
-                return self._run(config, early)
+            settings = cast(TrackerSettings, OmegaConf.to_object(config.tracker))
+            with closing(make_tracker(settings)) as tracker:
+                tracker.warm_up()
+                return self._run(config, tracker)
         except BrokenPipeError:
             raise
         except (DistillError, OmegaConfBaseException, OSError) as error:
@@ -144,7 +148,7 @@ class Launch:
         # Not NaN, which Optuna's sweeper stumbles over.
         return None
 
-    def _run(self, config: DictConfig, early: EarlyChild) -> float | None:
+    def _run(self, config: DictConfig, tracker: Tracker) -> float | None:
         if self.owns_process:
             _import_jobs()
         from distill_runner.jobs.job import Command, run_job
@@ -161,7 +165,7 @@ class Launch:
             overrides=list(composed.overrides.task),
             folder=Path(composed.runtime.output_dir),
             sweeping=composed.mode is not None and composed.mode.name == "MULTIRUN",
-            wandb=early,
+            tracker=tracker,
             show=self.show,
         )
         self.result = run_job(job)

@@ -16,6 +16,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from torch import Tensor
 
+from distill_runner.config.schema.rules import check_values
 from distill_runner.errors import Refused
 from distill_runner.methods.batch import Scene
 
@@ -87,6 +88,14 @@ class Algorithm(ABC):
     roles: ClassVar[tuple[str, ...]] = ("student",)  # in the order in which they are updated
     accumulates: ClassVar[bool] = True  # k micro-batches mean the same as one batch
     passes: ClassVar[Passes] = Passes()
+
+    def __post_init__(self) -> None:
+        """Check each setting against its range.
+
+        Raises:
+            Refused: one is out of range.
+        """
+        check_values(self, "method")
 
     @classmethod
     def full_id(cls) -> str:
