@@ -1,9 +1,9 @@
-"""Whether a lever costs accuracy: whole runs with and without it, seed by seed.
+"""Tests whether a setting costs accuracy: whole runs with and without it, paired by seed.
 
 Both sides of a pair share the seed, the rows and every setting that is not named. A setting
-that trains teachers too gives each side teachers of its own, unless `--set teacher.models=…`
-names trained ones. They are scored on every labelled row that neither trained on. What is
-finished lies in the store, so a call that was broken off goes on where it stopped.
+that affects the teachers too gives each side its own, unless `--set teacher.models=…`
+names trained ones. Both are scored on every labelled row that neither trained on. Finished
+runs stay in the store, so an interrupted call resumes.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from distill_runner.results.files import read_result
 from distill_runner.results.measurements import Training
 from distill_runner.results.typed_json import to_json
 
-# Points of accuracy that a lever may cost at most, at the lower end of the interval.
+# The largest acceptable loss in points of accuracy, at the lower end of the interval.
 MARGIN = 0.3
-# A short training that real weights take well; --set changes it.
+# A short training that suits pre-trained weights; --set changes it.
 _TRAINING = ("training.epochs=3", "training.learning_rate=5e-5")
 
 
@@ -42,7 +42,7 @@ class Side:
 
 
 def run(options: Options, say: Callable[[str], None]) -> Report:
-    """Every seed on both sides, one after the other."""
+    """Run every seed with and without the setting."""
     sides = {"lever": options.lever, "reference": options.reference}
     pairs: dict[str, dict[str, Side]] = {}
     for seed in options.seeds:
@@ -74,7 +74,7 @@ def run(options: Options, say: Callable[[str], None]) -> Report:
 
 
 def _trained(options: Options, side: str, seed: int, asked: tuple[str, ...]) -> Side:
-    """One run of the product in a process of its own."""
+    """Run distill-run in its own process, and return the test scores of its result."""
     folder = options.folder / "runs" / f"{side}-{seed}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     printed = folder.with_name(f"{folder.name}.txt")
@@ -103,7 +103,7 @@ def _trained(options: Options, side: str, seed: int, asked: tuple[str, ...]) -> 
 
 
 def overrides(options: Options, seed: int, asked: tuple[str, ...]) -> list[str]:
-    """What is typed for one run: ours, then --set, then what this side alone has."""
+    """The overrides of one run: the common ones, those of --set, those of this side."""
     if options.model is None:
         models = ["profile=tiny"]
     else:
@@ -136,7 +136,7 @@ def overrides(options: Options, seed: int, asked: tuple[str, ...]) -> list[str]:
 
 
 def verdict(differences: Sequence[float]) -> str:
-    """What the differences, in points of accuracy, say of the lever."""
+    """The verdict on the setting from the differences in points of accuracy."""
     interval = mean_interval(differences)
     if interval is None:
         return "One seed: nothing can be said of the difference."

@@ -34,11 +34,6 @@ def live(method: str) -> tuple[str, ...]:
     return (*LIVE, "noise.seen_by=student") if pooled else LIVE
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("store")
-
-
 @pytest.mark.parametrize("method", METHODS)
 def test_a_run_leaves_a_student_and_a_result(method: str, store: Path, tmp_path: Path) -> None:
     run(tmp_path, store, method)

@@ -9,18 +9,18 @@ from support.tiny import Bench
 
 KEYS = {
     "kd": {
-        "teacher/bert-base-uncased": "7622ce4449188ba7",
-        "teacher/roberta-base": "0f94dd102d9d7213",
-        "kd": "17f0c60549e965e5",
+        "teacher/bert-base-uncased": "edd27c6dd3b76d81",
+        "teacher/roberta-base": "def8f7418f0bd041",
+        "kd": "421d3bc3d8f206af",
     },
-    "metadistil": {"metadistil": "7d6e7653412d2b8b"},
+    "metadistil": {"metadistil": "e93287311a58dd3d"},
     "tmkd": {
-        "pretrain/bert-base-uncased": "4b1f868e466b599b",
-        "pretrain": "55583787bd1f92a4",
-        "finetune": "bb5393a15bf09014",
+        "pretrain/bert-base-uncased": "2dcc1148eaa5b029",
+        "pretrain": "3075ec7ea3adc436",
+        "finetune": "cc8100fd258df006",
     },
-    "distilbert": {"pretrain": "a50b01902686069e", "finetune": "44d02adfc9e30793"},
-    "noisy_student": {"generation-1": "104c27de74005784"},
+    "distilbert": {"pretrain": "3a3390e727f93a50", "finetune": "d005a96a25b8d3b0"},
+    "noisy_student": {"generation-1": "a3058dba5068601b"},
 }
 
 

@@ -1,4 +1,4 @@
-"""Describes the values that a key takes, and guesses the one that was meant."""
+"""Describes the values that a key accepts, and guesses the value that was meant."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _YES, _NO = ("ja", "yes", "1", "enable", "enabled", "t"), ("nein", "no", "0", "d
 
 
 def type_rule(key: str) -> str | None:
-    """What the key takes; None where the schema does not say."""
+    """The type of a key in words; None if the schema does not define it."""
     kind, optional = _type_of(key)
     if kind is None:
         return None
@@ -27,7 +27,7 @@ def type_rule(key: str) -> str | None:
 
 
 def near_value(key: str, value: str) -> str | None:
-    """A value that the key takes, where one is near to what was typed."""
+    """A valid value close to the one that was typed; None if there is none."""
     kind, _ = _type_of(key)
     if typing.get_origin(kind) is list:
         return _near_list(kind, key, value)
@@ -82,7 +82,7 @@ def _in_words(kind: Any) -> str:
 
 
 def _type_of(key: str) -> tuple[Any, bool]:
-    """The type of a key in the schema, and whether null is one of its values."""
+    """The type of a key in the schema, and whether it may be null."""
     kind: Any = Config
     optional = False
     for part in key.split("."):

@@ -74,7 +74,7 @@ def _losses(plan: Plan, config: Config) -> list[str]:
     lines = [
         f"loss of {stage.name}: {stage.algorithm.formula()}"
         for stage in plan.stages
-        if stage.body and stage.algorithm.needs.language
+        if stage.backbone_of
     ]
     # What is deployed is always trained on the task's rows in the end.
     return [*lines, f"loss: {formula_on(config.dataset, plan.stage(plan.deployed).algorithm)}"]

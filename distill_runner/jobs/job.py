@@ -195,7 +195,7 @@ class _Job:
 
     def _check_typed(self, config: Config, plan: Plan) -> None:
         """Refuse what was typed and is not read; say what a group or another job may do with."""
-        taken = {stage.learner.id for stage in plan.stages if stage.learner.taken}
+        classifiers = {stage.learner.id for stage in plan.stages if stage.already_finetuned}
         said = check_all_read(
             self._command.config,
             config,
@@ -207,7 +207,7 @@ class _Job:
                 method=plan.method,
                 raw_method=raw_method(composed),
                 make_algorithm=make_algorithm,
-                is_classifier=lambda model, _: model in taken,
+                is_classifier=lambda model, _: model in classifiers,
             ),
             shared=self._command.shared,
         )
@@ -220,7 +220,6 @@ class _Job:
     def _run(self, config: Config, plan: Plan, ready: Ready) -> RunResult:
         from distill_runner.data.inputs import given_data
         from distill_runner.jobs.run_folder import write_run_folder
-        from distill_runner.pipeline.predictions import Answers
         from distill_runner.pipeline.stage_workers import count_of, helpers
         from distill_runner.results.collect.finished import FinishedRun
         from distill_runner.results.collect.run import collect_result
@@ -232,15 +231,16 @@ class _Job:
         summary: Summary = {}
         try:
             runner.track(tracker)
-            if runner.missing:
+            missing = runner.preflight().missing
+            if missing:
                 self._screen.print("time: known after the first steps")
-            count = count_of(config, machine, runner.missing)
+            count = count_of(config, machine, missing)
             if count:
                 self._screen.print(f"{1 + count} processes train stages side by side")
             self._screen.print("")
             with helpers(config, plan, count=count):
-                outcome = runner.run(helped=count > 0)
-            answers = Answers(outcome.plan, data[TASK], outcome.casting, say=self._screen.print)
+                outcome = runner.run(with_workers=count > 0)
+            answers = runner.predictions(outcome)
             result = collect_result(
                 FinishedRun(config, data, outcome, answers),
                 machine=machine,

@@ -12,8 +12,9 @@ import numpy as np
 
 from distill_runner.config.schema import Config
 from distill_runner.evaluation.scores import labels_of, scored
-from distill_runner.pipeline.predictions import Answers
-from distill_runner.pipeline.runner import Outcome, points_of
+from distill_runner.pipeline.outcome import Outcome
+from distill_runner.pipeline.predictions import Predictions
+from distill_runner.pipeline.run_curves import points_of
 from distill_runner.report.card import model_card
 from distill_runner.results.collect.finished import saw_every_training_row
 from distill_runner.results.files import RESULT
@@ -31,7 +32,7 @@ def write_run_folder(
     config: Config,
     data: Prepared,
     outcome: Outcome,
-    answers: Answers,
+    answers: Predictions,
     result: RunResult,
 ) -> None:
     """Write everything that a finished run leaves, `result.json` last.
@@ -56,7 +57,7 @@ def write_run_folder(
                 folder / "predictions" / f"{split}.csv",
                 data.splits[split]["id"][:],
                 labels_of(data.splits[split]),
-                answers.of(outcome.plan.deployed, split),
+                answers.logits(outcome.plan.deployed, split),
                 data.label_names,
             )
     write_json(folder / RESULT, to_json(result))

@@ -10,35 +10,31 @@ import numpy as np
 from distill_runner.config.schema import Combine, Noise
 from distill_runner.console.names import stage_name
 from distill_runner.objectives.ensemble import Ensemble
-from distill_runner.pipeline.learner_factory import Casting
+from distill_runner.pipeline.parts import Parts
 from distill_runner.planning.stages import TASK, Plan, Stage
 
 if TYPE_CHECKING:
     from distill_runner.data.encoding import View
-    from distill_runner.data.load import Prepared
     from distill_runner.models.learner import Learner
 
 
-class Answers:
+class Predictions:
     """Logits, [rows, classes], in a split's order; from the store, or computed now.
 
     Args:
         plan: as it was carried out.
-        data: the task's.
-        casting: finds the models and what they said.
+        parts: of the run; the logits come from its cache.
         say: told what takes a while.
     """
 
-    def __init__(
-        self, plan: Plan, data: Prepared, casting: Casting, *, say: Callable[[str], None]
-    ) -> None:
+    def __init__(self, plan: Plan, parts: Parts, *, say: Callable[[str], None]) -> None:
         self._plan = plan
-        self._data = data
-        self._casting = casting
+        self._parts = parts
+        self._data = parts.data[TASK].data
         self._say = say
         self._known: dict[tuple[str, str], np.ndarray] = {}
 
-    def of(self, stage: str, split: str) -> np.ndarray:
+    def logits(self, stage: str, split: str) -> np.ndarray:
         """Of a stage's student; of all that are deployed together where it is the last of them."""
         asked = stage, split
         if asked not in self._known:
@@ -46,13 +42,13 @@ class Answers:
             self._known[asked] = _mean(each)
         return self._known[asked]
 
-    def of_golden_head(self, stage: str, split: str) -> np.ndarray:
+    def without_soft_heads(self, stage: str, split: str) -> np.ndarray:
         """Of a student with soft heads as a plain classifier would load it: without them."""
-        return self._casting.golden_signals(stage, split).of(self._ids(split))
+        return self._parts.logits.without_soft_heads(stage, split).of(self._ids(split))
 
-    def of_teachers(self, split: str) -> np.ndarray:
+    def joined_teachers(self, split: str) -> np.ndarray:
         """Of the configured teachers as one."""
-        return self.join([self.of(name, split) for name in self._plan.teachers])
+        return self.join([self.logits(name, split) for name in self._plan.teachers])
 
     def join(self, each: Sequence[np.ndarray]) -> np.ndarray:
         """The configured teachers' answers as one: as the stage that they teach joins them.
@@ -68,14 +64,14 @@ class Answers:
         """
         stage = self._taught
         if stage.teachers == self._plan.teachers and not self._apart:
-            return _joined(each, self._casting.ensemble(stage))
+            return _joined(each, self._parts.teachers.ensemble(stage))
         return _joined(each, _equal(self.combine, len(each)))
 
     @property
     def combine(self) -> Combine:
         """How `join` joins the configured teachers."""
         scores = len(self._data.label_names) == 1
-        return Combine.prob_mean if self._apart and not scores else self._taught.combine
+        return Combine.prob_mean if self._apart and not scores else self._taught.combination.combine
 
     @property
     def _taught(self) -> Stage:
@@ -95,24 +91,29 @@ class Answers:
         return 0 < count == self._taught.algorithm.soft_heads(count)
 
     def under_noise(self, stage: str, noises: Sequence[Noise]) -> list[np.ndarray]:
-        """As `of` on the test rows, clean and under each noise."""
+        """As `logits` on the test rows, clean and under each noise."""
         each = [self._one_under_noise(name, noises) for name in self._together(stage)]
         return [_mean(of_one_noise) for of_one_noise in zip(*each, strict=True)]
 
-    def answering(self, stage: str) -> list[tuple[Learner, View]]:
+    def learners(self, stage: str) -> list[tuple[Learner, View]]:
         """The learners that answer for a stage, each with its view of the test rows."""
         self._say(f"  {stage_name(stage)}: is timed")
-        return [self._casting.answering(name, "test") for name in self._together(stage)]
+        found: list[tuple[Learner, View]] = []
+        for name in self._together(stage):
+            learner = self._parts.factory.trained(name)
+            rows = self._parts.data[self._plan.stage(name).data]
+            found.append((learner, rows.split("test", learner)))
+        return found
 
     def _together(self, stage: str) -> tuple[str, ...]:
         deployed = stage == self._plan.deployed
         return self._plan.members if deployed and self._plan.members else (stage,)
 
     def _of_one(self, stage: str, split: str) -> np.ndarray:
-        return self._casting.signals(stage, split).of(self._ids(split))
+        return self._parts.logits.logits(stage, split).of(self._ids(split))
 
     def _one_under_noise(self, stage: str, noises: Sequence[Noise]) -> list[np.ndarray]:
-        found = self._casting.under_noise(
+        found = self._parts.logits.under_noise(
             stage,
             "test",
             noises,

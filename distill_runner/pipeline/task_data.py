@@ -36,7 +36,7 @@ def formula_on(settings: Dataset, algorithm: Algorithm) -> str:
     return formula_of_scores(formula) if settings.task is Task.regression else formula
 
 
-class Reading:
+class TaskData:
     """Gives every learner its view of a split.
 
     Args:

@@ -51,11 +51,11 @@ class _Rule:
 
 
 def _no_fine_tuning(data: str) -> Callable[[Run], bool]:
-    return lambda run: all(stage.learner.taken for stage in run.teachers(data))
+    return lambda run: all(stage.already_finetuned for stage in run.teachers(data))
 
 
 def _none_taken(data: str) -> Callable[[Run], bool]:
-    return lambda run: not any(stage.learner.taken for stage in run.teachers(data))
+    return lambda run: not any(stage.already_finetuned for stage in run.teachers(data))
 
 
 def _teacher_rules(prefix: str, data: str) -> list[_Rule]:

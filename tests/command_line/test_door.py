@@ -72,7 +72,7 @@ def test_an_interrupt_while_hydra_composes_is_one_line() -> None:
     )
     asked = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert asked.returncode == 128 + signal.SIGINT
-    assert asked.stderr == "distill-run: interrupted; the same command goes on from there\n"
+    assert asked.stderr == "distill-run: interrupted; run the same command again to continue\n"
 
 
 @pytest.mark.parametrize("method", ["kd", "tmkd"])

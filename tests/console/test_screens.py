@@ -309,11 +309,6 @@ def test_a_sentence_is_broken_between_words_and_a_path_is_not() -> None:
     assert max(map(len, wrapped(words, 33).split("\n"))) <= 33
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("store")
-
-
 MANY = {
     "kd": ("evaluation.robustness=[0.2]", "evaluation.latency=true"),
     "assistant": ("teacher=bert", "method.assistants=[{model:roberta-base}]"),

@@ -38,11 +38,6 @@ def result_of(folder: Path) -> dict[str, Any]:
     return found
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("store")
-
-
 def distilled(folder: Path, store: Path, *overrides: str) -> Path:
     """A run on a file of three classes."""
     (folder / "rows.csv").write_text(ROWS)

@@ -14,11 +14,6 @@ from distill_runner.errors import DistillError, Refused
 from distill_runner.jobs import output_folder
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("store")
-
-
 @pytest.fixture
 def finished(store: Path, tmp_path: Path) -> Path:
     """The folder of a finished run."""

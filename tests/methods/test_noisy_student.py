@@ -90,12 +90,14 @@ def test_a_ratio_that_takes_no_row_of_a_class_is_refused() -> None:
 
 @pytest.mark.parametrize("hard", [False, True])
 @pytest.mark.parametrize("combine", ["logit_mean", "prob_mean"])
-def test_the_loss_equals_plain_arithmetic(hard: bool, combine: str, tmp_path: Path) -> None:
+def test_the_loss_equals_plain_arithmetic(
+    hard: bool, combine: str, store: Path, tmp_path: Path
+) -> None:
     asked = (
         *(f"method.hard={hard}", "method.temperature=2", "method.label_smoothing=0.2"),
         *("method.generations=1", "teacher=bert+roberta", f"teacher.combine={combine}"),
     )
-    made = job_of(Bench.make(tmp_path / "store", "noisy_student", asked), tmp_path / "job")
+    made = job_of(Bench.make(store, "noisy_student", asked), tmp_path / "job")
     for part in made.student.module.modules():
         if isinstance(part, nn.Dropout):
             part.p = 0.0
@@ -124,19 +126,21 @@ def test_the_loss_equals_plain_arithmetic(hard: bool, combine: str, tmp_path: Pa
     assert update.loss.item() == pytest.approx(total / 6, rel=1e-5)
 
 
-def test_no_hidden_label_reaches_the_stage(tmp_path: Path) -> None:
-    bench = Bench.make(tmp_path / "store", "noisy_student")
+def test_no_hidden_label_reaches_the_stage(store: Path, tmp_path: Path) -> None:
+    bench = Bench.make(store, "noisy_student")
     made = job_of(bench, tmp_path / "job")
-    pool = set(bench.runner._readings["task"].ids("rest"))
+    pool = set(bench.runner.parts.data["task"].ids("rest"))
     assert pool
     for row, label in zip(made.rows.ids, made.rows.labels, strict=True):
         assert (label == -1) == (row in pool)
 
 
-def test_the_copies_of_a_repeated_row_are_read_with_different_noise(tmp_path: Path) -> None:
+def test_the_copies_of_a_repeated_row_are_read_with_different_noise(
+    store: Path, tmp_path: Path
+) -> None:
     noise = ("noise=mask", "noise.p=0.5", "noise.seen_by=student")
     asked = (*noise, *SURE, "method.generations=1")
-    rows = job_of(Bench.make(tmp_path / "store", "noisy_student", asked), tmp_path / "job").rows
+    rows = job_of(Bench.make(store, "noisy_student", asked), tmp_path / "job").rows
     first = next(at for at, row in enumerate(rows.ids) if row in rows.ids[at + 1 :])
     same = [at for at, row in enumerate(rows.ids) if row == rows.ids[first]]
     read = {rows.student.inputs(np.array([at]), 0)["input_ids"].numpy().tobytes() for at in same}
@@ -164,8 +168,8 @@ def test_the_teacher_labels_clean_text_without_dropout(
         with monkeypatch.context() as patch:
             patch.setattr(Learner, "logits", watched)
             name = bench.plan.teachers[0]
-            bench.runner._casting.predict(
-                bench.runner._casting.trained(name), bench.plan.stage(name), "rest"
+            bench.runner.parts.logits.predict(
+                bench.runner.parts.factory.trained(name), bench.plan.stage(name), "rest"
             )
         assert not any(training for training, _ in read)
         found.append([text for _, text in read])
@@ -173,8 +177,10 @@ def test_the_teacher_labels_clean_text_without_dropout(
     assert found[0]
 
 
-def test_each_generations_teacher_is_the_student_of_the_one_before(tmp_path: Path) -> None:
-    run(tmp_path / "run", tmp_path / "store", "noisy_student", "teacher=bert", "method.stop=false")
+def test_each_generations_teacher_is_the_student_of_the_one_before(
+    store: Path, tmp_path: Path
+) -> None:
+    run(tmp_path / "run", store, "noisy_student", "teacher=bert", "method.stop=false")
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     generations = [name for name in result["stages"] if name.startswith("generation-")]
     assert generations == ["generation-1", "generation-2", "generation-3"]
@@ -243,8 +249,8 @@ def test_generations_end_where_validation_gets_no_better_and_the_best_is_kept(
     assert outcome.plan.stopping == tuple(generations)
 
 
-def test_what_chose_a_generation_is_no_result(tmp_path: Path) -> None:
-    run(tmp_path / "run", tmp_path / "store", "noisy_student", "method.generations=2")
+def test_what_chose_a_generation_is_no_result(store: Path, tmp_path: Path) -> None:
+    run(tmp_path / "run", store, "noisy_student", "method.generations=2")
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert "validation" not in result["metrics"]
     assert "selection_on_validation" in result["metrics"]

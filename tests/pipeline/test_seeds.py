@@ -23,9 +23,9 @@ def plan_of(*overrides: str, method: str = "kd") -> Plan:
 @pytest.mark.parametrize("method", METHODS)
 def test_no_teacher_shares_a_seed_with_a_student_or_another_teacher(method: str) -> None:
     plan = plan_of("teacher=bert+bert", method=method)
-    teachers = [plan.stage(name).seed for name in plan.all_teachers]
+    teachers = [stage.seed for stage in plan.stages if stage.is_teacher]
     assert len(set(teachers)) == len(teachers)
-    students = {stage.seed for stage in plan.stages if stage.name not in plan.all_teachers}
+    students = {stage.seed for stage in plan.stages if not stage.is_teacher}
     assert not students & set(teachers)
 
 

@@ -24,7 +24,7 @@ from distill_runner.planning.ranges import check_settings
 from distill_runner.report.columns import columns_of, notes
 from distill_runner.report.sweeps import job_rows, seed_rows
 from distill_runner.report.tables import in_width, sweep_table, width_of
-from distill_runner.results.files import Job
+from distill_runner.results.files import Job, read_result
 from distill_runner.results.schema import BaselineResult
 
 DATASETS = sorted(path.stem for path in Path(config_path(), "dataset").glob("*.yaml"))
@@ -253,7 +253,7 @@ def test_the_main_metric_keeps_the_epoch_and_has_a_column(tmp_path: Path) -> Non
     assert found["metrics"]["selection_on_validation"]["mrr"] == pytest.approx(best["mrr"])
     test = found["metrics"]["test"]
     assert {"accuracy", "low", "high", "majority", "map", "mrr", "questions"} <= set(test)
-    assert list(columns_of([found])) == ["mrr (test)", "map (test)"]
+    assert list(columns_of([read_result(tmp_path / "kd")])) == ["mrr (test)", "map (test)"]
     log = (tmp_path / "kd" / "log.txt").read_text()
     assert " mrr " in log
     assert "Ranked: " in log

@@ -31,11 +31,6 @@ def screen_of(folder: Path) -> str:
     return " ".join((folder / "log.txt").read_text().split())
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("store")
-
-
 # By what is asked: the optimiser steps of the deployed learner, all its stages together.
 STEPS = {
     "kd": ("kd", (), 16),
@@ -84,7 +79,7 @@ def test_its_learning_rate_falls_over_all_of_its_steps(store: Path, tmp_path: Pa
 
 def key_of_baseline(store: Path, method: str, *overrides: str) -> str:
     bench = Bench.make(store, method, ("teacher=bert", *overrides))
-    (stage,) = [stage for stage in bench.runner.missing if stage.name == "baseline"]
+    (stage,) = [stage for stage in bench.runner.preflight().missing if stage.name == "baseline"]
     return str(bench.runner.key_of(stage))
 
 

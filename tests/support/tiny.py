@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -90,9 +91,9 @@ def run(
     run_job(asked_for)
 
 
-def command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    """The exit status of `distill-run ARGUMENTS`, shrunk."""
-    monkeypatch.setattr(sys, "argv", ["distill-run", *SHRUNK, *arguments])
+def command(monkeypatch: pytest.MonkeyPatch, *arguments: str, small: Sequence[str] = SHRUNK) -> int:
+    """The exit status of `distill-run ARGUMENTS`, shrunk by the overrides `small`."""
+    monkeypatch.setattr(sys, "argv", ["distill-run", *small, *arguments])
     monkeypatch.setattr(SweepTable, "verdict", None)
     GlobalHydra.instance().clear()
     try:
@@ -109,6 +110,7 @@ class Bench:
     config: Config
     plan: Plan
     runner: Any
+    opened: ExitStack = field(default_factory=ExitStack)  # what a test has prepared
 
     @classmethod
     def make(cls, store: Path, method: str, overrides: Sequence[str] = ()) -> Bench:

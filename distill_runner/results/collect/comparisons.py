@@ -14,7 +14,6 @@ from distill_runner.planning.stages import POOL
 from distill_runner.results.collect.finished import (
     FinishedRun,
     saw_every_training_row,
-    short_name,
 )
 from distill_runner.results.collect.models import at_chance, is_at_chance
 from distill_runner.results.schema import BaselineResult, TrainingRowsScore
@@ -34,7 +33,7 @@ def baseline(run: FinishedRun) -> BaselineResult | None:
     gains = {split: _gain(run, name, split) for split in metrics}
     if chosen is not None:
         metrics["selection_on_validation"] = chosen
-    chance = at_chance(run, partial(run.answers.of, name))
+    chance = at_chance(run, partial(run.answers.logits, name))
     return BaselineResult(
         parameters=run.parameters(name),
         steps=run.steps(name),
@@ -51,11 +50,11 @@ def baseline(run: FinishedRun) -> BaselineResult | None:
 
 
 def _gain(run: FinishedRun, baseline: str, split: str) -> Gain:
-    ours, theirs = (run.answers.of(name, split) for name in (run.plan.deployed, baseline))
+    ours, theirs = (run.answers.logits(name, split) for name in (run.plan.deployed, baseline))
     interval = run.measure.lead(ours, theirs, run.labels[split])
     share = None
     if run.plan.teachers:
-        teachers = run.answers.of_teachers(split)
+        teachers = run.answers.joined_teachers(split)
         share = transferred_share(run.measure, ours, theirs, teachers, run.labels[split])
     return Gain(
         difference=run.value(ours, split) - run.value(theirs, split),
@@ -101,7 +100,10 @@ def agreement(run: FinishedRun) -> dict[str, Agreement]:
         return {}
     found = {}
     for split in run.scored_splits:
-        ours, theirs = run.answers.of(run.plan.deployed, split), run.answers.of_teachers(split)
+        ours, theirs = (
+            run.answers.logits(run.plan.deployed, split),
+            run.answers.joined_teachers(split),
+        )
         found[split] = Agreement(
             with_teachers=run.measure.alike(ours, theirs),
             teachers_score=run.value(theirs, split),
@@ -113,9 +115,9 @@ def teachers_on_training_rows(run: FinishedRun) -> dict[str, TrainingRowsScore]:
     """Each teacher's accuracy on the training rows: as the loop saw it, and alone."""
     history = run.history(run.deployed)
     first = history[0] if history else {}
-    figures = {name: f"teacher_on_training_rows/{short_name(name)}" for name in run.plan.teachers}
+    figures = {name: f"teacher_on_training_rows/{run.label(name)}" for name in run.plan.teachers}
     return {
-        short_name(name): TrainingRowsScore(
+        run.label(name): TrainingRowsScore(
             in_the_loop_first_epoch=first[figure], alone=_accuracy_on_training_rows(run, name)
         )
         for name, figure in figures.items()
@@ -127,5 +129,7 @@ def _accuracy_on_training_rows(run: FinishedRun, name: str) -> float | None:
     if not saw_every_training_row(run.outcome, run.data):
         return None
     splits = [split for split in run.deployed.rows if split != POOL]
-    right = [run.answers.of(name, split).argmax(axis=-1) == run.labels[split] for split in splits]
+    right = [
+        run.answers.logits(name, split).argmax(axis=-1) == run.labels[split] for split in splits
+    ]
     return float(np.concatenate(right).mean())

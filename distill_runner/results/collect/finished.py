@@ -10,8 +10,8 @@ import numpy as np
 from distill_runner.config.schema import Config, Select
 from distill_runner.evaluation.comparison import Measure, primary_metric
 from distill_runner.evaluation.scores import labels_of, score_rows, scored
-from distill_runner.pipeline.predictions import Answers
-from distill_runner.pipeline.runner import Outcome
+from distill_runner.pipeline.outcome import Outcome
+from distill_runner.pipeline.predictions import Predictions
 from distill_runner.planning.baseline import steps_made
 from distill_runner.planning.stages import TASK, Stage
 from distill_runner.results.measurements import Training
@@ -35,7 +35,7 @@ class FinishedRun:
     """
 
     def __init__(
-        self, config: Config, data: Mapping[str, Prepared], outcome: Outcome, answers: Answers
+        self, config: Config, data: Mapping[str, Prepared], outcome: Outcome, answers: Predictions
     ) -> None:
         self.config = config
         self.plan = outcome.plan
@@ -54,6 +54,10 @@ class FinishedRun:
     def deployed(self) -> Stage:
         """The stage whose student is the run's."""
         return self.plan.stage(self.plan.deployed)
+
+    def label(self, stage: str) -> str:
+        """The stage's name in scores and curves."""
+        return self.plan.stage(stage).label
 
     def training(self, stage: str) -> Training:
         return from_json(Training, self._facts[stage]["training"], f"{stage}: training")
@@ -91,11 +95,11 @@ class FinishedRun:
 
     def may_have_seen_test_rows(self, stage: str) -> bool:
         """True of a classifier from elsewhere: nobody here knows what it was trained on."""
-        return self.outcome.casting.from_classifier(self.plan.stage(stage))
+        return stage in self.outcome.from_classifiers
 
     def times_smaller(self, parameters: int) -> dict[str, float]:
         """The parameters of every teacher over these."""
-        return {short_name(name): self.parameters(name) / parameters for name in self.plan.teachers}
+        return {self.label(name): self.parameters(name) / parameters for name in self.plan.teachers}
 
     # --- scores ---------------------------------------------------------------------------
 
@@ -119,17 +123,13 @@ class FinishedRun:
     def scores(self, stage: str) -> Scores:
         """The scores of the stage's student on every split that is a result."""
         return {
-            split: self.score(self.answers.of(stage, split), split) for split in self.scored_splits
+            split: self.score(self.answers.logits(stage, split), split)
+            for split in self.scored_splits
         }
 
     def value(self, logits: np.ndarray, split: str) -> float:
         """The primary metric."""
         return self.measure.worth(logits, self.labels[split])
-
-
-def short_name(teacher: str) -> str:
-    """A teacher's name without its group."""
-    return teacher.removeprefix("teacher/")
 
 
 def saw_every_training_row(outcome: Outcome, data: Prepared) -> bool:

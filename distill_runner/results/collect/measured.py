@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 
 from distill_runner.evaluation import latency, robustness
-from distill_runner.results.collect.finished import FinishedRun, short_name
+from distill_runner.results.collect.finished import FinishedRun
 from distill_runner.results.collect.models import intermediate_stages
 from distill_runner.results.measurements import (
     Latency,
@@ -25,7 +25,7 @@ def measure_robustness(run: FinishedRun) -> Robustness | None:
         return None
     noises = robustness.noises(strengths, word=run.config.noise.word)
     logits = {
-        f"teacher {short_name(name)}": answers.under_noise(name, noises) for name in plan.teachers
+        f"teacher {run.label(name)}": answers.under_noise(name, noises) for name in plan.teachers
     }
     against = next(iter(logits), None)
     if len(logits) > 1:
@@ -51,10 +51,10 @@ def measure_latency(run: FinishedRun, machine: Machine) -> Latency | None:
     if not run.config.evaluation.latency:
         return None
     plan = run.plan
-    names = {f"teacher {short_name(name)}": name for name in plan.teachers}
+    names = {f"teacher {run.label(name)}": name for name in plan.teachers}
     names[latency.STUDENT] = plan.deployed
     speeds = latency.measured(
-        {title: run.answers.answering(name) for title, name in names.items()},
+        {title: run.answers.learners(name) for title, name in names.items()},
         len(run.labels["test"]),
         machine,
     )
@@ -77,7 +77,7 @@ def _beside_first_teacher(
     name, student = next(iter(models)), models[latency.STUDENT]
     teacher = models[name]
     ours, theirs = (
-        run.value(run.answers.of(stage, "test"), "test")
+        run.value(run.answers.logits(stage, "test"), "test")
         for stage in (run.plan.deployed, run.plan.teachers[0])
     )
     return LatencyComparison(

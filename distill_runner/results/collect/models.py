@@ -10,7 +10,7 @@ import numpy as np
 from distill_runner.console.names import model_name
 from distill_runner.evaluation.chance_level import verdict
 from distill_runner.planning.stages import PRETRAIN, TASK, Stage
-from distill_runner.results.collect.finished import FinishedRun, short_name
+from distill_runner.results.collect.finished import FinishedRun
 from distill_runner.results.measurements import AtChance
 from distill_runner.results.schema import (
     IntermediateResult,
@@ -26,9 +26,9 @@ from distill_runner.results.scores import GoldenHeadScore
 
 def teacher(run: FinishedRun, name: str) -> TeacherResult:
     """One of the configured teachers, as it came into the student's stage."""
-    stage, chance = run.plan.stage(name), at_chance(run, partial(run.answers.of, name))
+    stage, chance = run.plan.stage(name), at_chance(run, partial(run.answers.logits, name))
     return TeacherResult(
-        name=short_name(name),
+        name=run.label(name),
         model=stage.learner.id,
         layers=stage.learner.layers,
         parameters=run.parameters(name),
@@ -42,11 +42,11 @@ def teacher(run: FinishedRun, name: str) -> TeacherResult:
 
 
 def together(run: FinishedRun) -> JointTeachers | None:
-    """Several teachers as one, as `Answers.join` joins them; None below two."""
+    """Several teachers as one, as `Predictions.join` joins them; None below two."""
     names, answers = run.plan.teachers, run.answers
     if len(names) < 2:
         return None
-    chance = at_chance(run, answers.of_teachers)
+    chance = at_chance(run, answers.joined_teachers)
     return JointTeachers(
         combine=answers.combine.value,
         parameters=sum(map(run.parameters, names)),
@@ -54,7 +54,7 @@ def together(run: FinishedRun) -> JointTeachers | None:
         no_better_than_chance=is_at_chance(run, chance),
         chance=chance,
         metrics={
-            split: run.score(answers.of_teachers(split), split) for split in run.scored_splits
+            split: run.score(answers.joined_teachers(split), split) for split in run.scored_splits
         },
     )
 
@@ -78,7 +78,7 @@ def intermediate_stages(run: FinishedRun) -> list[Stage]:
 
 def intermediate(run: FinishedRun, stage: Stage) -> IntermediateResult:
     """The student of an intermediate stage."""
-    chance = at_chance(run, partial(run.answers.of, stage.name))
+    chance = at_chance(run, partial(run.answers.logits, stage.name))
     return IntermediateResult(
         name=stage.name,
         model=stage.learner.id,
@@ -97,11 +97,11 @@ def student(run: FinishedRun) -> StudentResult:
     """The deployed model; of several that are deployed together, their size is the sum."""
     plan, stage = run.plan, run.deployed
     parameters = sum(map(run.parameters, plan.members or (stage.name,)))
-    chance = at_chance(run, partial(run.answers.of, stage.name))
+    chance = at_chance(run, partial(run.answers.logits, stage.name))
     return StudentResult(
         name=stage.learner.id.rstrip("/").rsplit("/", 1)[-1],
         model=stage.learner.id,
-        origin=run.outcome.casting.origin(stage),
+        origin=run.outcome.origins[stage.name],
         layers=plan.lineage(stage.name)[-1].learner.layers,
         parameters=parameters,
         steps=run.steps(stage.name),
@@ -155,10 +155,10 @@ def trained_teachers(run: FinishedRun) -> tuple[TaughtTeacher, ...]:
     if stage.algorithm.needs.teachers != "trained" or not history:
         return ()
     last = history[-1]
-    figures = {name: f"teacher_{run.measure.name}/{short_name(name)}" for name in stage.teachers}
+    figures = {name: f"teacher_{run.measure.name}/{run.label(name)}" for name in stage.teachers}
     return tuple(
         TaughtTeacher(
-            name=short_name(name),
+            name=run.label(name),
             model=run.model_id(name),
             layers=run.plan.stage(name).learner.layers,
             parameters=run.parameters(name),
@@ -176,7 +176,10 @@ def golden_head(run: FinishedRun) -> dict[str, GoldenHeadScore] | None:
         return None
     found = {}
     for split in run.scored_splits:
-        alone, all_heads = answers.of_golden_head(stage.name, split), answers.of(stage.name, split)
+        alone, all_heads = (
+            answers.without_soft_heads(stage.name, split),
+            answers.logits(stage.name, split),
+        )
         score = run.score(alone, split)
         found[split] = GoldenHeadScore(
             **vars(score), same_answers=run.measure.alike(alone, all_heads)
