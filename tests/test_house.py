@@ -17,6 +17,7 @@ MODULES = {
 FLOORS = (
     ("errors",),
     ("results",),
+    ("config.schema",),
     ("config", "storage", "hub", "models.architecture"),
     ("command_line", "console", "data.readers", "objectives", "runtime", "tracking"),
     ("planning",),
@@ -28,6 +29,7 @@ FLOORS = (
     ("pipeline",),
     ("results.collect",),
     ("jobs",),
+    ("serving",),
     ("commands",),
     ("cli", "__main__"),
 )

@@ -32,7 +32,7 @@ from distill_runner.results.files import Attempt, Status
 from distill_runner.results.schema import RunResult
 from distill_runner.storage.disk import behind, of_the_system
 from distill_runner.storage.store import plain, write_json
-from distill_runner.tracking.trackers import EarlyChild, Tracker
+from distill_runner.tracking.trackers import Tracker, make_tracker
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,8 @@ class Command:
         sweeping: one of several jobs: its failure must not stop the others.
         shared: typed keys that hold for all the jobs of a sweep.
         swept: keys that have several values in it.
-        wandb: W&B's process, where it is running already.
+        show: print to the terminal; the log has it either way.
+        tracker: warmed up already; None: made when the run opens it.
     """
 
     config: DictConfig
@@ -59,7 +60,8 @@ class Command:
     sweeping: bool = False
     shared: Collection[str] = ()
     swept: Collection[str] = ()
-    wandb: EarlyChild | None = None
+    show: bool = True
+    tracker: Tracker | None = None
 
 
 def run_job(command: Command) -> RunResult | None:
@@ -73,7 +75,7 @@ def run_job(command: Command) -> RunResult | None:
     """
     overrides = tuple(command.overrides)
     with OutputFolder.claimed(command.folder) as output:
-        screen = Screen()
+        screen = Screen(silent=not command.show)
         try:
             if command.sweeping:
                 # The sweep's table tells of every job.
@@ -263,8 +265,6 @@ class _Job:
         return result
 
     def _tracker(self, config: Config, plan: Plan) -> Tracker:
-        from distill_runner.tracking.trackers import open_tracker
-
         resolved = OmegaConf.to_container(self._command.config, resolve=True, enum_to_str=True)
         chosen = {group: o for group, o in self._command.choices.items() if "hydra" not in group}
         card = run_card(
@@ -275,5 +275,6 @@ class _Job:
             swept=self._command.swept,
             sweep=self._output.path.parent if self._command.sweeping else None,
         )
-        early = self._command.wandb
-        return open_tracker(config.tracker, folder=self._output.path, card=card, early=early)
+        tracker = self._command.tracker or make_tracker(config.tracker)
+        tracker.open(self._output.path, card)
+        return tracker

@@ -12,6 +12,7 @@ leaves nothing: the folder is kept from `OutputFolder.keep` on.
 
 from __future__ import annotations
 
+import enum
 import hashlib
 import os
 import shutil
@@ -133,6 +134,40 @@ class OutputFolder:
         complete.rmdir()
 
 
+class RunState(enum.Enum):
+    """What a folder holds."""
+
+    finished = "finished"
+    unfinished = "unfinished"
+    other = "other"
+
+
+def state_of(path: Path) -> RunState:
+    """Whether a folder holds a finished run, one that is not, or no run at all."""
+    if not _is_ours(path):
+        return RunState.other
+    installed = not (path / _COMPLETE).exists() and "result.json" in _known(path)
+    return RunState.finished if installed else RunState.unfinished
+
+
+def changed_file(path: Path, entries: Collection[str], *, ignoring: Collection[str]) -> str | None:
+    """The first file that is missing, changed or added among entries of a finished run's folder.
+
+    Args:
+        path: the run folder.
+        entries: files and folders directly in it.
+        ignoring: files that may be as they like, each relative to `path`.
+    """
+
+    def counts(name: str) -> bool:
+        return name.split("/")[0] in entries and name not in ignoring
+
+    known = {name: facts for name, facts in _known(path).items() if counts(name)}
+    found = {name: facts for name, facts in _files_under(path, entries).items() if counts(name)}
+    names = sorted(known.keys() | found.keys())
+    return next((name for name in names if known.get(name) != found.get(name)), None)
+
+
 def check_store_apart(store: Path, output: Path) -> None:
     """Refuse a store inside the folder of a run, which would have to be replaced with it.
 
@@ -220,12 +255,10 @@ def _known(path: Path) -> Mapping[str, FileEntry]:
     return from_json(FileList, parse((path / FILES).read_bytes())).files
 
 
-def _files_under(path: Path) -> dict[str, FileEntry]:
-    return {
-        file.relative_to(path).as_posix(): _facts(file)
-        for file in sorted(path.rglob("*"))
-        if file.is_file()
-    }
+def _files_under(path: Path, entries: Collection[str] = ("",)) -> dict[str, FileEntry]:
+    """Size and digest of each file below the entries of a folder."""
+    below = [file for name in entries for file in (path / name, *(path / name).rglob("*"))]
+    return {file.relative_to(path).as_posix(): _facts(file) for file in below if file.is_file()}
 
 
 def _facts(file: Path) -> FileEntry:

@@ -34,6 +34,7 @@ def run_card(
     """
     return RunCard(
         name=(_what_varies(overrides, swept) or _what_it_is(config, plan))[:_LONGEST],
+        project=config.tracker.project,
         group=config.tracker.group or (_group_of(sweep) if sweep else None),
         job_type=plan.method,
         tags=(*config.tracker.tags, config.profile, config.dataset.name),

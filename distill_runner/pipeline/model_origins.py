@@ -19,6 +19,16 @@ def from_classifier(stage: Stage, plan: Plan, folders: ModelFolders) -> bool:
     return stage.reads_own_weights and is_classifier(folders.folder_of(stage))
 
 
+def origin(stage: Stage, plan: Plan, folders: ModelFolders) -> Origin:
+    """Whose weights the stage's learner had at its start."""
+    giver = stage.earlier_stage or stage.layers_of
+    if giver is not None:
+        return origin(plan.stage(giver), plan, folders)
+    if not stage.reads_own_weights:
+        return Origin(base_model=None, license=None)
+    return origin_of(stage.learner.id, folders.folder_of(stage))
+
+
 def given_models(plan: Plan, folders: ModelFolders) -> dict[str, ModelSource]:
     """Each model that was not built here, by the name under which it was given."""
     given = {}
@@ -29,13 +39,3 @@ def given_models(plan: Plan, folders: ModelFolders) -> dict[str, ModelSource]:
                 content=model_fingerprint(folder), revision=hub_revision(folder)
             )
     return given
-
-
-def origin(stage: Stage, plan: Plan, folders: ModelFolders) -> Origin:
-    """Whose weights the stage's learner had at its start."""
-    giver = stage.earlier_stage or stage.layers_of
-    if giver is not None:
-        return origin(plan.stage(giver), plan, folders)
-    if not stage.reads_own_weights:
-        return Origin(base_model=None, license=None)
-    return origin_of(stage.learner.id, folders.folder_of(stage))

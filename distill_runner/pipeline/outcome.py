@@ -21,8 +21,8 @@ class Outcome:
         trained: names of the stages that this run has trained.
         broken_off: why a repetition could not take place, by its name: the chain ended before it.
         origins: whose weights each stage's learner had at its start, by the stage's name.
-        from_classifiers: the stages whose learner's weights come from a classifier that was
-            trained elsewhere, and nobody here knows on which rows.
+        from_classifiers: names of the stages whose weights came from a classifier that was trained
+            elsewhere; nobody here knows on which rows.
         given_models: the content of each model that was not built here, by the name under
             which it was given.
     """

@@ -14,6 +14,7 @@ from distill_runner.planning.stages import POOL
 from distill_runner.results.collect.finished import (
     FinishedRun,
     saw_every_training_row,
+    short_name,
 )
 from distill_runner.results.collect.models import at_chance, is_at_chance
 from distill_runner.results.schema import BaselineResult, TrainingRowsScore
@@ -33,7 +34,7 @@ def baseline(run: FinishedRun) -> BaselineResult | None:
     gains = {split: _gain(run, name, split) for split in metrics}
     if chosen is not None:
         metrics["selection_on_validation"] = chosen
-    chance = at_chance(run, partial(run.answers.logits, name))
+    chance = at_chance(run, partial(run.predictions.logits, name))
     return BaselineResult(
         parameters=run.parameters(name),
         steps=run.steps(name),
@@ -50,11 +51,11 @@ def baseline(run: FinishedRun) -> BaselineResult | None:
 
 
 def _gain(run: FinishedRun, baseline: str, split: str) -> Gain:
-    ours, theirs = (run.answers.logits(name, split) for name in (run.plan.deployed, baseline))
+    ours, theirs = (run.predictions.logits(name, split) for name in (run.plan.deployed, baseline))
     interval = run.measure.lead(ours, theirs, run.labels[split])
     share = None
     if run.plan.teachers:
-        teachers = run.answers.joined_teachers(split)
+        teachers = run.predictions.joined_teachers(split)
         share = transferred_share(run.measure, ours, theirs, teachers, run.labels[split])
     return Gain(
         difference=run.value(ours, split) - run.value(theirs, split),
@@ -101,8 +102,8 @@ def agreement(run: FinishedRun) -> dict[str, Agreement]:
     found = {}
     for split in run.scored_splits:
         ours, theirs = (
-            run.answers.logits(run.plan.deployed, split),
-            run.answers.joined_teachers(split),
+            run.predictions.logits(run.plan.deployed, split),
+            run.predictions.joined_teachers(split),
         )
         found[split] = Agreement(
             with_teachers=run.measure.alike(ours, theirs),
@@ -115,9 +116,9 @@ def teachers_on_training_rows(run: FinishedRun) -> dict[str, TrainingRowsScore]:
     """Each teacher's accuracy on the training rows: as the loop saw it, and alone."""
     history = run.history(run.deployed)
     first = history[0] if history else {}
-    figures = {name: f"teacher_on_training_rows/{run.label(name)}" for name in run.plan.teachers}
+    figures = {name: f"teacher_on_training_rows/{short_name(name)}" for name in run.plan.teachers}
     return {
-        run.label(name): TrainingRowsScore(
+        short_name(name): TrainingRowsScore(
             in_the_loop_first_epoch=first[figure], alone=_accuracy_on_training_rows(run, name)
         )
         for name, figure in figures.items()
@@ -130,6 +131,6 @@ def _accuracy_on_training_rows(run: FinishedRun, name: str) -> float | None:
         return None
     splits = [split for split in run.deployed.rows if split != POOL]
     right = [
-        run.answers.logits(name, split).argmax(axis=-1) == run.labels[split] for split in splits
+        run.predictions.logits(name, split).argmax(axis=-1) == run.labels[split] for split in splits
     ]
     return float(np.concatenate(right).mean())

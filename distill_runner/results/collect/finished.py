@@ -35,14 +35,18 @@ class FinishedRun:
     """
 
     def __init__(
-        self, config: Config, data: Mapping[str, Prepared], outcome: Outcome, answers: Predictions
+        self,
+        config: Config,
+        data: Mapping[str, Prepared],
+        outcome: Outcome,
+        predictions: Predictions,
     ) -> None:
         self.config = config
         self.plan = outcome.plan
         self.data = data[TASK]
         self.all_data = data
         self.outcome = outcome
-        self.answers = answers
+        self.predictions = predictions
         self.measure = Measure(primary_metric(config.dataset))
         self.labels = {split: labels_of(table) for split, table in self.data.splits.items()}
         self._facts = {name: artifact.facts() for name, artifact in outcome.artifacts.items()}
@@ -54,10 +58,6 @@ class FinishedRun:
     def deployed(self) -> Stage:
         """The stage whose student is the run's."""
         return self.plan.stage(self.plan.deployed)
-
-    def label(self, stage: str) -> str:
-        """The stage's name in scores and curves."""
-        return self.plan.stage(stage).label
 
     def training(self, stage: str) -> Training:
         return from_json(Training, self._facts[stage]["training"], f"{stage}: training")
@@ -99,7 +99,7 @@ class FinishedRun:
 
     def times_smaller(self, parameters: int) -> dict[str, float]:
         """The parameters of every teacher over these."""
-        return {self.label(name): self.parameters(name) / parameters for name in self.plan.teachers}
+        return {short_name(name): self.parameters(name) / parameters for name in self.plan.teachers}
 
     # --- scores ---------------------------------------------------------------------------
 
@@ -123,13 +123,18 @@ class FinishedRun:
     def scores(self, stage: str) -> Scores:
         """The scores of the stage's student on every split that is a result."""
         return {
-            split: self.score(self.answers.logits(stage, split), split)
+            split: self.score(self.predictions.logits(stage, split), split)
             for split in self.scored_splits
         }
 
     def value(self, logits: np.ndarray, split: str) -> float:
         """The primary metric."""
         return self.measure.worth(logits, self.labels[split])
+
+
+def short_name(teacher: str) -> str:
+    """A teacher's name without its group."""
+    return teacher.removeprefix("teacher/")
 
 
 def saw_every_training_row(outcome: Outcome, data: Prepared) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 
 from distill_runner.evaluation import latency, robustness
-from distill_runner.results.collect.finished import FinishedRun
+from distill_runner.results.collect.finished import FinishedRun, short_name
 from distill_runner.results.collect.models import intermediate_stages
 from distill_runner.results.measurements import (
     Latency,
@@ -20,22 +20,23 @@ from distill_runner.runtime.machine import Machine
 
 def measure_robustness(run: FinishedRun) -> Robustness | None:
     """Accuracy of every model on the test rows under noise."""
-    strengths, plan, answers = run.config.evaluation.robustness, run.plan, run.answers
+    strengths, plan, predictions = run.config.evaluation.robustness, run.plan, run.predictions
     if strengths is None:
         return None
     noises = robustness.noises(strengths, word=run.config.noise.word)
     logits = {
-        f"teacher {run.label(name)}": answers.under_noise(name, noises) for name in plan.teachers
+        f"teacher {short_name(name)}": predictions.under_noise(name, noises)
+        for name in plan.teachers
     }
     against = next(iter(logits), None)
     if len(logits) > 1:
         each, against = list(logits.values()), "teachers together"
-        logits[against] = [answers.join(one) for one in zip(*each, strict=True)]
+        logits[against] = [predictions.join(one) for one in zip(*each, strict=True)]
     for stage in intermediate_stages(run):
-        logits[stage.name] = answers.under_noise(stage.name, noises)
+        logits[stage.name] = predictions.under_noise(stage.name, noises)
     if plan.baseline is not None:
-        logits["no teacher"] = answers.under_noise(plan.baseline, noises)
-    logits[robustness.STUDENT] = answers.under_noise(plan.deployed, noises)
+        logits["no teacher"] = predictions.under_noise(plan.baseline, noises)
+    logits[robustness.STUDENT] = predictions.under_noise(plan.deployed, noises)
     labels = run.labels["test"]
     return Robustness(
         rows=len(labels),
@@ -51,10 +52,10 @@ def measure_latency(run: FinishedRun, machine: Machine) -> Latency | None:
     if not run.config.evaluation.latency:
         return None
     plan = run.plan
-    names = {f"teacher {run.label(name)}": name for name in plan.teachers}
+    names = {f"teacher {short_name(name)}": name for name in plan.teachers}
     names[latency.STUDENT] = plan.deployed
     speeds = latency.measured(
-        {title: run.answers.learners(name) for title, name in names.items()},
+        {title: run.predictions.learners(name) for title, name in names.items()},
         len(run.labels["test"]),
         machine,
     )
@@ -77,7 +78,7 @@ def _beside_first_teacher(
     name, student = next(iter(models)), models[latency.STUDENT]
     teacher = models[name]
     ours, theirs = (
-        run.value(run.answers.logits(stage, "test"), "test")
+        run.value(run.predictions.logits(stage, "test"), "test")
         for stage in (run.plan.deployed, run.plan.teachers[0])
     )
     return LatencyComparison(

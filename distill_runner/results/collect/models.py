@@ -10,7 +10,7 @@ import numpy as np
 from distill_runner.console.names import model_name
 from distill_runner.evaluation.chance_level import verdict
 from distill_runner.planning.stages import PRETRAIN, TASK, Stage
-from distill_runner.results.collect.finished import FinishedRun
+from distill_runner.results.collect.finished import FinishedRun, short_name
 from distill_runner.results.measurements import AtChance
 from distill_runner.results.schema import (
     IntermediateResult,
@@ -26,9 +26,9 @@ from distill_runner.results.scores import GoldenHeadScore
 
 def teacher(run: FinishedRun, name: str) -> TeacherResult:
     """One of the configured teachers, as it came into the student's stage."""
-    stage, chance = run.plan.stage(name), at_chance(run, partial(run.answers.logits, name))
+    stage, chance = run.plan.stage(name), at_chance(run, partial(run.predictions.logits, name))
     return TeacherResult(
-        name=run.label(name),
+        name=short_name(name),
         model=stage.learner.id,
         layers=stage.learner.layers,
         parameters=run.parameters(name),
@@ -43,18 +43,19 @@ def teacher(run: FinishedRun, name: str) -> TeacherResult:
 
 def together(run: FinishedRun) -> JointTeachers | None:
     """Several teachers as one, as `Predictions.join` joins them; None below two."""
-    names, answers = run.plan.teachers, run.answers
+    names, predictions = run.plan.teachers, run.predictions
     if len(names) < 2:
         return None
-    chance = at_chance(run, answers.joined_teachers)
+    chance = at_chance(run, predictions.joined_teachers)
     return JointTeachers(
-        combine=answers.combine.value,
+        combine=predictions.combine.value,
         parameters=sum(map(run.parameters, names)),
         may_have_seen_test_rows=any(map(run.may_have_seen_test_rows, names)),
         no_better_than_chance=is_at_chance(run, chance),
         chance=chance,
         metrics={
-            split: run.score(answers.joined_teachers(split), split) for split in run.scored_splits
+            split: run.score(predictions.joined_teachers(split), split)
+            for split in run.scored_splits
         },
     )
 
@@ -78,7 +79,7 @@ def intermediate_stages(run: FinishedRun) -> list[Stage]:
 
 def intermediate(run: FinishedRun, stage: Stage) -> IntermediateResult:
     """The student of an intermediate stage."""
-    chance = at_chance(run, partial(run.answers.logits, stage.name))
+    chance = at_chance(run, partial(run.predictions.logits, stage.name))
     return IntermediateResult(
         name=stage.name,
         model=stage.learner.id,
@@ -97,7 +98,7 @@ def student(run: FinishedRun) -> StudentResult:
     """The deployed model; of several that are deployed together, their size is the sum."""
     plan, stage = run.plan, run.deployed
     parameters = sum(map(run.parameters, plan.members or (stage.name,)))
-    chance = at_chance(run, partial(run.answers.logits, stage.name))
+    chance = at_chance(run, partial(run.predictions.logits, stage.name))
     return StudentResult(
         name=stage.learner.id.rstrip("/").rsplit("/", 1)[-1],
         model=stage.learner.id,
@@ -113,16 +114,16 @@ def student(run: FinishedRun) -> StudentResult:
     )
 
 
-def at_chance(run: FinishedRun, answers: Callable[[str], np.ndarray]) -> AtChance | None:
+def at_chance(run: FinishedRun, predictions: Callable[[str], np.ndarray]) -> AtChance | None:
     """Why a model is no better than chance on test, or on validation without test rows.
 
     Args:
-        answers: the model's logits on a split.
+        predictions: the model's logits on a split.
     """
     split = _chance_split(run)
     if split is None:
         return None
-    logits = answers(split)
+    logits = predictions(split)
     return verdict(
         run.score(logits, split),
         logits,
@@ -155,10 +156,10 @@ def trained_teachers(run: FinishedRun) -> tuple[TaughtTeacher, ...]:
     if stage.algorithm.needs.teachers != "trained" or not history:
         return ()
     last = history[-1]
-    figures = {name: f"teacher_{run.measure.name}/{run.label(name)}" for name in stage.teachers}
+    figures = {name: f"teacher_{run.measure.name}/{short_name(name)}" for name in stage.teachers}
     return tuple(
         TaughtTeacher(
-            name=run.label(name),
+            name=short_name(name),
             model=run.model_id(name),
             layers=run.plan.stage(name).learner.layers,
             parameters=run.parameters(name),
@@ -171,14 +172,14 @@ def trained_teachers(run: FinishedRun) -> tuple[TaughtTeacher, ...]:
 
 def golden_head(run: FinishedRun) -> dict[str, GoldenHeadScore] | None:
     """What a student with soft heads scores by its plain classifier; None without soft heads."""
-    stage, answers = run.deployed, run.answers
+    stage, predictions = run.deployed, run.predictions
     if not stage.algorithm.soft_heads(len(stage.teachers)) or run.plan.members:
         return None
     found = {}
     for split in run.scored_splits:
         alone, all_heads = (
-            answers.without_soft_heads(stage.name, split),
-            answers.logits(stage.name, split),
+            predictions.without_soft_heads(stage.name, split),
+            predictions.logits(stage.name, split),
         )
         score = run.score(alone, split)
         found[split] = GoldenHeadScore(

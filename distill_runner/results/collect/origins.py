@@ -51,4 +51,5 @@ def stage_results(run: FinishedRun) -> dict[str, StageResult]:
 
 def provenance(run: FinishedRun, sources: Mapping[str, DataSource]) -> Provenance:
     """This command's code and machine, and the models and data it was given."""
-    return Provenance(**vars(surroundings()), models=run.outcome.given_models, data=sources)
+    models = run.outcome.given_models
+    return Provenance(**vars(surroundings()), models=models, data=sources)

@@ -78,7 +78,7 @@ def _metrics(run: FinishedRun) -> Scores:
     """The student's scores; on validation under a name of its own where that chose the epoch."""
     metrics = dict(run.scores(run.plan.deployed))
     if "validation" not in run.scored_splits and "validation" in run.data.splits:
-        logits = run.answers.logits(run.plan.deployed, "validation")
+        logits = run.predictions.logits(run.plan.deployed, "validation")
         metrics["selection_on_validation"] = run.score(logits, "validation")
     return metrics
 
@@ -102,7 +102,7 @@ def _stopped(run: FinishedRun) -> StoppedByValidation | None:
     if not run.plan.stopping:
         return None
     validation = {
-        name: run.score(run.answers.logits(name, "validation"), "validation")
+        name: run.score(run.predictions.logits(name, "validation"), "validation")
         for name in run.plan.stopping
     }
     return StoppedByValidation(kept=run.plan.deployed, validation=validation)
