@@ -246,9 +246,8 @@ class _Job:
                 outcome = runner.run(with_workers=count > 0)
             answers = runner.predictions(outcome)
             result = collect_result(
-                FinishedRun(config, data, outcome, answers),
+                FinishedRun(config, data, outcome, answers, overrides=self._command.overrides),
                 machine=machine,
-                overrides=self._command.overrides,
                 sources=sources,
             )
             write_run_folder(self._output.unfinished, config, data[TASK], outcome, answers, result)
@@ -268,9 +267,8 @@ class _Job:
 
     def _tracker(self, config: Config, plan: Plan) -> Tracker:
         resolved = OmegaConf.to_container(self._command.config, resolve=True, enum_to_str=True)
-        chosen = {
-            group: option for group, option in self._command.choices.items() if "hydra" not in group
-        }
+        choices = self._command.choices
+        chosen = {group: choices[group] for group in choices if "hydra" not in group}
         card = run_card(
             config,
             plan,
