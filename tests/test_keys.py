@@ -9,18 +9,18 @@ from support.tiny import Bench
 
 KEYS = {
     "kd": {
-        "teacher/bert-base-uncased": "edd27c6dd3b76d81",
-        "teacher/roberta-base": "def8f7418f0bd041",
-        "kd": "421d3bc3d8f206af",
+        "teacher/bert-base-uncased": "1420ee498f5f204b",
+        "teacher/roberta-base": "7f3d7cdb3298def8",
+        "kd": "9f5411f9506749ab",
     },
-    "metadistil": {"metadistil": "e93287311a58dd3d"},
+    "metadistil": {"metadistil": "b3c514c033f561a0"},
     "tmkd": {
-        "pretrain/bert-base-uncased": "2dcc1148eaa5b029",
-        "pretrain": "3075ec7ea3adc436",
-        "finetune": "cc8100fd258df006",
+        "pretrain/bert-base-uncased": "2787c378a755d099",
+        "pretrain": "253a8d985dc6030b",
+        "finetune": "4e7d3f9b1d060cd0",
     },
-    "distilbert": {"pretrain": "3a3390e727f93a50", "finetune": "d005a96a25b8d3b0"},
-    "noisy_student": {"generation-1": "a3058dba5068601b"},
+    "distilbert": {"pretrain": "c3634ff00c3a2999", "finetune": "f76b8003a08c410d"},
+    "noisy_student": {"generation-1": "5aaea7bac87cb354"},
 }
 
 

@@ -181,4 +181,4 @@ def test_strengths_that_cannot_be_are_refused(wrong: str) -> None:
 def test_no_test_rows_are_refused_before_anything_is_trained(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="no test rows"):
         run(tmp_path / "r", tmp_path / "s", "kd", "dataset.split.test=0", ASKED[1])
-    assert not list((tmp_path / "s").glob("artifacts/*/model"))
+    assert not list((tmp_path / "s").glob("stages/*/model"))

@@ -55,7 +55,7 @@ def table_of(path: Path) -> list[dict[str, str]]:
 
 
 def stages_begun(store: Path) -> list[str]:
-    return [path.name for path in (store / "artifacts").glob("*") if path.is_dir()]
+    return [path.name for path in (store / "stages").glob("*") if path.is_dir()]
 
 
 def test_every_promised_file_is_there(kd: Path) -> None:

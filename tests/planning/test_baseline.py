@@ -217,7 +217,7 @@ def test_a_late_baseline_that_was_broken_off_goes_on_to_the_same_weights(
     assert "baseline: goes on after step 1" in screen_of(tmp_path / "run-2")
     key = result_of(tmp_path / "run-1")["stages"]["baseline"]["key"]
     weights = [
-        (tmp_path / name / "artifacts" / key / "model" / "model.safetensors").read_bytes()
+        (tmp_path / name / "stages" / key / "model" / "model.safetensors").read_bytes()
         for name in ("whole", "broken")
     ]
     assert weights[0] == weights[1]

@@ -78,7 +78,7 @@ def test_a_result_says_under_what_it_came_about(store: Path, teacher: Path, tmp_
         "task": {"generated": 200, "path": None, "hub": None, "revision": None, "files": {}}
     }
     key = result_of(tmp_path)["stages"]["kd"]["key"]
-    facts = json.loads((store / "artifacts" / key / "stage.json").read_text())
+    facts = json.loads((store / "stages" / key / "stage.json").read_text())
     assert facts["provenance"] == to_json(surroundings())
 
 
