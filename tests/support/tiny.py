@@ -91,7 +91,9 @@ def run(
     run_job(asked_for)
 
 
-def command(monkeypatch: pytest.MonkeyPatch, *arguments: str, small: Sequence[str] | None = None) -> int:
+def command(
+    monkeypatch: pytest.MonkeyPatch, *arguments: str, small: Sequence[str] | None = None
+) -> int:
     """The exit status of `distill-run ARGUMENTS`, shrunk by `SHRUNK` or by the words `small`."""
     words = [*(SHRUNK if small is None else small), *arguments]
     monkeypatch.setattr(sys, "argv", ["distill-run", *words])
