@@ -38,6 +38,7 @@ def make_algorithm(
     target = settings.pop("_target_", None)
     base: type[Algorithm] = Algorithm  # type: ignore[type-abstract]
     cls = load_class(target, base, key=place("_target_"), kind="algorithm")
+    cls.check_id(key=place("_target_"))
     try:
         return construct(cls, settings, key_of=blamed, name=cls.__name__)
     except Refused as refused:

@@ -53,6 +53,7 @@ class TripleLoss(Algorithm):
         Refused: a setting is out of range.
     """
 
+    id: ClassVar[str] = "distilbert_pretraining"
     needs: ClassVar[Needs] = Needs(language=True)
     passes: ClassVar[Passes] = Passes(student=3, teacher=1)
     # A mean over tokens: rows of a micro-batch count by how many they have.

@@ -95,6 +95,7 @@ class SoftTargets(Algorithm):
 class KD(SoftTargets):
     """The student learns from hard labels and from frozen teachers' soft targets."""
 
+    id: ClassVar[str] = "kd"
     needs: ClassVar[Needs] = Needs(teachers="frozen")
     passes: ClassVar[Passes] = Passes(student=3)
 

@@ -51,6 +51,7 @@ class MetaDistil(SoftTargets):
             AdamW's eps; true takes it out (eps·η instead of eps).
     """
 
+    id: ClassVar[str] = "metadistil"
     needs: ClassVar[Needs] = Needs(teachers="trained", quiz=True)
     roles: ClassVar[tuple[str, ...]] = ("teacher", "student")
     # Every micro-batch would make a pilot step of its own: another algorithm.

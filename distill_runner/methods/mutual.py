@@ -41,6 +41,7 @@ class Mutual(Algorithm):
         Refused: a setting is out of range.
     """
 
+    id: ClassVar[str] = "mutual"
     needs: ClassVar[Needs] = Needs(teachers="trained", teacher_dropout=True, classes=True)
     roles: ClassVar[tuple[str, ...]] = ("student", "teacher")
     passes: ClassVar[Passes] = Passes(student=3, teacher=3)

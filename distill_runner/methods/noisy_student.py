@@ -54,6 +54,7 @@ class NoisyStudent(Algorithm):
         Refused: a setting is out of range.
     """
 
+    id: ClassVar[str] = "noisy_student"
     needs: ClassVar[Needs] = Needs(teachers="frozen", pool=True, classes=True)
     passes: ClassVar[Passes] = Passes(student=3)
 

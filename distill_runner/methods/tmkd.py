@@ -45,6 +45,7 @@ class SoftHeads(Algorithm):
         Refused: a setting is out of range.
     """
 
+    id: ClassVar[str] = "tmkd"
     needs: ClassVar[Needs] = Needs(teachers="frozen")
     passes: ClassVar[Passes] = Passes(student=3)
 

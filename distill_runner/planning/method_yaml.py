@@ -12,7 +12,7 @@ from distill_runner.config.schema import Config, StageConfig, Student, When
 from distill_runner.errors import Refused
 
 _MOST_TIMES = 100  # a stage is repeated; each time is a training of its own
-DEPLOYED = "the last stage of a method is what it deploys"
+DEPLOYED = "the last stage of a method is what it deploys, and learns the task"
 # What stands for some of the configured teachers in a stage's list.
 TEACHER_WORDS = ("teachers", "first", "each", "previous", "pretrain_teachers", "pretrain_first")
 

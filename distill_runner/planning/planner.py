@@ -99,7 +99,8 @@ def _assembled(
 ) -> Plan:
     """The plan of all stages, the last of which is deployed."""
     students = list(earlier.students)
-    if not students or students[-1] == BASELINE:
+    deployable = students and students[-1] != BASELINE
+    if not deployable or not earlier.students[students[-1]].reads_task:
         raise Refused(
             "This method has no stage to deploy.",
             key="method.stages",

@@ -221,7 +221,7 @@ def test_a_split_that_leaves_no_pool_is_refused_before_anything_is_trained(tmp_p
     with pytest.raises(Refused) as refusal:
         run(tmp_path / "r", tmp_path / "s", "noisy_student", "dataset.split.train=84")
     assert "dataset.split.train = 84" in str(refusal.value)
-    assert not list((tmp_path / "s" / "artifacts").glob("*/model"))
+    assert not list((tmp_path / "s" / "stages").glob("*/model"))
 
 
 def bench_of_chain(tmp_path: Path, scores: list[float], monkeypatch: pytest.MonkeyPatch) -> Bench:
