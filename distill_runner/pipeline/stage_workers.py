@@ -41,7 +41,9 @@ def count_of(config: Config, machine: Machine, missing: Sequence[Stage]) -> int:
         missing: the stages that are not in the store.
     """
     names = {stage.name for stage in missing}
-    ready = sum(not names.intersection((*stage.needs_stages, *stage.like)) for stage in missing)
+    ready = sum(
+        not names.intersection((*stage.needs_stages, *stage.compared_with)) for stage in missing
+    )
     # A GPU is busy with one stage. A forced run's stages are in the store: nobody can tell
     # there which were made again.
     if machine.device.type != "cpu" or config.force:
