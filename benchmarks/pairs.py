@@ -20,7 +20,7 @@ from benchmarks.children import environment
 from benchmarks.options import Options
 from benchmarks.record import Report
 from distill_runner.errors import DistillError
-from distill_runner.evaluation.intervals import mean_interval
+from distill_runner.evaluation.metrics.intervals import mean_interval
 
 # Points of accuracy that a lever may cost at most, at the lower end of the interval.
 MARGIN = 0.3

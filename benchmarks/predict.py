@@ -26,6 +26,7 @@ from distill_runner.data.encoding import Encoding, Inputs
 from distill_runner.evaluation.predict import predict
 from distill_runner.models import loading
 from distill_runner.pipeline.task_data import Reading
+from distill_runner.tasks.classification import Classification
 
 _BATCH = 64  # rows of a batch, for everyone; what our prediction takes
 _LATENCY_TEXTS = 20  # of each round
@@ -148,6 +149,7 @@ class _Ours(_Predictor):
         self._learner = loading.load_trained(
             getattr(setting.models, model),
             name=model,
+            task=Classification(),
             classes=setting.data.label_names,
             max_tokens=setting.options.max_tokens,
             key="--model",

@@ -60,6 +60,7 @@ def job_of(bench: Bench, folder: Path, **changes: object) -> loop.Job:
     )
     job = loop.Job(
         algorithm=stage.algorithm,
+        task=runner._readings["task"].task,
         student=learner,
         teachers=teachers,
         roles={"student": [learner], **({"teacher": trained} if trained else {})},

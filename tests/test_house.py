@@ -17,7 +17,16 @@ MODULES = {
 FLOORS = (
     ("errors",),
     ("config", "storage", "hub", "models.architecture"),
-    ("command_line", "console", "data.readers", "objectives", "runtime", "tracking"),
+    (
+        "command_line",
+        "console",
+        "data.readers",
+        "evaluation.metrics",
+        "objectives",
+        "runtime",
+        "tracking",
+    ),
+    ("tasks",),
     ("planning",),
     ("data",),
     ("models.fast",),

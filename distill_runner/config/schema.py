@@ -19,7 +19,7 @@ class SplitScheme(Enum):
     grouped = "grouped"
 
 
-class Task(Enum):
+class TaskKind(Enum):
     classification = "classification"
     regression = "regression"  # labels are numbers
 
@@ -209,7 +209,7 @@ class Dataset:
     """Labelled texts and how they are cut."""
 
     name: str = MISSING
-    task: Task = Task.classification
+    task: TaskKind = TaskKind.classification
     path: Optional[str] = None  # file, or folder with train.*, validation.*, test.*
     hub: Optional[str] = None  # hub id, used when path is null
     subset: Optional[str] = None  # the hub data set's configuration

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from distill_runner.config.schema import Noise, NoiseKind, NoiseSeenBy
-from distill_runner.evaluation.intervals import paired_rows_interval
+from distill_runner.evaluation.metrics.intervals import paired_rows_interval
 
 KINDS = tuple(kind for kind in NoiseKind if kind is not NoiseKind.none)
 

@@ -12,15 +12,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from distill_runner.config.schema import Config
-from distill_runner.evaluation.scores import labels_of, scored
 from distill_runner.pipeline.predictions import Answers
 from distill_runner.pipeline.runner import Outcome, points_of
 from distill_runner.report.card import model_card
 from distill_runner.results.collect import whole_epoch
 from distill_runner.storage import integrity
 from distill_runner.storage.store import write_json
+from distill_runner.tasks.base import Task, scored_splits
+from distill_runner.tasks.kinds import task_of
 
 if TYPE_CHECKING:
+    from datasets import Dataset
+
     from distill_runner.data.load import Prepared
 
 
@@ -42,14 +45,18 @@ def write_run_folder(
     _copy_student(folder / "student", outcome)
     (folder / "student" / "README.md").write_text(model_card(result), encoding="utf-8")
     _write_curves(folder / "metrics.jsonl", outcome)
-    splits = [*scored(config.dataset), "quiz", *(["train"] if whole_epoch(outcome, data) else [])]
+    splits = [
+        *scored_splits(config.dataset),
+        "quiz",
+        *(["train"] if whole_epoch(outcome, data) else []),
+    ]
     (folder / "predictions").mkdir(exist_ok=True)
     for split in splits:
         if split in data.splits:
             _write_predictions(
                 folder / "predictions" / f"{split}.csv",
-                data.splits[split]["id"][:],
-                labels_of(data.splits[split]),
+                task_of(config.dataset),
+                data.splits[split],
                 answers.of(outcome.plan.deployed, split),
                 data.label_names,
             )
@@ -82,21 +89,11 @@ def _write_curves(path: Path, outcome: Outcome) -> None:
 
 
 def _write_predictions(
-    path: Path,
-    ids: list[str],
-    labels: np.ndarray,
-    logits: np.ndarray,
-    classes: tuple[str, ...],
+    path: Path, task: Task, rows: Dataset, logits: np.ndarray, classes: tuple[str, ...]
 ) -> None:
-    """Predictions by row id: never the text. Scores as they are."""
+    """Predictions by row id: never the text."""
+    predictions = task.predictions(logits, task.labels(rows), classes)
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        if logits.shape[-1] == 1:
-            writer.writerow(["id", "label", "predicted"])
-            for row, label, value in zip(ids, labels, logits[:, 0], strict=True):
-                writer.writerow([row, f"{label:.7g}", f"{value:.7g}"])
-            return
-        writer.writerow(["id", "label", "predicted", *(f"logit_{name}" for name in classes)])
-        predicted = logits.argmax(axis=-1)
-        for row, label, answer, values in zip(ids, labels, predicted, logits, strict=True):
-            writer.writerow([row, classes[label], classes[answer], *(f"{v:.7g}" for v in values)])
+        for row_id, columns in zip(["id", *rows["id"][:]], predictions, strict=True):
+            writer.writerow([row_id, *columns])

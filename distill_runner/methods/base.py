@@ -17,6 +17,8 @@ from torch import Tensor
 
 from distill_runner.errors import Refused
 from distill_runner.methods.batch import Scene
+from distill_runner.tasks.base import Task
+from distill_runner.tasks.rules import TaskRules
 
 TeacherUse = Literal["none", "frozen", "trained"]
 
@@ -87,8 +89,8 @@ class Algorithm(ABC):
         """
 
     @abstractmethod
-    def formula(self) -> str:
-        """The loss with its settings filled in, printed in every run."""
+    def formula(self, task: Task) -> str:
+        """The loss with its settings filled in, as it is for that task; printed in every run."""
 
     def settings_of(self, role: str) -> RoleSettings:  # noqa: ARG002
         """How the optimiser of `role` is set."""
@@ -164,8 +166,8 @@ class Algorithm(ABC):
     def check_combination(self, combine: str) -> None:  # noqa: B027
         """Refuse a way of joining several teachers that this algorithm cannot use."""
 
-    def check_regression(self) -> None:  # noqa: B027
-        """Refuse settings that make no sense where a learner answers with one score."""
+    def check_task(self, rules: TaskRules) -> None:  # noqa: B027
+        """Refuse settings that make no sense for that kind of task."""
 
 
 def require(holds: bool, *, key: str, value: object, rule: str) -> None:

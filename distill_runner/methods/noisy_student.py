@@ -28,6 +28,7 @@ from distill_runner.methods.base import (
     require,
 )
 from distill_runner.methods.batch import Scene
+from distill_runner.tasks.base import Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +78,7 @@ class NoisyStudent(Algorithm):
             value = getattr(self, key)
             require(0 <= value < 1, key=key, value=value, rule="0 or more, below 1")
 
-    def formula(self) -> str:
+    def formula(self, task: Task) -> str:  # noqa: ARG002
         taught = "argmax t" if self.hard else f"softmax(t/{self.temperature:g})"
         skipped = f"; layer l of L is skipped with probability {self.stochastic_depth:g}·l/L"
         return (

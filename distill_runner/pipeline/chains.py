@@ -103,7 +103,7 @@ class Course:
         reading = self._readings[self._plan.stage(name).data]
         signals = self._casting.signals(name, "validation")
         found = reading.score(signals.of(reading.ids("validation")), "validation")
-        return found.metrics[reading.main.value]
+        return found.metrics[reading.task.selection_metric.value]
 
     # --- the baseline --------------------------------------------------------------------
 

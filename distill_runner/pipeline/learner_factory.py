@@ -43,6 +43,7 @@ from distill_runner.planning.stages import TASK, ModelSpec, Plan, Stage, steps_o
 from distill_runner.runtime.machine import Machine
 from distill_runner.storage.integrity import Say, provide
 from distill_runner.storage.store import Artifact, Store, key_of, plain
+from distill_runner.tasks.base import Task
 
 _STAND_INS = 3  # how they are made and stored; raise it when that changes
 
@@ -81,6 +82,11 @@ class Casting:
         self._shapes: dict[Path, Any] = {}
         self._checked: set[tuple[Path, bool]] = set()
         self._unknown: dict[tuple[str, str, tuple[str, ...]], float] = {}
+
+    @property
+    def task(self) -> Task:
+        """The task's own, not pretraining's."""
+        return self._readings[TASK].task
 
     def learner(self, stage: Stage) -> Learner:
         """The learner as the stage finds it, on the device."""
@@ -143,6 +149,7 @@ class Casting:
         reading = self._readings[stage.data]
         return {
             "name": stage.name.removeprefix("teacher/"),
+            "task": reading.task,
             "classes": reading.data.label_names,
             "max_tokens": reading.max_tokens,
         }
@@ -204,7 +211,8 @@ class Casting:
                 rows=found[0]["validation"]["n"],
                 classes=len(self._readings[stage.data].data.label_names),
             )
-        return Ensemble(stage.combine, weights, stage.temperatures or None)
+        task = self._readings[stage.data].task
+        return task.ensemble(stage.combine, weights, stage.temperatures or None)
 
     def _cacheable(self, stage: Stage) -> bool:
         if stage.algorithm.needs.teachers != "frozen":
@@ -434,6 +442,7 @@ class Casting:
             loading.check_labels(
                 folder,
                 name=stage.name.removeprefix("teacher/"),
+                task=self._readings[stage.data].task,
                 classes=self._readings[stage.data].data.label_names,
                 key=spec.asked,
                 labels=spec.labels,
@@ -454,7 +463,6 @@ class Casting:
                 self._folder_of(stage),
                 teacher=self._folder_of(teacher),
                 layers=spec.layers,
-                classes=self._readings[stage.data].data.label_names,
                 key=spec.asked,
             )
         except Refused as refusal:

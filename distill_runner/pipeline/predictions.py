@@ -36,6 +36,7 @@ class Answers:
         self._data = data
         self._casting = casting
         self._say = say
+        self._task = casting.task
         self._known: dict[tuple[str, str], np.ndarray] = {}
 
     def of(self, stage: str, split: str) -> np.ndarray:
@@ -43,7 +44,7 @@ class Answers:
         asked = stage, split
         if asked not in self._known:
             each = [self._of_one(name, split) for name in self._together(stage)]
-            self._known[asked] = _mean(each)
+            self._known[asked] = self._mean(each)
         return self._known[asked]
 
     def of_golden_head(self, stage: str, split: str) -> np.ndarray:
@@ -69,13 +70,12 @@ class Answers:
         stage = self._taught
         if stage.teachers == self._plan.teachers and not self._apart:
             return _joined(each, self._casting.ensemble(stage))
-        return _joined(each, _equal(self.combine, len(each)))
+        return self._equally(each, self.combine)
 
     @property
     def combine(self) -> Combine:
         """How `join` joins the configured teachers."""
-        scores = len(self._data.label_names) == 1
-        return Combine.prob_mean if self._apart and not scores else self._taught.combine
+        return self._task.mean_of_models if self._apart else self._taught.combine
 
     @property
     def _taught(self) -> Stage:
@@ -97,7 +97,7 @@ class Answers:
     def under_noise(self, stage: str, noises: Sequence[Noise]) -> list[np.ndarray]:
         """As `of` on the test rows, clean and under each noise."""
         each = [self._one_under_noise(name, noises) for name in self._together(stage)]
-        return [_mean(of_one_noise) for of_one_noise in zip(*each, strict=True)]
+        return [self._mean(of_one_noise) for of_one_noise in zip(*each, strict=True)]
 
     def answering(self, stage: str) -> list[tuple[Learner, View]]:
         """The learners that answer for a stage, each with its view of the test rows."""
@@ -121,22 +121,17 @@ class Answers:
         noisy = [signals.of(self._ids("test")) for signals in found]
         return [self._of_one(stage, "test"), *noisy]
 
+    def _mean(self, each: Sequence[np.ndarray]) -> np.ndarray:
+        """The answer of models that are deployed together."""
+        return each[0] if len(each) == 1 else self._equally(each, self._task.mean_of_models)
+
+    def _equally(self, each: Sequence[np.ndarray], combine: Combine) -> np.ndarray:
+        return _joined(each, self._task.ensemble(combine, (1 / len(each),) * len(each)))
+
     def _ids(self, split: str) -> list[str]:
         # The column at once: row by row it takes seventy times as long.
         ids: list[str] = self._data.splits[split]["id"][:]
         return ids
-
-
-def _mean(each: Sequence[np.ndarray]) -> np.ndarray:
-    """log of the mean of the models' probabilities, or the mean of their scores."""
-    if len(each) == 1:
-        return each[0]
-    combine = Combine.logit_mean if each[0].shape[-1] == 1 else Combine.prob_mean
-    return _joined(each, _equal(combine, len(each)))
-
-
-def _equal(combine: Combine, count: int) -> Ensemble:
-    return Ensemble(combine, (1 / count,) * count)
 
 
 def _joined(each: Sequence[np.ndarray], ensemble: Ensemble) -> np.ndarray:

@@ -17,8 +17,6 @@ from distill_runner.console.progress import Bar
 from distill_runner.console.screen import Screen
 from distill_runner.console.time_left import Left, Remaining, duration
 from distill_runner.errors import HubUnreachable, Refused
-from distill_runner.evaluation.chance_level import beside_chance
-from distill_runner.evaluation.scores import Score
 from distill_runner.methods.base import NothingToLearn
 from distill_runner.models import loading
 from distill_runner.models.learner import Learner
@@ -34,6 +32,7 @@ from distill_runner.runtime.machine import Machine, cores, versions
 from distill_runner.runtime.provenance import surroundings
 from distill_runner.storage.integrity import Damaged, sweep
 from distill_runner.storage.store import Artifact, Store, key_of, plain
+from distill_runner.tasks.score import Score
 from distill_runner.tracking.curves import OnPoint, as_named, latest_loss, read_points
 from distill_runner.tracking.trackers import Tracker
 from distill_runner.training import loop
@@ -354,7 +353,7 @@ class Runner:
                     "cheap_dropout": on_cpu and self._config.runtime.cheap_dropout,
                     **({"deterministic": True} if self._machine.deterministic else {}),
                     **({"compile": True} if self._config.runtime.compile else {}),
-                    **({"selected_by": reading.main.value} if selected else {}),
+                    **({"selected_by": reading.task.selection_metric.value} if selected else {}),
                 }
             )
         return self._keys[stage.name]
@@ -465,6 +464,7 @@ class Runner:
             yield loop.Loop(
                 loop.Job(
                     algorithm=stage.algorithm,
+                    task=self._readings[stage.data].task,
                     student=learner,
                     teachers=teachers,
                     roles={"student": [learner], **({"teacher": trained} if trained else {})},
@@ -479,7 +479,7 @@ class Runner:
                     log_every=self._config.tracker.every,
                     validate=lambda _: self._validate(stage, learner, trained),
                     on_point=self._on_point(stage),
-                    selected_by=self._readings[stage.data].main.value,
+                    selected_by=self._readings[stage.data].task.selection_metric.value,
                 )
             )
 
@@ -504,11 +504,11 @@ class Runner:
             logits = self._casting.predict(model, stage, "validation")
             return reading.score(logits, "validation")
 
-        found, main = score(learner), reading.main.value
+        found, main = score(learner), reading.task.selection_metric.value
         of_teachers = {
-            f"teacher_{found.headline}/{model.name}": score(model).value for model in teachers
+            f"teacher_{found.primary_metric}/{model.name}": score(model).value for model in teachers
         }
-        return {found.headline: found.value, main: found.metrics[main], **of_teachers}
+        return {found.primary_metric: found.value, main: found.metrics[main], **of_teachers}
 
     def _facts(
         self,
@@ -521,7 +521,7 @@ class Runner:
         return {
             "key": key,
             "stage": plain(stage),
-            "formula": self._readings[stage.data].formula(stage.algorithm),
+            "formula": stage.algorithm.formula(self._readings[stage.data].task),
             "parameters": learner.parameters,
             "training": {
                 **{k: v for k, v in asdict(finished).items() if k != "history"},
@@ -551,16 +551,15 @@ class Runner:
         signals = self._casting.signals(stage.name, "validation")
         answers = signals.of(reading.ids("validation"))
         found = reading.score(answers, "validation")
-        chance = beside_chance(found, answers, reading.data.splits["validation"], reading.main)
+        chance = reading.task.chance_level(found, answers, reading.data.splits["validation"])
         seen = "; may have seen the test rows" if self._casting.from_classifier(stage) else ""
-        self._screen.print(
-            f"  {name}: validation {found.headline} {100 * found.value:.1f} {chance.shown}{seen}"
-        )
+        scored = f"validation {found.primary_metric} {100 * found.value:.1f}"
+        self._screen.print(f"  {name}: {scored} {chance.beside}{seen}")
         teacher = teacher_on(self._config, stage.data)
         if chance.reached and teacher.near_chance is NearChance.refuse:
             prefix = "" if teacher is self._config.teacher else f"{PRETRAIN}."
             raise Refused(
-                f"The teacher {name} is not better than chance: {chance.told}.",
+                f"The teacher {name} is not better than chance: {chance.reason}.",
                 key=f"{prefix}teacher.near_chance",
                 value="refuse",
                 rule="a teacher must know more than the largest class, than a ranking by lot, "

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from distill_runner.evaluation.intervals import mean_interval
+from distill_runner.evaluation.metrics.intervals import mean_interval
 from distill_runner.report.at_chance import at_chance, both_at_chance
 from distill_runner.report.causes import status_of
 from distill_runner.report.choosing import BEST, Job, best, finished, on_validation, ordered

@@ -13,16 +13,16 @@ from distill_runner.console.names import data_name, model_name
 from distill_runner.data.readers.tables import text_columns
 from distill_runner.evaluation import latency, robustness
 from distill_runner.evaluation.chance_level import verdict
-from distill_runner.evaluation.comparison import Measure, headline
-from distill_runner.evaluation.scores import Score, labels_of, ranking_lead, score_rows, scored
 from distill_runner.pipeline.predictions import Answers
 from distill_runner.pipeline.runner import Outcome
 from distill_runner.planning.baseline import steps_made
-from distill_runner.planning.ranges import RANKING
 from distill_runner.planning.stages import POOL, PRETRAIN, TASK, Stage
 from distill_runner.runtime.machine import Machine
 from distill_runner.runtime.provenance import surroundings
 from distill_runner.storage.store import key_of, plain
+from distill_runner.tasks.base import scored_splits
+from distill_runner.tasks.kinds import task_of
+from distill_runner.tasks.score import Score
 from distill_runner.tracking import curves
 
 if TYPE_CHECKING:
@@ -50,10 +50,12 @@ class Results:
         self._outcome = outcome
         self._answers = answers
         self._machine = machine
-        self._measure = Measure(headline(config.dataset))
+        self._task = task_of(config.dataset)
         self._facts = {name: found.facts() for name, found in outcome.artifacts.items()}
         self._known: dict[tuple[int, str], tuple[np.ndarray, Score]] = {}
-        self._labels = {split: labels_of(table) for split, table in self._data.splits.items()}
+        self._labels = {
+            split: self._task.labels(table) for split, table in self._data.splits.items()
+        }
 
     def result(self, *, overrides: Sequence[str], given: Mapping[str, Any]) -> Result:
         """Everything that `result.json` says.
@@ -81,7 +83,7 @@ class Results:
             "profile": config.profile,
             "dataset": config.dataset.name,
             "formula": self._facts[plan.deployed]["formula"],
-            "headline": self._measure.name,
+            "headline": self._task.primary_metric.value,
             "scored_by": [metric.value for metric in config.dataset.metrics],
             "selection": config.training.select.value,
             "max_steps": config.training.max_steps,
@@ -183,7 +185,9 @@ class Results:
         """The splits that are results; one that chose an epoch or a generation is none."""
         selected = self._config.training.select is Select.best_validation
         chosen = selected or bool(self._plan.stopping)
-        present = [split for split in scored(self._config.dataset) if split in self._data.splits]
+        present = [
+            split for split in scored_splits(self._config.dataset) if split in self._data.splits
+        ]
         return [split for split in present if not (chosen and split == "validation")]
 
     def _metrics(self, stage: str) -> dict[str, Any]:
@@ -207,8 +211,7 @@ class Results:
         # Held on to, so that no other array gets the same id.
         asked = id(logits), split
         if asked not in self._known:
-            metrics = self._config.dataset.metrics
-            self._known[asked] = logits, score_rows(logits, self._data.splits[split], metrics)
+            self._known[asked] = logits, self._task.score(logits, self._data.splits[split])
         return self._known[asked][1]
 
     def _teacher(self, name: str) -> dict[str, Any]:
@@ -306,7 +309,7 @@ class Results:
             all_heads = self._answers.of(stage.name, split)
             found[split] = {
                 **self._score(alone, split),
-                "same_answers": self._measure.alike(alone, all_heads),
+                "same_answers": self._task.agreement(alone, all_heads),
             }
         return found
 
@@ -319,11 +322,11 @@ class Results:
         found, last = [], self._as_named(stage, history[-1])
         for name in stage.teachers:
             short, size = name.removeprefix("teacher/"), self._facts[name]["parameters"]
-            value = last.get(f"teacher_{self._measure.name}/{short}")
+            value = last.get(f"teacher_{self._task.primary_metric.value}/{short}")
             if value is not None:
                 known = {"name": short, "model": self._model(name), "parameters": size}
                 known["layers"] = self._plan.stage(name).learner.layers
-                found.append({**known, f"validation_{self._measure.name}": value})
+                found.append({**known, f"validation_{self._task.primary_metric.value}": value})
         return found
 
     def _model(self, stage: str) -> str:
@@ -373,12 +376,12 @@ class Results:
             return {"no_better_than_chance": None, "chance": None}
         found = answers(split)
         return verdict(
+            self._task,
             self._score_of(found, split),
             found,
             split,
             splits[split],
-            metric=self._config.dataset.metrics[0],
-            classes=self._data.label_names,
+            names=self._data.label_names,
         )
 
     def _may_have_seen_test_rows(self, stage: str) -> bool:
@@ -402,17 +405,14 @@ class Results:
                 self._answers.of(self._plan.deployed, split),
                 self._answers.of(name, split),
             )
-            interval = self._measure.lead(ours, theirs, self._labels[split])
+            interval = self._task.lead(ours, theirs, self._labels[split])
             gain[split] = {
-                self._measure.name: self._worth(ours, split) - self._worth(theirs, split),
+                self._task.primary_metric.value: self._worth(ours, split)
+                - self._worth(theirs, split),
                 "low": interval.low,
                 "high": interval.high,
                 "transferred": self._transferred(split, ours, theirs),
-                "ranking": {
-                    metric.value: ranking_lead(ours, theirs, self._data.splits[split], metric)
-                    for metric in self._config.dataset.metrics
-                    if metric in RANKING
-                },
+                "ranking": self._task.ranking_leads(ours, theirs, self._data.splits[split]),
             }
         return {
             "method": "finetune",
@@ -438,16 +438,16 @@ class Results:
         if not self._plan.teachers:
             return None
         joined = self._answers.of_teachers(split)
-        if self._measure.lead(joined, baseline, self._labels[split]).low <= 0:
+        if self._task.lead(joined, baseline, self._labels[split]).low <= 0:
             return None
         before = self._worth(baseline, split)
         return (self._worth(ours, split) - before) / (self._worth(joined, split) - before)
 
     def _worth(self, answers: np.ndarray, split: str) -> float:
-        return self._measure.worth(answers, self._labels[split])
+        return self._task.value(answers, self._labels[split])
 
     def _agreement(self) -> dict[str, dict[str, float]]:
-        """How far student and joined teachers answer alike (`Measure.alike`), by split.
+        """How far student and joined teachers answer alike (`Task.agreement`), by split.
 
         The teachers are as they came into the stage; MetaDistil moves its copies.
         """
@@ -460,8 +460,8 @@ class Results:
                 self._answers.of_teachers(split),
             )
             found[split] = {
-                "with_teachers": self._measure.alike(ours, theirs),
-                f"teachers_{self._measure.name}": self._worth(theirs, split),
+                "with_teachers": self._task.agreement(ours, theirs),
+                f"teachers_{self._task.primary_metric.value}": self._worth(theirs, split),
             }
         return found
 
@@ -549,7 +549,10 @@ class Results:
         if not whole_epoch(self._outcome, self._data):
             return {}
         right = [
-            self._answers.of(name, split).argmax(axis=-1) == self._labels[split] for split in rows
+            found
+            for split in rows
+            if (found := self._task.right(self._answers.of(name, split), self._labels[split]))
+            is not None
         ]
         return {"alone": float(np.concatenate(right).mean())}
 

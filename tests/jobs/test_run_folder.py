@@ -15,11 +15,10 @@ import numpy as np
 import pytest
 from support.tiny import MODEL, run
 
-from distill_runner.config.schema import Metric
 from distill_runner.data.synthetic import generate
 from distill_runner.errors import Refused
-from distill_runner.evaluation.comparison import Measure
 from distill_runner.results.collect import Results
+from distill_runner.tasks.classification import Classification
 
 BARE = """
 import json, sys, torch
@@ -117,7 +116,7 @@ def test_the_transferred_share_is_of_a_gain_that_is_clear(
         return np.array([[1.0, 0.0] if one == "1" else [0.0, 1.0] for one in right])
 
     results = Results.__new__(Results)
-    results._labels, results._measure = {"test": labels}, Measure(Metric.accuracy)
+    results._labels, results._task = {"test": labels}, Classification()
     results._plan = SimpleNamespace(teachers=("t",), deployed="kd", stage=lambda _: None)  # type: ignore[assignment]
     results._answers = SimpleNamespace(of_teachers=lambda _: answers(teachers))  # type: ignore[assignment]
     assert results._transferred("test", answers("11110000"), answers("00000000")) == share
