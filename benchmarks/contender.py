@@ -41,7 +41,7 @@ class Gate:
         """Wait for the next turn and start its clock."""
         if not self._asks.readline():
             raise SystemExit(0)
-        memory.forget_peak(torch.device("cpu"))
+        memory.reset_peak(torch.device("cpu"))
         self._began = (time.perf_counter(), time.process_time())
 
     def stay(self) -> None:

@@ -103,7 +103,7 @@ def of_rows(options: Options, folder: Path, *, size: int) -> dict[str, float]:
     settings = replace(
         setting.config.dataset, generate=size + 300, path=None, text="text", split=split
     )
-    memory.forget_peak(_CPU)
+    memory.reset_peak(_CPU)
     before = memory.peak(_CPU)
     marks = [time.perf_counter()]
     data = prepare(settings, source=None, store_dir=folder)
@@ -161,7 +161,7 @@ def _steps(options: Options, folder: Path, *extra: str) -> dict[str, Any]:
     product = Product(open_setting(options, "kd", *extra), scratch)
     chunks = product.chunks(options.rounds, options.steps)
     product.step(chunks[0])
-    memory.forget_peak(_CPU)
+    memory.reset_peak(_CPU)
     turns = []
     for batches in chunks[1:]:
         began = time.perf_counter()

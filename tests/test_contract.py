@@ -13,16 +13,15 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from support.learners import same, weights_of, without_dropout
 from support.tiny import METHODS, STUDENTS, TEACHERS, Bench, command, composed, planned, run, shrunk
-from torch import nn
+from support.training import Killed, Silent, job_of
 
 from distill_runner.errors import DistillError
 from distill_runner.methods.base import Update
 from distill_runner.methods.batch import Scene
 from distill_runner.methods.finetune import FineTune
-from distill_runner.models.learner import Learner
-from distill_runner.models.stored_logits import Signals
-from distill_runner.models.teachers import CachedTeachers, LiveTeachers
+from distill_runner.models.teachers import LiveTeachers
 from distill_runner.training import loop
 
 LIVE = ("noise=delete", "noise.p=0.01")  # noise that both see: teachers read every batch
@@ -33,82 +32,6 @@ def live(method: str) -> tuple[str, ...]:
     _, plan = planned(composed("profile=tiny", f"method={method}"), method)
     pooled = plan.stage(plan.deployed).algorithm.needs.pool
     return (*LIVE, "noise.seen_by=student") if pooled else LIVE
-
-
-class Killed(Exception):
-    pass
-
-
-def job_of(bench: Bench, folder: Path, **changes: object) -> loop.Job:
-    """The deployed stage's job, its upstream stages done."""
-    runner, stage = bench.runner, bench.plan.stage(bench.plan.deployed)
-    for name in bench.plan.stages:
-        if name.name == stage.name:
-            break
-        key = runner.key_of(name)
-        store = runner._store
-        runner._artifacts[name.name] = (
-            store.artifact(key) if store.has(key) else runner._train(name, key)
-        )
-    learner = runner._casting.learner(stage)
-    teachers = runner._casting.teachers(stage)
-    folder.mkdir(parents=True, exist_ok=True)
-    trained = (
-        [teachers.learners[at] for at in stage.algorithm.trained_teachers(len(teachers.learners))]
-        if isinstance(teachers, LiveTeachers)
-        else []
-    )
-    job = loop.Job(
-        algorithm=stage.algorithm,
-        task=runner._readings["task"].task,
-        student=learner,
-        teachers=teachers,
-        roles={"student": [learner], **({"teacher": trained} if trained else {})},
-        rows=runner._readings["task"].training_rows(stage, learner, teachers),
-        training=stage.training,
-        seed=stage.seed,
-        first_epoch=0,
-        device=torch.device("cpu"),
-        bf16=False,
-        folder=folder,
-        checkpoint_seconds=1e9,
-        log_every=1,
-        validate=lambda _: {"accuracy": 0.5},
-        on_point=lambda *_: None,
-    )
-    return replace(job, **changes)  # type: ignore[arg-type]
-
-
-class Silent:
-    def show(self, step: int, values: object) -> None:
-        pass
-
-
-def weights_of(learner: Learner) -> dict[str, torch.Tensor]:
-    return {name: tensor.clone() for name, tensor in learner.module.state_dict().items()}
-
-
-def same(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> bool:
-    return all(torch.equal(left[name], right[name]) for name in left)
-
-
-def under_sure_teachers(scene: Scene) -> Scene:
-    """The scene with other signals: those of small teachers are too alike to tell joins apart."""
-    source, generator = scene.teachers, np.random.default_rng(1)
-    ids = np.sort(np.array([row.encode() for row in scene.ids]))
-    signals = [
-        Signals(ids, generator.normal(0, 4, (len(ids), 2)).astype(np.float32)) for _ in source.names
-    ]
-    device = scene.labels.device
-    return replace(scene, teachers=CachedTeachers(source.names, signals, source._ensemble, device))
-
-
-def without_dropout(learner: Learner) -> None:
-    """Nor any other draw of a pass."""
-    for module in learner.module.modules():
-        if isinstance(module, nn.Dropout):
-            module.p = 0.0
-    learner.skip_layers(0)
 
 
 @pytest.fixture(scope="module")
@@ -355,7 +278,7 @@ def test_a_sweep_counts_only_its_own_jobs_and_survives_a_fault(
         row["status"] for row in json.loads((tmp_path / "sweep" / "sweep.json").read_text())
     ]
     assert statuses[1] == "refused"
-    monkeypatch.setattr("distill_runner.results.collect.Results.result", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("distill_runner.results.collect.run.Results.result", lambda *_, **__: 1 / 0)
     assert launch("seed=1,2") == 1
     found = json.loads((tmp_path / "sweep" / "0" / "attempt.json").read_text())
     assert found["status"] == "failed"

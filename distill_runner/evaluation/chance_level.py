@@ -1,14 +1,15 @@
-"""What `result.json` says of a model that is no better than chance."""
+"""Why a model is no better than chance, as `result.json` says it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from distill_runner.results.measurements import AtChance
+from distill_runner.results.scores import Score
 from distill_runner.tasks.base import Task
-from distill_runner.tasks.score import Score
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -22,16 +23,23 @@ def verdict(
     rows: Dataset,
     *,
     names: Sequence[str],
-) -> dict[str, Any]:
-    """Whether a model is no better than chance on a split, and in which words.
+) -> AtChance | None:
+    """Why a model is no better than chance, judged by its answers to the rows of `split`.
 
     Args:
         score: of the logits, [rows, outputs].
         names: of the outputs.
+
+    Returns:
+        None where it is better.
     """
     chance = task.chance_level(score, logits, rows)
     if not chance.reached:
-        return {"no_better_than_chance": False, "chance": None}
-    known = {"split": split, "rows": len(rows), "mark": chance.mark, "told": chance.reason}
-    only = task.only_answer(logits, names)
-    return {"no_better_than_chance": True, "chance": {**known, "one_answer": only}}
+        return None
+    return AtChance(
+        split=split,
+        rows=len(rows),
+        label=chance.mark,
+        evidence=chance.evidence,
+        one_answer=task.only_answer(logits, names),
+    )

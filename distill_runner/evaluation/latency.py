@@ -9,13 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from statistics import median
-from typing import Any
 
 import numpy as np
 
 from distill_runner.data.encoding import View
 from distill_runner.evaluation.predict import predict
 from distill_runner.models.learner import Learner
+from distill_runner.results.measurements import Speed
 from distill_runner.runtime.machine import Machine
 
 STUDENT = "student"  # its name among the models
@@ -27,7 +27,7 @@ _BATCH = 64  # rows of each
 Answering = Sequence[tuple[Learner, View]]  # one model, or several that answer together
 
 
-def measured(models: Mapping[str, Answering], rows: int, machine: Machine) -> dict[str, Any]:
+def measured(models: Mapping[str, Answering], rows: int, machine: Machine) -> dict[str, Speed]:
     """Milliseconds of one text and texts a second, by model.
 
     Args:
@@ -39,10 +39,10 @@ def measured(models: Mapping[str, Answering], rows: int, machine: Machine) -> di
     # The first of each pays for what is set up once.
     one, many = (_turns(models, [each[0], *each], machine) for each in (texts, batches))
     return {
-        name: {
-            "milliseconds": 1000 * median(one[name][1:]),
-            "texts_per_second": _BATCH / median(many[name][1:]),
-        }
+        name: Speed(
+            milliseconds=1000 * median(one[name][1:]),
+            texts_per_second=_BATCH / median(many[name][1:]),
+        )
         for name in models
     }
 

@@ -9,12 +9,13 @@ of any greater one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from distill_runner.config.schema import Noise, NoiseKind, NoiseSeenBy
 from distill_runner.evaluation.metrics.intervals import paired_rows_interval
+from distill_runner.results.measurements import NoiseScore
+from distill_runner.results.scores import Difference
 
 KINDS = tuple(kind for kind in NoiseKind if kind is not NoiseKind.none)
 
@@ -42,7 +43,7 @@ def compared(
     *,
     noises: Sequence[Noise],
     against: str | None,
-) -> list[dict[str, Any]]:
+) -> tuple[NoiseScore, ...]:
     """Accuracy of every model, clean and under each noise, and the student's lead over one.
 
     Args:
@@ -60,17 +61,18 @@ def compared(
     for at, noise in enumerate([Noise(), *noises]):
         right = {name: each[at].argmax(axis=-1) == labels for name, each in logits.items()}
         found.append(
-            {
-                "noise": noise.kind.value,
-                "p": noise.p,
-                "accuracy": {name: float(each.mean()) for name, each in right.items()},
-                "difference": None if against is None else _lead(right[STUDENT], right[against]),
-            }
+            NoiseScore(
+                noise=noise.kind.value,
+                p=noise.p,
+                accuracy={name: float(each.mean()) for name, each in right.items()},
+                difference=None if against is None else _lead(right[STUDENT], right[against]),
+            )
         )
-    return found
+    return tuple(found)
 
 
-def _lead(ours: np.ndarray, theirs: np.ndarray) -> dict[str, float]:
+def _lead(ours: np.ndarray, theirs: np.ndarray) -> Difference:
     interval = paired_rows_interval(ours, theirs)
-    accuracy = float(ours.mean() - theirs.mean())
-    return {"accuracy": accuracy, "low": interval.low, "high": interval.high}
+    return Difference(
+        difference=float(ours.mean() - theirs.mean()), low=interval.low, high=interval.high
+    )

@@ -224,7 +224,7 @@ class _Job:
         from distill_runner.jobs.run_folder import write_run_folder
         from distill_runner.pipeline.predictions import Answers
         from distill_runner.pipeline.stage_workers import count_of, helpers
-        from distill_runner.results.collect import Results
+        from distill_runner.results.collect.run import Results
 
         data, machine, runner = ready.data, ready.machine, ready.runner
         given = given_data(config, plan)

@@ -15,7 +15,7 @@ from distill_runner.config.schema import Config
 from distill_runner.pipeline.predictions import Answers
 from distill_runner.pipeline.runner import Outcome, points_of
 from distill_runner.report.card import model_card
-from distill_runner.results.collect import whole_epoch
+from distill_runner.results.collect.run import whole_epoch
 from distill_runner.storage import integrity
 from distill_runner.storage.store import write_json
 from distill_runner.tasks.base import Task, scored_splits

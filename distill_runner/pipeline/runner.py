@@ -28,11 +28,12 @@ from distill_runner.pipeline.stage_costs import costs_of, rows_of
 from distill_runner.pipeline.task_data import Reading
 from distill_runner.planning.ranges import teacher_on
 from distill_runner.planning.stages import PRETRAIN, TASK, Plan, Stage, steps_of
+from distill_runner.results.scores import Score
+from distill_runner.results.typed_json import to_json
 from distill_runner.runtime.machine import Machine, cores, versions
 from distill_runner.runtime.provenance import surroundings
 from distill_runner.storage.integrity import Damaged, sweep
 from distill_runner.storage.store import Artifact, Store, key_of, plain
-from distill_runner.tasks.score import Score
 from distill_runner.tracking.curves import OnPoint, as_named, latest_loss, read_points
 from distill_runner.tracking.trackers import Tracker
 from distill_runner.training import loop
@@ -508,7 +509,7 @@ class Runner:
         of_teachers = {
             f"teacher_{found.primary_metric}/{model.name}": score(model).value for model in teachers
         }
-        return {found.primary_metric: found.value, main: found.metrics[main], **of_teachers}
+        return {found.primary_metric: found.value, main: found[main], **of_teachers}
 
     def _facts(
         self,
@@ -530,7 +531,7 @@ class Runner:
                 "precision": self._machine.precision,
             },
             "history": finished.history,
-            "metrics": {split: score.as_dict() for split, score in scores.items()},
+            "metrics": {split: to_json(score) for split, score in scores.items()},
             "data": self._readings[stage.data].fingerprints(stage),
             "versions": versions(),
             "provenance": surroundings(),
@@ -559,7 +560,7 @@ class Runner:
         if chance.reached and teacher.near_chance is NearChance.refuse:
             prefix = "" if teacher is self._config.teacher else f"{PRETRAIN}."
             raise Refused(
-                f"The teacher {name} is not better than chance: {chance.reason}.",
+                f"The teacher {name} is not better than chance: {chance.evidence}.",
                 key=f"{prefix}teacher.near_chance",
                 value="refuse",
                 rule="a teacher must know more than the largest class, than a ranking by lot, "

@@ -17,10 +17,10 @@ from distill_runner.models.learner import Learner
 from distill_runner.models.teachers import LiveTeachers, TeacherSource
 from distill_runner.models.untrusted import unknown_share
 from distill_runner.planning.stages import POOL, UNLABELLED, Stage
+from distill_runner.results.scores import Score
 from distill_runner.storage.integrity import Say
 from distill_runner.tasks.base import scored_splits
 from distill_runner.tasks.kinds import task_of
-from distill_runner.tasks.score import Score
 from distill_runner.training import loop
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import Any
 def mark(model: Mapping[str, Any]) -> str:
     """Behind a model's name: nothing, or what it is no better than."""
     known = model.get("chance")
-    return f" ({known['mark']})" if known else ""
+    return f" ({known['label']})" if known else ""
 
 
 def at_chance(model: Mapping[str, Any] | None) -> bool:
@@ -61,5 +61,7 @@ def _warning(name: str, model: Mapping[str, Any], max_steps: int | None) -> str:
             f"WARNING: {name} answers {known['one_answer']!r} for all {known['rows']:,} "
             f"{known['split']} rows: it has learned nothing.{advice}"
         )
-    verb = "" if known["mark"].startswith("ranks") else "is "
-    return f"WARNING: {name} {verb}{known['mark']} on {known['split']}: {known['told']}.{advice}"
+    verb = "" if known["label"].startswith("ranks") else "is "
+    return (
+        f"WARNING: {name} {verb}{known['label']} on {known['split']}: {known['evidence']}.{advice}"
+    )

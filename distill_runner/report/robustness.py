@@ -61,4 +61,4 @@ def _cells(found: Mapping[str, Any]) -> list[list[str]]:
 
 def _points(difference: Mapping[str, float]) -> str:
     low, high = 100 * difference["low"], 100 * difference["high"]
-    return f"{100 * difference['accuracy']:+.2f} [{low:+.2f}, {high:+.2f}]"
+    return f"{100 * difference['difference']:+.2f} [{low:+.2f}, {high:+.2f}]"

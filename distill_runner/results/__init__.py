@@ -1,4 +1,4 @@
-"""What a run has found: result.json.
+"""The typed result of a run, its JSON form and its description; result.json is read here alone.
 
-Imports pipeline and below.
+Imports errors.
 """

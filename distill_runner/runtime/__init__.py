@@ -1,4 +1,4 @@
-"""The machine: device, memory, signals, seeds, versions.
+"""The machine a run uses: device, memory, signals, seeds, versions.
 
 Imports config.
 """

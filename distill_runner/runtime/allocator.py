@@ -1,8 +1,8 @@
-"""Freed memory kept by the process, so that the next step finds its pages in place.
+"""Keeps freed memory in the process, so that the next training step can reuse its pages.
 
-A training step frees and takes the same large blocks again and again. glibc gives such
-blocks back to the system each time, and the system hands out pages that must be filled
-with zeros first: thousands of page faults a step.
+A training step frees and allocates the same large blocks again and again. By default glibc
+returns such blocks to the system each time, and the system must zero the pages before it hands
+them out again: thousands of page faults per step.
 """
 
 from __future__ import annotations
@@ -12,24 +12,27 @@ import platform
 
 # malloc.h
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
-_LARGEST_BLOCKS = (1 << 30, 1 << 25)  # bytes; an older glibc takes no more than the second
+_LARGEST_BLOCKS = (1 << 30, 1 << 25)  # bytes; older versions of glibc reject the first
 
 
 def give_back_freed_memory() -> None:
-    """Let glibc return what it keeps, once; other C libraries are left alone."""
+    """Make glibc return its free memory to the system once; does nothing on other C libraries."""
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).malloc_trim(0)
 
 
 def keep_freed_memory() -> bool:
-    """Tell glibc to keep freed blocks; returns whether it will. Other C libraries are left alone.
+    """Tell glibc to keep freed blocks; does nothing on other C libraries.
 
-    The peak of memory in use stays as it is; only less is given back in between.
+    Peak memory does not change; less memory is returned between peaks.
+
+    Returns:
+        Whether glibc accepted every setting.
     """
     if platform.libc_ver()[0] != "glibc":
         return False
     mallopt = ctypes.CDLL(None).mallopt
-    # First this one: a trim threshold by itself would freeze the other at its small default.
+    # This one first: setting any other threshold freezes this one at its small default.
     if not any(mallopt(_M_MMAP_THRESHOLD, size) == 1 for size in _LARGEST_BLOCKS):
         return False
     kept = mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1) == 1

@@ -1,4 +1,4 @@
-"""An interrupt waits until the step in flight is whole, so that the step can be kept."""
+"""Delays interrupts until the current training step is complete, so that it can be saved."""
 
 from __future__ import annotations
 
@@ -8,38 +8,42 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-# Ctrl-C, and what a cluster sends before it kills.
+# Ctrl-C, and the signal that a cluster sends before it kills a job.
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupts:
-    """What came while steps were made."""
+    """The interrupts that arrived during the steps."""
 
     def __init__(self) -> None:
-        self.came = False
+        self.pending = False
 
     def note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        """Put the first one off; obey a second at once."""
-        if self.came:
+        """Signal handler: defer the first interrupt, raise on the second."""
+        if self.pending:
             raise KeyboardInterrupt
-        self.came = True
+        self.pending = True
 
-    def obey(self) -> None:
-        """Raise what was put off, if anything came."""
-        if self.came:
+    def raise_pending(self) -> None:
+        """Raise the deferred interrupt, if there is one.
+
+        Raises:
+            KeyboardInterrupt: an interrupt arrived.
+        """
+        if self.pending:
             raise KeyboardInterrupt
 
 
 @contextmanager
-def put_off() -> Iterator[Interrupts]:
-    """Inside, interrupts are noted; what nobody obeyed inside is obeyed at the end.
+def defer_interrupts() -> Iterator[Interrupts]:
+    """Defer SIGINT and SIGTERM inside the block, and raise them at its end.
 
     Raises:
-        KeyboardInterrupt: one came.
+        KeyboardInterrupt: an interrupt arrived and was not raised inside the block.
     """
     interrupts = Interrupts()
     before = {}
-    # Python hears signals in the main thread alone; one that is ignored stays so.
+    # Only the main thread may set handlers; a signal that is ignored stays ignored.
     if threading.current_thread() is threading.main_thread():
         for one in _SIGNALS:
             if signal.getsignal(one) is not signal.SIG_IGN:
@@ -49,4 +53,4 @@ def put_off() -> Iterator[Interrupts]:
     finally:
         for one, handler in before.items():
             signal.signal(one, handler)
-    interrupts.obey()
+    interrupts.raise_pending()

@@ -1,4 +1,4 @@
-"""The machine as the settings and the hardware leave it."""
+"""Device, precision and threads, chosen from the settings and the hardware."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _VERSIONS = ("torch", "transformers", "datasets", "evaluate", "hydra-core", "num
 
 @dataclass(frozen=True)
 class Machine:
-    """Where the work is done."""
+    """The device and the precision that a run computes with."""
 
     device: torch.device
     bf16: bool
-    deterministic: bool = False  # on a GPU; a CPU's kernels are so anyway
+    deterministic: bool = False  # GPU only; CPU kernels are always deterministic
 
     @property
     def precision(self) -> str:
@@ -38,12 +38,13 @@ class Machine:
 def resolve_machine(runtime: Runtime) -> Machine:
     """Choose device and precision, and set torch's threads and the allocator.
 
-    Automatic precision is bfloat16 on a GPU and float32 on a CPU. Call it before CUDA starts.
+    Automatic precision is bfloat16 on a GPU and float32 on a CPU. Must be called before CUDA
+    is initialised.
 
     Raises:
-        Refused: a GPU is asked for and there is none.
+        Refused: `runtime.device=cuda` and no CUDA device is available.
     """
-    # cuBLAS reads it when CUDA starts.
+    # cuBLAS reads this variable once, when CUDA is initialised.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     if runtime.keep_freed_memory:
         keep_freed_memory()
@@ -52,52 +53,52 @@ def resolve_machine(runtime: Runtime) -> Machine:
     gpu = torch.cuda.is_available()
     if runtime.device is Device.cuda and not gpu:
         raise Refused(
-            "No GPU is to be seen from here.",
+            "No CUDA device is available.",
             key="runtime.device",
             value="cuda",
-            rule="a CUDA device and a torch built for it",
+            rule="a CUDA device, and a build of torch that supports it",
             way_out="runtime.device=auto",
         )
     device = torch.device("cuda" if gpu and runtime.device is not Device.cpu else "cpu")
     deterministic = runtime.deterministic and device.type == "cuda"
     if deterministic:
-        _repeat_to_the_bit()
+        _use_deterministic_kernels()
     automatic = runtime.precision is Precision.auto and device.type == "cuda"
     bf16 = automatic or runtime.precision is Precision.bfloat16
     return Machine(device, bf16=bf16, deterministic=deterministic)
 
 
-def _repeat_to_the_bit() -> None:
-    """Let torch choose GPU kernels that give the same bits every time, or raise.
+def _use_deterministic_kernels() -> None:
+    """Restrict torch to GPU kernels that repeat bit for bit; it raises where none exists.
 
     Raises:
-        Refused: cuBLAS was told to use a workspace that does not.
+        Refused: the environment sets a cuBLAS workspace that is not deterministic.
     """
     workspace = os.environ["CUBLAS_WORKSPACE_CONFIG"]
     if workspace not in (":4096:8", ":16:8"):
         raise Refused(
-            "cuBLAS does not repeat itself with this workspace.",
+            "cuBLAS is not deterministic with this workspace.",
             key="CUBLAS_WORKSPACE_CONFIG",
             value=workspace,
             rule=":4096:8 or :16:8 under runtime.deterministic=true",
             way_out="unset CUBLAS_WORKSPACE_CONFIG, or runtime.deterministic=false",
         )
     torch.use_deterministic_algorithms(True)
-    # Filling every fresh tensor is for finding bugs, and costs a launch each.
+    # Filling uninitialised tensors is a debugging aid, and costs one kernel launch per tensor.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 def share_cores(processes: int) -> None:
-    """Use a share of the cores, as long as so many processes compute side by side."""
+    """Limit torch to this process's share of the cores while `processes` run in parallel."""
     torch.set_num_threads(max(1, cores() // processes))
 
 
 def cores() -> int:
-    """How many of the CPU's cores this process may use."""
+    """The number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def versions() -> dict[str, str]:
-    """Of Python and of the packages that a figure may depend on."""
+    """The versions of Python and of the packages that results may depend on."""
     found = {name: importlib.metadata.version(name) for name in _VERSIONS}
     return {"python": platform.python_version(), **found}

@@ -1,4 +1,4 @@
-"""The most memory that a stretch of work takes: of the card on a GPU, of the process on a CPU."""
+"""Peak memory of a piece of work: of the device on a GPU, of the process on a CPU."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from distill_runner.runtime.allocator import give_back_freed_memory
 _SELF = Path("/proc/self")
 
 
-def forget_peak(device: torch.device) -> None:
-    """Begin a stretch of work. Where a CPU's system keeps no such mark, the process began it."""
+def reset_peak(device: torch.device) -> None:
+    """Start a new measurement; where the system cannot reset the peak, it covers the process."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return
-    give_back_freed_memory()  # what an earlier stretch freed is none of this one's
+    give_back_freed_memory()  # memory that earlier work freed must not count
     with suppress(OSError):
         (_SELF / "clear_refs").write_text("5", encoding="ascii")  # see proc_pid_clear_refs(5)
 
 
 def peak(device: torch.device) -> int:
-    """The most memory in use since `forget_peak`. Bytes."""
+    """The most memory in use since `reset_peak`, in bytes."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     with suppress(OSError):

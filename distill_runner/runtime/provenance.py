@@ -1,6 +1,6 @@
-"""Under what a figure came about: the code, the packages, the processor.
+"""Records what a result was computed with: the code's commit, the packages, the processor.
 
-Nothing of the user: no variable of the environment, and no path but those of the code.
+Nothing personal is recorded: no environment variables, and no paths.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _GIT_SECONDS = 10.0
 
 @cache
 def surroundings() -> dict[str, Any]:
-    """What a training depends on beside its settings; asked for once in a process."""
+    """What training depends on besides its settings; computed once per process."""
     packages = installed()
     return {
         "distill_run": packages.get("distill-run"),
@@ -36,7 +36,7 @@ def surroundings() -> dict[str, Any]:
 
 
 def installed() -> dict[str, str]:
-    """The version of every package that can be imported, by its name."""
+    """The version of every installed package, by name."""
     found = {
         str(package.metadata["Name"]): package.version
         for package in importlib.metadata.distributions()
@@ -46,9 +46,9 @@ def installed() -> dict[str, str]:
 
 
 def checkout(folder: Path) -> dict[str, Any] | None:
-    """The commit that `folder` has checked out, and whether its files differ from that.
+    """The commit checked out in `folder`, and whether its files differ from it.
 
-    None where it is no checkout of its own, or git does not answer.
+    None if `folder` is not the root of a checkout, or if git fails.
     """
     if not (folder / ".git").exists():
         return None
@@ -58,10 +58,10 @@ def checkout(folder: Path) -> dict[str, Any] | None:
     return {"commit": commit, "dirty": bool(changes)}
 
 
-def _git(folder: Path, *asked: str) -> str | None:
+def _git(folder: Path, *arguments: str) -> str | None:
     with suppress(OSError, subprocess.SubprocessError):
         done = subprocess.run(
-            ["git", "-C", str(folder), *asked],
+            ["git", "-C", str(folder), *arguments],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -74,7 +74,7 @@ def _git(folder: Path, *asked: str) -> str | None:
 
 
 def processor() -> str:
-    """The processor's name, as the system gives it."""
+    """The processor's name as the system reports it."""
     with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):

@@ -1,6 +1,6 @@
-"""Randomness by address: a draw is a function of where it is made, not of what was drawn before.
+"""Addressed randomness: each draw is seeded by its place in the run, not by earlier draws.
 
-So a resumed run needs no generator state, and any step can be replayed alone.
+A resumed run therefore needs no generator state, and any step can be replayed alone.
 """
 
 from __future__ import annotations

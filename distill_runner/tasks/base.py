@@ -14,8 +14,8 @@ from distill_runner.config.schema import Combine, Dataset, Metric
 from distill_runner.data.readers.label_reader import LabelReader
 from distill_runner.evaluation.metrics.intervals import Interval
 from distill_runner.objectives.ensemble import Ensemble
+from distill_runner.results.scores import RankingDifference, Score
 from distill_runner.tasks.rules import TaskRules
-from distill_runner.tasks.score import ChanceLevel, Score
 
 if TYPE_CHECKING:
     import datasets
@@ -28,6 +28,16 @@ _SCORED = ("validation", "test")
 def scored_splits(settings: Dataset) -> tuple[str, ...]:
     """The splits on which every finished stage is scored, where they have rows."""
     return (*_SCORED, *settings.extra)
+
+
+@dataclass(frozen=True)
+class ChanceLevel:
+    """Whether a model does no better than chance, and in which words."""
+
+    reached: bool
+    beside: str  # behind a teacher's score
+    evidence: str  # where it is refused, or warned of
+    mark: str  # what it is, in a table
 
 
 @dataclass(frozen=True)
@@ -195,7 +205,7 @@ class Task(ABC):
         ours: np.ndarray,  # noqa: ARG002
         theirs: np.ndarray,  # noqa: ARG002
         rows: datasets.Dataset,  # noqa: ARG002
-    ) -> dict[str, dict[str, float] | None]:
+    ) -> dict[str, RankingDifference | None]:
         """By ranking metric, how much better one model ranks the groups than another."""
         return {}
 

@@ -28,9 +28,9 @@ from distill_runner.evaluation.metrics.rankings import (
 )
 from distill_runner.objectives.ensemble import equal_mean_of_probabilities, prob_mean
 from distill_runner.objectives.logits import cross_entropy
-from distill_runner.tasks.base import Answers, Task, scored_splits
+from distill_runner.results.scores import RankingDifference, Score
+from distill_runner.tasks.base import Answers, ChanceLevel, Task, scored_splits
 from distill_runner.tasks.rules import RANKING, TaskRules, check_classes, rules_of
-from distill_runner.tasks.score import ChanceLevel, Score
 
 if TYPE_CHECKING:
     import datasets
@@ -119,7 +119,8 @@ class Classification(Task):
             classes=logits.shape[-1],
             names=(Metric.accuracy, *(m for m in self.metrics if m not in RANKING)),
         )
-        questions: dict[str, int] = {}
+        questions: int | None = None
+        without_positive: int | None = None
         ranking = [metric for metric in self.metrics if metric in RANKING]
         if ranking:
             assert groups is not None
@@ -129,16 +130,18 @@ class Classification(Task):
                 groups=groups.tolist(),
                 names=ranking,
             )
-            questions = {name: ranked.pop(name) for name in ("questions", "without_positive")}
+            questions, without_positive = ranked.pop("questions"), ranked.pop("without_positive")
             found |= ranked
+        names = dict.fromkeys((Metric.accuracy, *self.metrics))
         return Score(
-            accuracy=found["accuracy"],
+            primary_metric=Metric.accuracy.value,
             n=len(labels),
             low=interval.low,
             high=interval.high,
             majority=float(np.bincount(labels).max() / len(labels)),
-            metrics={metric.value: found[metric.value] for metric in self.metrics},
-            **questions,
+            questions=questions,
+            without_positive=without_positive,
+            metrics={metric.value: found[metric.value] for metric in names},
         )
 
     def value(self, logits: np.ndarray, labels: np.ndarray) -> float:
@@ -154,7 +157,7 @@ class Classification(Task):
 
     def ranking_leads(
         self, ours: np.ndarray, theirs: np.ndarray, rows: datasets.Dataset
-    ) -> dict[str, dict[str, float] | None]:
+    ) -> dict[str, RankingDifference | None]:
         return {
             metric.value: ranking_lead(ours, theirs, self.labels(rows), _groups(rows), metric)
             for metric in self.metrics
@@ -172,23 +175,23 @@ class Classification(Task):
         largest = f"(largest class {100 * score.majority:.1f})"
         metric = self.selection_metric
         if metric not in RANKING:
-            reason = (
+            evidence = (
                 f"its 95% interval starts at {100 * score.low:.1f}, "
                 f"the largest class has {100 * score.majority:.1f}"
             )
             worse = score.value <= score.majority
-            mark = f"{'no better than' if worse else 'not told apart from'} the largest class"
-            return ChanceLevel(score.low <= score.majority, largest, reason, mark)
+            mark = f"{'no' if worse else 'not significantly'} better than the largest class"
+            return ChanceLevel(score.low <= score.majority, largest, evidence, mark)
         # Where nearly every answer is wrong, accuracy says nothing of a ranking.
         labels = self.labels(rows)
         unranked = rank(np.zeros(len(labels)), labels, _groups(rows))
         ours, by_lot = score.metrics[metric.value], expected_by_lot(metric, unranked)
-        reason = (
+        evidence = (
             f"{metric.value} {100 * ours:.1f}, "
             f"and {100 * by_lot:.1f} where the order is drawn by lot"
         )
         mark = "ranks no better than by lot"
-        return ChanceLevel(ours <= by_lot, f"{largest}; {reason}", f"its {reason}", mark)
+        return ChanceLevel(ours <= by_lot, f"{largest}; {evidence}", f"its {evidence}", mark)
 
     def only_answer(self, logits: np.ndarray, names: Sequence[str]) -> str | None:
         given = np.unique(logits.argmax(axis=-1)).tolist()
@@ -205,7 +208,7 @@ class Classification(Task):
 
 def ranking_lead(
     ours: np.ndarray, theirs: np.ndarray, labels: np.ndarray, groups: np.ndarray, metric: Metric
-) -> dict[str, float] | None:
+) -> RankingDifference | None:
     """How much better one model ranks the groups than another.
 
     Args:
@@ -225,8 +228,12 @@ def ranking_lead(
     interval = mean_interval(difference.tolist())
     if interval is None:
         return None
-    found = {"difference": float(difference.mean()), "groups": len(difference)}
-    return {**found, "low": interval.low, "high": interval.high}
+    return RankingDifference(
+        difference=float(difference.mean()),
+        low=interval.low,
+        high=interval.high,
+        groups=len(difference),
+    )
 
 
 def _second_over_first(logits: np.ndarray) -> np.ndarray:

@@ -16,9 +16,9 @@ from distill_runner.errors import Refused
 from distill_runner.evaluation.metrics.correlations import CORRELATIONS, correlation_metrics
 from distill_runner.evaluation.metrics.intervals import Interval, bootstrap_interval
 from distill_runner.objectives.logits import squared_error
-from distill_runner.tasks.base import Answers, Task, scored_splits
+from distill_runner.results.scores import Score
+from distill_runner.tasks.base import Answers, ChanceLevel, Task, scored_splits
 from distill_runner.tasks.rules import TaskRules, rules_of
-from distill_runner.tasks.score import ChanceLevel, Score
 
 if TYPE_CHECKING:
     import datasets
@@ -92,11 +92,13 @@ class Regression(Task):
         )
         interval = bootstrap_interval(CORRELATIONS[self.primary_metric], answers, truth)
         return Score(
-            accuracy=None,
+            primary_metric=self.primary_metric.value,
             n=len(labels),
             low=interval.low,
             high=interval.high,
             majority=None,
+            questions=None,
+            without_positive=None,
             metrics={metric.value: found[metric.value] for metric in self.metrics},
         )
 

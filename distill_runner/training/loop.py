@@ -26,7 +26,7 @@ from distill_runner.models.learner import Learner
 from distill_runner.models.teachers import TeacherSource
 from distill_runner.planning.stages import steps_of
 from distill_runner.runtime import memory
-from distill_runner.runtime.interrupts import put_off
+from distill_runner.runtime.interrupts import defer_interrupts
 from distill_runner.storage.integrity import Damaged
 from distill_runner.tasks.base import Task
 from distill_runner.tracking.curves import Curves
@@ -129,8 +129,8 @@ class Loop:
             KeyboardInterrupt: asked to stop, after the step in flight and with a checkpoint.
         """
         pace = checkpoint.Pace(self.job.checkpoint_seconds)
-        memory.forget_peak(self.job.device)
-        with put_off() as interrupts:
+        memory.reset_peak(self.job.device)
+        with defer_interrupts() as interrupts:
             for epoch, at, rows in self._remaining():
                 epoch_done = at + 1 == self.order.batches_per_epoch
                 began = time.perf_counter()
@@ -146,10 +146,10 @@ class Loop:
                     self.progress.seconds += time.perf_counter() - began
                 if epoch_done or ended:
                     self._end_epoch(epoch)
-                if save_due or interrupts.came:
+                if save_due or interrupts.pending:
                     with pace.measured():
                         self.save()
-                    interrupts.obey()
+                    interrupts.raise_pending()
         self._keep_best()
         return self._finished()
 

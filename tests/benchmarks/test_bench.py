@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import NewLearner
+from support.learners import NewLearner
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from benchmarks import figures, operations, pairs, rounded

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import FAMILIES, MAX_TOKENS, NewLearner
 from datasets import Dataset
+from support.learners import FAMILIES, MAX_TOKENS, NewLearner
 
 from distill_runner.config.schema import Noise, NoiseKind
 from distill_runner.data.encoding import ChosenView, Encoder, Encoding, NoisyView, View, encode

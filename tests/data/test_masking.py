@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from conftest import NewLearner
+from support.learners import NewLearner
 
 from distill_runner.data.encoding import Encoder, Inputs
 from distill_runner.data.masking import NONE, TARGETS, MaskedView, check_maskable

@@ -19,6 +19,8 @@ from distill_runner.report.at_chance import warnings
 from distill_runner.report.card import model_card
 from distill_runner.report.sweeps import job_rows, seed_rows
 from distill_runner.report.tables import gain_line, result_table
+from distill_runner.results.measurements import AtChance
+from distill_runner.results.typed_json import to_json
 from distill_runner.tasks.classification import Classification
 from distill_runner.tasks.regression import Regression
 
@@ -63,7 +65,7 @@ def test_a_student_that_learned_nothing_is_said_to_in_result_and_log(unlearned: 
     for model in (found["student"], found["baseline"]):
         assert model["no_better_than_chance"] is True
         assert model["chance"]["split"] == "test"
-        assert "largest class" in model["chance"]["mark"]
+        assert "largest class" in model["chance"]["label"]
     assert "WARNING: the student " in log
     assert "WARNING: the student without a teacher " in log
     assert "Try a larger training.max_steps than 1, or a larger training.learning_rate." in log
@@ -76,7 +78,7 @@ def test_its_row_and_its_card_say_so(unlearned: Path) -> None:
     console = Console(width=200, file=io.StringIO())
     console.print(result_table(result_of(unlearned)))
     shown = console.file.getvalue()  # type: ignore[attr-defined]
-    mark = result_of(unlearned)["student"]["chance"]["mark"]
+    mark = result_of(unlearned)["student"]["chance"]["label"]
     rows = [line for line in shown.splitlines() if "distilbert" in line]
     assert len(rows) == 2
     assert all("the largest class)" in row for row in rows)
@@ -131,7 +133,7 @@ def rows(labels: list[float], groups: list[str] | None = None) -> dict[str, Any]
 
 def judged(
     answers: np.ndarray, splits: dict[str, Dataset], *, metrics: list[Metric], classes: list[str]
-) -> dict[str, Any]:
+) -> AtChance | None:
     test = splits["test"]
     kind = Regression if metrics[0] in Regression.rules.metrics else Classification
     task = kind(tuple(metrics))
@@ -142,9 +144,10 @@ def test_one_answer_for_all_rows_is_named() -> None:
     answers = np.tile([0.0, 3.0, 1.0], (30, 1))
     splits = rows([0, 1, 2] * 10)
     found = judged(answers, splits, metrics=[Metric.accuracy], classes=["bad", "good", "so-so"])
-    assert found["chance"]["one_answer"] == "good"
-    assert found["chance"]["mark"] == "no better than the largest class"
-    told = {"teachers": [], "between": [], "baseline": None, "student": found}
+    assert found is not None
+    assert (found.one_answer, found.label) == ("good", "no better than the largest class")
+    student = {"no_better_than_chance": True, "chance": to_json(found)}
+    told = {"teachers": [], "between": [], "baseline": None, "student": student}
     assert warnings(told) == [
         "WARNING: the student answers 'good' for all 30 test rows: it has learned nothing. "
         "Try more training.epochs, or a larger training.learning_rate."
@@ -157,16 +160,18 @@ def test_a_ranking_is_judged_by_its_order_and_not_by_its_class() -> None:
     right = np.array([[0.0, -1.0 if label else -3.0] for label in labels])
     settings: dict[str, Any] = {"metrics": [Metric.map], "classes": ["no", "yes"]}
     splits = rows(labels, groups)
-    assert judged(right, splits, **settings)["no_better_than_chance"] is False
+    assert judged(right, splits, **settings) is None
     wrong = judged(np.tile([0.0, -5.0], (120, 1)), splits, **settings)
-    assert wrong["chance"]["mark"] == "ranks no better than by lot"
+    assert wrong is not None
+    assert wrong.label == "ranks no better than by lot"
 
 
 def test_few_rows_may_not_tell_a_better_model_apart() -> None:
     answers = np.eye(2)[[0, 0, 0, 1, 1, 1, 1, 1, 0, 0]]  # 6 of 10 are right
     settings: dict[str, Any] = {"metrics": [Metric.accuracy], "classes": ["no", "yes"]}
     found = judged(answers, rows([0] * 5 + [1] * 5), **settings)
-    assert found["chance"]["mark"] == "not told apart from the largest class"
+    assert found is not None
+    assert found.label == "not significantly better than the largest class"
 
 
 def test_one_score_for_all_rows_is_chance() -> None:
@@ -174,5 +179,5 @@ def test_one_score_for_all_rows_is_chance() -> None:
     labels = [float(at) for at in range(20)]
     settings: dict[str, Any] = {"metrics": [Metric.pearson], "classes": ["score"]}
     found = judged(answers, rows(labels), **settings)
-    assert found["chance"]["mark"] == "no better than one score for all rows"
-    assert found["chance"]["one_answer"] is None
+    assert found is not None
+    assert (found.label, found.one_answer) == ("no better than one score for all rows", None)

@@ -34,10 +34,10 @@ def test_models_take_turns_and_the_first_turn_does_not_count(
     models: Any = {"teachers": [("a", None), ("b", None)], "student": [("student", None)]}
     found = latency.measured(models, 7, CPU)
     assert calls[:6] == ["a", "b", "student", "a", "b", "student"]
-    assert found["teachers"]["milliseconds"] == pytest.approx(10)
-    assert found["student"]["milliseconds"] == pytest.approx(2)
-    assert found["teachers"]["texts_per_second"] == pytest.approx(100)
-    assert found["student"]["texts_per_second"] == pytest.approx(500)
+    assert found["teachers"].milliseconds == pytest.approx(10)
+    assert found["student"].milliseconds == pytest.approx(2)
+    assert found["teachers"].texts_per_second == pytest.approx(100)
+    assert found["student"].texts_per_second == pytest.approx(500)
 
 
 def test_a_run_says_what_its_student_saves_and_keeps(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from distill_runner.evaluation.metrics.intervals import paired_rows_interval
 from distill_runner.pipeline.learner_factory import Casting
 from distill_runner.report.card import model_card
 from distill_runner.report.robustness import robustness_table
+from distill_runner.results.scores import Difference
 
 KINDS = ["replace_word", "mask", "delete", "swap"]
 ASKED = ("teacher=bert+roberta", "evaluation.robustness=[0,0.5]")
@@ -81,13 +82,13 @@ def test_the_lead_over_the_teachers_is_the_difference_with_its_paired_interval()
     (noise,) = robustness.noises([0.2], word="w")[:1]
     answers = {"teacher": [theirs, theirs], robustness.STUDENT: [theirs, ours]}
     clean, hurt = robustness.compared(answers, labels, noises=[noise], against="teacher")
-    assert clean["difference"]["accuracy"] == 0
-    assert hurt["accuracy"] == {"teacher": 0.5, "student": 0.75}
+    assert clean.difference is not None
+    assert clean.difference.difference == 0
+    assert hurt.accuracy == {"teacher": 0.5, "student": 0.75}
     interval = paired_rows_interval(np.array([1, 1, 1, 0]), np.array([1, 0, 1, 0]))
-    expected = {"accuracy": 0.25, "low": interval.low, "high": interval.high}
-    assert hurt["difference"] == pytest.approx(expected)
+    assert hurt.difference == Difference(difference=0.25, low=interval.low, high=interval.high)
     alone = robustness.compared({"student": [ours]}, labels, noises=[], against=None)
-    assert alone[0]["difference"] is None
+    assert alone[0].difference is None
 
 
 def test_teacher_and_student_read_the_same_noise_whatever_the_runs_seed(
@@ -138,7 +139,7 @@ def test_the_table_and_the_card_say_what_the_result_says(folder: Path, result: d
     score = result["robustness"]["scores"][-1]
     assert (score["noise"], score["p"]) == ("swap", 0.5)
     shown = (
-        f"{100 * score['accuracy']['student']:.2f} | {100 * score['difference']['accuracy']:+.2f}"
+        f"{100 * score['accuracy']['student']:.2f} | {100 * score['difference']['difference']:+.2f}"
     )
     assert shown in card
     console = terminal()

@@ -64,7 +64,7 @@ def _import_everything() -> None:
     """What a run imports, so that a forked draw has it already."""
     import datasets  # noqa: F401
     import evaluate  # noqa: F401
-    import pandas  # noqa: F401
+    import pandas  # type: ignore[import-untyped]  # noqa: F401
     import pyarrow.json
     import pyarrow.parquet  # noqa: F401
     import scipy.stats  # noqa: F401
@@ -73,8 +73,11 @@ def _import_everything() -> None:
     import transformers.models.distilbert.modeling_distilbert
     import transformers.models.roberta.modeling_roberta  # noqa: F401
 
-    from distill_runner import cli, run_folder  # noqa: F401
-    from distill_runner.methods import distilbert, metadistil, mutual, noisy_student, tmkd  # noqa: F401  # noqa: F401
+    from distill_runner import cli  # noqa: F401
+    from distill_runner.jobs import job, run_folder  # noqa: F401
+    from distill_runner.methods import distilbert, metadistil, mutual, noisy_student, tmkd  # noqa: F401
+    from distill_runner.pipeline import stage_workers  # noqa: F401
+    from distill_runner.results import collect  # noqa: F401
     from distill_runner.runtime import provenance
 
     torch.set_num_threads(1)

@@ -132,7 +132,7 @@ def _cut_short(depth: str, folder: Path, stop_at: int | None) -> None:
                         runner._casting.learner(stage)
             raise _Enough(0)
 
-        running.Runner.run = preflight_only  # type: ignore[method-assign]
+        running.Runner.run = preflight_only  # type: ignore[assignment, method-assign]
     if stop_at is not None:
         step = loop.Loop.step
 
@@ -141,7 +141,7 @@ def _cut_short(depth: str, folder: Path, stop_at: int | None) -> None:
             if trainer.progress.step == stop_at:
                 os.kill(os.getpid(), signal.SIGINT)
 
-        loop.Loop.step = interrupted  # type: ignore[method-assign]
+        loop.Loop.step = interrupted  # type: ignore[assignment, method-assign]
 
 
 def _dump_rows(runner: Any, file: Path) -> None:
@@ -285,8 +285,8 @@ def _wrong_result(out: Path) -> list[str]:
             wrong.append("a student with weights that are no numbers")
     test = result["metrics"].get("test")
     if test and "accuracy" in test:
-        with (out / "predictions" / "test.csv").open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
+        with (out / "predictions" / "test.csv").open(newline="", encoding="utf-8") as table:
+            rows = list(csv.DictReader(table))
         right = sum(row["label"] == row["predicted"] for row in rows)
         if len(rows) != test["n"] or abs(right / len(rows) - test["accuracy"]) > 1e-9:
             wrong.append("an accuracy that does not follow from the predictions")

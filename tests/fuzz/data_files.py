@@ -125,7 +125,7 @@ def a_very_long_text(rng: random.Random, path: Path, rows: list[Row]) -> Judged:
 
 def more_columns(rng: random.Random, path: Path, rows: list[Row]) -> Judged:  # noqa: ARG001
     header = ("id", "body", "note", "stars")
-    wide = [(str(n), row[0], "a note", row[1]) for n, row in enumerate(rows)]
+    wide: list[Row] = [(str(n), row[0], "a note", row[1]) for n, row in enumerate(rows)]
     if path.suffix in (".json", ".jsonl"):
         lines = [dict(zip(header, row, strict=True)) for row in wide]
         text = "\n".join(map(json.dumps, lines))
@@ -169,8 +169,8 @@ def an_empty_text(rng: random.Random, path: Path, rows: list[Row]) -> None:
 
 
 def another_case(rng: random.Random, path: Path, rows: list[Row]) -> None:
-    words_only = [(text, {"0": "yes", "1": "no", "2": "so", "3": "or"}.get(label, label))
-                  for text, label in rows]  # fmt: skip
+    words_only: list[Row] = [(text, {"0": "yes", "1": "no", "2": "so", "3": "or"}.get(label, label))
+                             for text, label in rows]  # fmt: skip
     at = rng.randrange(len(rows))
     words_only[at] = (words_only[at][0], words_only[at][1].upper())
     write(path, words_only)
@@ -255,7 +255,7 @@ def no_rows(rng: random.Random, path: Path, rows: list[Row]) -> None:  # noqa: A
 
 
 def a_score_that_is_none(rng: random.Random, path: Path, rows: list[Row]) -> None:
-    scores = [(text, f"{rng.uniform(0, 5):.3f}") for text, _ in rows]
+    scores: list[Row] = [(text, f"{rng.uniform(0, 5):.3f}") for text, _ in rows]
     scores[rng.randrange(len(rows))] = ("a text", rng.choice(("nan", "inf", "1e39", "x", "-inf")))
     write(path, scores)
 
@@ -264,7 +264,7 @@ def a_score_that_is_none(rng: random.Random, path: Path, rows: list[Row]) -> Non
 
 
 def scores(rng: random.Random, path: Path, rows: list[Row]) -> Judged:
-    with_scores = [(text, f"{rng.uniform(0, 5):.3f}") for text, _ in rows]
+    with_scores: list[Row] = [(text, f"{rng.uniform(0, 5):.3f}") for text, _ in rows]
     write(path, with_scores)
     return "done", with_scores
 

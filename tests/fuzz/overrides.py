@@ -111,7 +111,7 @@ def _options(group: str) -> tuple[str, ...]:
 def _leaves(method: str) -> dict[str, Any]:
     """Every key that this method's configuration has, with its default."""
     from omegaconf import OmegaConf
-    from tiny import composed
+    from support.tiny import composed
 
     node = OmegaConf.to_container(composed("profile=tiny", f"method={method}"), resolve=False)
     return dict(_flat(node, ""))

@@ -7,9 +7,9 @@ from itertools import product
 from pathlib import Path
 
 import pytest
+from support.hub import MODEL
 from support.hub_server import Hub, closed_port
 from support.tiny import run
-from test_hub import MODEL, hub_root, point_at, served, tiny_model  # noqa: F401  fixtures
 
 from distill_runner.errors import HubUnreachable, Refused
 
@@ -29,7 +29,7 @@ def reviews(tmp_path: Path) -> tuple[str, ...]:
 
 
 def test_a_dry_run_asks_the_hub_for_config_and_tokenizer_alone(
-    served: Hub,  # noqa: F811
+    served: Hub,
     reviews: tuple[str, ...],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -58,7 +58,7 @@ def test_a_dry_run_refuses_a_hub_model_that_does_not_fit(tmp_path: Path) -> None
 
 
 def test_a_dry_run_refuses_a_hub_model_that_has_no_weights(
-    served: Hub,  # noqa: F811
+    served: Hub,
     tmp_path: Path,
 ) -> None:
     for name in ("model.safetensors", "pytorch_model.bin"):
@@ -71,7 +71,7 @@ def test_a_dry_run_refuses_a_hub_model_that_has_no_weights(
 
 
 def test_a_dry_run_says_which_models_it_could_not_check_and_shows_the_plan(
-    point_at: object,  # noqa: F811
+    point_at: object,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -87,7 +87,7 @@ def test_a_dry_run_says_which_models_it_could_not_check_and_shows_the_plan(
 
 
 def test_a_dry_run_without_its_data_checks_the_models_and_shows_the_plan(
-    point_at: object,  # noqa: F811
+    point_at: object,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:

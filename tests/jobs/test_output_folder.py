@@ -222,7 +222,7 @@ def test_a_failure_leaves_a_finished_run_as_it_was(
     finished: Path, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = contents(finished)
-    monkeypatch.setattr("distill_runner.results.collect.Results.result", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("distill_runner.results.collect.run.Results.result", lambda *_, **__: 1 / 0)
     with pytest.raises(DistillError, match="ZeroDivisionError"):
         run(finished, store, "finetune", "training.max_steps=3")
     assert contents(finished) == before

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from support.tiny import command
-from test_trackers import inspect, run_folders
+from support.wandb_runs import inspect, run_folders
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,7 @@ from support.tiny import MODEL, run
 
 from distill_runner.data.synthetic import generate
 from distill_runner.errors import Refused
-from distill_runner.results.collect import Results
+from distill_runner.results.collect.run import Results
 from distill_runner.tasks.classification import Classification
 
 BARE = """

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from support.learners import without_dropout
 from support.tiny import Bench, composed, planned, run
-from test_contract import without_dropout
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
 from distill_runner.config.schema import Select, Start

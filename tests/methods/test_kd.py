@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.learners import without_dropout
 from support.tiny import Bench
-from test_contract import job_of, under_sure_teachers, without_dropout
+from support.training import job_of, under_sure_teachers
 
 from distill_runner.training import loop
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 import torch
-from conftest import NewLearner
+from support.learners import NewLearner
 from torch import Tensor
 from torch.func import functional_call
 from torch.nn import functional as F

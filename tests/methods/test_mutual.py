@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from support.learners import weights_of, without_dropout
 from support.tiny import Bench
-from test_contract import Silent, job_of, weights_of, without_dropout
+from support.training import Silent, job_of
 from torch import Tensor
 
 from distill_runner.errors import Refused

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from support.tiny import SURE, Bench, composed, planned, run
-from test_contract import job_of, under_sure_teachers
+from support.training import job_of, under_sure_teachers
 from torch import nn
 
 from distill_runner.errors import Refused

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from support.learners import without_dropout
 from support.tiny import Bench, composed, planned, run
-from test_contract import job_of, without_dropout
+from support.training import job_of
 from transformers import AutoModelForSequenceClassification
 
 from distill_runner.errors import Refused

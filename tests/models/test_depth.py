@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import FAMILIES, NewLearner
+from support.learners import FAMILIES, NewLearner, inputs_of
 from support.tiny import Bench
-from test_contract import job_of
-from test_first_token import inputs_of
+from support.training import job_of
 
 from distill_runner.errors import Refused
 from distill_runner.models.architecture.layers import keep_layers, layers_of

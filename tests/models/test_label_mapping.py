@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import NewLearner
+from support.learners import NewLearner
 
 from distill_runner.errors import Refused
 from distill_runner.models import loading

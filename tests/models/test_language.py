@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import FAMILIES, NewLearner
+from support.learners import FAMILIES, NewLearner
 from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceClassification
 
 from distill_runner.errors import Refused

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import NewLearner
+from support.learners import NewLearner
 from torch import Tensor
 
 from distill_runner.config.schema import Combine

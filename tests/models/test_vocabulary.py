@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from conftest import FAMILIES, NewLearner
+from support.learners import FAMILIES, NewLearner
 from torch import Tensor
 
 from distill_runner.data.encoding import Inputs

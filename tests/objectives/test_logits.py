@@ -87,9 +87,8 @@ def tensor(rows: Rows) -> Tensor:
 
 def student_gradient(name: str, student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     student = student.detach().clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(
-        soft_loss(name).function(student, teacher, temperature), student
-    )
+    loss = soft_loss(name).function(student, teacher, temperature)
+    (gradient,) = torch.autograd.grad(loss, student)
     return gradient
 
 

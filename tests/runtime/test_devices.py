@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import NewLearner
 from safetensors.torch import load_file
+from support.learners import NewLearner
 from support.tiny import run
 from torch.nn.attention import SDPBackend, sdpa_kernel
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 from support.tiny import Bench, run
-from test_contract import Silent, job_of
+from support.training import Silent, job_of
 
 from distill_runner.models import loading
-from distill_runner.runtime.interrupts import put_off
+from distill_runner.runtime.interrupts import defer_interrupts
 from distill_runner.training import loop
 
 BOTH = [signal.SIGINT, signal.SIGTERM]
@@ -28,12 +28,12 @@ def _heard() -> Iterator[None]:
 
 
 def steps(sent: list[signal.Signals], *, obeying: bool, done: list[str]) -> None:
-    with put_off() as interrupts:
+    with defer_interrupts() as interrupts:
         for one in sent:
             signal.raise_signal(one)
             done.append("the step in flight")
         if obeying:
-            interrupts.obey()
+            interrupts.raise_pending()
         done.append("another step")
 
 

@@ -23,7 +23,7 @@ def take_and_return(size: int) -> None:
 
 
 def test_the_peak_holds_what_was_taken_and_given_back() -> None:
-    memory.forget_peak(CPU)
+    memory.reset_peak(CPU)
     before = memory.peak(CPU)
     take_and_return(LARGE)
     assert memory.peak(CPU) > before + LARGE // 2
@@ -38,5 +38,5 @@ def test_a_new_stretch_of_work_forgets_the_peak_before(kept: bool) -> None:
     else:
         take_and_return(LARGE)
     before = memory.peak(CPU)
-    memory.forget_peak(CPU)
+    memory.reset_peak(CPU)
     assert memory.peak(CPU) < before - LARGE // 2

@@ -173,9 +173,12 @@ def commit(folder: Path) -> str:
 @contextmanager
 def serve_hub(root: Path, port: int = 0) -> Iterator[Hub]:
     """Serve `root` on 127.0.0.1 until the block ends."""
-    handler = type("HubHandler", (Handler,), {})
-    server = Server(("127.0.0.1", port), handler)
-    hub = handler.hub = Hub(root, url=f"http://127.0.0.1:{server.server_address[1]}")
+
+    class HubHandler(Handler):
+        """The handler of this hub; another hub of the same process has its own."""
+
+    server = Server(("127.0.0.1", port), HubHandler)
+    hub = HubHandler.hub = Hub(root, url=f"http://127.0.0.1:{server.server_address[1]}")
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:

@@ -53,7 +53,8 @@ def composed(*overrides: str) -> DictConfig:
     """What `distill-run OVERRIDES` would compose."""
     register_schema()
     with initialize_config_dir(config_path(), version_base="1.3"):
-        return compose("config", overrides=["output_dir=unused", *overrides])
+        config: DictConfig = compose("config", overrides=["output_dir=unused", *overrides])
+        return config
 
 
 def shrunk(store: Path, *overrides: str) -> DictConfig:

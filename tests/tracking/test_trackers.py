@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import math
 import os
@@ -13,24 +12,18 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.wandb_runs import CARD, inspect, losses, run_folders, seconds_of, track, wait_until
 
 from distill_runner.config import schema
 from distill_runner.tracking import trackers
 
-CARD = trackers.RunCard(
-    name="kd-seed1",
-    group="kd",
-    job_type="train",
-    tags=("bert", "small"),
-    config={"seed": 1, "method": {"name": "kd", "temperature": 2.5, "layers": [0, 2]}},
-)
 MOST_SECONDS = 10.0
 CLOCKS = (trackers.OPEN_SECONDS, trackers.FINISH_SECONDS)  # as the product has them
 
@@ -123,58 +116,6 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     with serving(Server()) as server:
         use_server(monkeypatch, server.server_port)
         yield server
-
-
-def track(
-    folder: Path, *, kind: str = "wandb", midway: Callable[[], None] | None = None
-) -> trackers.Tracker:
-    settings = schema.Tracker(kind=schema.TrackerKind(kind), project="small")
-    tracker = trackers.open_tracker(settings, folder=folder, card=CARD)
-    tracker.log({"distill/loss": 1.0, "distill/soft": math.inf}, step=0)
-    if midway is not None:
-        wait_until(lambda: "not answered yet" not in (tracker.note or ""))
-        midway()
-    tracker.log({"distill/loss": 0.5, "distill/soft": math.nan}, step=10)
-    tracker.finish({"test/accuracy": 0.75, "select": "last"})
-    return tracker
-
-
-def seconds_of(action: Callable[[], object]) -> float:
-    start = time.monotonic()
-    action()
-    return time.monotonic() - start
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    limit = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < limit
-        time.sleep(0.05)
-
-
-def run_folders(folder: Path) -> list[Path]:
-    return sorted(path.parent for path in folder.glob("wandb/*run-*/run-*.wandb"))
-
-
-def inspect(run_folder: Path) -> dict[str, list[dict[str, Any]]]:
-    """The run's records as W&B's own reader gives them, by type."""
-    # Not through `wandb leet`, which takes a second to start and reports its use.
-    package = importlib.util.find_spec("wandb")
-    assert package is not None
-    assert package.origin is not None
-    command = [str(Path(package.origin).parent / "bin" / "wandb-core"), "leet", "inspect"]
-    (file,) = run_folder.glob("run-*.wandb")
-    options = ["--no-observability", "--json", "--run-file", str(file), str(run_folder.parent)]
-    told = subprocess.run([*command, *options], capture_output=True, text=True, check=True)
-    records: dict[str, list[dict[str, Any]]] = {}
-    for line in map(json.loads, told.stdout.splitlines()):
-        records.setdefault(line["type"], []).append(line[line["type"]])
-    return records
-
-
-def losses(records: dict[str, list[dict[str, Any]]]) -> list[tuple[int, float]]:
-    rows = records["history"]
-    return [(row["step"].get("num", 0), row["item"]["distill/loss"]) for row in rows]
 
 
 def offline_run(folder: Path, *, note: str | None, reason: str) -> Path:
@@ -295,15 +236,15 @@ def test_a_server_that_dies_in_midrun_leaves_the_whole_run_to_sync(
 PROGRAM = """
 import sys, pathlib
 sys.path.insert(0, {tests!r})
-import test_trackers
-test_trackers.track(pathlib.Path(sys.argv[1]), kind=sys.argv[2])
+from support import wandb_runs
+wandb_runs.track(pathlib.Path(sys.argv[1]), kind=sys.argv[2])
 """
 
 
 def test_a_black_hole_costs_a_whole_process_under_ten_seconds_its_exit_included(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    program = PROGRAM.format(tests=str(Path(__file__).parent))
+    program = PROGRAM.format(tests=str(Path(__file__).parents[1]))
 
     def process(kind: str) -> None:
         command = [sys.executable, "-c", program, str(tmp_path), kind]
@@ -350,8 +291,8 @@ def test_a_child_that_is_killed_costs_a_note_and_not_the_run(tmp_path: Path) -> 
 
 def test_a_training_that_is_killed_leaves_its_points_in_a_failed_run(tmp_path: Path) -> None:
     # Killed from without, as by a scheduler: no `finish`, no exit hook.
-    program = PROGRAM.format(tests=str(Path(__file__).parent)).replace(
-        "kind=sys.argv[2]", "midway=lambda: (print(flush=True), test_trackers.time.sleep(60))"
+    program = PROGRAM.format(tests=str(Path(__file__).parents[1])).replace(
+        "kind=sys.argv[2]", "midway=lambda: (print(flush=True), wandb_runs.time.sleep(60))"
     )
     command = [sys.executable, "-c", program, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as training:

@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from conftest import FAMILIES, NewLearner
+from support.learners import FAMILIES, NewLearner
 
 from distill_runner.config.schema import Schedule
 from distill_runner.models.learner import Learner

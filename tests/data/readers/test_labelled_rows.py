@@ -24,9 +24,8 @@ def settings(**changes: object) -> schema.Dataset:
 
 def read_path(where: Path, /, **changes: object) -> Source:
     wanted = settings(**changes)
-    return read(
-        task_of(wanted).label_reader(wanted), locate(wanted, where), cache=where.parent / "cache"
-    )
+    reader, files = task_of(wanted).label_reader(wanted), locate(wanted, where)
+    return read(reader, files, cache=where.parent / "cache")
 
 
 def refusal(where: Path, /, **changes: object) -> Refused:

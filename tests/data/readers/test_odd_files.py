@@ -26,9 +26,8 @@ def settings(**changes: object) -> schema.Dataset:
 
 def found_in(where: Path, /, **changes: object) -> Source:
     wanted = settings(**changes)
-    return read(
-        task_of(wanted).label_reader(wanted), locate(wanted, where), cache=where.parent / "cache"
-    )
+    reader, files = task_of(wanted).label_reader(wanted), locate(wanted, where)
+    return read(reader, files, cache=where.parent / "cache")
 
 
 def refusal(where: Path, /, **changes: object) -> Refused:

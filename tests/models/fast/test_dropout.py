@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import FAMILIES, NewLearner
-from test_first_token import assert_alike, gradients, inputs_of
+from support.learners import FAMILIES, NewLearner, assert_alike, gradients, inputs_of
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from distill_runner.methods.pilot import jvp

@@ -4,32 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from conftest import FAMILIES, NewLearner
-from torch import Tensor
+from support.learners import FAMILIES, NewLearner, assert_alike, gradients, inputs_of
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from distill_runner.data.encoding import Inputs
 from distill_runner.methods.pilot import jvp
 from distill_runner.models.fast.first_token import LastLayer
-from distill_runner.models.learner import Learner
-
-
-def inputs_of(learner: Learner, texts: list[str]) -> Inputs:
-    columns = learner.encoder.tokenize(texts)
-    return learner.encoder.pad({"input_ids": columns["input_ids"]})  # type: ignore[dict-item]
-
-
-def gradients(learner: Learner, texts: list[str]) -> tuple[Tensor, dict[str, Tensor]]:
-    logits = learner.logits(inputs_of(learner, texts))
-    names, weights = zip(*learner.trainable(), strict=True)
-    found = torch.autograd.grad(torch.sin(logits).sum(), weights)
-    return logits.detach(), dict(zip(names, found, strict=True))
-
-
-def assert_alike(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
-    """The same gradients, to rounding in float64."""
-    for name, gradient in expected.items():
-        torch.testing.assert_close(found[name], gradient, rtol=1e-10, atol=1e-12, msg=name)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

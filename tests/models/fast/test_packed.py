@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from conftest import FAMILIES, NewLearner
-from test_first_token import assert_alike, gradients, inputs_of
+from support.learners import FAMILIES, NewLearner, assert_alike, gradients, inputs_of
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from distill_runner.methods.pilot import jvp

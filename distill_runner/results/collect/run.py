@@ -17,12 +17,13 @@ from distill_runner.pipeline.predictions import Answers
 from distill_runner.pipeline.runner import Outcome
 from distill_runner.planning.baseline import steps_made
 from distill_runner.planning.stages import POOL, PRETRAIN, TASK, Stage
+from distill_runner.results.scores import Score
+from distill_runner.results.typed_json import to_json
 from distill_runner.runtime.machine import Machine
 from distill_runner.runtime.provenance import surroundings
 from distill_runner.storage.store import key_of, plain
 from distill_runner.tasks.base import scored_splits
 from distill_runner.tasks.kinds import task_of
-from distill_runner.tasks.score import Score
 from distill_runner.tracking import curves
 
 if TYPE_CHECKING:
@@ -205,7 +206,8 @@ class Results:
 
     def _score(self, logits: np.ndarray, split: str) -> dict[str, Any]:
         """From the logits, not from the stage: it may have been scored by other metrics."""
-        return dict(self._score_of(logits, split).as_dict())
+        found = to_json(self._score_of(logits, split))
+        return {name: value for name, value in found.items() if value is not None}
 
     def _score_of(self, logits: np.ndarray, split: str) -> Score:
         # Held on to, so that no other array gets the same id.
@@ -375,7 +377,7 @@ class Results:
         if split is None:
             return {"no_better_than_chance": None, "chance": None}
         found = answers(split)
-        return verdict(
+        chance = verdict(
             self._task,
             self._score_of(found, split),
             found,
@@ -383,6 +385,7 @@ class Results:
             splits[split],
             names=self._data.label_names,
         )
+        return {"no_better_than_chance": chance is not None, "chance": to_json(chance)}
 
     def _may_have_seen_test_rows(self, stage: str) -> bool:
         """Nobody here knows what a classifier from elsewhere was trained on."""
@@ -412,7 +415,12 @@ class Results:
                 "low": interval.low,
                 "high": interval.high,
                 "transferred": self._transferred(split, ours, theirs),
-                "ranking": self._task.ranking_leads(ours, theirs, self._data.splits[split]),
+                "ranking": {
+                    name: to_json(lead)
+                    for name, lead in self._task.ranking_leads(
+                        ours, theirs, self._data.splits[split]
+                    ).items()
+                },
             }
         return {
             "method": "finetune",
@@ -490,7 +498,7 @@ class Results:
             "noise_seed": self._config.dataset.split_seed,
             "models": list(logits),
             "against": against,
-            "scores": robustness.compared(logits, labels, noises=noises, against=against),
+            "scores": to_json(robustness.compared(logits, labels, noises=noises, against=against)),
         }
 
     def _latency(self) -> dict[str, Any] | None:
@@ -510,7 +518,7 @@ class Results:
         sizes = {title: self._facts[name]["parameters"] for title, name in names.items()}
         together = plan.members or (plan.deployed,)
         sizes[latency.STUDENT] = sum(self._facts[name]["parameters"] for name in together)
-        models = {title: {"parameters": sizes[title], **found[title]} for title in names}
+        models = {title: {"parameters": sizes[title], **to_json(found[title])} for title in names}
         first = next(iter(names))
         return {
             "device": self._machine.name,

@@ -1,0 +1,220 @@
+"""The typed result of a finished run: what result.json holds and reports read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from distill_runner.results.measurements import AtChance, Latency, Robustness, Training
+from distill_runner.results.origins import DataResult, Provenance
+from distill_runner.results.scores import Agreement, Gain, GoldenHeadScore, Scores
+
+SCHEMA_VERSION: Literal[1] = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelResult:
+    """What is known of every model that answers the task's rows."""
+
+    parameters: Annotated[int, "number of weights, of all models that answer together"]
+    may_have_seen_test_rows: Annotated[
+        bool, "it comes from a classifier that was trained elsewhere, nobody knows on what"
+    ]
+    no_better_than_chance: Annotated[
+        bool | None, "on test, or on validation without test rows; null without either"
+    ]
+    chance: Annotated[AtChance | None, "why it counts as no better than chance"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class JointTeachers(ModelResult):
+    """All teachers as one."""
+
+    combine: Annotated[str, "how their outputs are joined: `logit_mean` or `prob_mean`"]
+    metrics: Annotated[Scores, "by split"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedModel(ModelResult):
+    """A model by its name."""
+
+    name: Annotated[str, "unique among the models of the run"]
+    model: Annotated[str, "hub id or folder"]
+    layers: Annotated[tuple[int, ...] | None, "layers kept of it; null: all"]
+    steps: Annotated[int, "optimiser steps over all of its stages; 0: taken as it is"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherResult(TrainedModel):
+    """A teacher."""
+
+    seed: Annotated[int, "seed of its fine-tuning"]
+    metrics: Annotated[Scores, "by split"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntermediateResult(TrainedModel):
+    """A model that teaches on the way from the teachers to the student."""
+
+    chosen_rows: Annotated[Mapping[str, int] | None, "how its training rows were chosen"]
+    metrics: Annotated[Scores, "by split"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Whose weights a model started from, as far as it is known."""
+
+    base_model: Annotated[str | None, "id on the Hugging Face hub"]
+    license: Annotated[str | None, "the base model's license"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudentResult(TrainedModel):
+    """The student; its scores are the run's `metrics`."""
+
+    origin: Annotated[Origin, "whose weights it started from"]
+    members: Annotated[tuple[str, ...], "stages whose students answer together; empty: one"]
+    times_smaller: Annotated[Mapping[str, float], "parameters of each teacher over its own"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaselineResult(ModelResult):
+    """The same student fine-tuned without a teacher."""
+
+    steps: Annotated[int, "optimiser steps"]
+    fewer_steps: Annotated[bool, "whether it was trained for fewer steps than the student"]
+    selection: Annotated[str, "which epoch is kept: `last` or `best_validation`"]
+    times_smaller: Annotated[Mapping[str, float], "parameters of each teacher over its own"]
+    metrics: Annotated[Scores, "by split"]
+    training: Annotated[Training, "how it was trained"]
+    gain: Annotated[Mapping[str, Gain], "student minus baseline, by split"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaughtTeacher:
+    """A teacher or peer that the student's stage trained too, as that stage left it."""
+
+    name: Annotated[str, "as among the teachers"]
+    model: Annotated[str, "hub id or folder"]
+    layers: Annotated[tuple[int, ...] | None, "layers kept of it; null: all"]
+    parameters: Annotated[int, "number of weights"]
+    validation: Annotated[float, "primary metric on the validation rows"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRowsScore:
+    """A teacher's accuracy on the rows that the student trains on."""
+
+    in_the_loop_first_epoch: Annotated[float, "as the training loop saw it"]
+    alone: Annotated[float | None, "scored outside of it; null after less than an epoch"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainTeacher:
+    """A teacher of the pre-training stage."""
+
+    name: Annotated[str, "its stage"]
+    model: Annotated[str, "hub id or folder"]
+    parameters: Annotated[int, "number of weights"]
+    seed: Annotated[int, "seed of its fine-tuning"]
+    metrics: Annotated[Scores, "on the splits of the pre-training data"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainResult:
+    """A stage on other data than the task's."""
+
+    dataset: Annotated[str, "name of the data set"]
+    rows: Annotated[Mapping[str, int], "rows of every split"]
+    left_out: Annotated[Mapping[str, Mapping[str, int]], "by file, rows that lack a value"]
+    fingerprints: Annotated[Mapping[str, str], "SHA-256 of every split"]
+    teachers: Annotated[tuple[PretrainTeacher, ...], "who taught on it"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoppedByValidation:
+    """Which repetition of a chain validation chose."""
+
+    kept: Annotated[str, "the stage that is deployed"]
+    validation: Annotated[Scores, "by stage; validation is then no result"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BrokenOff:
+    """Where a chain ended because it could not go on."""
+
+    before: Annotated[str, "the stage that did not take place"]
+    because: Annotated[str, "why"]
+    kept: Annotated[str, "the stage that is deployed"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedFigure:
+    """A figure from elsewhere on the same data set."""
+
+    accuracy: Annotated[float, "in percent"]
+    dataset: Annotated[str, "name"]
+    split: Annotated[str, "theirs"]
+    rows: Annotated[int, "of that split"]
+    source: Annotated[str, "paper and table"]
+    train_rows: Annotated[int | None, "rows that theirs learned from; null: not stated"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageResult:
+    """A stage of the plan."""
+
+    key: Annotated[str, "its artifact's name in the store"]
+    trained_now: Annotated[bool, "false: it was found in the store"]
+    training_seconds: Annotated[float, "seconds that its training took, whenever that was"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunResult:
+    """A finished run."""
+
+    schema_version: Annotated[Literal[1], "version of this format"]
+    status: Annotated[Literal["finished"], "other runs leave no result"]
+    key: Annotated[str, "hash over the keys of all stages: equal for equal runs"]
+    method: Annotated[str, "name of the method"]
+    seed: Annotated[int, "seed of the student"]
+    experiment: Annotated[str | None, "the experiment's file, if one was named"]
+    profile: Annotated[str, "the profile's name"]
+    dataset: Annotated[str, "the data set's name in the configuration"]
+    formula: Annotated[str, "loss of the deployed stage"]
+    primary_metric: Annotated[str, "what models are compared by, with its interval"]
+    scored_by: Annotated[tuple[str, ...], "`dataset.metrics`; the first one chooses"]
+    selection: Annotated[str, "which epoch is kept: `last` or `best_validation`"]
+    max_steps: Annotated[int | None, "`training.max_steps`"]
+    overrides: Annotated[tuple[str, ...], "what was typed"]
+    published: Annotated[PublishedFigure | None, "a figure from elsewhere, if there is one"]
+    teachers: Annotated[tuple[TeacherResult, ...], "in the order of the configuration"]
+    together: Annotated[JointTeachers | None, "null below two teachers"]
+    between: Annotated[tuple[IntermediateResult, ...], "in the order of training"]
+    trained_teachers: Annotated[tuple[TaughtTeacher, ...], "empty where teachers stay frozen"]
+    pretrain: Annotated[PretrainResult | None, "null without a stage on other data"]
+    student: Annotated[StudentResult, "the deployed model"]
+    random_models: Annotated[tuple[str, ...], "models that started from random weights"]
+    metrics: Annotated[
+        Scores,
+        "the student's scores by split; `selection_on_validation` where validation chose the "
+        "epoch and so is no result",
+    ]
+    golden_head: Annotated[
+        Mapping[str, GoldenHeadScore] | None, "by split; null without soft heads"
+    ]
+    baseline: Annotated[BaselineResult | None, "null where none was trained"]
+    stopped: Annotated[StoppedByValidation | None, "null where validation chose no repetition"]
+    broken_off: Annotated[BrokenOff | None, "null where every stage took place"]
+    agreement: Annotated[Mapping[str, Agreement], "by split; empty without teachers"]
+    robustness: Annotated[Robustness | None, "null without `evaluation.robustness`"]
+    latency: Annotated[Latency | None, "null without `evaluation.latency`"]
+    training: Annotated[Training, "of the deployed stage"]
+    teachers_on_training_rows: Annotated[
+        Mapping[str, TrainingRowsScore], "by teacher, where the loop reads teachers live"
+    ]
+    data: Annotated[DataResult, "the task's rows"]
+    stages: Annotated[Mapping[str, StageResult], "by name, in the order of the plan"]
+    versions: Annotated[Mapping[str, str], "packages that the deployed stage was trained with"]
+    provenance: Annotated[Provenance, "of this command"]
