@@ -133,7 +133,9 @@ def test_stage_one_teaches_the_body_and_the_soft_heads_and_not_the_golden_head(
     learner = bench.runner._casting.trained("pretrain")
     inputs = bench.runner._readings["pretrain"].split("unlabelled", learner).inputs(np.arange(8))
     targets, hidden = torch.randn(2, 8, 2), torch.full((8,), -1)
-    loss, _ = SoftHeads(alpha=1.0).loss(learner.head_logits(inputs), targets, hidden)
+    loss, _ = SoftHeads(alpha=1.0).loss(
+        Classification(), learner.head_logits(inputs), targets, hidden
+    )
     names, weights = zip(*learner.trainable(), strict=True)
     found = dict(zip(names, torch.autograd.grad(loss, weights, allow_unused=True), strict=True))
     golden = [name for name in names if name.startswith(("classifier", "pre_classifier"))]
