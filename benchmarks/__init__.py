@@ -1,1 +1,1 @@
-"""Benchmarks of distill-run and of its peers: `scripts/bench`."""
+"""Benchmarks of distill-run and of other implementations, run by `scripts/bench`."""

@@ -33,7 +33,7 @@ def _run(argv: list[str]) -> None:
         os.sched_setaffinity(0, {options.core})
     options.folder.mkdir(parents=True, exist_ok=True)
     _check_overrides(options)
-    # Heavy from here on.
+    # Imported here, so that typos are answered quickly.
     from benchmarks import record
     from distill_runner.console.screen import terminal
 
@@ -49,7 +49,7 @@ def _run(argv: list[str]) -> None:
 
 
 def _check_overrides(options: Options) -> None:
-    """Refuse a mistyped --set before any process starts."""
+    """Reject an invalid --set before any process starts."""
     from benchmarks.composing import composed
 
     method = options.command if options.command in RACES else options.method

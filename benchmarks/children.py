@@ -1,4 +1,4 @@
-"""The processes of a benchmark: started, asked, and closed."""
+"""The worker processes of a benchmark."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Child:
         )
 
     def ask(self) -> None:
-        """Give it the next turn."""
+        """Give the worker its next turn."""
         assert self._process.stdin is not None
         try:
             self._process.stdin.write("go\n")
@@ -46,7 +46,7 @@ class Child:
             raise self._died() from None
 
     def answer(self) -> dict[str, Any]:
-        """Wait for what it says next.
+        """Wait for the worker's next message.
 
         Raises:
             DistillError: it says that it failed, or it is gone.
@@ -64,10 +64,10 @@ class Child:
     def close(self) -> None:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        with suppress(BrokenPipeError):  # it died with a question unread
+        with suppress(BrokenPipeError):  # the worker died before it read the request
             self._process.stdin.close()
         try:
-            # No more questions: it ends by itself, and takes its scratch folder with it.
+            # Without further requests the worker ends by itself and removes its scratch folder.
             self._process.wait(timeout=_END_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.terminate()
@@ -84,7 +84,7 @@ class Child:
 
 @contextmanager
 def child(name: str, options: Options, **arguments: Any) -> Iterator[Child]:
-    """A worker that is closed at the end, however that comes."""
+    """A worker that is closed at the end of the block, also after an error."""
     one = Child(name, options, arguments)
     try:
         yield one
@@ -93,14 +93,14 @@ def child(name: str, options: Options, **arguments: Any) -> Iterator[Child]:
 
 
 def task(name: str, options: Options, **arguments: Any) -> dict[str, Any]:
-    """What a task answers."""
+    """Run a task in a worker, and return its answer."""
     with child(name, options, **arguments) as worker:
         return worker.answer()
 
 
 def environment(threads: int) -> dict[str, str]:
-    """For a process that computes on so many threads and no more."""
-    # Tokenizers and BLAS would otherwise take every core, whatever torch is told.
+    """Environment variables that limit a process to `threads` threads."""
+    # Tokenizers and BLAS ignore torch's setting and would use every core.
     number = str(threads)
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS")
     search = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]

@@ -1,4 +1,4 @@
-"""distill-run's own configuration for a benchmark, composed by Hydra."""
+"""Composes distill-run's configuration for a benchmark with Hydra."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from distill_runner.command_line.hydra_errors import explain
 from distill_runner.command_line.overrides import check_overrides
 from distill_runner.config.compose import config_path, register_schema
 
-# Rows beside the training rows; nothing timed reads validation or test rows.
+# Rows besides the training rows; no timed code reads validation or test rows.
 _QUIZ, _VALIDATION, _TEST = 100, 100, 200
 
 
 def composed(overrides: Sequence[str], options: Options) -> DictConfig:
-    """What `distill-run OVERRIDES` would compose.
+    """Compose the configuration of `distill-run OVERRIDES`.
 
     Raises:
         Refused: an override that Hydra does not take.
@@ -33,7 +33,7 @@ def composed(overrides: Sequence[str], options: Options) -> DictConfig:
         "runtime=cpu",
         f"runtime.threads={options.threads}",
         f"runtime.precision={options.precision[0]}",
-        # Peers' schedules differ and cost nothing; held still, no chunk depends on the total.
+        # A constant schedule makes chunks independent of the total number of steps.
         "training.schedule=constant",
         "training.warmup_fraction=0",
         *overrides,
@@ -48,7 +48,7 @@ def composed(overrides: Sequence[str], options: Options) -> DictConfig:
 
 
 def of_data(options: Options, extra: Sequence[str]) -> list[str]:
-    """Overrides that choose the data, unless `extra` chooses a data set itself."""
+    """Overrides that choose the data, unless `extra` chooses a data set."""
     limit = f"dataset.max_tokens={options.max_tokens}"
     if any(override.startswith("dataset=") for override in extra):
         return [limit]
@@ -65,12 +65,12 @@ def of_data(options: Options, extra: Sequence[str]) -> list[str]:
 
 
 def without_models(overrides: Sequence[str]) -> list[str]:
-    """The overrides that say nothing of models: enough to prepare the data."""
+    """The overrides that do not concern models; they suffice to prepare the data."""
     return [o for o in overrides if not o.startswith(("method.", "teacher", "student"))]
 
 
 def of_models(options: Options, *, pretrained: Path, teacher: Path) -> list[str]:
-    """Overrides for a teacher that is taken as it is, and a student of its bottom layers."""
+    """Overrides for a teacher used without training, and a student of its bottom layers."""
     layers = ",".join(str(at) for at in range(options.student_layers))
     return [
         "teacher=minilm",

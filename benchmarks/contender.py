@@ -1,4 +1,4 @@
-"""What a race asks of everyone in it, and how a turn is asked for and answered."""
+"""The interface of a contender in a race, and its protocol for taking turns."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from distill_runner.runtime import memory
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a contender before its first step; measured here, on all rows."""
+    """Facts about a contender before its first step, measured on all rows."""
 
     rows: int
     steps_per_epoch: int
     tokenise_seconds: float  # once
-    teacher_seconds: float  # once; 0 where the teacher runs inside every step, or not at all
-    order_seconds: float  # each epoch
-    tokens: int  # of an epoch's sentences
-    padded: int  # of an epoch's batches, as the model reads them
+    teacher_seconds: float  # once; 0 if the teacher runs inside every step, or not at all
+    order_seconds: float  # per epoch
+    tokens: int  # in the sentences of an epoch
+    padded: int  # in the padded batches of an epoch
 
 
 class Gate:
-    """Turns: blocks until the parent asks for the next chunk, and answers with its figures."""
+    """Takes turns: blocks until the parent requests the next chunk, then reports its timing."""
 
     def __init__(self, asks: TextIO, answers: TextIO) -> None:
         self._asks = asks
@@ -45,12 +45,12 @@ class Gate:
         self._began = (time.perf_counter(), time.process_time())
 
     def stay(self) -> None:
-        """Wait until nobody has a turn left: what a process does at its end would fall into one."""
+        """Wait until all turns are over, so that no process exits during another's turn."""
         while self._asks.readline():
             pass
 
     def report(self, batches: list[Batch]) -> None:
-        """Stop the clock and answer."""
+        """Stop the clock and report the result."""
         wall, processor = time.perf_counter(), time.process_time()
         self.answer(
             {
@@ -70,7 +70,7 @@ class Gate:
 
 
 class Contender(ABC):
-    """Someone who makes optimiser steps on batches of the same rows.
+    """An implementation that makes optimiser steps on batches of the same rows.
 
     Attributes:
         lengths: tokens of each training row.
@@ -84,7 +84,7 @@ class Contender(ABC):
 
     @abstractmethod
     def epoch(self, epoch: int) -> list[np.ndarray]:
-        """The rows of each batch of an epoch, in this contender's own order."""
+        """The rows of each batch of an epoch, in this contender's order."""
 
     @abstractmethod
     def step(self, batches: list[Batch]) -> None:
@@ -92,14 +92,14 @@ class Contender(ABC):
 
     @abstractmethod
     def once(self) -> tuple[float, float]:
-        """Seconds of tokenising and of the teachers' pass, each once for all rows."""
+        """Seconds for tokenising all rows, and for the teachers' pass over them."""
 
     def shape(self, batch: Batch) -> Hashable:
-        """What two steps must share for the first to warm the second."""
+        """The properties two steps must share for the first to warm up the second."""
         return batch.padded
 
     def chunks(self, rounds: int, steps: int) -> list[list[Batch]]:
-        """The chunks to come: first one that meets every shape of the others, then the timed.
+        """The chunks to run: one that warms up every shape of the others, then the timed ones.
 
         Together the timed ones are spread evenly over the costs of an epoch's batches, and
         each holds cheap and dear ones.
@@ -135,7 +135,7 @@ class Contender(ABC):
         )
 
     def race(self, gate: Gate, *, rounds: int, steps: int) -> None:
-        """Say what is known, then take turns until the chunks are done."""
+        """Report the facts, then take turns until all chunks are done."""
         gate.answer({"ready": asdict(self.facts())})
         for batches in self.chunks(rounds, steps):
             gate.wait()

@@ -1,4 +1,4 @@
-"""How much of the processor goes into arithmetic that had to be done, and where the rest goes."""
+"""Measures the share of the processor's rate that does necessary arithmetic, and the overheads."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from distill_runner.training import optim
 
 _METHODS = ("finetune", "kd")
 _PIECES = ("data", "forward", "backward", "optimiser")
-# Square, and the shape of a feed-forward block over a batch of short sentences.
+# A square product, and that of a feed-forward block over a batch of short sentences.
 _PRODUCTS = ((1024, 1024, 1024), (448, 384, 1536))
 _TRIES = 20
 
 
 def run(options: Options, say: Callable[[str], None]) -> Report:
-    """A step of fine-tuning and of distillation."""
+    """Measure a step of fine-tuning and one of distillation."""
     raw: dict[str, Any] = {}
     for method in _METHODS:
         say(f"timing the pieces of a {method} step")
@@ -73,7 +73,7 @@ def run(options: Options, say: Callable[[str], None]) -> Report:
 
 
 def measure(options: Options, folder: Path, *, method: str) -> dict[str, Any]:
-    """Rounds of representative steps with a clock on each piece."""
+    """Time each part of representative steps, in several rounds."""
     product = Product(open_setting(options, method), folder)
     bf16 = options.precision[0] == "bfloat16"
     clock = Stopwatch()
@@ -92,7 +92,7 @@ def measure(options: Options, folder: Path, *, method: str) -> dict[str, Any]:
 
 
 class Stopwatch:
-    """Seconds inside named functions; a function inside another counts for itself only."""
+    """Seconds inside named functions, without the time of nested named functions."""
 
     def __init__(self) -> None:
         self.seconds: defaultdict[str, float] = defaultdict(float)
@@ -113,7 +113,7 @@ class Stopwatch:
 
 
 def _instrument(product: Product, clock: Stopwatch) -> None:
-    """Put a clock on the pieces; a CPU works while they are called, so the time is theirs."""
+    """Time the parts of a step; a CPU call returns only when its work is done."""
     optimizers = list(product.loop.optimizers.values())
     for owner, attribute, piece in (
         (Encoding, "inputs", "data"),
@@ -153,7 +153,7 @@ def weights_by_use(student: Learner) -> tuple[int, int]:
 
 
 def matmul_rates(*, bf16: bool) -> dict[str, float]:
-    """The best rate of a few matrix products here. FLOP/s by shape."""
+    """The best rate of a few matrix products on this machine, in FLOP/s by shape."""
     dtype = torch.bfloat16 if bf16 else torch.float32
     rates = {}
     for m, k, n in _PRODUCTS:

@@ -1,4 +1,4 @@
-"""From raw turns to what is printed. Pure arithmetic."""
+"""Computes the printed figures from raw timings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from benchmarks.options import OURS
 
 
 def summary(name: str, rounds: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """One contender over all rounds.
+    """The timings of one contender over all rounds.
 
     The rounds' chunks differ in their sentences and stand for an epoch only together, so
     rates and ratios are of the sums over rounds.
@@ -42,7 +42,7 @@ def summary(name: str, rounds: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 def _ratio(
     theirs: Sequence[Mapping[str, Any]], ours: Sequence[Mapping[str, Any]], clock: str
 ) -> float:
-    """How many times their seconds per row are ours."""
+    """The ratio of their seconds per row to ours."""
 
     def per_row(turns: Sequence[Mapping[str, Any]]) -> float:
         return float(sum(turn[clock] for turn in turns) / sum(turn["rows"] for turn in turns))
@@ -51,13 +51,13 @@ def _ratio(
 
 
 def projected_seconds(facts: Mapping[str, float], seconds_per_step: float, epochs: int) -> float:
-    """A whole training of so many epochs, from parts that were measured."""
+    """Project the time of a whole training from its measured parts."""
     once = facts["tokenise_seconds"] + facts["teacher_seconds"]
     epoch = facts["order_seconds"] + facts["steps_per_epoch"] * seconds_per_step
     return once + epochs * epoch
 
 
 def quantile(values: Sequence[float], share: float) -> float:
-    """The value below which that share of the values lies, without interpolation."""
+    """A quantile of the values, without interpolation."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]

@@ -1,4 +1,4 @@
-"""Where a step's time goes, operation by operation, as torch's profiler sees it."""
+"""Breaks the time of a step down by operation with torch's profiler."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from benchmarks.product import Product
 from benchmarks.record import Report, percent
 from benchmarks.setting import open_setting
 
-# What an operation is part of; the rest goes under its own name.
+# Groups of operations; all others are listed under their own name.
 _KINDS = {
     "matrix products": ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm"),
     "dropout masks": ("aten::random_", "aten::bernoulli_", "aten::ge"),
@@ -34,11 +34,11 @@ _KINDS = {
     "element by element": ("aten::add", "aten::add_", "aten::mul", "aten::mul_", "aten::where"),
 }
 _KIND_OF = {operation: kind for kind, members in _KINDS.items() for operation in members}
-_LEAST = 0.01  # share of a step in one method at least; the others are summed up
+_LEAST = 0.01  # smallest share of a step that is listed; the others are summed
 
 
 def run(options: Options, say: Callable[[str], None]) -> Report:
-    """Every method's step, each in a process of its own."""
+    """Profile a step of every method, each in its own process."""
     raw: dict[str, dict[str, float]] = {}
     for method in RACES:
         say(f"profiling {options.steps} steps of {method}")
@@ -63,7 +63,7 @@ def run(options: Options, say: Callable[[str], None]) -> Report:
 
 
 def by_kind(seconds: Mapping[str, float]) -> dict[str, float]:
-    """The share of each kind of operation, 0..1, of the seconds of all."""
+    """The share of each kind of operation in the total time, 0..1."""
     total = sum(seconds.values())
     kinds: defaultdict[str, float] = defaultdict(float)
     for operation, spent in seconds.items():
@@ -72,7 +72,7 @@ def by_kind(seconds: Mapping[str, float]) -> dict[str, float]:
 
 
 def measure(options: Options, folder: Path, *, method: str) -> dict[str, Any]:
-    """Seconds inside each operation over one chunk of representative steps."""
+    """Seconds inside each operation during one chunk of representative steps."""
     product = Product(open_setting(options, method), folder)
     warm, chunk = product.chunks(1, options.steps)
     product.step(warm)

@@ -1,4 +1,4 @@
-"""What can be asked of the benchmark. Nothing here imports torch."""
+"""The command line options of the benchmark. This module does not import torch."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _TASKS = {
 
 @dataclass(frozen=True)
 class Options:
-    """One call of the benchmark, as typed."""
+    """The options of one call of the benchmark."""
 
     command: str
     model: str | None = None  # folder of the teacher's pre-trained weights; None: random ones
@@ -40,17 +40,17 @@ class Options:
     rows: int = 30000  # training rows
     rounds: int = 5
     steps: int = 8  # optimiser steps of a chunk
-    seed: int = 1  # of the order in which the contenders take turns
+    seed: int = 1  # of the contenders' order
     threads: int = 1
     core: int | None = None
     precision: tuple[str, ...] = ("float32",)
-    max_tokens: int = 128  # what the padded contenders pad to, and everyone's limit
+    max_tokens: int = 128  # the limit for all, and the length that padding contenders pad to
     epochs: tuple[int, ...] = (1, 3, 15)  # of the projections
     output: str = ""
     cache: str = "outputs/bench"  # store and peers, for all calls
     against: tuple[str, ...] = ()
     textbrewer_path: str | None = None
-    overrides: tuple[str, ...] = ()  # of our configuration, from --set
+    overrides: tuple[str, ...] = ()  # of distill-run's configuration, from --set
     sizes: tuple[int, ...] = ()
     lengths: tuple[int, ...] = ()
     teachers: tuple[int, ...] = ()
@@ -67,7 +67,7 @@ class Options:
 
     @property
     def shared(self) -> Path:
-        """Holds the store and the peers, whatever is measured."""
+        """The folder of the store and of the installed peers, shared by all measurements."""
         return Path(self.cache)
 
     def to_json(self) -> str:
@@ -83,7 +83,7 @@ class Options:
 
 
 def parse(argv: Sequence[str]) -> Options:
-    """The options, checked.
+    """Parse and check the options.
 
     Raises:
         Refused: one of them cannot be met.
@@ -109,7 +109,7 @@ def parse(argv: Sequence[str]) -> Options:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="benchmarks",
-        description="Measures distill-run, and its peers beside it.",
+        description="Measures distill-run and other implementations.",
         allow_abbrev=False,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="SUBCOMMAND")

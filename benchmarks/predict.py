@@ -1,4 +1,4 @@
-"""Prediction: rows a second over a split, and how long one text takes."""
+"""Measures prediction: rows per second over a split, and the latency of a single text."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from benchmarks.setting import Setting, open_setting
 from distill_runner.data.encoding import Encoding, Inputs
 from distill_runner.evaluation.predict import predict
 from distill_runner.models import loading
-from distill_runner.pipeline.task_data import Reading
+from distill_runner.pipeline.task_data import TaskData
 from distill_runner.tasks.classification import Classification
 
-_BATCH = 64  # rows of a batch, for everyone; what our prediction takes
-_LATENCY_TEXTS = 20  # of each round
+_BATCH = 64  # rows per batch for all contenders, as in `evaluation.predict`
+_LATENCY_TEXTS = 20  # per round
 _MODELS = ("teacher", "student")
 _STYLES = ("padded", "dynamic", OURS)
 
 
 def run(options: Options, say: Callable[[str], None]) -> Report:
-    """Teacher and student, in every precision asked for."""
+    """Measure teacher and student in every requested precision."""
     raw = {}
     for precision in options.precision:
         say(f"predicting in {precision}")
@@ -59,7 +59,7 @@ def run(options: Options, say: Callable[[str], None]) -> Report:
 
 
 def _cells(found: dict[str, Any], model: str, style: str) -> list[str]:
-    # Seconds per row; the rounds stand for all rows only together.
+    # Seconds per row; only all rounds together represent all rows.
     mean = fmean(turn[f"{model}/{style}"] for turn in found["rounds"])
     ours = fmean(turn[f"{model}/{OURS}"] for turn in found["rounds"])
     latencies = found["latency_ms"][f"{model}/{style}"]
@@ -71,7 +71,7 @@ def _cells(found: dict[str, Any], model: str, style: str) -> list[str]:
 
 
 def measure(options: Options, folder: Path) -> dict[str, Any]:  # noqa: ARG001
-    """Every model in every style, in an order shuffled each round. Seconds per row; ms."""
+    """Time every model in every style, in an order shuffled each round: seconds per row, ms."""
     setting = open_setting(options, "kd")
     predictors: dict[str, _Predictor] = {}
     for model in _MODELS:
@@ -102,7 +102,7 @@ def measure(options: Options, folder: Path) -> dict[str, Any]:  # noqa: ARG001
         drawn = shuffle.sample(texts, min(_LATENCY_TEXTS, len(texts)))
         for name in order:
             times_ms = [predictors[name].latency_ms(text) for text in drawn]
-            latency[name] += times_ms if number else []  # the first round warms
+            latency[name] += times_ms if number else []  # the first round is a warm-up
         rounds += [turns] if number else []
     return {"rounds": rounds, "latency_ms": latency}
 
@@ -130,7 +130,7 @@ class _Predictor(ABC):
         """The class of one text, tokenised here."""
 
     def chunks(self, rounds: int, steps: int) -> list[list[Batch]]:
-        """First a chunk that meets every shape of the others, then the timed ones."""
+        """A chunk that warms up every shape of the others, then the timed ones."""
         timed = []
         for number in range(rounds):
             rows = self.order(number)
@@ -142,7 +142,7 @@ class _Predictor(ABC):
 
 
 class _Ours(_Predictor):
-    """`evaluation.predict`, as a run calls it."""
+    """Prediction by `evaluation.predict`, as in a run."""
 
     def __init__(self, setting: Setting, model: str) -> None:
         self._machine = setting.machine
@@ -156,7 +156,7 @@ class _Ours(_Predictor):
         )
         if setting.config.runtime.first_token_only:
             self._learner.read_first_token_only()
-        reading = Reading(setting.data, setting.config.dataset, Path(setting.config.store.dir))
+        reading = TaskData(setting.data, setting.config.dataset, Path(setting.config.store.dir))
         self._view = reading.split("train", self._learner)
         self.lengths = self._view.lengths
 
@@ -180,7 +180,7 @@ class _Ours(_Predictor):
 
 
 class _Theirs(_Predictor):
-    """transformers as a person would call it."""
+    """Prediction by transformers, in its usual form."""
 
     def __init__(self, setting: Setting, model: str, *, padded: bool) -> None:
         self._bf16 = setting.machine.bf16
@@ -216,7 +216,7 @@ class _Theirs(_Predictor):
 
 
 class _Part:
-    """Some rows of a view as a view."""
+    """A view of some rows of another view."""
 
     def __init__(self, view: Encoding, rows: np.ndarray) -> None:
         self._view = view

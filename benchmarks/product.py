@@ -1,4 +1,4 @@
-"""distill-run itself as a contender: the loop of the product, step by step."""
+"""distill-run as a contender: its training loop, step by step."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ from distill_runner.config.schema import Batching
 from distill_runner.console.screen import Screen
 from distill_runner.data.encoding import encode
 from distill_runner.pipeline.runner import Runner
-from distill_runner.pipeline.task_data import Reading
+from distill_runner.pipeline.task_data import TaskData
 from distill_runner.planning.stages import TASK
-from distill_runner.tracking.trackers import open_tracker
+from distill_runner.tracking.trackers import NoTracker
+from distill_runner.training.loop import Loop
 
 
 class Product(Contender):
-    """The deployed stage of a plan, from its first step on.
+    """The training of the deployed stage of a plan, from its first step.
 
     Args:
         setting: what is run.
@@ -34,18 +35,17 @@ class Product(Contender):
 
     def __init__(self, setting: Setting, folder: Path) -> None:
         self._setting = setting
-        self._reading = Reading(
+        self._reading = TaskData(
             setting.data, setting.config.dataset, Path(setting.config.store.dir)
         )
-        self._runner = self._runner_of_stages_before(folder)
+        self._runner = self._runner_of_stages_before()
         self._before = self._runner.run()
         self._teacher_seconds = self._pass_of_teachers()
-        self.student = self._before.casting.learner(setting.stage)
-        self.teachers = self._before.casting.teachers(setting.stage)
-        opened = self._runner.loop_of(setting.stage, self.student, self.teachers, folder=folder)
         within = ExitStack()
-        self.loop = within.enter_context(opened)
-        atexit.register(within.close)  # what the loop was opened with lasts as long as the process
+        job = within.enter_context(self._runner.prepare(setting.stage, folder=folder))
+        atexit.register(within.close)  # the contexts stay open until the process ends
+        self.student, self.teachers = job.student, job.teachers
+        self.loop = Loop(job)
         self.lengths = self.loop.order.lengths
         by_length = setting.config.training.batching is Batching.by_length
         self.packed = self.student.leaves_padding_out and not by_length
@@ -54,7 +54,7 @@ class Product(Contender):
         return self.loop.order.epoch(self.loop.job.first_epoch + epoch)
 
     def shape(self, batch: Batch) -> Hashable:
-        # The quiz of a step has shapes of its own, and so have rows without padding.
+        # The quiz of a step has its own shapes, and so have rows without padding.
         own = self.loop.job.algorithm.needs.quiz or self.packed
         return (batch.epoch, batch.at) if own else batch.padded
 
@@ -79,8 +79,8 @@ class Product(Contender):
                 )
             return time.perf_counter() - began, self._teacher_seconds
 
-    def _runner_of_stages_before(self, folder: Path) -> Runner:
-        """Of all stages but the raced one; the teachers are taken as they are, untrained."""
+    def _runner_of_stages_before(self) -> Runner:
+        """Artifacts of all stages but the raced one; the teachers are used without training."""
         setting = self._setting
         return Runner(
             setting.config,
@@ -88,21 +88,21 @@ class Product(Contender):
             {TASK: setting.data},
             machine=setting.machine,
             screen=Screen(),
-            tracker=open_tracker(setting.config.tracker, folder=folder, card=None),  # type: ignore[arg-type]
+            tracker=NoTracker(),
         )
 
     def _pass_of_teachers(self) -> float:
-        """Seconds of every frozen teacher's pass over the rows; the signals are kept."""
-        stage, casting = self._setting.stage, self._before.casting
+        """Seconds of each frozen teacher's pass over the rows; the logits are kept."""
+        stage, parts = self._setting.stage, self._runner.parts
         if stage.algorithm.needs.teachers != "frozen":
             return 0.0
         seconds = 0.0
         for name in stage.teachers:
-            teacher, own = casting.trained(name), self._setting.plan.stage(name)
+            teacher, own = parts.factory.trained(name), self._setting.plan.stage(name)
             for split in stage.rows:
                 self._reading.split(split, teacher)  # tokenised before the clock starts
                 began = time.perf_counter()
-                logits = casting.predict(teacher, own, split)
+                logits = parts.logits.predict(teacher, own, split)
                 seconds += time.perf_counter() - began
-                casting.keep_signals(self._before.artifacts[name], own, split, logits)
+                parts.logits.keep(self._before.artifacts[name], own, split, logits)
         return seconds

@@ -1,4 +1,4 @@
-"""A race: contenders take turns in an order shuffled every round."""
+"""Races contenders, which take turns in an order shuffled every round."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Say = Callable[[str], None]
 
 
 def run(options: Options, say: Say) -> Report:
-    """Race ours against the peers of this subcommand."""
+    """Race distill-run against the peers of this subcommand."""
     peers = options.against or RACES[options.command]
     provide(tuple(peers), options.shared / "peers", options.textbrewer_path)
     names = (OURS, *peers)

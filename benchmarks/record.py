@@ -1,4 +1,4 @@
-"""What a benchmark leaves: record.json, README.md, and a table on the screen."""
+"""Writes the record of a benchmark: record.json, README.md, and a table on the screen."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _CPUINFO = Path("/proc/cpuinfo")
 
 @dataclass(frozen=True)
 class Report:
-    """One table and all that stands behind it; the first column names the rows."""
+    """A table and its raw figures; the first column names the rows."""
 
     title: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     notes: Sequence[str] = ()
-    found: dict[str, Any] = field(default_factory=dict)  # every raw figure
+    found: dict[str, Any] = field(default_factory=dict)  # all raw figures
 
     def table(self) -> Table:
         table = Table(title=self.title, title_justify="left", box=box.SIMPLE_HEAD)
@@ -75,7 +75,7 @@ def write(report: Report, options: Options, argv: Sequence[str]) -> None:
 
 
 def portable(given: Sequence[str]) -> list[str]:
-    """What was typed, without the folders of one machine: only their last part."""
+    """The command as typed, with paths shortened to their last part."""
     return [str(_portable(value)) for value in given]
 
 
@@ -86,7 +86,7 @@ def _portable(value: object) -> object:
 
 
 def machine() -> dict[str, Any]:
-    """The processor and what of its instruction set decides a rate."""
+    """The processor, and the parts of its instruction set that affect speed."""
     text = _CPUINFO.read_text(encoding="utf-8") if _CPUINFO.exists() else ""
     name = re.search(r"model name\s*:\s*(.+)", text)
     flags = re.search(r"flags\s*:\s*(.+)", text)
@@ -100,7 +100,7 @@ def machine() -> dict[str, Any]:
 
 
 def times(ratio: float) -> str:
-    """A factor with two or three digits."""
+    """Format a factor with two or three digits."""
     return f"{ratio:.2f}×" if ratio < 10 else f"{ratio:.1f}×"
 
 
@@ -113,7 +113,7 @@ def _commit() -> str | None:
     try:
         head = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True)
         changes = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True)
-    except OSError:  # no git here
+    except OSError:  # git is not installed
         return None
     if head.returncode != 0:
         return None
@@ -122,7 +122,7 @@ def _commit() -> str | None:
 
 def _versions() -> dict[str, str]:
     found = versions()
-    # Peers stand last on the path, where they are installed at all.
+    # Peers come last on the path, if they are installed.
     for name in ("tokenizers", "accelerate", "textbrewer"):
         for distribution in metadata.distributions(name=name, path=sys.path):
             found.setdefault(name, distribution.version)

@@ -1,4 +1,4 @@
-"""bfloat16 for a processor that has no instructions for it: `python -m … CONFIGURATION`.
+"""Emulates bfloat16 on a processor without its instructions: `python -m … CONFIGURATION`.
 
 Such a processor multiplies bfloat16 matrices many times slower than float32 ones, too slowly
 to train with. A product of bfloat16 matrices is the float32 product of the same numbers,
@@ -46,10 +46,10 @@ def _narrow(product: Tensor, like: Tensor) -> Tensor:
 
 
 def install() -> torch.library.Library:
-    """Put the float32 products in bfloat16's place for as long as the result is kept."""
+    """Replace bfloat16 products by float32 ones for as long as the result is referenced."""
     library = torch.library.Library("aten", "IMPL")  # type: ignore[no-untyped-call]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that a kernel is replaced is what is wanted
+        warnings.simplefilter("ignore")  # about replaced kernels, which is the intention
         for name, product in (("mm", _mm), ("bmm", _bmm), ("addmm", _addmm)):
             library.impl(name, product, "CPU")  # type: ignore[no-untyped-call]
     return library

@@ -1,4 +1,4 @@
-"""A few batches that stand for a whole epoch."""
+"""Samples a few batches that represent a whole epoch."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from distill_runner.errors import Refused
 
 @dataclass(frozen=True)
 class Batch:
-    """One step's rows, and where in the contender's own order they stand."""
+    """The rows of one step, and their position in the contender's order."""
 
     epoch: int
-    at: int  # within the epoch
+    at: int  # position within the epoch
     rows: np.ndarray
-    tokens: int  # of the sentences
-    padded: int  # as the model reads them
+    tokens: int  # in the sentences
+    padded: int  # including padding
 
 
 def representative(costs: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Positions of `count` entries that spread evenly over the sorted costs.
+    """Choose `count` positions spread evenly over the sorted costs.
 
     The costs are cut into `count` bins of equal size, and from each bin comes one entry; so
     over rounds with other offsets every part of a bin has its turn.
@@ -63,7 +63,7 @@ def chunk_of(
     offsets: np.ndarray,
     packed: bool = False,
 ) -> list[Batch]:
-    """A few batches that stand for this epoch; a short last batch is left out.
+    """Choose a few batches that represent this epoch; a short last batch is left out.
 
     Args:
         epoch: the epoch's number.
@@ -73,7 +73,7 @@ def chunk_of(
         offsets: one for each of them; see `representative`.
         packed: the rows are read without padding.
     """
-    size = max(len(rows) for rows in order)  # the short batch may stand anywhere
+    size = max(len(rows) for rows in order)  # the short batch may be anywhere
     full = [at for at, rows in enumerate(order) if len(rows) == size]
     padded = np.array([read(lengths[order[at]], width, packed=packed) for at in full])
     chosen = representative(padded, offsets)
@@ -90,5 +90,5 @@ def chunk_of(
 
 
 def read(lengths: np.ndarray, width: int | None, *, packed: bool) -> int:
-    """Tokens of one batch as the model reads them."""
+    """Tokens of one batch, including padding."""
     return int(lengths.sum() if packed else len(lengths) * (width or lengths.max()))

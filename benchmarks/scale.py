@@ -1,4 +1,4 @@
-"""What grows with what: rows of the data, tokens of a sequence, number of teachers."""
+"""Measures how cost grows with training rows, sequence length and the number of teachers."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from distill_runner.models import loading
 from distill_runner.runtime import memory
 
 _CPU = torch.device("cpu")
-# Training rows where the length of a sequence or the number of teachers is what varies.
+# Training rows when the sequence length or the number of teachers varies.
 _FEW = 2048
 _HEADS = ("what", "preparing, µs/row", "tokenising", "order", "step, ms", "rows/s", "peak GB")
 
 
 def run(options: Options, say: Callable[[str], None]) -> Report:
-    """Each size in a process of its own, so that its peak of memory is its own."""
+    """Measure each size in its own process, so that peaks of memory do not mix."""
     few = replace(options, rows=min(_FEW, options.rows), sizes=(), lengths=(), teachers=())
     setting = open_setting(few, "kd")
     few = replace(few, model=str(setting.models.pretrained))
@@ -95,10 +95,10 @@ def _gb(found: dict[str, Any]) -> str:
 
 
 def of_rows(options: Options, folder: Path, *, size: int) -> dict[str, float]:
-    """Preparing, tokenising and ordering so many generated rows, from nothing."""
+    """Prepare, tokenise and order `rows` generated rows, without any cache."""
     setting = open_setting(options, "kd")
     encoder = loading.load_encoder(setting.models.teacher, options.max_tokens, key="--model")
-    # Of so many generated sentences some are alike, and dropped.
+    # Some generated sentences are duplicates, which preparation drops.
     split = Split(SplitScheme.random, quiz=100, validation=100, test=100)
     settings = replace(
         setting.config.dataset, generate=size + 300, path=None, text="text", split=split
@@ -127,7 +127,7 @@ def of_rows(options: Options, folder: Path, *, size: int) -> dict[str, float]:
 
 
 def of_length(options: Options, folder: Path) -> dict[str, Any]:
-    """Steps on rows that all fill the limit."""
+    """Time steps on rows that all have the maximum length."""
     texts = [text for text, _ in generate(options.rows, 1)]
     per_row = options.max_tokens // 4 + 1  # a sentence has more than four tokens
     path = folder / "long.csv"
@@ -150,7 +150,7 @@ def of_length(options: Options, folder: Path) -> dict[str, Any]:
 
 
 def of_teachers(options: Options, folder: Path, *, count: int) -> dict[str, Any]:
-    """Steps under so many frozen teachers of one size; their seeds alone differ."""
+    """Time steps with `number` frozen teachers that differ in their seeds only."""
     teacher = open_setting(options, "kd").models.teacher
     models = ",".join([f"'{teacher}'"] * count)
     return _steps(options, folder, f"teacher.models=[{models}]")

@@ -1,4 +1,4 @@
-"""What everyone in a race shares: configuration, data, models, machine."""
+"""The shared setting of a race: configuration, data, models, machine."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _VOCABULARY = 30522
 
 @dataclass(frozen=True)
 class Models:
-    """Folders in Hugging Face format."""
+    """Model folders in Hugging Face format."""
 
     pretrained: Path
-    teacher: Path  # a classifier on the data set's classes, its head not trained
-    student: Path  # what our student starts from, for the peers
+    teacher: Path  # a classifier for the data set's classes, with an untrained head
+    student: Path  # the start of distill-run's student, for the peers
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def open_setting(options: Options, method: str, *extra: str) -> Setting:
 
 
 def _models(options: Options, config: Config, data: Prepared) -> Models:
-    """Find the model folders, or make them: teacher and student with heads of chance."""
+    """Find or create the model folders: teacher and student with random heads."""
     shared = options.shared / "store" / "bench"
     pretrained = Path(options.model) if options.model else _random_minilm(shared, data)
     common = {
@@ -126,7 +126,7 @@ def _models(options: Options, config: Config, data: Prepared) -> Models:
 
 
 def _random_minilm(shared: Path, data: Prepared) -> Path:
-    """MiniLM's shape with random weights; its tokenizer is learnt from the training texts."""
+    """Create a model of MiniLM's shape with random weights, and train its tokenizer."""
     from transformers import AutoConfig, AutoModel
 
     key = key_of([_MINILM, _VOCABULARY, data.fingerprints["train"]])
@@ -136,7 +136,7 @@ def _random_minilm(shared: Path, data: Prepared) -> Path:
         shutil.rmtree(partial, ignore_errors=True)
         build(_MINILM, data.splits["train"]["text"], partial, max_tokens=512)
         config = AutoConfig.from_pretrained(partial, trust_remote_code=False)
-        # The table's size is part of a step's cost, whatever words the corpus has.
+        # The size of the embedding table affects the cost of a step, whatever the corpus.
         config.vocab_size = _VOCABULARY
         AutoModel.from_config(config, trust_remote_code=False).save_pretrained(partial)
         os.replace(partial, folder)

@@ -1,4 +1,4 @@
-"""Seconds until the command answers: help, a typo, a dry run, finished results."""
+"""Measures the seconds until the command answers: help, a typo, a dry run, a finished run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FEW_ROWS = ("dataset.generate=400", "dataset.split.validation=100", "dataset.sp
 
 
 def run(options: Options, say: Callable[[str], None]) -> Report:
-    """Every command once to warm the disk's cache, then in shuffled order."""
+    """Time every command in shuffled order, after one warm-up of the disk cache."""
     with tempfile.TemporaryDirectory(prefix="startup-", dir=options.folder) as folder:
         commands = _commands(Path(folder), options)
         for name, (arguments, status) in commands.items():
@@ -46,7 +46,7 @@ def run(options: Options, say: Callable[[str], None]) -> Report:
 
 
 def _commands(folder: Path, options: Options) -> dict[str, tuple[tuple[str, ...], int]]:
-    """What is typed, and the exit status it must have."""
+    """The commands, and the exit status each must have."""
     run, sweep = (f"output_dir='{folder / name}'" for name in ("run", "sweep"))
     store = f"store.dir='{folder / 'store'}'"
     common = (*_FEW_ROWS, store, "teacher.near_chance=allow", *options.overrides)

@@ -1,4 +1,4 @@
-"""One contender, or one task, in a process of its own.
+"""Runs one contender, or one task, in its own process.
 
     python -P -m benchmarks.worker NAME OPTIONS [ARGUMENTS]
 
@@ -34,11 +34,11 @@ def main() -> None:
     try:
         with tempfile.TemporaryDirectory(prefix="work-", dir=options.folder) as scratch:
             if options.command in RACES:
-                # First: transformers looks for accelerate once, when it is imported.
+                # Before transformers, which looks for accelerate only when it is imported.
                 provide((name,), options.shared / "peers", options.textbrewer_path)
                 from benchmarks.setting import open_setting
 
-                # A peer runs as people run it: what we ask of the C library is ours.
+                # A peer runs in its usual form, without our settings of the C library.
                 theirs = () if name == OURS else ("runtime.keep_freed_memory=false",)
                 setting = open_setting(options, options.command, *theirs)
                 contender = make_contender(name, setting, Path(scratch))
@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def make_contender(name: str, setting: Setting, folder: Path) -> Contender:
-    """The contender of that name; its first step is still to come.
+    """Create the contender of that name, before its first step.
 
     Args:
         name: ours, or a name from `options.RACES`.

@@ -20,7 +20,7 @@ def main() -> None:
         _answer(sys.argv[1:])
         sys.stdout.flush()
     except KeyboardInterrupt:
-        print("distill-run: interrupted; the same command goes on from there", file=sys.stderr)
+        print("distill-run: interrupted; run the same command again to continue", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
         # As `| head` has it. Python would complain when it closes what it could not write.

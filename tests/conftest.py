@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,20 @@ from distill_runner.models.stand_ins import build
 from distill_runner.tasks.classification import Classification
 
 pytest_plugins = ["support.hub"]
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store that all tests share, also those of other processes: a stage is trained once.
+
+    A test that damages its store, or asks which stages were trained, makes one of its own.
+    """
+    base = tmp_path_factory.getbasetemp()
+    # Each worker of pytest-xdist has a folder of its own inside the session's.
+    session = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder = session / "store"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -34,11 +34,6 @@ def live(method: str) -> tuple[str, ...]:
     return (*LIVE, "noise.seen_by=student") if pooled else LIVE
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("store")
-
-
 @pytest.mark.parametrize("method", METHODS)
 def test_a_run_leaves_a_student_and_a_result(method: str, store: Path, tmp_path: Path) -> None:
     run(tmp_path, store, method)
@@ -278,7 +273,7 @@ def test_a_sweep_counts_only_its_own_jobs_and_survives_a_fault(
         row["status"] for row in json.loads((tmp_path / "sweep" / "sweep.json").read_text())
     ]
     assert statuses[1] == "refused"
-    monkeypatch.setattr("distill_runner.results.collect.run.Results.result", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("distill_runner.results.collect.run.collect_result", lambda *_, **__: 1 / 0)
     assert launch("seed=1,2") == 1
     found = json.loads((tmp_path / "sweep" / "0" / "attempt.json").read_text())
     assert found["status"] == "failed"

@@ -125,7 +125,7 @@ def test_only_the_last_rows_of_table_3_have_noise(name: str) -> None:
 @every_row
 def test_only_the_second_row_of_table_2_fine_tunes_for_an_epoch_first(name: str) -> None:
     plan = plan_of(name)
-    before = plan.stage(plan.deployed).start
+    before = plan.stage(plan.deployed).earlier_stage
     epochs = None if before is None else plan.stage(before).training.epochs
     assert epochs == (1 if name == WARM else None)
 
@@ -145,8 +145,9 @@ def test_the_model_with_the_published_figure_is_the_one_that_teaches(name: str) 
         teacher = plan.stage(title)
         row = plan_of(PUBLISHED[teacher.learner.id])
         fine_tuned = row.stage(row.deployed)
-        learner = replace(fine_tuned.learner, asked=teacher.learner.asked)
-        assert replace(fine_tuned, name=title, learner=learner) == teacher
+        learner = replace(fine_tuned.learner, config_key=teacher.learner.config_key)
+        place = {"name": title, "role": teacher.role, "group": teacher.group}
+        assert replace(fine_tuned, **place, learner=learner) == teacher
 
 
 def test_the_model_of_a_row_is_not_trained_again_to_teach(tmp_path: Path) -> None:

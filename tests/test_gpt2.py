@@ -37,11 +37,6 @@ def gpt2(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("store")
-
-
 def assert_answers_as_in_its_run(folder: Path) -> None:
     """transformers alone, in padded batches, has the logits that the run wrote down."""
     from transformers import AutoModelForSequenceClassification, AutoTokenizer

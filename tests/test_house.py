@@ -16,7 +16,9 @@ MODULES = {
 # The folders from low to high; a module imports from its own folder or from one on a lower floor.
 FLOORS = (
     ("errors",),
-    ("config", "storage", "hub", "models.architecture", "results"),
+    ("results",),
+    ("config.schema",),
+    ("config", "storage", "hub", "models.architecture"),
     ("command_line", "console", "data.readers", "runtime", "tracking"),
     ("evaluation.metrics", "objectives"),
     ("tasks",),
@@ -29,6 +31,7 @@ FLOORS = (
     ("pipeline",),
     ("results.collect",),
     ("jobs",),
+    ("serving",),
     ("commands",),
     ("cli", "__main__"),
 )

@@ -9,18 +9,18 @@ from support.tiny import Bench
 
 KEYS = {
     "kd": {
-        "teacher/bert-base-uncased": "7622ce4449188ba7",
-        "teacher/roberta-base": "0f94dd102d9d7213",
-        "kd": "17f0c60549e965e5",
+        "teacher/bert-base-uncased": "1420ee498f5f204b",
+        "teacher/roberta-base": "7f3d7cdb3298def8",
+        "kd": "9f5411f9506749ab",
     },
-    "metadistil": {"metadistil": "7d6e7653412d2b8b"},
+    "metadistil": {"metadistil": "b3c514c033f561a0"},
     "tmkd": {
-        "pretrain/bert-base-uncased": "4b1f868e466b599b",
-        "pretrain": "55583787bd1f92a4",
-        "finetune": "bb5393a15bf09014",
+        "pretrain/bert-base-uncased": "2787c378a755d099",
+        "pretrain": "253a8d985dc6030b",
+        "finetune": "4e7d3f9b1d060cd0",
     },
-    "distilbert": {"pretrain": "a50b01902686069e", "finetune": "44d02adfc9e30793"},
-    "noisy_student": {"generation-1": "104c27de74005784"},
+    "distilbert": {"pretrain": "c3634ff00c3a2999", "finetune": "f76b8003a08c410d"},
+    "noisy_student": {"generation-1": "5aaea7bac87cb354"},
 }
 
 

@@ -1,4 +1,4 @@
-"""Names of keys, options and values in other tools, and the known name nearest to a typo."""
+"""Translates names from other tools, and finds the known name nearest to a typo."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from distill_runner.command_line.help import group_names, options
-from distill_runner.config.compose import LISTS
+from distill_runner.command_line.help import group_names
+from distill_runner.config.compose import LISTS, option_names
 
-# The last parts of a key, by the names that it has elsewhere; case and `_` do not matter.
+# The last parts of a key, by its names in other tools; case and `_` are ignored.
 _KEYS = {
     **dict.fromkeys(("lr", "rate", "learnrate", "eta"), "learning_rate"),
     **dict.fromkeys(("epoch", "numepochs", "nepochs", "numtrainepochs", "ep"), "epochs"),
@@ -48,21 +48,21 @@ _KEYS = {
     **dict.fromkeys(("noiseprob", "noiseprobability", "probability"), "noise.p"),
     **dict.fromkeys(("kdloss", "softloss", "loss"), "soft_loss"),
 }  # fmt: skip
-# Where a key of that name is looked for first.
+# The order in which the sections of the configuration are searched.
 _ORDER = ("training", "method", "dataset", "student", "teacher", "runtime", "tracker", "store")
-# What nothing is set by, and why.
+# Names that no key corresponds to, and why.
 NOT_SET = {
     **dict.fromkeys(
-        ("numlabels", "numclasses", "nclasses"), "the classes are those that the labels have"
+        ("numlabels", "numclasses", "nclasses"), "the classes are taken from the labels"
     ),
     **dict.fromkeys(("optimizer", "optim", "optimiser"), "AdamW is the only optimiser"),
     **dict.fromkeys(
         ("resume", "resumefrom", "resumefromcheckpoint", "continue"),
-        "the same command goes on where it was stopped",
+        "running the same command again resumes the run",
     ),
     **dict.fromkeys(
         ("dotrain", "doeval", "dopredict", "train", "verbose", "evaluate", "run", "start"),
-        "a run trains and evaluates without being told",
+        "every run trains and evaluates",
     ),
     **dict.fromkeys(
         ("patience", "earlystopping"), "training.select=best_validation keeps the best epoch"
@@ -120,22 +120,22 @@ _DATA_FILE = re.compile(r".*\.(csv|tsv|jsonl?|parquet|txt)", re.IGNORECASE)
 
 
 def folded(name: str) -> str:
-    """A name without what people write one way or another: case, hyphens, underscores."""
+    """A name in lower case, without hyphens and underscores."""
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def closest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """The known name that is nearest to a word, if one is near."""
+    """The known name closest to a word; None if none is close."""
     names = {folded(name): name for name in known}
     found = difflib.get_close_matches(folded(word), list(names), n=1, cutoff=cutoff)
     return names[found[0]] if found else None
 
 
 def settings_for(key: str, value: str, keys: Sequence[str]) -> list[str] | None:
-    """The settings that were most likely meant by a key that does not exist.
+    """The settings most likely meant by a key that does not exist.
 
     Args:
-        keys: those of the configuration, each in full.
+        keys: all keys of the configuration, in full.
     """
     *parents, name = key.split(".")
     rewrite = (
@@ -149,13 +149,13 @@ def settings_for(key: str, value: str, keys: Sequence[str]) -> list[str] | None:
     if found is None:
         return None
     group = found.partition(".")[0]
-    if found in ("student.model", "teacher.models") and value in options(group):
+    if found in ("student.model", "teacher.models") and value in option_names(group):
         return [f"{group}={value}"]
     return [f"{found}={shaped(found, value)}"]
 
 
 def _key_for(parents: Sequence[str], name: str, keys: Sequence[str]) -> str | None:
-    """Of that name or its alias beside it, near to one beside it, of that name elsewhere, …"""
+    """The key most likely meant: first exact names and aliases, then similar ones."""
     meant = [_KEYS[folded(name)]] if folded(name) in _KEYS else []
     below = [key for key in keys if parents and key.startswith(".".join(parents) + ".")]
     for among, cutoff in ((below, 0.8), (keys, 1.0), (below, 0.6), (keys, 0.75)):
@@ -172,7 +172,7 @@ def _key_for(parents: Sequence[str], name: str, keys: Sequence[str]) -> str | No
 
 
 def _distance(parents: Sequence[str], key: str) -> tuple[int, int, int]:
-    """How far a key is from what was typed before the last part, then from the usual place."""
+    """Sort key: similarity to the typed parents, then the usual section, then the depth."""
     parts = key.split(".")
     near = sum(closest(parent, parts[:-1], 0.8) is not None for parent in parents)
     place = _ORDER.index(parts[0]) if parts[0] in _ORDER else -1 if len(parts) == 1 else len(_ORDER)
@@ -180,7 +180,7 @@ def _distance(parents: Sequence[str], key: str) -> tuple[int, int, int]:
 
 
 def shaped(key: str, value: str) -> str:
-    """The value as the key takes it: in brackets where that is a list."""
+    """The value in the form that the key takes: in brackets if it is a list."""
     if key == "student.layers" and value.isdigit() and 0 < int(value) < 100:
         return f"[{','.join(map(str, range(int(value))))}]"
     listed = key in LISTS and not key.endswith(".text") and not value.startswith(("[", "$"))
@@ -190,8 +190,8 @@ def shaped(key: str, value: str) -> str:
 
 
 def as_option(group: str, value: str) -> list[str]:
-    """The settings that were most likely meant by an option that a group does not have."""
-    known, near = options(group), folded(value)
+    """The settings most likely meant by an option that a group does not have."""
+    known, near = option_names(group), folded(value)
     meant = _OPTIONS.get(group, {}).get(near)
     meant = meant or next((name for name in known if _parts(name) == _parts(value)), None)
     if meant is not None:
@@ -213,7 +213,7 @@ def as_option(group: str, value: str) -> list[str]:
 
 
 def _parts(option: str) -> list[str]:
-    """Of an option that joins several by +, in any order."""
+    """The sorted parts of an option such as bert+roberta."""
     return sorted(folded(part) for part in option.split("+"))
 
 
@@ -222,7 +222,7 @@ def _is_path(value: str) -> bool:
         value.startswith((".", "/", "~", "\\"))
         or re.match(r"[A-Za-z]:[\\/]", value) is not None
         or _DATA_FILE.fullmatch(value) is not None
-        or os.path.exists(value)  # Path's own raises where a name is too long
+        or os.path.exists(value)  # Path.exists raises for names that are too long
     )
 
 
@@ -255,7 +255,7 @@ def _seeds(value: str) -> list[str]:
 
 _ON_GPU, _ON_CPU = "runtime.device=cuda", "runtime.device=cpu"
 _HALF, _WHOLE = "runtime.precision=bfloat16", "runtime.precision=float32"
-# What depends on the value.
+# Names whose translation depends on the value.
 _REWRITES: Mapping[str, Callable[[str], list[str]]] = {
     **dict.fromkeys(("wandb", "usewandb", "log"), _switch("tracker=wandb", "tracker=none")),
     **dict.fromkeys(("reportto", "logger", "logging", "tracking"), _group("tracker")),
@@ -276,7 +276,7 @@ _REWRITES: Mapping[str, Callable[[str], list[str]]] = {
     **dict.fromkeys(("tiny", "debug", "smoke", "fast"), _switch("profile=tiny", "profile=full")),
     "seeds": _seeds,
 }  # fmt: skip
-# What a value is called elsewhere, by the last part of its key.
+# Values in other tools, by the last part of their key.
 VALUES: Mapping[str, Mapping[str, str]] = {
     "device": {"gpu": "cuda", "cuda0": "cuda", "0": "cuda", "mps": "cpu", "true": "cuda"},
     "precision": {

@@ -1,4 +1,4 @@
-"""The words of a command before any is read as a setting: flags, spaces, dashes and quotes."""
+"""Checks the words of a command before they are parsed: flags, spaces, dashes, quotes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hydra._internal.utils import get_args_parser
 from distill_runner.command_line.key_types import type_rule
 from distill_runner.errors import Mend, Refused
 
-# Hydra's flags that are ours too, and how many words follow each.
+# The flags of Hydra that distill-run accepts, and how many arguments each takes.
 _FLAGS = {
     "-m": 0,
     "--multirun": 0,
@@ -25,28 +25,28 @@ _FLAGS = {
     "--shell-completion": 0,
     "-sc": 0,
 }
-# Hydra's flags that distill-run has no use for: why, and what does the same.
+# The flags of Hydra that distill-run rejects: the reason, and the alternative.
 _NOT_OURS = {
-    "--hydra-help": ("the flags of distill-run are on its own page", "--help"),
-    "--info": ("it prints what Hydra knows of itself", "--cfg job"),
-    "-i": ("it prints what Hydra knows of itself", "--cfg job"),
-    "--config-path": ("the configuration is distill-run's own", "hydra.searchpath=[FOLDER]"),
-    "-cp": ("the configuration is distill-run's own", "hydra.searchpath=[FOLDER]"),
-    "--config-name": ("the configuration is distill-run's own", "experiment=NAME"),
-    "-cn": ("the configuration is distill-run's own", "experiment=NAME"),
-    "--config-dir": ("options of your own are found by a key", "hydra.searchpath=[FOLDER]"),
-    "-cd": ("options of your own are found by a key", "hydra.searchpath=[FOLDER]"),
+    "--hydra-help": ("--help lists the flags of distill-run", "--help"),
+    "--info": ("it prints internals of Hydra", "--cfg job"),
+    "-i": ("it prints internals of Hydra", "--cfg job"),
+    "--config-path": ("distill-run brings its own configuration", "hydra.searchpath=[FOLDER]"),
+    "-cp": ("distill-run brings its own configuration", "hydra.searchpath=[FOLDER]"),
+    "--config-name": ("distill-run brings its own configuration", "experiment=NAME"),
+    "-cn": ("distill-run brings its own configuration", "experiment=NAME"),
+    "--config-dir": ("a key adds your own options", "hydra.searchpath=[FOLDER]"),
+    "-cd": ("a key adds your own options", "hydra.searchpath=[FOLDER]"),
     "--experimental-rerun": ("it would load a pickle", "output_dir=FOLDER"),
 }
 _SHELLS = ("bash", "zsh", "fish")
 _DASHES = "‐‑‒–—―−"
 _QUOTES = "“”„‟‘’‚‛\u00a0\u200b\ufeff"
-_RULE = "flags that `distill-run --help` names, then GROUP=OPTION and KEY=VALUE in one row"
+_RULE = "flags listed by `distill-run --help`, then GROUP=OPTION and KEY=VALUE"
 _NEGATED = re.compile(r"no_(?=.)")
 
 
 def in_order(argv: Sequence[str]) -> list[str]:
-    """The arguments with the flags in front: Hydra's parser takes settings in one row only."""
+    """Move the flags to the front, as Hydra's parser needs the settings to be contiguous."""
     flags: list[str] = []
     others = list(argv)
     at = 0
@@ -62,10 +62,13 @@ def in_order(argv: Sequence[str]) -> list[str]:
 
 
 def arguments(argv: Sequence[str]) -> tuple[list[str], bool]:
-    """The overrides among the arguments, and whether they are to be swept.
+    """Split the arguments into overrides and flags.
+
+    Returns:
+        The overrides, and whether they are a sweep.
 
     Raises:
-        Refused: a flag that does not exist, or that cannot be used so, or words that spaces part.
+        Refused: a flag is unknown or misused, or a setting contains spaces.
     """
     _check_signs(argv)
     _check_flags(argv)
@@ -80,14 +83,14 @@ def arguments(argv: Sequence[str]) -> tuple[list[str], bool]:
     modes = [found.run, found.multirun, found.cfg is not None]
     if sum(modes) + found.shell_completion > 1:
         raise _bad_flag(
-            "one of -m, --cfg, --run at a time", " ".join(argv), way_out="distill-run --help"
+            "-m, --cfg and --run exclude one another", " ".join(argv), way_out="distill-run --help"
         )
     if found.resolve and found.cfg is None:
         mend = Mend(("--resolve",), ("--cfg", "job", "--resolve"))
-        raise _bad_flag("it goes with --cfg", "--resolve", mend=mend)
+        raise _bad_flag("it requires --cfg", "--resolve", mend=mend)
     if found.package is not None and found.cfg is None:
         mend = Mend((f"--package={found.package}",), ("--cfg", "job", f"--package={found.package}"))
-        raise _bad_flag("it goes with --cfg", "--package", mend=mend)
+        raise _bad_flag("it requires --cfg", "--package", mend=mend)
     if found.package is not None:
         _check_package(found.package)
     return list(found.overrides), bool(found.multirun)
@@ -106,7 +109,7 @@ def _bad_flag(
     reason: str, given: str, *, way_out: str | None = None, mend: Mend | None = None
 ) -> Refused:
     return Refused(
-        f"The command cannot be read: {reason}.",
+        f"Invalid command: {reason}.",
         key="the command",
         value=given,
         rule=_RULE,
@@ -116,12 +119,12 @@ def _bad_flag(
 
 
 def _check_signs(argv: Sequence[str]) -> None:
-    """Refuse dashes and quotes that a word processor has made of the keyboard's."""
+    """Reject typographic dashes and quotes, as word processors insert them."""
     for word in argv:
         plain = _with_plain_signs(word)
         if plain != word:
             raise _bad_flag(
-                "it has a dash or a quote that no keyboard types",
+                "it contains a typographic dash or quote",
                 word,
                 mend=Mend((word,), (plain,)),
             )
@@ -176,7 +179,7 @@ def _check_completion(argv: Sequence[str]) -> None:
 
 
 def _no_flag(argv: Sequence[str], at: int) -> Refused:
-    """The refusal of a flag, most often another tool's: as a setting."""
+    """Reject an unknown flag, usually from another tool, and suggest it as a setting."""
     word = argv[at]
     name, equals, value = word.lstrip("-").partition("=")
     key = name.replace("-", "_")
@@ -196,7 +199,7 @@ def _no_flag(argv: Sequence[str], at: int) -> Refused:
 
 
 def _check_spaces(argv: Sequence[str]) -> None:
-    """Refuse `key = value`, `key: value` and the like."""
+    """Reject `key = value`, `key: value` and similar."""
     for at, word in enumerate(argv):
         following = argv[at + 1] if at + 1 < len(argv) else ""
         value, wrong = following.removeprefix("="), tuple(argv[at : at + 2])

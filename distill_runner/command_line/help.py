@@ -1,4 +1,4 @@
-"""The page of `distill-run --help`, written without composing a configuration."""
+"""The text of `distill-run --help`, written without composing a configuration."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from functools import cache
 from pathlib import Path
 
 from distill_runner import __version__
-from distill_runner.config.compose import config_path
+from distill_runner.config.compose import config_path, option_names
 
 _WIDTH = 80  # characters in a line
 
-# Parts of methods, chosen by their YAML and not on the command line.
+# Groups that methods choose in their YAML, not on the command line.
 _PARTS = ("stage",)
 
 _PAGE = """\
 distill-run {version}: knowledge distillation of text classifiers.
-Fine-tunes the teachers, distils the student, and prints what distillation bought.
+Fine-tunes the teachers, distils the student, and prints what distillation gained.
 
 USAGE
   distill-run [-m] GROUP=OPTION ... KEY=VALUE ...
@@ -48,10 +48,10 @@ values of one key, separated by commas, make a sweep with -m.
 
 
 def page() -> str:
-    """Usage, examples, and every group with its options."""
+    """The help page: usage, examples, and every group with its options."""
     groups = "\n".join(
         textwrap.fill(
-            f"{group:10}  {', '.join(options(group))}",
+            f"{group:10}  {', '.join(option_names(group))}",
             _WIDTH,
             subsequent_indent=" " * 12,
             break_on_hyphens=False,
@@ -63,11 +63,6 @@ def page() -> str:
 
 @cache
 def group_names() -> frozenset[str]:
-    """The groups of which an option can be chosen."""
+    """The groups whose options can be chosen on the command line."""
     folders = {path.name for path in Path(config_path()).iterdir() if path.is_dir()}
     return frozenset(folders.difference(_PARTS))
-
-
-def options(group: str) -> list[str]:
-    """The options of a group; none where there is no such group."""
-    return sorted(path.stem for path in Path(config_path(), group).glob("*.yaml"))

@@ -1,4 +1,4 @@
-"""Hydra's and OmegaConf's errors as refusals: the key, the value, the rule, the way out."""
+"""Turns errors of Hydra and OmegaConf into refusals with key, value, rule and way out."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from distill_runner.command_line.help import group_names
 from distill_runner.command_line.key_types import near_value, type_rule
 from distill_runner.errors import Mend, Refused
 
-# How what a person has already is named, after the options of a group.
+# Appended to the options of a group: how to use one's own data or model.
 _OWN = {
-    "dataset": "; of other data: dataset=files",
-    "student": "; any other model: student.model=HUB-ID-OR-FOLDER",
+    "dataset": "; for other data: dataset=files",
+    "student": "; for any other model: student.model=HUB-ID-OR-FOLDER",
 }
 
-# Hydra's plugins that a sweep may be launched by, once they are installed.
+# Hydra's plugins that can launch or search a sweep once they are installed.
 _PLUGINS = {
     "launcher": ("joblib", "submitit_local", "submitit_slurm", "ray", "rq"),
     "sweeper": ("optuna", "ax", "nevergrad"),
@@ -41,11 +41,11 @@ _PARTS_OF_METHODS = ("hydra", "stages")
 
 
 def explain(error: HydraException | OmegaConfBaseException, overrides: Sequence[str]) -> Refused:
-    """The refusal that a person can act on.
+    """The refusal for an error.
 
     Args:
         error: as raised while a configuration was composed.
-        overrides: what was typed, to quote the value.
+        overrides: as typed, to quote the value.
     """
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return _no_option(error, overrides)
@@ -59,7 +59,7 @@ def explain(error: HydraException | OmegaConfBaseException, overrides: Sequence[
         return _no_interpolation(cause, key, overrides)
     if key is None:
         return Refused(
-            "The configuration cannot be composed so.",
+            "The configuration cannot be composed.",
             key="the command",
             value=" ".join(overrides),
             rule=(lines or [type(cause).__name__])[0],
@@ -69,11 +69,11 @@ def explain(error: HydraException | OmegaConfBaseException, overrides: Sequence[
 
 
 def _no_value(key: str, overrides: Sequence[str], why: str) -> Refused:
-    """The refusal of a value that the key's type does not take."""
+    """The refusal of a value of the wrong type."""
     below = next((text for text in overrides if text.startswith(f"{key}.")), None)
     if below is not None:
         return Refused(
-            f"{key} holds a value, and no keys.",
+            f"{key} is a single value and has no keys.",
             key=below.partition("=")[0],
             value=below.partition("=")[2],
             rule=f"{key}=VALUE",
@@ -98,39 +98,41 @@ def _no_value(key: str, overrides: Sequence[str], why: str) -> Refused:
             f"{key.rpartition('.')[2]}@{key}" if key.startswith("pretrain.") else f"{key}.{first}"
         )
         return Refused(
-            f"{key} holds keys, and no value.",
+            f"{key} is a section of keys, not a value.",
             key=key,
             value=value,
             rule=rule,
             mend=Mend((typed,), (f"{below}={value}",)),
         )
-    return Refused(f"{key} cannot be set so.", key=key, value=value, rule=rule or why, mend=mend)
+    return Refused(
+        f"{key} has an invalid value.", key=key, value=value, rule=rule or why, mend=mend
+    )
 
 
 def below_nothing(error: AssertionError, overrides: Sequence[str]) -> Refused:
-    """OmegaConf's assertion where a key is typed below one that is null.
+    """The refusal for OmegaConf's assertion about a key whose parent is null.
 
     Raises:
-        AssertionError: it was about something else.
+        AssertionError: the error has another cause.
     """
     for override in overrides:
         key, _, value = override.partition("=")
         group, _, name = key.removeprefix("pretrain.").partition(".")
         if key.startswith("pretrain.") and name:
             return Refused(
-                f"{key} belongs to pretrain.{group}, and that is null.",
+                f"{key} belongs to pretrain.{group}, which is null.",
                 key=key,
                 value=value,
-                rule=f"an option for pretrain.{group} first",
+                rule=f"choose an option for pretrain.{group} first",
                 way_out=f"{group}@pretrain.{group}=OPTION {override}",
             )
         parent = key.rpartition(".")[0]
         if key.startswith("published."):
             return Refused(
-                f"{key} belongs to {parent}, and that is null.",
+                f"{key} belongs to {parent}, which is null.",
                 key=key,
                 value=value,
-                rule="a figure from elsewhere is an experiment's",
+                rule="only experiments set published results",
                 mend=Mend((override,), ()),
             )
         if (type_rule(parent) or "keys: ").partition(" ")[0] != "keys:":
@@ -142,12 +144,12 @@ def _no_option(error: MissingConfigException, overrides: Sequence[str]) -> Refus
     missing = str(error.missing_cfg_file)
     group, _, option = missing.rpartition("/")
     for override in overrides:
-        # An option may be a path, and a group asked for under another key:
+        # An option may be a path, and a group may be placed under another key, as in
         # dataset@pretrain.dataset=OPTION.
         key, _, value = override.partition("=")
         if f"{key.partition('@')[0]}/{value}" == missing:
             group, option = key, value
-    options = [str(name) for name in error.options or ()]
+    options = [str(name) for name in error.options or () if not str(name).startswith("_")]
     if not options or group not in group_names():
         return _no_option_elsewhere(group, option, options)
     meant = as_option(group, option)
@@ -165,7 +167,7 @@ def _no_option(error: MissingConfigException, overrides: Sequence[str]) -> Refus
 def _other_option(
     group: str, option: str, meant: Sequence[str], overrides: Sequence[str]
 ) -> Mend | None:
-    """The option by what was meant; among several of a sweep, in their place."""
+    """Replace the option by the one meant, also inside the list of a sweep."""
     if not meant:
         return None
     typed = _value_of(group, overrides) or option
@@ -180,7 +182,7 @@ def _other_option(
 
 
 def _no_option_elsewhere(group: str, option: str, options: Sequence[str]) -> Refused:
-    """The refusal of an option of a group under another key, or of Hydra's own."""
+    """The refusal of an option of one of Hydra's groups, or of a group under another key."""
     near, kind = closest(option, options), group.rpartition("/")[2]
     plugin = f"pip install hydra-{option.partition('_')[0]}-{kind}" if kind in _PLUGINS else None
     return Refused(
@@ -194,16 +196,16 @@ def _no_option_elsewhere(group: str, option: str, options: Sequence[str]) -> Ref
 
 
 def _no_interpolation(error: BaseException, key: str | None, overrides: Sequence[str]) -> Refused:
-    """What is looked up somewhere else is not there: the first override that looks up."""
+    """The refusal of the first override whose interpolation fails."""
     asked = [override.partition("=") for override in overrides if "${" in override]
     name, _, value = asked[0] if asked else (key, "", None)
     missing = re.search(r"'([^']+)' not found", str(error))
-    found = f"there is no {missing[1]}" if missing else "it does not lead to one"
+    found = f"there is no key {missing[1]}" if missing else "it cannot be resolved"
     return Refused(
-        f"{name} refers to a value that cannot be had: {found}.",
+        f"{name} refers to a value that does not exist: {found}.",
         key=name,
         value=value,
-        rule="${KEY} stands for the value of another key that the configuration has",
+        rule="${KEY} stands for the value of another key of the configuration",
         way_out="distill-run --cfg job",
     )
 
@@ -213,7 +215,7 @@ def _no_key(
 ) -> Refused:
     node = getattr(error, "parent_node", None)
     known = [str(item) for item in node if item != "hydra"] if node is not None else []
-    rule = "the whole of a key that `distill-run --cfg job` prints, such as training.epochs"
+    rule = "a full key, such as training.epochs; `distill-run --cfg job` prints all keys"
     if "." in key and known:
         rule = "one of " + ", ".join(known)
     below = next((text for text in overrides if text.startswith(f"{key}.")), None)
@@ -230,7 +232,7 @@ def _no_key(
 
 
 def _keys_of(node: object, prefix: str = "") -> list[str]:
-    """The keys of a configuration that hold values, each in full."""
+    """The full keys of all values of a configuration."""
     if not isinstance(node, DictConfig) or node._is_none() or node._is_missing():
         return [prefix.rstrip(".")]
     found = []

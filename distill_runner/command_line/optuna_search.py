@@ -1,4 +1,4 @@
-"""A search by Optuna: `-m hydra/sweeper=optuna`, refused where its sweeper would stumble."""
+"""Checks searches by Optuna (`-m hydra/sweeper=optuna`) before its sweeper fails on them."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from distill_runner.errors import Refused
 
 OPTUNA = "hydra/sweeper=optuna"
 INSTALL = "pip install hydra-optuna-sweeper==1.3.0 'sqlalchemy<2'"
-# They name code, or settings that are not looked at here.
+# These name code, or contain settings that are not validated here.
 _NOT_TYPED = ("params", "search_space", "custom_search_space")
 _COUNTS = ("n_trials", "n_jobs")
 
 
 def check_search(override: Override, overrides: Sequence[str], *, sweeping: bool) -> None:
-    """Refuse what Optuna's sweeper, or Hydra's own, cannot search.
+    """Reject an override that Optuna's sweeper, or Hydra's own, cannot search.
 
     Args:
-        overrides: all that was typed.
+        overrides: all overrides of the command.
 
     Raises:
-        Refused: this one cannot be met.
+        Refused: the override is invalid.
     """
     key = override.key_or_group
     if key.startswith(("hydra/sweeper", "hydra.sweeper")) and not sweeping:
@@ -35,7 +35,9 @@ def check_search(override: Override, overrides: Sequence[str], *, sweeping: bool
     searching = OPTUNA in overrides
     if override.is_interval_sweep() and not searching:
         way_out = f"-m {OPTUNA}, or values: {key}=VALUE,VALUE"
-        raise _refused(override, "An interval is searched by Optuna.", f"with {OPTUNA}", way_out)
+        raise _refused(
+            override, "Intervals can only be searched by Optuna.", f"with {OPTUNA}", way_out
+        )
     if searching:
         _check_searched(override)
 
@@ -43,29 +45,33 @@ def check_search(override: Override, overrides: Sequence[str], *, sweeping: bool
 def _check_sweepers(override: Override, name: str) -> None:
     value = override.value()
     if name.split(".")[0] in _NOT_TYPED:
-        rule = "what is searched is typed as KEY=interval(LOW,HIGH) or KEY=VALUE,VALUE"
-        raise _refused(override, f"hydra.sweeper.{name} is not for typing.", rule)
+        rule = "search spaces are typed as KEY=interval(LOW,HIGH) or KEY=VALUE,VALUE"
+        raise _refused(override, f"hydra.sweeper.{name} cannot be set.", rule)
     if name == "direction" and value != "maximize":
         raise _refused(
             override,
-            "Every metric here is better when it is larger.",
-            "maximize, which it is by default",
+            "Larger values are better for every metric.",
+            "maximize, the default",
             "leave it out",
         )
     whole = isinstance(value, int) and not isinstance(value, bool)
     if name in _COUNTS and not (whole and value > 0):
-        raise _refused(override, f"hydra.sweeper.{name} is a count.", "a whole number above zero")
+        raise _refused(
+            override, f"hydra.sweeper.{name} must be a count.", "a whole number above zero"
+        )
 
 
 def _check_searched(override: Override) -> None:
     value = override.value()
     if isinstance(value, Glob):
-        raise _refused(override, "Optuna takes no glob.", "options by name, separated by commas")
+        raise _refused(
+            override, "Optuna does not support glob().", "options by name, separated by commas"
+        )
     chosen = value.list if isinstance(value, ChoiceSweep) else ()
     if any(isinstance(one, list | dict) for one in chosen):
         raise _refused(
             override,
-            "Optuna chooses among plain values, not among lists.",
+            "Optuna can choose among plain values, but not among lists.",
             "numbers, names, true or false, null",
         )
 

@@ -1,4 +1,4 @@
-"""What was typed: read with Hydra's own parser, and refused where Hydra would stumble over it."""
+"""Parses overrides with Hydra's parser, and rejects those that Hydra would mishandle."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from pathlib import Path
 from hydra.core.override_parser.types import ChoiceSweep, Glob, Override
 
 from distill_runner.command_line.aliases import as_option, closest
-from distill_runner.command_line.help import group_names, options
+from distill_runner.command_line.help import group_names
 from distill_runner.command_line.optuna_search import check_search
 from distill_runner.command_line.parsing import check_not_added, parsed
-from distill_runner.config.compose import LISTS
+from distill_runner.config.compose import LISTS, option_names
 from distill_runner.errors import Mend, Refused
 
-Key = tuple[str, ...]  # part by part
+Key = tuple[str, ...]  # the parts between the dots
 
-# Of Hydra's own settings: how a sweep is launched, and how much is said.
+# The settings of Hydra that may be changed: how a sweep is launched, and verbosity.
 _HYDRAS = ("hydra/launcher", "hydra/sweeper", "hydra.launcher", "hydra.sweeper")
 _SAMPLER = "hydra/sweeper/sampler"
 _HYDRAS_ALONE = ("hydra.verbose", "hydra.searchpath")
-# Keys of a number below 1: 0,5 is meant as 0.5.
+# Keys whose values are below 1, where 0,5 means 0.5.
 _SHARES = ("alpha", "learning_rate", "p", "weight_decay", "warmup_fraction", "quiz", "test")
-# Groups under another key than their own.
+# Groups placed under another key.
 _ELSEWHERE = ("dataset@pretrain.dataset", "teacher@pretrain.teacher")
 
 
 def check_overrides(overrides: Sequence[str], *, sweeping: bool = True) -> None:
-    """Refuse what Hydra takes without a word or stumbles over.
+    """Reject overrides that Hydra silently accepts or fails on.
 
     Raises:
-        Refused: at the first of them.
+        Refused: for the first such override.
     """
     for text in overrides:
         check_not_added(text)
@@ -45,25 +45,25 @@ def check_overrides(overrides: Sequence[str], *, sweeping: bool = True) -> None:
         check_search(override, overrides, sweeping=sweeping)
         if override.value() == {}:
             raise Refused(
-                f"{override.key_or_group} is not emptied so: a mapping is merged.",
+                f"{override.key_or_group}={{}} does not empty the mapping: mappings are merged.",
                 key=override.key_or_group,
                 value={},
-                rule="keys that are to be changed, each with its value",
+                rule="the keys to change, each with its value",
             )
 
 
 def check_typed_once(overrides: Sequence[str]) -> None:
-    """Refuse a key that is typed with two values: one of them would be dropped.
+    """Reject a key that is given two values, as one of them would be ignored.
 
     Raises:
-        Refused: at the first one.
+        Refused: for the first such key.
     """
     seen: dict[str, str] = {}
     for text in overrides:
         key, _, value = text.partition("=")
         if seen.setdefault(key, value) != value:
             raise Refused(
-                f"{key} is typed twice.",
+                f"{key} is given twice.",
                 key=key,
                 value=f"{seen[key]}, then {value}",
                 rule="each key once",
@@ -72,13 +72,13 @@ def check_typed_once(overrides: Sequence[str]) -> None:
 
 
 def typed_groups(overrides: Iterable[str]) -> list[str]:
-    """The groups of which an option was typed, as `GROUP` or `GROUP@KEY`."""
+    """The groups for which an option was typed, as `GROUP` or `GROUP@KEY`."""
     words = [parsed(text) for text in overrides]
     return [one.get_key_element() for one in words if one.key_or_group in group_names()]
 
 
 def groups_among(overrides: Iterable[str]) -> list[str]:
-    """The overrides that choose an option, and where options are looked for."""
+    """The overrides that choose options or set where options are searched."""
     return [
         text
         for text in overrides
@@ -87,7 +87,7 @@ def groups_among(overrides: Iterable[str]) -> list[str]:
 
 
 def typed_keys(overrides: Iterable[str]) -> list[Key]:
-    """Every key that was typed, those of a typed mapping one by one."""
+    """Every key that was typed; a mapping is expanded into its keys."""
     found: list[Key] = []
     for text in overrides:
         override = parsed(text)
@@ -98,7 +98,7 @@ def typed_keys(overrides: Iterable[str]) -> list[Key]:
 
 
 def typed_values(overrides: Iterable[str]) -> dict[str, object]:
-    """What one job's keys and groups were set to; lists and mappings as they were written."""
+    """The values of one job's keys and groups; lists and mappings as typed."""
     found: dict[str, object] = {}
     for text in overrides:
         override = parsed(text)
@@ -109,13 +109,16 @@ def typed_values(overrides: Iterable[str]) -> dict[str, object]:
 
 
 def swept_keys(overrides: Iterable[str]) -> frozenset[str]:
-    """Keys and groups that have several values in a sweep."""
+    """The keys and groups that a sweep varies."""
     words = [parsed(text) for text in overrides]
     return frozenset(one.get_key_element() for one in words if one.is_sweep_override())
 
 
 def shared_in_sweep(overrides: Iterable[str]) -> frozenset[str]:
-    """Keys with one value in a sweep over more than seeds: not every job may read them."""
+    """The keys with a single value in a sweep, which not every job has to read.
+
+    Empty if the sweep varies seeds only, as all its jobs then read the same keys.
+    """
     words = [parsed(text) for text in overrides]
     swept = {one.key_or_group for one in words if one.is_sweep_override()}
     if all(key.endswith("seed") for key in swept):
@@ -130,22 +133,22 @@ def _leaves(path: Key, value: object) -> list[Key]:
 
 
 def _check_package(override: Override, text: str) -> None:
-    """Refuse a group that nothing chooses from, or under a key where it is not read."""
+    """Reject a group that cannot be chosen, or one placed under an unknown key."""
     name, group = override.get_key_element(), override.key_or_group
     if group in group_names() and override.package is None:
         return
     if group == "stage":
         raise Refused(
-            "The stages are the method's own.",
+            "The method defines the stages.",
             key=name,
             value=override.value(),
-            rule="method=… chooses them",
+            rule="method=… chooses the stages",
             way_out="distill-run --help",
         )
     if override.package is not None and name not in _ELSEWHERE:
         near = closest(name, (*_ELSEWHERE, *group_names()))
         raise Refused(
-            f"{name} is no group.",
+            f"{name} is not a group.",
             key=name,
             value=override.get_value_string(),
             rule="one of " + ", ".join((*sorted(group_names()), *_ELSEWHERE)),
@@ -154,7 +157,7 @@ def _check_package(override: Override, text: str) -> None:
 
 
 def _check_hydras(override: Override) -> None:
-    """Refuse Hydra's own settings, but those of a sweep's launcher."""
+    """Reject settings of Hydra, except those of its launchers and sweepers."""
     key = override.key_or_group
     if key != "hydra" and not key.startswith(("hydra.", "hydra/")):
         return
@@ -165,33 +168,33 @@ def _check_hydras(override: Override) -> None:
     if key in _HYDRAS_ALONE or (launching and "_target_" not in key + value):
         return
     raise Refused(
-        f"{key} is distill-run's own to set.",
+        f"{key} is set by distill-run itself.",
         key=key,
         value=override.value(),
-        rule="of Hydra's settings: hydra/launcher and its keys but _target_, hydra/sweeper, "
-        + ", ".join(_HYDRAS_ALONE),
+        rule="Hydra's settings that can be changed: hydra/launcher and hydra/sweeper with their "
+        "keys except _target_, " + ", ".join(_HYDRAS_ALONE),
         way_out="output_dir=FOLDER" if "dir" in key else None,
     )
 
 
 def _check_searchpath(value: object) -> None:
-    """Refuse folders that are not there: Hydra only warns of them."""
+    """Reject folders that do not exist, about which Hydra only warns."""
     folders = value if isinstance(value, list) else [None]
     for folder in folders:
         place = str(folder).removeprefix("file://")
         there = isinstance(folder, str) and (place.startswith("pkg://") or Path(place).is_dir())
         if not there:
             raise Refused(
-                "Options are looked for in a folder that is not there.",
+                "A folder of the search path does not exist.",
                 key="hydra.searchpath",
                 value=value,
-                rule="a list of folders, each with folders named like groups",
+                rule="a list of folders that contain folders named like groups",
                 way_out="'hydra.searchpath=[FOLDER]'",
             )
 
 
 def _check_option(override: Override, text: str) -> None:
-    """Refuse what is no option's name."""
+    """Reject values that are not the name of an option."""
     group, value = override.key_or_group, override.value()
     chosen = value.list if isinstance(value, ChoiceSweep) else [value]
     if isinstance(value, Glob):
@@ -205,7 +208,7 @@ def _check_option(override: Override, text: str) -> None:
             else f"The group {override.get_key_element()} takes one option.",
             key=override.get_key_element(),
             value=option,
-            rule="one of " + ", ".join(options(group)),
+            rule="one of " + ", ".join(option_names(group)),
             way_out=_one_option(group, option, override.package),
             mend=_other_option(group, option, override.package, text),
         )
@@ -228,7 +231,7 @@ def _one_option(group: str, given: object, package: str | None) -> str | None:
     names = [name for name in given if isinstance(name, str)]
     joined = "+".join(names)
     if group == "teacher":
-        ready = [f"teacher={joined}"] if joined in options(group) else []
+        ready = [f"teacher={joined}"] if joined in option_names(group) else []
         return ", or ".join([*ready, "teacher=bert 'teacher.models=[id-or-folder,…]'"])
     return f"-m {group}={','.join(names)}" if len(names) > 1 else None
 
@@ -238,16 +241,16 @@ def _no_sweep(override: Override, text: str) -> Refused:
     several = re.sub(r",\s+", ",", given)
     if override.key_or_group in LISTS:
         right: tuple[str, ...] = (f"{key}=[{several}]",)
-    elif key == "teacher" and several.replace(",", "+") in options("teacher"):
+    elif key == "teacher" and several.replace(",", "+") in option_names("teacher"):
         right = (f"{key}={several.replace(',', '+')}",)
     elif key.rpartition(".")[2] in _SHARES and re.fullmatch(r"0,\d+", several):
         right = (f"{key}={several.replace(',', '.')}",)
     else:
         right = ("-m", f"{key}={several}")
     return Refused(
-        f"Several values of {key} are a sweep.",
+        f"{key} is given several values, which needs a sweep.",
         key=key,
         value=given,
-        rule="one value; several, separated by commas, with -m",
+        rule="one value; or, with -m, several separated by commas",
         mend=Mend((text,), right),
     )

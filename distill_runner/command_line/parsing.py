@@ -1,4 +1,4 @@
-"""One word of a command as Hydra's parser reads it, or why it cannot be read."""
+"""Parses one word of a command with Hydra's parser, and explains parse errors."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
 from distill_runner.command_line.aliases import NOT_SET, closest, folded
-from distill_runner.command_line.help import group_names, options
+from distill_runner.command_line.help import group_names
+from distill_runner.config.compose import option_names
 from distill_runner.errors import Mend, Refused
 
 
 def parsed(text: str, following: Sequence[str] = ()) -> Override:
-    """The word, read.
+    """Parse one override.
 
     Args:
-        following: the words after it, which may have been meant as one with it.
+        following: the words after it, in case spaces split one value into several words.
 
     Raises:
-        Refused: it cannot be read.
+        Refused: it cannot be parsed.
     """
     if text.startswith("="):
-        raise _no_setting(text, f"{text!r} names no key.", "distill-run --help")
+        raise _no_setting(text, f"{text!r} has no key.", "distill-run --help")
     try:
         return _read(text)
     except HydraException:
@@ -44,9 +45,9 @@ def _unreadable(text: str, following: Sequence[str]) -> Refused:
     if not re.fullmatch(r"[\w@/:.-]+", key) or ".." in key or key[0] == "." or key[-1] == ".":
         plain = re.sub(r"[^\w@.]+", ".", key).strip(".")
         plain = re.sub(r"\.{2,}", ".", plain)
-        reason = "a key is words of letters, digits and _, joined by points"
+        reason = "a key consists of letters, digits and _, with dots between its parts"
         return Refused(
-            f"{key!r} cannot be a key.",
+            f"{key!r} is not a valid key.",
             key=key,
             value=value,
             rule=reason,
@@ -55,10 +56,10 @@ def _unreadable(text: str, following: Sequence[str]) -> Refused:
     several = re.split(r"\s+(?=[\w@./]+=)", text)
     if len(several) > 1:
         return Refused(
-            "Several settings are quoted as one.",
+            "Several settings are inside one pair of quotes.",
             key=key,
             value=value,
-            rule="quotes around each setting by itself, if any",
+            rule="each setting in quotes of its own, if it needs any",
             mend=Mend((text,), tuple(several)),
         )
     if value.startswith("="):
@@ -66,16 +67,16 @@ def _unreadable(text: str, following: Sequence[str]) -> Refused:
             f"The value of {key} begins with =.",
             key=key,
             value=value,
-            rule="KEY=VALUE, with one =",
+            rule="KEY=VALUE with a single =",
             mend=Mend((text,), (f"{key}={value.lstrip('=')}",)),
         )
     if value.endswith(","):
         return _ends_in_a_comma(text, following)
     return Refused(
-        f"The value of {key} cannot be read.",
+        f"The value of {key} cannot be parsed.",
         key=key,
         value=value,
-        rule="brackets in pairs; quotes around a text that holds brackets, quotes, = or a comma",
+        rule="matching brackets; quotes around texts that contain brackets, quotes, = or commas",
         mend=Mend((text,), (_repaired(key, value),)),
     )
 
@@ -86,8 +87,8 @@ def _no_setting(text: str, what: str, way_out: str | None, mend: Mend | None = N
 
 
 def _bare(word: str) -> Refused:
-    """The refusal of a word without =: an option without its group, a file, a page."""
-    what = f"{word!r} is no setting."
+    """The refusal of a word without =, such as an option without its group, or a file."""
+    what = f"{word!r} is not a setting."
     if word.lower() in ("help", "version", "usage", "?"):
         page = "version" if word.lower() == "version" else "help"
         return _no_setting(word, what, f"distill-run --{page}")
@@ -98,14 +99,14 @@ def _bare(word: str) -> Refused:
     key, colon, value = word.partition(":")
     if colon and value and re.fullmatch(r"[\w.]+", key):
         return _no_setting(word, what, None, Mend((word,), (f"{key}={value}",)))
-    found = [f"{group}={word}" for group in sorted(group_names()) if word in options(group)]
+    found = [f"{group}={word}" for group in sorted(group_names()) if word in option_names(group)]
     if len(found) == 1:
         return _no_setting(word, what, None, Mend((word,), tuple(found)))
     if not found and re.search(r"[/\\]|\.(csv|tsv|jsonl?|parquet)$", word):
         return _no_setting(
             word, what, None, Mend((word,), ("dataset=files", f"dataset.path={word}"))
         )
-    near = closest(word, options("method"))
+    near = closest(word, option_names("method"))
     if not found and near:
         return _no_setting(word, what, None, Mend((word,), (f"method={near}",)))
     return _no_setting(word, what, ", or ".join(found) or "distill-run --help")
@@ -124,9 +125,9 @@ def _ends_in_a_comma(text: str, following: Sequence[str]) -> Refused:
         f"The value of {key} ends in a comma.",
         key=key,
         value=value,
-        rule="values of a sweep are separated by commas alone, without spaces"
+        rule="commas without spaces between the values of a sweep"
         if several
-        else "one value; several, separated by commas, with -m",
+        else "one value; or, with -m, several separated by commas",
         mend=Mend((text, *rest), ("-m", joined) if several else (joined,)),
     )
 
@@ -139,19 +140,19 @@ def _repaired(key: str, value: str) -> str:
 
 
 def check_not_added(text: str) -> None:
-    """Refuse +KEY, ++KEY and ~KEY.
+    """Reject +KEY, ++KEY and ~KEY.
 
     Raises:
-        Refused: it is one.
+        Refused: the override adds or removes a key.
     """
     if text.startswith(("+", "~")):
         key, equals, value = text.lstrip("+~").partition("=")
         mend = Mend((text,), (f"{key}={value}",)) if text[0] == "+" and equals else None
         raise Refused(
-            "Keys can be changed, not added or removed.",
+            "Keys can be changed, but not added or removed.",
             key=text[: len(text) - len(text.lstrip("+~"))] + key,
             value=value,
-            rule="KEY=VALUE for a key that the configuration has",
+            rule="KEY=VALUE for a key of the configuration",
             way_out=None if mend else f"{key}=VALUE",
             mend=mend,
         )

@@ -1,4 +1,4 @@
-"""What a person sees in a terminal: lines, bars, names.
+"""Terminal output: lines, progress bars, display names.
 
 Imports config.
 """

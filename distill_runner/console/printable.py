@@ -1,31 +1,31 @@
-"""Text as a terminal may be given it: nothing that it obeys, lines broken between words.
+"""Makes text safe to print: control characters are escaped, lines are wrapped between words.
 
-A name may hold what a terminal obeys: colours, a cleared screen, a title, text that runs the
-other way. Shown as `\\x1b`, such a character is seen and does nothing.
+A name may contain control sequences that change colours, clear the screen, set the window title
+or reverse the text. Escaped as `\\x1b`, such a character is visible and has no effect.
 """
 
 from __future__ import annotations
 
 import re
 
-# C0 without tab and line break, DEL, C1, what turns the direction of text, halves of characters.
-_OBEYED = re.compile(
+# C0 except tab and line feed, DEL, C1, direction marks, lone surrogates.
+_CONTROL = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 
 
 def visible(text: str) -> str:
-    """The text with every character that a terminal would obey written as an escape."""
-    return _OBEYED.sub(_escape, text)
+    """The text with every control character escaped."""
+    return _CONTROL.sub(_escape, text)
 
 
 def on_one_line(name: str) -> str:
-    """The same of a name, whose line breaks and tabs are no layout either."""
+    """A name with control characters, line feeds and tabs escaped."""
     return visible(name).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def wrapped(text: str, width: int) -> str:
-    """Every line broken between its words and indented as it was; no word is broken."""
+    """Wrap every line between words, and keep its indentation; words are never broken."""
     return "\n".join(
         line[: len(line) - len(line.lstrip(" "))] + piece
         for line in text.split("\n")
@@ -34,8 +34,8 @@ def wrapped(text: str, width: int) -> str:
 
 
 def _pieces(line: str, width: int) -> list[str]:
-    """Lines of so many characters; a longer word has one of its own."""
-    from rich.cells import cell_len  # here: most commands wrap nothing
+    """Split a line into pieces of at most `width` cells; a longer word stays whole."""
+    from rich.cells import cell_len  # imported here because most commands wrap nothing
 
     lines = [""]
     for word in line.split(" "):

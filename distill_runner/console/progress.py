@@ -1,4 +1,4 @@
-"""What a person sees while a stage trains: a live bar, or plain lines where nobody watches."""
+"""Shows training progress: a live bar in a terminal, plain lines everywhere else."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from distill_runner.console.time_left import Left, roughly
 
 _LINE_SECONDS = 15.0  # between two plain lines
 _BAR_WIDE, _BAR_NARROW = 30, 4  # characters
-_LONGEST = "loss 0.000  1,000 rows/s  1 min 30 s left, run 1 min 30 s"  # behind the steps
+_LONGEST = "loss 0.000  1,000 rows/s  1 min 30 s left, run 1 min 30 s"  # after the steps
 
-LeftAfter = Callable[[int], Left | None]  # how long it will still take after so many steps
+LeftAfter = Callable[[int], Left | None]  # estimates the time left after a step
 
 
 class Bar(Protocol):
-    """Shows how far a stage is."""
+    """Shows the progress of a stage."""
 
     def __enter__(self) -> Bar: ...
     def __exit__(
@@ -31,7 +31,7 @@ class Bar(Protocol):
         trace: TracebackType | None,
     ) -> None: ...
     def show(self, step: int, values: Mapping[str, float]) -> None:
-        """Step `step` is done; `values` has `loss` and maybe `rate`, rows a second."""
+        """Report that `step` is done; `values` has `loss`, and may have `rate` in rows/s."""
         ...
 
 
@@ -44,21 +44,26 @@ def open_bar(
     start: int,
     left: LeftAfter,
 ) -> Bar:
-    """A bar for `total` steps of which `start` are done; `line` prints where nobody watches."""
+    """Open a bar for `total` steps of which `start` are done.
+
+    Args:
+        line: prints the plain lines if the console is no terminal.
+        left: estimates the time left.
+    """
     if console.is_terminal:
         return _LiveBar(console, name, total, start, left)
     return _PlainLines(line, name, total, start, left)
 
 
 class _LiveBar:
-    """One line: the name and the time left always, the loss and the rate where there is room."""
+    """A single line: name and time left, then loss and rate if they fit."""
 
     def __init__(
         self, console: Console, name: str, total: int, start: int, left: LeftAfter
     ) -> None:
         self._left = left
         self._total = total
-        self._room = console.width - cell_len(name) - 2  # for the bar and the figures
+        self._room = console.width - cell_len(name) - 2  # cells for the bar and the numbers
         longest = f"{total:,}/{total:,}  {_LONGEST}"
         self._bar_width = min(_BAR_WIDE, max(_BAR_NARROW, self._room - len(longest)))
         self._progress = Progress(
@@ -93,7 +98,7 @@ class _LiveBar:
         self._progress.update(self._task, completed=step, figures=self._fitted(parts, more))
 
     def _fitted(self, parts: list[str], more: list[str]) -> str:
-        """The parts and as many more as leave the bar its room."""
+        """The parts, and as many of `more` as fit beside the bar."""
         while more and len("  ".join([*parts, *more])) + self._bar_width > self._room:
             more = more[:-1]
         return "  ".join([*parts[:1], *more, *parts[1:]])

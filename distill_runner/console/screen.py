@@ -1,4 +1,4 @@
-"""What a person reads: the terminal, and the same lines in the run's log."""
+"""Prints to the terminal and writes the same lines to the run's log."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _LOG_WIDTH = 110
 
 
 def terminal() -> Console:
-    """The terminal at its own width; a pipe or a file at a width that tables fit in."""
+    """A console as wide as the terminal; wide enough for the tables if output is redirected."""
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=_LOG_WIDTH)
 
 
 def harmless(part: RenderableType) -> RenderableType:
-    """A text or a table whose own words a terminal will not obey; rich's colours stay."""
+    """A text or a table with its control characters escaped; rich's own colours stay."""
     return visible(part) if isinstance(part, str) else _Harmless(part)
 
 
@@ -45,8 +45,8 @@ class Screen:
     """Prints to the terminal and into `log.txt`.
 
     Args:
-        folder: of the run; None while there is none: see `keep_log`.
-        silent: show nothing on the terminal.
+        folder: the run's folder; None if it does not exist yet (see `keep_log`).
+        silent: print nothing to the terminal.
     """
 
     def __init__(self, folder: Path | None = None, *, silent: bool = False) -> None:
@@ -58,7 +58,7 @@ class Screen:
             self.keep_log(folder)
 
     def keep_log(self, folder: Path) -> None:
-        """Write the log into a folder, with the lines so far; once."""
+        """Move the log into a folder, with the lines so far; later calls have no effect."""
         if isinstance(said := self._file, StringIO):
             self._file = (folder / "log.txt").open("a", encoding="utf-8")
             self._file.write(said.getvalue())
@@ -66,17 +66,17 @@ class Screen:
             self._log.file = self._file
 
     def print(self, *parts: RenderableType) -> None:
-        """Print to both; square brackets are text, not markup."""
+        """Print to terminal and log; square brackets are text, not markup."""
         for part in map(harmless, parts):
             if not isinstance(part, str):
                 self._both(part, part)
                 continue
-            # A file keeps its lines whole, to be searched; a path stays whole on a terminal too.
+            # Lines in files are not wrapped, so that they can be searched.
             fits = self.console.is_terminal
             self._both(wrapped(part, self.console.width) if fits else part, part)
 
     def copyable(self, command: str) -> None:
-        """Print a command or a path to both, on a line that nothing breaks."""
+        """Print a command or a path to terminal and log, without wrapping it."""
         self._both(visible(command), visible(command))
 
     def _both(self, shown: RenderableType, logged: RenderableType) -> None:
@@ -86,19 +86,19 @@ class Screen:
 
     @property
     def seconds(self) -> float:
-        """Since the screen was opened, at the job's beginning."""
+        """Seconds since the screen was opened, at the start of the job."""
         return time.monotonic() - self._opened
 
     def note(self, *parts: RenderableType) -> None:
-        """Write to the log alone."""
+        """Write to the log only."""
         for part in map(harmless, parts):
             self._log.print(part, markup=False, soft_wrap=isinstance(part, str))
 
     def bar(self, name: str, *, total: int, start: int, left: LeftAfter | None = None) -> Bar:
-        """A progress bar for the terminal, or plain lines for it and for the log.
+        """Open a progress bar in a terminal, or plain lines elsewhere.
 
         Args:
-            left: how long it will still take after so many steps.
+            left: estimates the time left after a step.
         """
         line: Callable[[str], None] = self.print
         known = left or (lambda _: None)
@@ -111,5 +111,5 @@ class Screen:
 
 
 def quiet_libraries() -> None:
-    """Keep the bars of `datasets` off the screen, whoever imports it; call it before that."""
+    """Disable the progress bars of `datasets`; call it before the library is imported."""
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")

@@ -1,4 +1,4 @@
-"""Estimates the time that a run still needs from the time that it has taken so far."""
+"""Estimates the remaining time of a run from the time taken so far."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Left:
-    """Seconds until the end, as far as the first steps tell."""
+    """Estimated seconds until the end."""
 
     stage: float
-    run: float  # of the stage and of those behind it
+    run: float  # of this stage and of all later ones
 
 
 class Remaining:
-    """Scales what was measured to the stages that are left.
+    """Extrapolates the measured time to the remaining stages.
 
     Args:
-        costs: of each stage that is to be trained, in a unit that they share.
-        at_once: how many stages are trained side by side.
+        costs: of each stage to train, in any common unit.
+        at_once: number of stages trained in parallel.
     """
 
     def __init__(
@@ -33,16 +33,20 @@ class Remaining:
         self._costs = dict(costs)
         self._at_once = at_once
         self._clock = clock
-        self._seconds = self._paid = 0.0  # of the stages that were watched to their end
+        self._seconds = self._paid = 0.0  # of the stages observed to their end
         self._began = 0.0
 
     def begin(self, stage: str) -> None:
-        """The stage's first step, or the first behind its checkpoint, is about to be made."""
+        """Start the clock before the stage's first step, or the first after its checkpoint."""
         self._costs.setdefault(stage, 0.0)
         self._began = self._clock()
 
     def left(self, stage: str, *, step: int, start: int, total: int) -> Left | None:
-        """After `step` of `total` steps, of which `start` were made earlier; None before any."""
+        """Estimate after `step` of `total` steps, the first `start` of them in an earlier run.
+
+        Returns:
+            None before the first step.
+        """
         if step <= start:
             return None
         seconds = self._clock() - self._began
@@ -53,7 +57,7 @@ class Remaining:
         return Left(here, here + behind / self._at_once)
 
     def end(self, stage: str, *, made: float = 0.0) -> None:
-        """The stage is done, a share of `made` since `begin`; 0: it was not watched from there."""
+        """Record that the stage is done; `made` is the share of its steps since `begin`, or 0."""
         cost = self._costs.pop(stage, 0.0)
         if made:
             self._seconds += self._clock() - self._began
@@ -61,7 +65,7 @@ class Remaining:
 
 
 def duration(seconds: float) -> str:
-    """Such as "43 s", "12 min 30 s" or "2 h 5 min"."""
+    """Format a duration, such as "43 s", "12 min 30 s" or "2 h 5 min"."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -73,6 +77,6 @@ def duration(seconds: float) -> str:
 
 
 def roughly(seconds: float) -> str:
-    """The same as an estimate: to five seconds, a minute or ten minutes."""
+    """Format an estimate, rounded to five seconds, a minute or ten minutes."""
     unit = 5 if seconds < 90 else 60 if seconds < 7200 else 600
     return duration(max(unit, unit * round(seconds / unit)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from distill_runner.config.schema import Config, Select
 from distill_runner.console.names import counted, data_name, listed
@@ -12,7 +12,7 @@ from distill_runner.console.screen import Screen
 from distill_runner.planning.stages import TASK, Plan
 from distill_runner.report.at_chance import warnings
 from distill_runner.report.closing import next_steps, took_line
-from distill_runner.report.columns import judged_by, learnt_from, notes, shown
+from distill_runner.report.columns import cell, deciding_metric, notes, published_rows
 from distill_runner.report.latency import latency_line, latency_table
 from distill_runner.report.planned import (
     classes_line,
@@ -23,6 +23,7 @@ from distill_runner.report.planned import (
 )
 from distill_runner.report.robustness import robustness_table
 from distill_runner.report.tables import gain_line, result_lines, result_table
+from distill_runner.results.schema import PublishedFigure, RunResult
 from distill_runner.runtime.machine import Machine, cores
 from distill_runner.tasks.kinds import task_of
 
@@ -73,7 +74,7 @@ def _losses(plan: Plan, config: Config) -> list[str]:
     lines = [
         f"loss of {stage.name}: {stage.algorithm.formula(task_of(config.dataset))}"
         for stage in plan.stages
-        if stage.body and stage.algorithm.needs.language
+        if stage.backbone_of
     ]
     # What is deployed is always trained on the task's rows in the end.
     return [*lines, f"loss: {plan.stage(plan.deployed).algorithm.formula(task_of(config.dataset))}"]
@@ -97,7 +98,7 @@ def _device_line(machine: Machine, config: Config) -> str:
 
 def show_result(
     screen: Screen,
-    result: Mapping[str, Any],
+    result: RunResult,
     *,
     folder: Path,
     sweeping: bool,
@@ -114,16 +115,16 @@ def show_result(
     show(result_table(result))
     for line in result_lines(result):
         show(line)
-    gained = gain_line(result)
-    told_of_gain = [gained] if gained else []
-    for told in (*warnings(result), *told_of_gain, *notes(result), *_stopped(result)):
-        screen.print(told)
+    gain = gain_line(result)
+    gains = [gain] if gain else []
+    for line in (*warnings(result), *gains, *notes(result), *_stopped(result)):
+        screen.print(line)
     measured = (robustness_table(result), latency_table(result), latency_line(result))
     for part in measured:
         if part:
             screen.print(part)
-    if result["published"]:
-        screen.print(_published(result))
+    if result.published:
+        screen.print(_published(result.published, published_rows(result)))
     screen.print(f"\n{took_line(result, screen.seconds)}")
     screen.copyable(f"Run folder: {_shortest(folder)}")
     if not sweeping:
@@ -134,12 +135,11 @@ def show_result(
         screen.copyable(note)
 
 
-def _published(result: Mapping[str, Any]) -> str:
-    published, learnt = result["published"], learnt_from(result)
+def _published(published: PublishedFigure, rows: str | None) -> str:
     return (
-        f"Published: {published['accuracy']:g} on {published['rows']:,} "
-        f"{published['split']} rows of {published['dataset']} ({published['source']}); "
-        f"other rows and other training than ours{f'; {learnt}' if learnt else ''}."
+        f"Published: {published.accuracy:g} on {published.rows:,} {published.split} rows of "
+        f"{published.dataset} ({published.source}); other rows and other training than ours"
+        f"{f'; {rows}' if rows else ''}."
     )
 
 
@@ -147,12 +147,11 @@ def _shortest(folder: Path) -> Path:
     return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
 
 
-def _stopped(result: Mapping[str, Any]) -> list[str]:
-    stopped = result["stopped"]
-    if not stopped:
+def _stopped(result: RunResult) -> list[str]:
+    stopped, metric = result.stopped, deciding_metric(result)
+    if stopped is None:
         return []
     scores = ", ".join(
-        f"{name} {shown({'validation': found}, ('validation', judged_by(result)))}"
-        for name, found in stopped["validation"].items()
+        f"{name} {cell(stopped.validation, (name, metric))}" for name in stopped.validation
     )
-    return [f"Kept by validation: {stopped['kept']} ({scores}); validation is no result here."]
+    return [f"Kept by validation: {stopped.kept} ({scores}); validation is no result here."]

@@ -8,7 +8,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -28,11 +27,12 @@ from distill_runner.methods.construct import make_algorithm
 from distill_runner.planning.planner import make_plan
 from distill_runner.planning.stages import TASK, Plan
 from distill_runner.planning.unread_settings import check_all_read, unused_choices
-from distill_runner.report.choosing import on_validation
-from distill_runner.report.summary import tracker_summary
+from distill_runner.report.summary import Summary, tracker_summary
+from distill_runner.results.files import Attempt, Status
+from distill_runner.results.schema import RunResult
 from distill_runner.storage.disk import behind, of_the_system
 from distill_runner.storage.store import plain, write_json
-from distill_runner.tracking.trackers import EarlyChild
+from distill_runner.tracking.trackers import Tracker, make_tracker
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,8 @@ class Command:
         sweeping: one of several jobs: its failure must not stop the others.
         shared: typed keys that hold for all the jobs of a sweep.
         swept: keys that have several values in it.
-        wandb: W&B's process, where it is running already.
+        show: print to the terminal; the log has it either way.
+        tracker: warmed up already; None: made when the run opens it.
     """
 
     config: DictConfig
@@ -59,36 +60,37 @@ class Command:
     sweeping: bool = False
     shared: Collection[str] = ()
     swept: Collection[str] = ()
-    wandb: EarlyChild | None = None
+    show: bool = True
+    tracker: Tracker | None = None
 
 
-def run_job(command: Command) -> float | None:
+def run_job(command: Command) -> RunResult | None:
     """Run one job; its folder holds a `result.json` where it finished, else what was there before.
 
     Returns:
-        What a search goes by: the first metric on the validation rows, larger is better; None
-        where the job has none.
+        What `result.json` holds; None of a dry run, and of a job of a sweep that failed.
 
     Raises:
         DistillError: the job failed, and it is the only one.
     """
-    overrides = command.overrides
+    overrides = tuple(command.overrides)
     with OutputFolder.claimed(command.folder) as output:
-        screen = Screen()
+        screen = Screen(silent=not command.show)
         try:
             if command.sweeping:
                 # The sweep's table tells of every job.
                 _keep(output, screen, overrides)
                 screen.print(f"\n── {output.path.name}: {' '.join(overrides)}")
             job = _Job(command, output=output, screen=screen)
-            status = job.run()
-            output.attempted(status, overrides, seconds=job.seconds)
-            return job.on_validation
+            result = job.run()
+            status: Status = "planned" if result is None else "finished"
+            output.attempted(Attempt(status=status, overrides=overrides, seconds=job.seconds))
+            return result
         except Exception as raised:
             error = _explained(raised, screen, command)
             _leave(output, screen, error, overrides, sweeping=command.sweeping)
         except KeyboardInterrupt:
-            output.attempted("interrupted", overrides)
+            output.attempted(Attempt(status="interrupted", overrides=overrides))
             raise
         finally:
             screen.close()
@@ -100,7 +102,7 @@ def _keep(output: OutputFolder, screen: Screen, overrides: Sequence[str]) -> Non
     if not output.kept:
         output.keep()
         screen.keep_log(output.path)
-        output.attempted("started", overrides)
+        output.attempted(Attempt(status="started", overrides=tuple(overrides)))
 
 
 def _leave(
@@ -115,8 +117,8 @@ def _leave(
     refused = isinstance(error, Refused)
     if not refused:
         _keep(output, screen, overrides)
-    status = "refused" if refused else "failed"
-    output.attempted(status, overrides, error=str(error))
+    status: Status = "refused" if refused else "failed"
+    output.attempted(Attempt(status=status, overrides=tuple(overrides), error=str(error)))
     if not sweeping:
         raise error
     screen.print(f"{status}: {error}")
@@ -147,14 +149,13 @@ def _explained(raised: Exception, screen: Screen, command: Command) -> DistillEr
 
 class _Job:
     def __init__(self, command: Command, *, output: OutputFolder, screen: Screen) -> None:
-        self.on_validation: float | None = None
         self._began = time.monotonic()
         self._command = command
         self._output = output
         self._screen = screen
 
-    def run(self) -> str:
-        """Make the plan and, unless it is all that was asked for, carry it out; the status."""
+    def run(self) -> RunResult | None:
+        """Make the plan and carry it out; None where the plan is all that was asked for."""
         quiet_libraries()
         config = typed(self._command.config)
         check_store_apart(Path(config.store.dir), self._output.path)
@@ -171,15 +172,14 @@ class _Job:
             sweeping=self._command.sweeping,
         )
         if ready is None:
-            return "planned"
+            return None
         _keep(self._output, self._screen, self._command.overrides)
         unfinished = self._output.unfinished
         (unfinished / "config.yaml").write_text(
             OmegaConf.to_yaml(self._command.config, resolve=True), encoding="utf-8"
         )
         write_json(unfinished / "plan.json", {"method": plan.method, "stages": plain(plan.stages)})
-        self._run(config, plan, ready)
-        return "finished"
+        return self._run(config, plan, ready)
 
     def _plan(self, config: Config, is_classifier: Callable[[str, str], bool]) -> Plan:
         return make_plan(
@@ -197,7 +197,7 @@ class _Job:
 
     def _check_typed(self, config: Config, plan: Plan) -> None:
         """Refuse what was typed and is not read; say what a group or another job may do with."""
-        taken = {stage.learner.id for stage in plan.stages if stage.learner.taken}
+        classifiers = {stage.learner.id for stage in plan.stages if stage.already_finetuned}
         said = check_all_read(
             self._command.config,
             config,
@@ -209,7 +209,7 @@ class _Job:
                 method=plan.method,
                 raw_method=raw_method(composed),
                 make_algorithm=make_algorithm,
-                is_classifier=lambda model, _: model in taken,
+                is_classifier=lambda model, _: model in classifiers,
             ),
             shared=self._command.shared,
         )
@@ -219,34 +219,38 @@ class _Job:
         for line in (*([unused] if unused else []), *said):
             self._screen.print(line)
 
-    def _run(self, config: Config, plan: Plan, ready: Ready) -> None:
+    def _run(self, config: Config, plan: Plan, ready: Ready) -> RunResult:
         from distill_runner.data.inputs import given_data
         from distill_runner.jobs.run_folder import write_run_folder
-        from distill_runner.pipeline.predictions import Answers
         from distill_runner.pipeline.stage_workers import count_of, helpers
-        from distill_runner.results.collect.run import Results
+        from distill_runner.results.collect.finished import FinishedRun
+        from distill_runner.results.collect.run import collect_result
 
         data, machine, runner = ready.data, ready.machine, ready.runner
-        given = given_data(config, plan)
+        sources = given_data(config, plan)
         tracker = self._tracker(config, plan)
         failed = True
-        summary: dict[str, Any] = {}
+        summary: Summary = {}
         try:
             runner.track(tracker)
-            if runner.missing:
+            missing = runner.preflight().missing
+            if missing:
                 self._screen.print("time: known after the first steps")
-            count = count_of(config, machine, runner.missing)
+            count = count_of(config, machine, missing)
             if count:
                 self._screen.print(f"{1 + count} processes train stages side by side")
             self._screen.print("")
             with helpers(config, plan, count=count):
-                outcome = runner.run(helped=count > 0)
-            answers = Answers(outcome.plan, data[TASK], outcome.casting, say=self._screen.print)
-            results = Results(config, data, outcome, answers, machine=machine)
-            result = results.result(overrides=self._command.overrides, given=given)
+                outcome = runner.run(with_workers=count > 0)
+            answers = runner.predictions(outcome)
+            result = collect_result(
+                FinishedRun(config, data, outcome, answers),
+                machine=machine,
+                overrides=self._command.overrides,
+                sources=sources,
+            )
             write_run_folder(self._output.unfinished, config, data[TASK], outcome, answers, result)
             self._output.publish()
-            self.on_validation = on_validation(result)
             summary = tracker_summary(result, seconds=self.seconds, folder=self._output.path)
             failed = False
         finally:
@@ -258,10 +262,9 @@ class _Job:
             sweeping=self._command.sweeping,
             note=tracker.note,
         )
+        return result
 
-    def _tracker(self, config: Config, plan: Plan) -> Any:
-        from distill_runner.tracking.trackers import open_tracker
-
+    def _tracker(self, config: Config, plan: Plan) -> Tracker:
         resolved = OmegaConf.to_container(self._command.config, resolve=True, enum_to_str=True)
         chosen = {group: o for group, o in self._command.choices.items() if "hydra" not in group}
         card = run_card(
@@ -272,5 +275,6 @@ class _Job:
             swept=self._command.swept,
             sweep=self._output.path.parent if self._command.sweeping else None,
         )
-        early = self._command.wandb
-        return open_tracker(config.tracker, folder=self._output.path, card=card, early=early)
+        tracker = self._command.tracker or make_tracker(config.tracker)
+        tracker.open(self._output.path, card)
+        return tracker

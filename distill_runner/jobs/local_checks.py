@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from distill_runner.config.schema import Config, Dataset, Start
+from distill_runner.config.schema import Config, Dataset
 from distill_runner.data.inputs import settings_of, source_of
 from distill_runner.data.readers.files import locate
 from distill_runner.data.readers.tables import check_columns
@@ -14,7 +14,7 @@ from distill_runner.data.unlabelled import as_dataset
 from distill_runner.errors import HubUnreachable, Refused, together
 from distill_runner.hub.files import check_vocabulary, weights_of
 from distill_runner.hub.locate import hub_revision, is_classifier, locate_model
-from distill_runner.planning.stages import TASK, ModelSpec, Plan
+from distill_runner.planning.stages import TASK, Plan, Stage
 from distill_runner.tasks.kinds import task_of
 
 _Check = Callable[[], None]
@@ -89,13 +89,14 @@ def _check_files(settings: Dataset, at: str, config: Config) -> None:
 def _model_checks(config: Config, plan: Plan) -> Iterator[_Check]:
     for stage in plan.stages:
         if stage.learner.built is None:
-            yield partial(_check_folder, stage.learner, config)
+            yield partial(_check_folder, stage, config)
 
 
-def _check_folder(spec: ModelSpec, config: Config) -> None:
-    folder = _folder(spec.id, spec.asked, config)
+def _check_folder(stage: Stage, config: Config) -> None:
+    key = stage.learner.config_key
+    folder = _folder(stage.learner.id, key, config)
     if hub_revision(folder) is not None:
         return  # the hub's cache may hold the rest or not
-    check_vocabulary(folder, key=spec.asked)
-    if spec.start is Start.pretrained:
-        weights_of(folder, key=spec.asked)
+    check_vocabulary(folder, key=key)
+    if stage.reads_own_weights:
+        weights_of(folder, key=key)

@@ -12,22 +12,21 @@ leaves nothing: the folder is kept from `OutputFolder.keep` on.
 
 from __future__ import annotations
 
+import enum
 import hashlib
-import json
 import os
 import shutil
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
 from distill_runner.errors import DistillError, Refused
+from distill_runner.results.files import ATTEMPT, FILES, Attempt, FileEntry, FileList
+from distill_runner.results.typed_json import Malformed, from_json, parse, to_json
 from distill_runner.storage.store import write_json
 
-FILES, ATTEMPT = "files.json", "attempt.json"
-_PROGRAM = "distill-run"
 _UNFINISHED, _COMPLETE, _LOCK = ".unfinished", ".complete", ".lock"
 # Only ever added to, by us or by W&B, so they are no reason to refuse a folder.
 _ADDED_TO = ("log.txt", "tracker.jsonl", "wandb", "wandb.log")
@@ -96,12 +95,10 @@ class OutputFolder:
         """From here on what is written stays, whatever becomes of the run."""
         self.kept = True
 
-    def attempted(self, status: str, overrides: Sequence[str], **facts: object) -> None:
+    def attempted(self, attempt: Attempt) -> None:
         """Say in `attempt.json` what became of this command, where the folder is kept."""
         if self.kept:
-            write_json(
-                self.path / ATTEMPT, {"status": status, **facts, "overrides": list(overrides)}
-            )
+            write_json(self.path / ATTEMPT, to_json(attempt))
 
     def publish(self) -> None:
         """Put what was written in the place of an earlier run's files.
@@ -135,6 +132,40 @@ class OutputFolder:
         # Last: until then an interrupted move is known by the folder it comes from.
         os.replace(complete / FILES, self.path / FILES)
         complete.rmdir()
+
+
+class RunState(enum.Enum):
+    """What a folder holds."""
+
+    finished = "finished"
+    unfinished = "unfinished"
+    other = "other"
+
+
+def state_of(path: Path) -> RunState:
+    """Whether a folder holds a finished run, one that is not, or no run at all."""
+    if not _is_ours(path):
+        return RunState.other
+    installed = not (path / _COMPLETE).exists() and "result.json" in _known(path)
+    return RunState.finished if installed else RunState.unfinished
+
+
+def changed_file(path: Path, entries: Collection[str], *, ignoring: Collection[str]) -> str | None:
+    """The first file that is missing, changed or added among entries of a finished run's folder.
+
+    Args:
+        path: the run folder.
+        entries: files and folders directly in it.
+        ignoring: files that may be as they like, each relative to `path`.
+    """
+
+    def counts(name: str) -> bool:
+        return name.split("/")[0] in entries and name not in ignoring
+
+    known = {name: facts for name, facts in _known(path).items() if counts(name)}
+    found = {name: facts for name, facts in _files_under(path, entries).items() if counts(name)}
+    names = sorted(known.keys() | found.keys())
+    return next((name for name in names if known.get(name) != found.get(name)), None)
 
 
 def check_store_apart(store: Path, output: Path) -> None:
@@ -195,10 +226,10 @@ def _not_ours(path: Path, found: str) -> Refused:
 
 def _is_ours(path: Path) -> bool:
     try:
-        said = json.loads((path / FILES).read_text(encoding="utf-8"))
-        return said["program"] == _PROGRAM and isinstance(said["files"], dict)
-    except (OSError, ValueError, KeyError, TypeError):
+        _known(path)
+    except (OSError, Malformed):
         return False
+    return True
 
 
 def _foreign(path: Path) -> str | None:
@@ -219,28 +250,25 @@ def _foreign(path: Path) -> str | None:
     return None
 
 
-def _known(path: Path) -> dict[str, Any]:
+def _known(path: Path) -> Mapping[str, FileEntry]:
     """The files of the finished run, as it left them."""
-    known: dict[str, Any] = json.loads((path / FILES).read_text(encoding="utf-8"))["files"]
-    return known
+    return from_json(FileList, parse((path / FILES).read_bytes())).files
 
 
-def _files_under(path: Path) -> dict[str, Any]:
-    return {
-        file.relative_to(path).as_posix(): _facts(file)
-        for file in sorted(path.rglob("*"))
-        if file.is_file()
-    }
+def _files_under(path: Path, entries: Collection[str] = ("",)) -> dict[str, FileEntry]:
+    """Size and digest of each file below the entries of a folder."""
+    below = [file for name in entries for file in (path / name, *(path / name).rglob("*"))]
+    return {file.relative_to(path).as_posix(): _facts(file) for file in below if file.is_file()}
 
 
-def _facts(file: Path) -> dict[str, Any]:
+def _facts(file: Path) -> FileEntry:
     with file.open("rb") as content:
         digest = hashlib.file_digest(content, "sha256").hexdigest()
-    return {"size": file.stat().st_size, "sha256": digest}
+    return FileEntry(size=file.stat().st_size, sha256=digest)
 
 
-def _write_files(path: Path, files: Mapping[str, Any]) -> None:
-    write_json(path / FILES, {"program": _PROGRAM, "files": files})
+def _write_files(path: Path, files: Mapping[str, FileEntry]) -> None:
+    write_json(path / FILES, to_json(FileList(program="distill-run", files=files)))
 
 
 def _remove_new(path: Path, found: Collection[str]) -> None:

@@ -105,13 +105,13 @@ def prepared(
     check_test_rows(config, data[TASK].counts["test"])
     show(data)
     runner = Runner(config, plan, data, machine=machine, screen=screen, tracker=NoTracker())
+    checked = runner.preflight()
     if not config.dry_run:
-        assert runner.missing is not None  # asked for its checks
         return Ready(data, machine, runner)
-    for missed in runner.without_hub():
+    for missed in checked.unreachable:
         hub.missed(missed)
-    if runner.found:
-        screen.print(f"found in the store: {', '.join(map(stage_name, runner.found))}")
+    if checked.found:
+        screen.print(f"found in the store: {', '.join(map(stage_name, checked.found))}")
     _tell(screen, hub.unchecked)
     return None
 
@@ -120,10 +120,10 @@ def _check_models(plan: Plan, hub: Hub) -> None:
     """Check what can be known of the models without data."""
     for stage in plan.stages:
         spec = stage.learner
-        folder = None if spec.built else hub.folder(spec.id, spec.asked)
+        folder = None if spec.built else hub.folder(spec.id, spec.config_key)
         if folder is not None:
-            shape = untrusted.check_config(folder, key=spec.asked)
-            loading.check_files(folder, shape, weights=False, key=spec.asked)
+            shape = untrusted.check_config(folder, key=spec.config_key)
+            loading.check_files(folder, shape, weights=False, key=spec.config_key)
 
 
 def _tell(screen: Screen, unchecked: Mapping[str, str]) -> None:

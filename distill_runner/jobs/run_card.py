@@ -8,8 +8,8 @@ from pathlib import Path
 
 from distill_runner.command_line.overrides import typed_values
 from distill_runner.config.schema import Config
-from distill_runner.jobs.output_folder import FILES
 from distill_runner.planning.stages import Plan
+from distill_runner.results.files import FILES
 from distill_runner.tracking.trackers import RunCard
 
 _LONGEST = 120  # characters of a name
@@ -34,6 +34,7 @@ def run_card(
     """
     return RunCard(
         name=(_what_varies(overrides, swept) or _what_it_is(config, plan))[:_LONGEST],
+        project=config.tracker.project,
         group=config.tracker.group or (_group_of(sweep) if sweep else None),
         job_type=plan.method,
         tags=(*config.tracker.tags, config.profile, config.dataset.name),

@@ -5,17 +5,20 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from distill_runner.config.schema import Config
-from distill_runner.pipeline.predictions import Answers
-from distill_runner.pipeline.runner import Outcome, points_of
+from distill_runner.pipeline.outcome import Outcome
+from distill_runner.pipeline.predictions import Predictions
+from distill_runner.pipeline.run_curves import points_of
 from distill_runner.report.card import model_card
-from distill_runner.results.collect.run import whole_epoch
+from distill_runner.results.collect.finished import saw_every_training_row
+from distill_runner.results.files import RESULT
+from distill_runner.results.schema import RunResult
+from distill_runner.results.typed_json import to_json
 from distill_runner.storage import integrity
 from distill_runner.storage.store import write_json
 from distill_runner.tasks.base import Task, scored_splits
@@ -32,8 +35,8 @@ def write_run_folder(
     config: Config,
     data: Prepared,
     outcome: Outcome,
-    answers: Answers,
-    result: Mapping[str, Any],
+    answers: Predictions,
+    result: RunResult,
 ) -> None:
     """Write everything that a finished run leaves, `result.json` last.
 
@@ -48,7 +51,7 @@ def write_run_folder(
     splits = [
         *scored_splits(config.dataset),
         "quiz",
-        *(["train"] if whole_epoch(outcome, data) else []),
+        *(["train"] if saw_every_training_row(outcome, data) else []),
     ]
     (folder / "predictions").mkdir(exist_ok=True)
     for split in splits:
@@ -57,10 +60,10 @@ def write_run_folder(
                 folder / "predictions" / f"{split}.csv",
                 task_of(config.dataset),
                 data.splits[split],
-                answers.of(outcome.plan.deployed, split),
+                answers.logits(outcome.plan.deployed, split),
                 data.label_names,
             )
-    write_json(folder / "result.json", result)
+    write_json(folder / RESULT, to_json(result))
 
 
 def _copy_student(student: Path, outcome: Outcome) -> None:

@@ -15,19 +15,13 @@ from omegaconf import DictConfig, flag_override, open_dict, read_write
 from distill_runner.config.sweep_composition import compose_jobs_once
 from distill_runner.console.printable import wrapped
 from distill_runner.errors import DistillError, Refused
-from distill_runner.jobs.output_folder import (
-    ATTEMPT,
-    FILES,
-    check_store_apart,
-    check_sweep,
-    mark_sweep,
-)
+from distill_runner.jobs.output_folder import check_store_apart, check_sweep, mark_sweep
+from distill_runner.results.files import ATTEMPT, FILES, Job, read_job
 from distill_runner.storage.disk import of_the_system
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from distill_runner.report.choosing import Job
 
 _FILE_WIDTH = 160  # characters, where no table is wider
 
@@ -94,7 +88,7 @@ class SweepTable(Callback):  # type: ignore[misc]
             return True
         cls.verdict = _tell(config, jobs)
         # With no figure to go by, Optuna has no best trial: nothing more to say than the jobs do.
-        if any(found["status"] == "finished" for _, found in jobs):
+        if any(job.result is not None for job in jobs):
             told = f"{cls.verdict}\n" if cls.verdict else ""
             cls.verdict = DistillError(f"{told}The sweep was broken off ({reason}).")
         return True
@@ -147,7 +141,7 @@ def _jobs(config: DictConfig, began: float) -> list[Job]:
     """What became of this sweep's jobs, in their order."""
     found = sorted(Path(config.hydra.sweep.dir).glob(f"*/{ATTEMPT}"), key=_job_number)
     paths = [path for path in found if path.stat().st_mtime >= began]
-    return [(path.parent.name, _result(path)) for path in paths]
+    return [read_job(path.parent) for path in paths]
 
 
 def _tell(config: DictConfig, jobs: Sequence[Job]) -> DistillError | None:
@@ -155,15 +149,6 @@ def _tell(config: DictConfig, jobs: Sequence[Job]) -> DistillError | None:
     if shown:
         _show(Path(config.hydra.sweep.dir), jobs)
     return _verdict(jobs, shown=shown)
-
-
-def _result(path: Path) -> dict[str, Any]:
-    """The job's result; of one that did not finish, what became of it."""
-    attempt: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    if attempt["status"] != "finished":
-        return attempt
-    result: dict[str, Any] = json.loads((path.parent / "result.json").read_text(encoding="utf-8"))
-    return {**result, "seconds": attempt.get("seconds")}
 
 
 def _job_number(path: Path) -> tuple[int, str]:
@@ -178,7 +163,7 @@ def _verdict(jobs: Sequence[Job], *, shown: bool) -> DistillError | None:
     bad = unfinished(jobs)
     if not bad:
         return None
-    kind = Refused if all(found["status"] == "refused" for _, found in bad) else DistillError
+    kind = Refused if all(job.attempt.status == "refused" for job in bad) else DistillError
     causes = [] if shown else [f"  {line}" for line in cause_lines(jobs)]
     return kind("\n".join([count_line(jobs), *causes]))
 
@@ -188,11 +173,11 @@ def _show(folder: Path, jobs: Sequence[Job]) -> None:
 
     from distill_runner.console.screen import terminal
     from distill_runner.report.sweep_records import sweep_records, write_csv
-    from distill_runner.report.sweeps import job_rows, seed_lines, seed_rows, shared
+    from distill_runner.report.sweeps import job_rows, seed_lines, seed_rows, shared_overrides
     from distill_runner.report.tables import sweep_table, width_of
 
     rows, grouped = job_rows(jobs), seed_rows(jobs)
-    parts = [(f"{len(rows)} jobs: {' '.join(shared(jobs))}", rows, _below(folder, jobs))]
+    parts = [(f"{len(rows)} jobs: {' '.join(shared_overrides(jobs))}", rows, _below(folder, jobs))]
     if grouped:
         title = "Over seeds, with Student's interval of the mean"
         parts.append((title, grouped, seed_lines(grouped)))
@@ -213,11 +198,11 @@ def _show(folder: Path, jobs: Sequence[Job]) -> None:
 def _below(folder: Path, jobs: Sequence[Job]) -> list[str]:
     """Under the table of the jobs: causes, the best, its student, sources of published figures."""
     from distill_runner.report.causes import cause_lines
-    from distill_runner.report.choosing import best, choice_lines
-    from distill_runner.report.sweeps import asked_of, sources
+    from distill_runner.report.choosing import best_results, choice_lines
+    from distill_runner.report.sweeps import differing_overrides, sources
 
-    students = [f"Its student: {folder / name / 'student'}" for name, _ in best(jobs)]
-    chosen = choice_lines(jobs, asked_of(jobs))
+    students = [f"Its student: {folder / name / 'student'}" for name in best_results(jobs)]
+    chosen = choice_lines(jobs, differing_overrides(jobs))
     paired = [line for pair in zip(chosen, students, strict=False) for line in pair]
     return [*cause_lines(jobs), *paired, *chosen[len(students) :], *sources(jobs)]
 

@@ -20,6 +20,7 @@ from distill_runner.tasks.base import Task
 class FineTune(Algorithm):
     """The task's loss with the hard labels: cross-entropy for classes, squared error for scores."""
 
+    id: ClassVar[str] = "finetune"
     needs: ClassVar[Needs] = Needs(teachers="none")
     passes: ClassVar[Passes] = Passes(student=3)
 

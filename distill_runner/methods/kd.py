@@ -10,13 +10,14 @@ the teacher is clearly ahead of the fine-tuned student, and none where it is not
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from torch import Tensor
 
+from distill_runner.config.schema.rules import ABOVE_0, SHARE, one_of
 from distill_runner.errors import Refused
-from distill_runner.methods.base import Algorithm, Needs, Passes, Update, require
+from distill_runner.methods.base import Algorithm, Needs, Passes, Update
 from distill_runner.methods.batch import Scene
 from distill_runner.objectives.logits import (
     RAW_LOGITS,
@@ -45,19 +46,9 @@ class SoftTargets(Algorithm):
         Refused: a setting is out of range.
     """
 
-    temperature: float = 2.0
-    alpha: float = 0.5
-    soft_loss: str = "kl"
-
-    def __post_init__(self) -> None:
-        require(
-            0 < self.temperature < float("inf"),
-            key="temperature",
-            value=self.temperature,
-            rule="a number above 0",
-        )
-        require(0 <= self.alpha <= 1, key="alpha", value=self.alpha, rule="0..1")
-        soft_loss(self.soft_loss)
+    temperature: float = field(metadata=ABOVE_0)
+    alpha: float = field(metadata=SHARE)
+    soft_loss: str = field(metadata=one_of(SOFT_LOSSES))
 
     def formula(self, task: Task) -> str:
         return distillation_formula(
@@ -114,6 +105,7 @@ class SoftTargets(Algorithm):
 class KD(SoftTargets):
     """The student learns from hard labels and from frozen teachers' soft targets."""
 
+    id: ClassVar[str] = "kd"
     needs: ClassVar[Needs] = Needs(teachers="frozen")
     passes: ClassVar[Passes] = Passes(student=3)
 

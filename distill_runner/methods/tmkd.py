@@ -13,15 +13,20 @@ teacher with it has 67.35 (table 5), many without it 59.92 (table 6), both 67.50
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from torch import Tensor
 
+from distill_runner.config.schema.rules import Range, rule
 from distill_runner.methods.base import Algorithm, Needs, Passes, Update, require
 from distill_runner.methods.batch import Scene
 from distill_runner.objectives.logits import mse_logits
 from distill_runner.tasks.base import Task
+
+_SOFT_SHARE = Range(
+    "above 0, up to 1; method=finetune learns from labels alone", high=1, low_open=True
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,15 +46,12 @@ class SoftHeads(Algorithm):
         Refused: a setting is out of range.
     """
 
+    id: ClassVar[str] = "tmkd"
     needs: ClassVar[Needs] = Needs(teachers="frozen")
     passes: ClassVar[Passes] = Passes(student=3)
 
-    alpha: float = 0.9
-    averaged: bool = False
-
-    def __post_init__(self) -> None:
-        rule = "above 0, up to 1; method=finetune learns from labels alone"
-        require(0 < self.alpha <= 1, key="alpha", value=self.alpha, rule=rule)
+    alpha: float = field(metadata=rule(_SOFT_SHARE))
+    averaged: bool
 
     def formula(self, task: Task) -> str:
         soft = "MSE(z_1, mean t)" if self.averaged else "mean_i MSE(z_i, t_i)"

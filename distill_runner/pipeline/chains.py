@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from distill_runner.config.schema import BaselineSteps
 from distill_runner.methods.base import NothingToLearn
-from distill_runner.pipeline.learner_factory import Casting
-from distill_runner.pipeline.task_data import Reading
+from distill_runner.pipeline.logit_cache import LogitCache
+from distill_runner.pipeline.task_data import TaskData
 from distill_runner.planning.baseline import steps_made, trained_like
 from distill_runner.planning.stages import POOL, Plan, Stage, steps_of
 from distill_runner.storage.store import Artifact
@@ -18,8 +18,9 @@ class Course:
     """Decides what the plan leaves open until some of its stages are done.
 
     Args:
-        readings: of the data sets that the plan's stages name.
-        artifacts: of the stages done so far, by name; the run adds to it.
+        data: of the data sets that the plan's stages name.
+        finished: the artifacts of the stages done so far, by name.
+        logits: holds what the repetitions answer.
         wish: how long the baseline is trained.
         say: told what is decided.
     """
@@ -27,17 +28,17 @@ class Course:
     def __init__(
         self,
         plan: Plan,
-        readings: Mapping[str, Reading],
-        casting: Casting,
+        data: Mapping[str, TaskData],
         *,
-        artifacts: Mapping[str, Artifact],
+        finished: Mapping[str, Artifact],
+        logits: LogitCache,
         wish: BaselineSteps,
         say: Callable[[str], None],
     ) -> None:
         self._plan = plan
-        self._readings = readings
-        self._casting = casting
-        self._artifacts = artifacts
+        self._data = data
+        self._finished = finished
+        self._logits = logits
         self._wish = wish
         self._say = say
         self.left_out: set[str] = set()  # repetitions that do not take place
@@ -48,7 +49,7 @@ class Course:
     def go_on_after(self, stage: Stage) -> None:
         """Leave the repetitions behind this one out if validation got no better with it."""
         chain = self._plan.stopping
-        if stage.name not in chain or stage.name not in self._artifacts:
+        if stage.name not in chain or stage.name not in self._finished:
             return
         done = chain[: chain.index(stage.name) + 1]
         if len(done) < 2 or self._best(done) == stage.name:
@@ -65,7 +66,7 @@ class Course:
             NothingToLearn: there is none before it.
         """
         chain = self._plan.chain
-        done = [name for name in chain if name in self._artifacts]
+        done = [name for name in chain if name in self._finished]
         if stage.name not in chain or not done:
             raise nothing
         self.broken_off[stage.name] = nothing.what
@@ -79,8 +80,8 @@ class Course:
             settled: its stages as they were trained, by name.
         """
         plan = self._plan
-        stages = [settled[stage.name] for stage in plan.stages if stage.name in self._artifacts]
-        done = tuple(name for name in plan.candidates if name in self._artifacts)
+        stages = [settled[stage.name] for stage in plan.stages if stage.name in self._finished]
+        done = tuple(name for name in plan.candidates if name in self._finished)
         return replace(
             plan,
             stages=tuple(stages),
@@ -100,17 +101,16 @@ class Course:
         return names[scores.index(max(scores))]
 
     def _on_validation(self, name: str) -> float:
-        reading = self._readings[self._plan.stage(name).data]
-        signals = self._casting.signals(name, "validation")
-        found = reading.score(signals.of(reading.ids("validation")), "validation")
-        return found.metrics[reading.task.selection_metric.value]
+        data = self._data[self._plan.stage(name).data]
+        answers = self._logits.logits(name, "validation").of(data.ids("validation"))
+        return data.score(answers, "validation")[data.task.selection_metric.value]
 
     # --- the baseline --------------------------------------------------------------------
 
     def baseline(self, planned: Stage) -> Stage | None:
         """The baseline as it is trained; None while that is open."""
         kept = planned.like
-        done = [name for name in kept if name in self._artifacts]
+        done = [name for name in kept if name in self._finished]
         chosen = self._deployed(done) if done and self._is_over(kept) else None
         rows = self._rows_of(planned)
         assert rows is not None  # a baseline reads no pool
@@ -129,16 +129,16 @@ class Course:
         return stage
 
     def _is_over(self, names: Sequence[str]) -> bool:
-        return all(name in self._artifacts or name in self.left_out for name in names)
+        return all(name in self._finished or name in self.left_out for name in names)
 
     def _rows_of(self, stage: Stage) -> int | None:
         """How many rows the stage trains on; None where a teacher chooses them."""
-        counts = self._readings[stage.data].data.counts
+        counts = self._data[stage.data].data.counts
         return None if POOL in stage.rows else sum(counts[split] for split in stage.rows)
 
     def _steps_of(self, stage: Stage) -> int | None:
         rows = self._rows_of(stage)
         if rows is not None:
             return steps_of(stage.training, rows)
-        found = self._artifacts.get(stage.name)
+        found = self._finished.get(stage.name)
         return None if found is None else int(found.facts()["training"]["steps"])

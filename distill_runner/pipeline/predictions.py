@@ -10,50 +10,47 @@ import numpy as np
 from distill_runner.config.schema import Combine, Noise
 from distill_runner.console.names import stage_name
 from distill_runner.objectives.ensemble import Ensemble
-from distill_runner.pipeline.learner_factory import Casting
+from distill_runner.pipeline.parts import Parts
 from distill_runner.planning.stages import TASK, Plan, Stage
+from distill_runner.tasks.base import Task
 
 if TYPE_CHECKING:
     from distill_runner.data.encoding import View
-    from distill_runner.data.load import Prepared
     from distill_runner.models.learner import Learner
 
 
-class Answers:
+class Predictions:
     """Logits, [rows, classes], in a split's order; from the store, or computed now.
 
     Args:
         plan: as it was carried out.
-        data: the task's.
-        casting: finds the models and what they said.
+        parts: of the run; the logits come from its cache.
         say: told what takes a while.
     """
 
-    def __init__(
-        self, plan: Plan, data: Prepared, casting: Casting, *, say: Callable[[str], None]
-    ) -> None:
+    def __init__(self, plan: Plan, parts: Parts, *, say: Callable[[str], None]) -> None:
         self._plan = plan
-        self._data = data
-        self._casting = casting
+        self._parts = parts
+        self._data = parts.data[TASK].data
+        self._task = parts.data[TASK].task
         self._say = say
-        self._task = casting.task
         self._known: dict[tuple[str, str], np.ndarray] = {}
 
-    def of(self, stage: str, split: str) -> np.ndarray:
+    def logits(self, stage: str, split: str) -> np.ndarray:
         """Of a stage's student; of all that are deployed together where it is the last of them."""
         asked = stage, split
         if asked not in self._known:
             each = [self._of_one(name, split) for name in self._together(stage)]
-            self._known[asked] = self._mean(each)
+            self._known[asked] = mean_of_models(self._task, each)
         return self._known[asked]
 
-    def of_golden_head(self, stage: str, split: str) -> np.ndarray:
+    def without_soft_heads(self, stage: str, split: str) -> np.ndarray:
         """Of a student with soft heads as a plain classifier would load it: without them."""
-        return self._casting.golden_signals(stage, split).of(self._ids(split))
+        return self._parts.logits.without_soft_heads(stage, split).of(self._ids(split))
 
-    def of_teachers(self, split: str) -> np.ndarray:
+    def joined_teachers(self, split: str) -> np.ndarray:
         """Of the configured teachers as one."""
-        return self.join([self.of(name, split) for name in self._plan.teachers])
+        return self.join([self.logits(name, split) for name in self._plan.teachers])
 
     def join(self, each: Sequence[np.ndarray]) -> np.ndarray:
         """The configured teachers' answers as one: as the stage that they teach joins them.
@@ -69,13 +66,13 @@ class Answers:
         """
         stage = self._taught
         if stage.teachers == self._plan.teachers and not self._apart:
-            return _joined(each, self._casting.ensemble(stage))
-        return self._equally(each, self.combine)
+            return _joined(each, self._parts.teachers.ensemble(stage))
+        return _joined(each, _equal(self._task, self.combine, len(each)))
 
     @property
     def combine(self) -> Combine:
         """How `join` joins the configured teachers."""
-        return self._task.mean_of_models if self._apart else self._taught.combine
+        return self._task.mean_of_models if self._apart else self._taught.combination.combine
 
     @property
     def _taught(self) -> Stage:
@@ -95,24 +92,31 @@ class Answers:
         return 0 < count == self._taught.algorithm.soft_heads(count)
 
     def under_noise(self, stage: str, noises: Sequence[Noise]) -> list[np.ndarray]:
-        """As `of` on the test rows, clean and under each noise."""
+        """As `logits` on the test rows, clean and under each noise."""
         each = [self._one_under_noise(name, noises) for name in self._together(stage)]
-        return [self._mean(of_one_noise) for of_one_noise in zip(*each, strict=True)]
+        return [
+            mean_of_models(self._task, of_one_noise) for of_one_noise in zip(*each, strict=True)
+        ]
 
-    def answering(self, stage: str) -> list[tuple[Learner, View]]:
+    def learners(self, stage: str) -> list[tuple[Learner, View]]:
         """The learners that answer for a stage, each with its view of the test rows."""
         self._say(f"  {stage_name(stage)}: is timed")
-        return [self._casting.answering(name, "test") for name in self._together(stage)]
+        found: list[tuple[Learner, View]] = []
+        for name in self._together(stage):
+            learner = self._parts.factory.trained(name)
+            rows = self._parts.data[self._plan.stage(name).data]
+            found.append((learner, rows.split("test", learner)))
+        return found
 
     def _together(self, stage: str) -> tuple[str, ...]:
         deployed = stage == self._plan.deployed
         return self._plan.members if deployed and self._plan.members else (stage,)
 
     def _of_one(self, stage: str, split: str) -> np.ndarray:
-        return self._casting.signals(stage, split).of(self._ids(split))
+        return self._parts.logits.logits(stage, split).of(self._ids(split))
 
     def _one_under_noise(self, stage: str, noises: Sequence[Noise]) -> list[np.ndarray]:
-        found = self._casting.under_noise(
+        found = self._parts.logits.under_noise(
             stage,
             "test",
             noises,
@@ -121,17 +125,21 @@ class Answers:
         noisy = [signals.of(self._ids("test")) for signals in found]
         return [self._of_one(stage, "test"), *noisy]
 
-    def _mean(self, each: Sequence[np.ndarray]) -> np.ndarray:
-        """The answer of models that are deployed together."""
-        return each[0] if len(each) == 1 else self._equally(each, self._task.mean_of_models)
-
-    def _equally(self, each: Sequence[np.ndarray], combine: Combine) -> np.ndarray:
-        return _joined(each, self._task.ensemble(combine, (1 / len(each),) * len(each)))
-
     def _ids(self, split: str) -> list[str]:
         # The column at once: row by row it takes seventy times as long.
         ids: list[str] = self._data.splits[split]["id"][:]
         return ids
+
+
+def mean_of_models(task: Task, each: Sequence[np.ndarray]) -> np.ndarray:
+    """The answer of models that answer together: logits, [rows, outputs]."""
+    if len(each) == 1:
+        return each[0]
+    return _joined(each, _equal(task, task.mean_of_models, len(each)))
+
+
+def _equal(task: Task, combine: Combine, count: int) -> Ensemble:
+    return task.ensemble(combine, (1 / count,) * count)
 
 
 def _joined(each: Sequence[np.ndarray], ensemble: Ensemble) -> np.ndarray:

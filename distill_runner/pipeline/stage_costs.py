@@ -4,28 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from distill_runner.pipeline.learner_factory import Casting
-from distill_runner.pipeline.task_data import Reading
+from distill_runner.pipeline.model_folders import ModelFolders
+from distill_runner.pipeline.task_data import TaskData
 from distill_runner.planning.stages import POOL, Plan, Stage, passes_of
 
 
 def costs_of(
-    stages: Iterable[Stage], plan: Plan, readings: Mapping[str, Reading], casting: Casting
+    stages: Iterable[Stage], plan: Plan, data: Mapping[str, TaskData], folders: ModelFolders
 ) -> dict[str, float]:
     """Of each stage: rows through each of its models, times the model's size."""
-    return {stage.name: _cost(stage, plan, readings[stage.data], casting) for stage in stages}
+    return {stage.name: _cost(stage, plan, data[stage.data], folders) for stage in stages}
 
 
-def _cost(stage: Stage, plan: Plan, reading: Reading, casting: Casting) -> float:
-    own, each = passes_of(stage, rows_of(stage, reading))
-    names = stage.teachers or ((stage.body,) if stage.body else ())
-    teachers = sum(casting.weights_in_layers(plan.stage(name)) for name in names) if each else 0
-    return own * casting.weights_in_layers(stage) + each * teachers
+def _cost(stage: Stage, plan: Plan, data: TaskData, folders: ModelFolders) -> float:
+    own, each = passes_of(stage, rows_of(stage, data))
+    names = stage.teachers or ((stage.backbone_of,) if stage.backbone_of else ())
+    teachers = sum(folders.weights_in_layers(plan.stage(name)) for name in names) if each else 0
+    return own * folders.weights_in_layers(stage) + each * teachers
 
 
-def rows_of(stage: Stage, reading: Reading) -> int:
+def rows_of(stage: Stage, data: TaskData) -> int:
     """How many rows a stage trains on; of a pool the most that it may choose."""
-    counts = reading.data.counts
+    counts = data.data.counts
     labelled = sum(counts[split] for split in stage.rows if split != POOL)
     if POOL not in stage.rows:
         return labelled

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from distill_runner.data.load import Prepared
 
 
-class Reading:
+class TaskData:
     """Gives every learner its view of a split.
 
     Args:
@@ -53,8 +53,8 @@ class Reading:
         return {
             split: found
             for split, found in self.data.fingerprints.items()
-            # Rows without labels change nothing for whoever does not read them.
-            if split != UNLABELLED or UNLABELLED in stage.rows
+            # Any other split may choose an epoch, or is scored.
+            if split in stage.rows or (stage.reads_task and split != UNLABELLED)
         }
 
     def scored(self, stage: Stage) -> list[str]:

@@ -30,18 +30,14 @@ def steps_made(plan: Plan, name: str, steps: StepsOf) -> int | None:
 def with_learner_of(baseline: Stage, plan: Plan, name: str) -> Stage:
     """The baseline with the learner of the stage `name`, as it was before its first stage."""
     first = plan.lineage(name)[-1]
-    return replace(
-        baseline,
-        learner=first.learner,
-        layers_from=first.layers_from,
-        body=first.body if first.layers_before else None,
-    )
+    return replace(baseline, learner=first.learner, initialisation=first.initialisation)
 
 
 def one_learner(plan: Plan, names: Sequence[str]) -> bool:
     """Whether the stages' learners began as the same model."""
-    first = [plan.lineage(name)[-1].learner for name in names]
-    return all(learner == first[0] for learner in first)
+    first = [plan.lineage(name)[-1] for name in names]
+    models = [(stage.learner, stage.initialisation) for stage in first]
+    return all(model == models[0] for model in models)
 
 
 def trained_like(

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from distill_runner.command_line.overrides import Key
-from distill_runner.config.schema import Config, Dataset, NoiseKind, TrackerKind
+from distill_runner.config.schema import Config, Dataset, NoiseKind
 from distill_runner.planning.stages import PRETRAIN, TASK, Plan, Stage
+from distill_runner.tracking.trackers import tracker_class
 
 OTHERWISE = "a setting that changes a stage of this run"
 
@@ -51,11 +52,11 @@ class _Rule:
 
 
 def _no_fine_tuning(data: str) -> Callable[[Run], bool]:
-    return lambda run: all(stage.learner.taken for stage in run.teachers(data))
+    return lambda run: all(stage.already_finetuned for stage in run.teachers(data))
 
 
 def _none_taken(data: str) -> Callable[[Run], bool]:
-    return lambda run: not any(stage.learner.taken for stage in run.teachers(data))
+    return lambda run: not any(stage.already_finetuned for stage in run.teachers(data))
 
 
 def _teacher_rules(prefix: str, data: str) -> list[_Rule]:
@@ -179,15 +180,10 @@ _RULES = [
     *(
         _Rule(
             f"tracker.{key}",
-            lambda run: run.config.tracker.kind is TrackerKind.none,
+            lambda run: not tracker_class(run.config.tracker).keeps_curves,
             "a tracker: tracker=wandb or tracker=jsonl",
         )
-        for key in ("group", "tags")
-    ),
-    _Rule(
-        "tracker.project",
-        lambda run: run.config.tracker.kind is not TrackerKind.wandb,
-        "Weights & Biases: tracker=wandb",
+        for key in ("project", "group", "tags")
     ),
 ]
 

@@ -1,11 +1,20 @@
-"""What is going to happen: a frozen, printable list of stages. `planning.py` makes it."""
+"""The plan: a frozen, printable list of stages, which `planner` makes from a configuration."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import Enum
 from typing import TYPE_CHECKING
 
-from distill_runner.config.schema import BuiltModel, Combine, Noise, Start, Training, WeighBy
+from distill_runner.config.schema import BuiltModel, Combine, Noise, Training, WeighBy
+from distill_runner.planning.initialisation import (
+    EarlierStudent,
+    FinetunedClassifier,
+    Initialisation,
+    PretrainedWeights,
+    RandomWeights,
+    TeacherLayers,
+)
 
 if TYPE_CHECKING:
     from distill_runner.methods.base import Algorithm
@@ -15,55 +24,115 @@ POOL = "rest"  # the split of labelled rows that no other split took
 UNLABELLED = "unlabelled"  # the split of rows that came without labels
 TASK = "task"  # the data that a run is about
 PRETRAIN = "pretrain"  # the data that a first stage learns from
+BASELINE = "baseline"  # the stage that trains the deployed student without a teacher
+
+
+class Role(Enum):
+    """What a stage's learner is to the run."""
+
+    teacher = "teacher"  # a configured teacher
+    pretrain_teacher = "pretrain_teacher"  # one that teaches on the pretraining data alone
+    student = "student"
+    baseline = "baseline"  # the student without a teacher
 
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """Where a learner's architecture, tokenizer and first weights come from."""
+    """A learner's architecture and tokenizer."""
 
     id: str  # hub id or folder
-    start: Start = Start.pretrained
-    layers: tuple[int, ...] | None = None
+    layers: tuple[int, ...] | None = None  # the layers to keep, 0-based; None: all
     built: BuiltModel | None = None  # built here instead of fetched
-    labels: tuple[str, ...] | None = None  # names of a taken classifier's outputs
-    taken: bool = False  # already a classifier, used as it is
-    asked: str = "student.model"  # the key that names it
+    labels: tuple[str, ...] | None = None  # output names of a classifier that is used as it is
+    config_key: str = "student.model"  # the configuration key that names the model
+
+
+@dataclass(frozen=True)
+class Combination:
+    """How the outputs of a stage's teachers become one."""
+
+    combine: Combine = Combine.logit_mean
+    weights: tuple[float, ...] = ()  # of each teacher, their sum 1
+    weigh_by: WeighBy = WeighBy.weights
+    temperatures: tuple[float, ...] = ()  # of each teacher; none: 1
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Train this learner, from this start, under these teachers, with this algorithm."""
+    """One learner's training: its first weights, its teachers, its algorithm and its rows."""
 
     name: str
+    role: Role
+    group: str  # the entry of the method's YAML, which a repeated stage shares; or its teachers
     learner: ModelSpec
+    initialisation: Initialisation
     algorithm: Algorithm
     training: Training
     seed: int
-    start: str | None = None  # the stage whose student goes on; None: the learner's own start
-    layers_from: str | None = None  # the stage whose layers the learner starts from
-    body: str | None = None  # the teacher's stage whose model is read as it was before that stage
+    backbone_of: str | None = None  # the teacher whose model before its stage teaches language
     teachers: tuple[str, ...] = ()  # stages whose students teach
     data: str = TASK  # TASK or PRETRAIN
-    fresh_head: bool = False  # of what `start` left, the body alone goes on
-    combine: Combine = Combine.logit_mean
-    weights: tuple[float, ...] = ()
-    weigh_by: WeighBy = WeighBy.weights
-    temperatures: tuple[float, ...] = ()  # each teacher's own; none: 1
+    combination: Combination = field(default_factory=Combination)
     rows: tuple[str, ...] = ("train",)
     noise: Noise | None = None
     first_epoch: int = 0  # epochs that the stages before it have run on this learner
     like: tuple[str, ...] = ()  # a baseline's: one of these is deployed (`baseline.trained_like`)
 
     @property
-    def layers_before(self) -> str | None:
-        """The stage whose model, as it was before, gives the learner its layers."""
-        wanted = self.start is None and self.learner.start is Start.pretrained_teacher
-        return self.body if wanted else None
+    def label(self) -> str:
+        """The name in scores and curves: a teacher of the task goes by its model's name."""
+        return self.name.partition("/")[2] if self.role is Role.teacher else self.name
+
+    @property
+    def is_teacher(self) -> bool:
+        """Whether the learner is a configured teacher, of the task or of the pretraining data."""
+        return self.role in (Role.teacher, Role.pretrain_teacher)
+
+    @property
+    def reads_task(self) -> bool:
+        """Whether classes, labels or validation rows decide anything in this stage.
+
+        Where the learner learns language they do not: it reads texts alone, and its classifier
+        learns nothing.
+        """
+        return self.backbone_of is None
+
+    @property
+    def already_finetuned(self) -> bool:
+        """Whether the learner is a classifier that was trained elsewhere."""
+        return isinstance(self.initialisation, FinetunedClassifier)
+
+    @property
+    def reads_own_weights(self) -> bool:
+        """Whether the first weights are read from the learner's own folder."""
+        own = isinstance(self.initialisation, PretrainedWeights | FinetunedClassifier)
+        return own and self.learner.built is None
+
+    @property
+    def starts_random(self) -> bool:
+        """Whether the first weights are drawn here; of a model built here, they always are."""
+        return isinstance(self.initialisation, RandomWeights) or (
+            self.already_finetuned and self.learner.built is not None
+        )
+
+    @property
+    def earlier_stage(self) -> str | None:
+        """The stage whose student goes on in this one."""
+        first = self.initialisation
+        return first.stage if isinstance(first, EarlierStudent) else None
+
+    @property
+    def layers_of(self) -> str | None:
+        """The teacher's stage from whose model the learner's layers are copied."""
+        first = self.initialisation
+        return first.teacher if isinstance(first, TeacherLayers) else None
 
     @property
     def needs_stages(self) -> tuple[str, ...]:
         """The stages whose artifacts this one reads."""
-        before = [name for name in (self.start, self.layers_from) if name]
+        first = self.initialisation
+        copied = isinstance(first, TeacherLayers) and first.finetuned
+        before = [name for name in (self.earlier_stage, self.layers_of if copied else None) if name]
         return (*before, *self.teachers)
 
 
@@ -91,11 +160,6 @@ class Plan:
         return any(stage.data == data and UNLABELLED in stage.rows for stage in self.stages)
 
     @property
-    def all_teachers(self) -> tuple[str, ...]:
-        """Names of every stage that makes or takes a configured teacher."""
-        return (*self.teachers, *self.pretrain_teachers)
-
-    @property
     def candidates(self) -> tuple[str, ...]:
         """The stages of which one will be deployed."""
         if self.stopping:
@@ -107,13 +171,14 @@ class Plan:
     def lineage(self, name: str) -> tuple[Stage, ...]:
         """The stage and those that its learner has been through before it, the last first."""
         stage = self.stage(name)
-        return (stage, *(self.lineage(stage.start) if stage.start else ()))
+        return (stage, *(self.lineage(stage.earlier_stage) if stage.earlier_stage else ()))
 
     def from_random(self, name: str) -> bool:
         """Whether the learner, or the one that gave it its layers, began as random weights."""
         first = self.lineage(name)[-1]
-        giver = first.layers_from or first.layers_before
-        return self.from_random(giver) if giver else first.learner.start is Start.random
+        if first.layers_of:
+            return self.from_random(first.layers_of)
+        return first.starts_random
 
     def stage(self, name: str) -> Stage:
         return next(stage for stage in self.stages if stage.name == name)
@@ -134,7 +199,7 @@ def passes_of(stage: Stage, rows: int) -> tuple[float, float]:
         steps_of(stage.training, rows) * stage.training.batch_size, stage.training.epochs * rows
     )
     passes = stage.algorithm.passes
-    if not stage.teachers and not (stage.body and stage.algorithm.needs.language):
+    if not stage.teachers and not stage.backbone_of:
         return passes.student * visits, 0.0
     # A frozen teacher reads each row once.
     frozen = stage.algorithm.needs.teachers == "frozen"

@@ -163,16 +163,16 @@ def same_starts(plan: Plan) -> list[str]:
         f"included: both have seed {stage.seed} and one model. Another seed tells them apart, or "
         "teacher.seeds=null."
         for stage in plan.stages
-        if stage.name not in plan.all_teachers and stage.start is None and stage.training.epochs
+        if not stage.is_teacher and stage.earlier_stage is None and stage.training.epochs
         for teacher in teachers
-        if _start(stage) == _start(teacher) and not teacher.learner.taken
+        if _start(stage) == _start(teacher) and not teacher.already_finetuned
     ]
 
 
 def _start(stage: Stage) -> tuple[object, ...]:
     """What decides the weights that a learner starts from, where no other stage does."""
     spec = stage.learner
-    return spec.id.rstrip("/"), spec.start, spec.layers, spec.built, stage.seed
+    return spec.id.rstrip("/"), stage.initialisation, spec.layers, spec.built, stage.seed
 
 
 def classes_line(names: Sequence[str], *, of: str) -> str:
@@ -210,7 +210,7 @@ def _row(stage: Stage, rows: int | None) -> dict[str, str]:
     return {
         # Its name is its model's, and a number from the second on.
         "stage": name.replace(f"teacher {model}", "teacher ").strip(),
-        "model": f"{model}, as it is" if stage.learner.taken else model,
+        "model": f"{model}, as it is" if stage.already_finetuned else model,
         "taught by": _taught_by(stage) or "–",
         "epochs": str(training.epochs),
         "steps": "?" if rows is None else f"{steps_of(training, rows):,}",
@@ -221,8 +221,8 @@ def _row(stage: Stage, rows: int | None) -> dict[str, str]:
 
 def _taught_by(stage: Stage) -> str:
     names = [short_name(name) for name in stage.teachers]
-    if stage.body and stage.algorithm.needs.language:
-        names.append(f"{short_name(stage.body)}, not fine-tuned")
+    if stage.backbone_of:
+        names.append(f"{short_name(stage.backbone_of)}, not fine-tuned")
     if len(names) > _TEACHERS_NAMED:
         return f"{len(names)} teachers"
     return listed(names)

@@ -23,6 +23,7 @@ class DataResult:
     """How the data were cut, and what came of it."""
 
     name: Annotated[str, "the data set as people know it"]
+    task: Annotated[str, "what the labels are, as `dataset.task` has it"]
     hub: Annotated[str | None, "its id on the Hugging Face hub; null for files"]
     subset: Annotated[str | None, "its configuration on the hub"]
     texts: Annotated[tuple[str, ...], "the text columns: one, or the two of a pair"]
@@ -59,11 +60,27 @@ class Surroundings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class HubRevision:
+    """What was taken from the Hugging Face hub."""
+
+    repo: Annotated[str, "owner/name"]
+    revision: Annotated[str, "commit"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Whose weights a model started from, as far as it is known."""
+
+    base_model: Annotated[str | None, "id on the Hugging Face hub"]
+    license: Annotated[str | None, "the base model's license"]
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelSource:
     """A model that the run was given."""
 
-    content: Annotated[str, "hash of its files"]
-    revision: Annotated[str | None, "commit on the hub, where it came from there"]
+    content: Annotated[str, "SHA-256 over its config, weights and tokenizer files"]
+    revision: Annotated[HubRevision | None, "null for a local folder"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +98,7 @@ class DataSource:
     generated: Annotated[int, "rows of the generated corpus; 0: read from files"]
     path: Annotated[str | None, "file or folder as it was named"]
     hub: Annotated[HubData | None, "null for local files"]
-    revision: Annotated[str | None, "commit on the hub"]
+    revision: Annotated[HubRevision | None, "null for local files"]
     files: Annotated[Mapping[str, str], "SHA-256 of every file, by name"]
 
 

@@ -1,4 +1,4 @@
-"""Errors of the file system as messages: the file, the folder it lies in, the space left."""
+"""Turns file system errors into messages that name the file, its folder and the free space."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _UNFIT = (
     *(errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ENOTDIR),
     *(errno.EEXIST, errno.ELOOP, errno.EISDIR),
 )
-# Libraries that are not written in Python keep the error's words alone.
+# Native libraries raise exceptions that carry only the text of the error.
 _SAID = {os.strerror(number): number for number in (*_FULL, *_UNFIT, errno.EFBIG, errno.EIO)}
-_KEPT = "finished stages are kept; the same command goes on"
+_KEPT = "finished stages are kept; run the same command again to continue"
 
 
 def behind(raised: BaseException | None) -> OSError | None:
-    """The operating system's error that an exception is, comes from, or speaks of."""
+    """The operating system error that an exception is, was caused by, or mentions; or None."""
     seen: set[int] = set()
     caused = True
     while raised is not None and id(raised) not in seen:
@@ -35,17 +35,20 @@ def behind(raised: BaseException | None) -> OSError | None:
             if words in str(raised):
                 return OSError(number, words).with_traceback(raised.__traceback__)
         seen.add(id(raised))
-        # What was merely being handled meanwhile is behind it only if it is about a disk.
+        # An error that was only being handled at the time is the cause only if it is about a disk.
         caused = raised.__cause__ is not None
         raised = raised.__cause__ or raised.__context__
     return None
 
 
 def of_the_system(error: OSError, places: Places) -> DistillError:
-    """An error of the operating system as one of ours.
+    """Explain an operating system error to the user.
 
     Args:
-        places: where the run writes.
+        places: the folders that the run writes to.
+
+    Returns:
+        `Refused` if another setting would help, else `DistillError`.
     """
     places = {**places, "TMPDIR": Path(tempfile.gettempdir())}
     file = _file_of(error, places)
@@ -105,9 +108,9 @@ def _file_of(error: OSError, places: Places) -> Path | None:
 
 
 def _files_in_hand(error: OSError, places: Places) -> Iterator[Path]:
-    """Files of the run that were being written where the error was raised, the innermost first.
+    """The files being written where the error was raised, innermost frame first.
 
-    A write that fails names no file; the functions that it came through know it.
+    A failed write does not name its file, but the local variables of its callers do.
     """
     frames = []
     step = error.__traceback__
@@ -127,7 +130,7 @@ def _lies_in(file: Path, places: Places) -> bool:
 
 
 def _place_of(file: Path | None, places: Places) -> str | None:
-    """The key of the folder that the file lies in; of several the innermost."""
+    """The key of the innermost folder that contains the file."""
     if file is None:
         return None
     whole, roots = Path(os.path.abspath(file)), _whole(places)

@@ -1,7 +1,7 @@
-"""What lies in a store is checked before it is believed.
+"""Checks the contents of a store before they are used.
 
-A folder `<store>/<kind>/<name>` is sealed when it is whole: its manifest says the size and the
-sha256 of every file, and the time and inode by which an untouched file is known without reading it.
+A complete folder `<store>/<kind>/<name>` is sealed with a manifest: the size and the sha256 of
+every file, and the modification time and inode that identify an untouched file without reading it.
 """
 
 from __future__ import annotations
@@ -22,31 +22,34 @@ from distill_runner.errors import DistillError, Refused
 from distill_runner.storage.locks import claimed, is_free
 
 MANIFEST = "manifest.json"
-# They lie in a stage's folder while it is trained, each with a digest of its own.
+# Folders of finished stages and of their logits in an earlier layout of the store.
+EARLIER_LAYOUT = ("artifacts", "signals")
+# Present in a stage's folder during training; each carries its own digest.
 CHECKPOINTS = ("checkpoint.pt", "best.pt")
-UNFINISHED = ".unfinished"  # how the name of that folder ends
+UNFINISHED = ".unfinished"  # suffix of that folder
 
-_SMALL = 16 << 20  # bytes; a file of no more is always read
-_DAMAGE = "! "  # how a line that tells of damage starts
-_SCRATCH = ".partial-"  # how the name of what is not whole yet starts
+_SMALL = 16 << 20  # bytes; files up to this size are always hashed
+_DAMAGE = "! "  # prefix of messages about damage
+_SCRATCH = ".partial-"  # prefix of incomplete folders
 
 Say = Callable[[str], None]
 
 
 class Damaged(DistillError):
-    """What lies in the store is not what was written there."""
+    """The contents of the store differ from what was written."""
 
     def __init__(self, path: Path, why: str) -> None:
         self.path = path
         self.why = why
         super().__init__(
-            f"{path} is damaged: {why}.\n  the same command sets it aside and makes it again"
+            f"{path} is damaged: {why}.\n"
+            "  run the same command again: it moves the damaged folder away and rebuilds it"
         )
 
 
 @dataclass(frozen=True)
 class _Stamp:
-    """By which an untouched file is known."""
+    """What identifies an untouched file without reading it."""
 
     size: int
     mtime_ns: int
@@ -59,15 +62,15 @@ class _Stamp:
 
 
 def seal(folder: Path, *, name: str) -> None:
-    """Write the manifest of a folder that is whole, and give its files the umask's mode.
+    """Write the manifest of a complete folder, and set its files' mode from the umask.
 
     Args:
-        name: of the folder in the end.
+        name: the folder's final name.
     """
     files = {}
     for file in _files(folder):
         path = folder / file
-        # safetensors lets only the owner read; the folder was made with the umask.
+        # safetensors makes files readable by their owner only; the folder follows the umask.
         path.chmod(folder.stat().st_mode & 0o666)
         stamp = _Stamp.of(path)
         files[file] = {**asdict(stamp), "sha256": _sha256(path)}
@@ -76,13 +79,13 @@ def seal(folder: Path, *, name: str) -> None:
 
 
 def fault(folder: Path, *, hashed: bool = True) -> str | None:
-    """What is wrong with a sealed folder, in words; None where it is as it was sealed.
+    """Describe what is wrong with a sealed folder; None if it is intact.
 
     Args:
-        hashed: read every file. Else a large one whose time and inode are known is believed.
+        hashed: hash every file; otherwise large files with an unchanged stamp are trusted.
 
     Raises:
-        Refused: a file may not be read.
+        Refused: a file is not readable.
     """
     try:
         recorded = _recorded(folder)
@@ -100,23 +103,24 @@ def fault(folder: Path, *, hashed: bool = True) -> str | None:
             f"A file of the store cannot be read: {error.filename}",
             key="store.dir",
             value=str(folder.parent.parent),
-            rule="a folder whose files may be read",
-            way_out="another user's mode for the file, or store.dir=FOLDER",
+            rule="a folder whose files are readable",
+            way_out="make the file readable, or choose another store.dir=FOLDER",
         ) from error
     except FileNotFoundError as error:
         return f"{Path(str(error.filename)).name} is missing"
     except (IsADirectoryError, NotADirectoryError):
-        return "a file and a folder have changed places"
+        return "a file is where a folder was, or a folder where a file was"
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return f"{MANIFEST} has other content"
     return None
 
 
 def check(folder: Path, *, hashed: bool = True) -> None:
-    """`fault`, raised.
+    """Raise what `fault` finds.
 
     Raises:
-        Damaged: a file is not as it was sealed.
+        Damaged: a file differs from what was sealed.
+        Refused: a file is not readable.
     """
     found = fault(folder, hashed=hashed)
     if found is not None:
@@ -124,7 +128,7 @@ def check(folder: Path, *, hashed: bool = True) -> None:
 
 
 def _recorded(folder: Path) -> dict[str, tuple[_Stamp, str]]:
-    """What the manifest says of each file."""
+    """The stamp and the sha256 of each file in the manifest."""
     manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_bytes())
     if manifest["of"] != folder.name:
         raise ValueError("the manifest of another folder")
@@ -147,7 +151,7 @@ _digests: dict[tuple[int, ...], str] = {}
 
 
 def _sha256(path: Path) -> str:
-    """A file is read once per process as long as nobody touches it, also where it is renamed."""
+    """The file's digest; an untouched file is read once per process, even if it is renamed."""
     stat = path.stat()
     same = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
     if same not in _digests:
@@ -157,7 +161,7 @@ def _sha256(path: Path) -> str:
 
 
 def _files(folder: Path) -> list[str]:
-    """The names of a folder's files, but for hidden ones and what a manifest does not record."""
+    """The names of the files that a manifest records: all but hidden ones and checkpoints."""
     found = []
     for parent, _, names in os.walk(folder, onerror=_raise):
         found += [Path(parent, name) for name in names if not name.startswith(".")]
@@ -169,26 +173,23 @@ def _raise(error: OSError) -> None:
     raise error
 
 
-# --- made, set aside, removed ---------------------------------------------------------------
-
-
 def provide(target: Path, make: Callable[[Path], None], *, say: Say) -> None:
-    """See that `target` is there and whole: found, or made now.
+    """Ensure that `target` exists and is intact; build it if necessary.
 
-    Two processes that need it do not make it side by side.
+    Processes that need the same folder wait for the first of them to build it.
 
     Args:
-        make: fills an empty folder; beside it there is room for what is not kept.
-        say: told what was damaged, and what is waited for.
+        make: fills an empty folder; its parent may hold temporary files.
+        say: receives messages about damage and about waiting.
 
     Raises:
-        Refused: a file may not be read.
+        Refused: a file is not readable.
     """
     if fault(target) is None:
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     with claimed(
-        lock_of(target), waiting=lambda: say(f"  another process prepares this; waiting: {target}")
+        lock_of(target), waiting=lambda: say(f"  waiting for another process to prepare {target}")
     ):
         if not found_whole(target, say=say):
             with _made(target) as folder:
@@ -196,13 +197,13 @@ def provide(target: Path, make: Callable[[Path], None], *, say: Say) -> None:
 
 
 def lock_of(target: Path) -> Path:
-    """Held by whoever makes `target`."""
+    """The lock that is held while `target` is built."""
     return target.with_name(f"{target.name}.lock")
 
 
 @contextmanager
 def _made(target: Path) -> Iterator[Path]:
-    """An empty folder, which is sealed in the end and takes the target's name."""
+    """Yield an empty folder; seal it at the end and move it to `target`."""
     scratch = Path(tempfile.mkdtemp(dir=target.parent, prefix=f"{_SCRATCH}{target.name}-"))
     try:
         folder = scratch / "made"
@@ -215,9 +216,9 @@ def _made(target: Path) -> Iterator[Path]:
 
 
 def found_whole(target: Path, *, say: Say) -> bool:
-    """Whether `target` is there and whole; what is damaged is named and set aside.
+    """Whether `target` exists and is intact; a damaged one is reported and moved away.
 
-    For whoever holds its lock.
+    The caller must hold its lock.
     """
     if not os.path.lexists(target):
         return False
@@ -228,25 +229,25 @@ def found_whole(target: Path, *, say: Say) -> bool:
 
 
 def set_aside(path: Path, why: str, *, say: Say) -> None:
-    """Move what is damaged to `<store>/damaged/<kind>`, for whoever holds its lock."""
+    """Move a damaged folder to `<store>/damaged/<kind>`; the caller must hold its lock."""
     folder = path.parent.parent / "damaged" / path.parent.name
     target, count = folder / path.name, 1
     while os.path.lexists(target):
         count += 1
         target = folder / f"{path.name}-{count}"
     folder.mkdir(parents=True, exist_ok=True)
-    # Told first: who may not do it stops it here.
-    say(f"{_DAMAGE}{path} is damaged: {why}. It is set aside in {target} and made again.")
+    # Report first: `say` may raise to prevent the move.
+    say(f"{_DAMAGE}{path} is damaged: {why}. It is moved to {target} and built again.")
     os.replace(path, target)
 
 
 def is_damage(line: object) -> bool:
-    """Whether a line that was said tells of damage."""
+    """Whether a message reports damage."""
     return isinstance(line, str) and line.startswith(_DAMAGE)
 
 
 def discard(folder: Path) -> None:
-    """Remove a sealed folder; a kill on the way leaves scratch, and no half of it."""
+    """Remove a sealed folder; if the process is killed, no partial folder keeps the name."""
     scratch = folder.with_name(f"{_SCRATCH}{folder.name}-{secrets.token_hex(4)}")
     try:
         os.replace(folder, scratch)
@@ -256,21 +257,27 @@ def discard(folder: Path) -> None:
 
 
 def sweep(store: Path) -> None:
-    """Remove what killed processes left half made: that whose lock nobody holds."""
-    for scratch in store.glob(f"*/{_SCRATCH}*"):
+    """Remove incomplete folders of killed processes: those whose lock is free."""
+    for kind in store.glob("*/"):
+        if kind.name not in EARLIER_LAYOUT:
+            _sweep_kind(kind)
+
+
+def _sweep_kind(kind: Path) -> None:
+    for scratch in kind.glob(f"{_SCRATCH}*"):
         name = scratch.name.removeprefix(_SCRATCH).rpartition("-")[0]
         _remove_if_free(scratch, lock_of(scratch.with_name(name)))
-    for scratch in store.glob(f"*/*{UNFINISHED}/*.partial"):
+    for scratch in kind.glob(f"*{UNFINISHED}/*.partial"):
         _remove_if_free(scratch, lock_of(scratch.parent.with_suffix("")))
     for name in CHECKPOINTS:
-        for left in store.glob(f"*/*/{name}"):
-            if left.parent.suffix != UNFINISHED:  # of a stage that was finished then
+        for left in kind.glob(f"*/{name}"):
+            if left.parent.suffix != UNFINISHED:  # the stage was finished afterwards
                 _remove_if_free(left, lock_of(left.parent))
 
 
 def _remove_if_free(scratch: Path, lock: Path) -> None:
     if not os.access(lock.parent, os.W_OK):
-        return  # of a store that is only read
+        return  # the store is read-only
     with is_free(lock) as free:
         if free and scratch.is_dir():
             shutil.rmtree(scratch)

@@ -1,4 +1,4 @@
-"""Locks between the processes that share a store; a killed holder lets go."""
+"""Locks between the processes that share a store; the system releases those of killed ones."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-_PATIENCE = 2.0  # seconds that are waited without a word
+_PATIENCE = 2.0  # seconds to wait silently
 
 
 @contextmanager
 def claimed(
     path: Path, *, waiting: Callable[[], None], patience: float = _PATIENCE
 ) -> Iterator[None]:
-    """Inside, the lock is held.
+    """Hold the lock inside the block.
 
     Args:
-        waiting: called once where another process holds it.
-        patience: seconds before that.
+        waiting: called once if another process still holds the lock after `patience`.
+        patience: seconds.
     """
     lock = FileLock(path)
     try:
@@ -35,7 +35,7 @@ def claimed(
 
 @contextmanager
 def is_free(path: Path) -> Iterator[bool]:
-    """Whether nobody held the lock; inside it is held then."""
+    """Yield whether the lock was free; if it was, hold it inside the block."""
     lock = FileLock(path)
     try:
         lock.acquire(timeout=0)

@@ -1,4 +1,4 @@
-"""The folders that a command makes; those that it leaves empty are removed with it."""
+"""Removes the folders that a command created and left empty."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from omegaconf import DictConfig
 
 
 class NewFolders(Callback):  # type: ignore[misc]
-    """Hydra tells it where a run will write, before it makes that folder."""
+    """Hydra callback that is called before the output folder is created."""
 
     _made: ClassVar[list[Path]] = []  # innermost first
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
-        """Note which folders of the run's path are not there yet."""
+        """Record which folders of the run's path do not exist yet."""
         NewFolders._note(Path(config.hydra.run.dir))
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        """The same of a sweep."""
+        """Record which folders of the sweep's path do not exist yet."""
         NewFolders._note(Path(config.hydra.sweep.dir))
 
     @classmethod
@@ -29,9 +29,9 @@ class NewFolders(Callback):  # type: ignore[misc]
 
     @classmethod
     def remove_empty(cls) -> None:
-        """Remove those that are empty now."""
+        """Remove the recorded folders that are empty."""
         for folder in cls._made:
-            # It holds something, or was never made.
+            # A folder that is not empty, or was never created, stays as it is.
             with suppress(OSError):
                 folder.rmdir()
         cls._made = []

@@ -1,10 +1,10 @@
-"""Artifacts under the hash of everything that decides them.
+"""Stores artifacts under the hash of everything that determines them.
 
-<store>/artifacts/<key>/             finished: model/, stage.json, metrics.jsonl, sealed
-<store>/artifacts/<key>.unfinished/  in training: checkpoint.pt, metrics.jsonl
-<store>/artifacts/<key>.lock         held by whoever trains it
-<store>/signals/<key>-<split>/       the model's logits on a split, by row id, sealed
-<store>/damaged/                     what was not as it was written
+<store>/stages/<key>/             finished: model/, stage.json, metrics.jsonl, sealed
+<store>/stages/<key>.unfinished/  in training: checkpoint.pt, metrics.jsonl
+<store>/stages/<key>.lock         held while it is trained
+<store>/logits/<key>-<split>/     the model's logits on a split, by row id, sealed
+<store>/damaged/                  damaged folders that were moved away
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from distill_runner.storage.locks import claimed, is_free
 
 
 def plain(value: Any) -> Any:
-    """Dataclasses, enums, tuples and paths as what JSON knows."""
+    """Convert dataclasses, enums, tuples and paths to JSON types."""
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, enum.Enum):
@@ -43,7 +43,7 @@ def key_of(value: Any) -> str:
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write `value`; the file is the old one or the new one, never half of it."""
+    """Write `value` atomically: the file is the old one or the new one, never a part."""
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(plain(value), indent=2) + "\n", encoding="utf-8")
     os.replace(partial, path)
@@ -51,7 +51,7 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 @dataclass(frozen=True)
 class Artifact:
-    """A finished stage: a model folder and what is known of it."""
+    """A finished stage: its model folder and the facts recorded about it."""
 
     key: str
     folder: Path
@@ -65,10 +65,10 @@ class Artifact:
         return self.folder / "metrics.jsonl"
 
     def facts(self) -> dict[str, Any]:
-        """What `stage.json` says.
+        """The contents of `stage.json`.
 
         Raises:
-            Damaged: the artifact is not as it was finished.
+            Damaged: the artifact differs from what was written.
         """
         integrity.check(self.folder, hashed=False)
         text = (self.folder / "stage.json").read_text(encoding="utf-8")
@@ -80,12 +80,12 @@ class Store:
     """The folder of all artifacts; several processes may share it.
 
     Args:
-        say: told what is damaged.
+        say: receives messages about damage.
     """
 
     def __init__(self, folder: Path, *, say: integrity.Say = print) -> None:
         self.folder = folder
-        self._artifacts = folder / "artifacts"
+        self._artifacts = folder / "stages"
         self._say = say
 
     def artifact(self, key: str) -> Artifact:
@@ -95,30 +95,30 @@ class Store:
         """Whether the artifact is finished and undamaged.
 
         Args:
-            hashed: read every file, as before its model is loaded.
+            hashed: hash every file, as required before its model is loaded.
         """
         return integrity.fault(self._artifacts / key, hashed=hashed) is None
 
     def unfinished(self, key: str) -> Path:
-        """Where `key` is while it is in training."""
+        """The folder of `key` during training."""
         return self._artifacts / f"{key}{integrity.UNFINISHED}"
 
-    def signals(self, key: str, split: str) -> Path:
-        """Where the logits of artifact `key` on the split of that fingerprint are kept."""
-        return self.folder / "signals" / f"{key}-{split[:16]}"
+    def logits(self, key: str, split: str) -> Path:
+        """The folder of the logits of artifact `key` on the split with that fingerprint."""
+        return self.folder / "logits" / f"{key}-{split[:16]}"
 
     def is_free(self, key: str) -> bool:
-        """Whether nobody trains `key` at this moment."""
+        """Whether no process is training `key` at the moment."""
         self._artifacts.mkdir(parents=True, exist_ok=True)
         with is_free(self._artifacts / f"{key}.lock") as free:
             return free
 
     @contextmanager
     def claim(self, key: str, *, waiting: Callable[[], None]) -> Iterator[Path]:
-        """Hold the right to train `key`; the folder given is the unfinished stage's.
+        """Hold the lock of `key`, and yield the folder of its unfinished stage.
 
-        Two processes that need the same stage do not train it side by side: the second
-        waits (`waiting` is called once) and then finds it done. A killed holder lets go.
+        Two processes that need the same stage never train it at the same time: the second
+        waits (`waiting` is called once) and then finds it finished.
         """
         self._artifacts.mkdir(parents=True, exist_ok=True)
         with claimed(self._artifacts / f"{key}.lock", waiting=waiting, patience=0):
@@ -128,21 +128,21 @@ class Store:
             yield unfinished
 
     def set_damage_aside(self, key: str) -> None:
-        """Move the artifact away if it is damaged; for whoever has claimed it."""
+        """Move the artifact away if it is damaged; the caller must have claimed it."""
         integrity.found_whole(self._artifacts / key, say=self._say)
 
     def begin_again(self, unfinished: Path, why: str) -> None:
-        """Move an unfinished stage away that is damaged, and make room for a new one."""
+        """Move a damaged unfinished stage away, and create an empty folder in its place."""
         integrity.set_aside(unfinished, why, say=self._say)
         unfinished.mkdir()
 
     def finish(self, key: str, unfinished: Path, facts: Mapping[str, Any]) -> Artifact:
-        """Turn the unfinished stage into the artifact, whole or not at all."""
+        """Turn the unfinished stage into a sealed artifact, atomically."""
         text = json.dumps(plain(facts), indent=2, sort_keys=True)
         (unfinished / "stage.json").write_text(text + "\n", encoding="utf-8")
         integrity.seal(unfinished, name=key)
         artifact = self.artifact(key)
-        for stale in (self.folder / "signals").glob(f"{key}-*"):
+        for stale in (self.folder / "logits").glob(f"{key}-*"):
             if stale.suffix != ".lock":
                 integrity.discard(stale)
         integrity.discard(artifact.folder)

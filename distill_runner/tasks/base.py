@@ -20,6 +20,7 @@ from distill_runner.tasks.rules import TaskRules
 if TYPE_CHECKING:
     import datasets
 
+Answer = str | float | list[str]  # a class, a score, or a set of labels
 Answers = TypeVar("Answers", np.ndarray, Tensor)
 
 _SCORED = ("validation", "test")
@@ -128,6 +129,21 @@ class Task(ABC):
     ) -> Ensemble:
         """Several models as one."""
         return Ensemble(combine, weights, temperatures, self.mean_probabilities)
+
+    # --- answers ---
+
+    @abstractmethod
+    def answers(self, logits: np.ndarray, names: Sequence[str]) -> list[Answer]:
+        """What a model answers to each row, in words where they are classes.
+
+        Args:
+            logits: [rows, outputs].
+            names: of the outputs.
+        """
+
+    @abstractmethod
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """The probability of each output, of the same shape; scores have none."""
 
     # --- labels ---
 

@@ -29,7 +29,7 @@ from distill_runner.evaluation.metrics.rankings import (
 from distill_runner.objectives.ensemble import equal_mean_of_probabilities, prob_mean
 from distill_runner.objectives.logits import cross_entropy
 from distill_runner.results.scores import RankingDifference, Score
-from distill_runner.tasks.base import Answers, ChanceLevel, Task, scored_splits
+from distill_runner.tasks.base import Answer, Answers, ChanceLevel, Task, scored_splits
 from distill_runner.tasks.rules import RANKING, TaskRules, check_classes, rules_of
 
 if TYPE_CHECKING:
@@ -67,6 +67,13 @@ class Classification(Task):
 
     def mean_probabilities(self, logits: Tensor, weights: Tensor, temperature: float) -> Tensor:
         return prob_mean(logits, weights, temperature)
+
+    def answers(self, logits: np.ndarray, names: Sequence[str]) -> list[Answer]:
+        return [names[at] for at in logits.argmax(axis=-1)]
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """[rows, classes], each row sums to 1."""
+        return logits.softmax(dim=-1)
 
     def label_reader(self, settings: Dataset) -> LabelReader:
         return ClassLabels(settings)

@@ -18,6 +18,11 @@ def task_of(settings: Dataset) -> Task:
     return found(tuple(settings.metrics))
 
 
+def task_named(kind: str) -> Task:
+    """The task of that name, with its usual metrics."""
+    return {task.rules.kind.value: task for task in _TASKS}[kind]()
+
+
 def task_of_model(config: Any) -> Task:
     """The task that a trained model's config tells of, with its usual metrics.
 

@@ -17,7 +17,7 @@ from distill_runner.evaluation.metrics.correlations import CORRELATIONS, correla
 from distill_runner.evaluation.metrics.intervals import Interval, bootstrap_interval
 from distill_runner.objectives.logits import squared_error
 from distill_runner.results.scores import Score
-from distill_runner.tasks.base import Answers, ChanceLevel, Task, scored_splits
+from distill_runner.tasks.base import Answer, Answers, ChanceLevel, Task, scored_splits
 from distill_runner.tasks.rules import TaskRules, rules_of
 
 if TYPE_CHECKING:
@@ -55,6 +55,12 @@ class Regression(Task):
 
     def mean_probabilities(self, *_: object) -> Tensor:
         raise RuntimeError("scores have no probabilities to average")
+
+    def answers(self, logits: np.ndarray, names: Sequence[str]) -> list[Answer]:  # noqa: ARG002
+        return [float(score) for score in logits[:, 0]]
+
+    def probabilities(self, logits: Tensor) -> Tensor:  # noqa: ARG002
+        raise RuntimeError("scores have no probabilities")
 
     def label_reader(self, settings: Dataset) -> LabelReader:
         return ScoreLabels(settings)

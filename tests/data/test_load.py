@@ -184,7 +184,7 @@ def test_data_that_another_process_prepares_is_waited_for_aloud(
             while not said and time.monotonic() < until:
                 time.sleep(0.05)
         assert waits.result().fingerprints == target.fingerprints
-    assert "another process prepares this; waiting" in said[0]
+    assert "waiting for another process to prepare" in said[0]
 
 
 def test_no_source_and_no_rows_to_generate_is_refused(tmp_path: Path) -> None:

@@ -15,18 +15,15 @@ from distill_runner.data import encoding
 from distill_runner.errors import Refused
 from distill_runner.evaluation import robustness
 from distill_runner.evaluation.metrics.intervals import paired_rows_interval
-from distill_runner.pipeline.learner_factory import Casting
+from distill_runner.pipeline.logit_cache import LogitCache
 from distill_runner.report.card import model_card
 from distill_runner.report.robustness import robustness_table
+from distill_runner.results.schema import RunResult
 from distill_runner.results.scores import Difference
+from distill_runner.results.typed_json import from_json
 
 KINDS = ["replace_word", "mask", "delete", "swap"]
 ASKED = ("teacher=bert+roberta", "evaluation.robustness=[0,0.5]")
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("store")
 
 
 @pytest.fixture(scope="module")
@@ -108,13 +105,14 @@ def test_teacher_and_student_read_the_same_noise_whatever_the_runs_seed(
     by_kind: dict[str, set[str]] = {kind: set() for kind in KINDS}
     for seed in (1, 2):
         bench = Bench.make(store, "kd", ("teacher=bert+roberta", f"seed={seed}"))
-        casting = bench.runner.run().casting
+        bench.runner.run()
         monkeypatch.setattr(encoding, "noisy", watched)
         for name in (*bench.plan.teachers, bench.plan.deployed):
             # Another chance, if by a hair, so that the store has none of it.
             for noise in robustness.noises([0.25 + seed / 1e9], word="w"):
                 read.clear()
-                casting.under_noise(name, "test", [noise], computing=lambda: None)
+                logits = bench.runner.parts.logits
+                logits.under_noise(name, "test", [noise], computing=lambda: None)
                 by_kind[noise.kind.value].add(json.dumps(read, sort_keys=True))
         monkeypatch.setattr(encoding, "noisy", noisy)
     assert [len(texts) for texts in by_kind.values()] == [1, 1, 1, 1]
@@ -125,7 +123,7 @@ def test_what_was_read_once_is_not_read_again(
     folder: Path, result: dict, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "  generation-2: reads the test rows with noise" in (folder / "log.txt").read_text()
-    monkeypatch.setattr(Casting, "_predict", lambda *_: 1 / 0)
+    monkeypatch.setattr(LogitCache, "_predict", lambda *_: 1 / 0)
     run(tmp_path, store, "noisy_student", "method.generations=2", "method.stop=false", *ASKED)
     again = json.loads((tmp_path / "result.json").read_text())
     assert again["robustness"] == result["robustness"]
@@ -133,7 +131,8 @@ def test_what_was_read_once_is_not_read_again(
 
 
 def test_the_table_and_the_card_say_what_the_result_says(folder: Path, result: dict) -> None:
-    card = model_card(result)
+    typed = from_json(RunResult, result)
+    card = model_card(typed)
     assert "## Under noise" in card
     assert (folder / "student" / "README.md").read_text() == card
     score = result["robustness"]["scores"][-1]
@@ -145,7 +144,7 @@ def test_the_table_and_the_card_say_what_the_result_says(folder: Path, result: d
     console = terminal()
     console.width = 110
     with console.capture() as captured:
-        console.print(robustness_table(result))
+        console.print(robustness_table(typed))
     assert "student − teachers" in captured.get()
     assert "swap" in (folder / "log.txt").read_text()
 
@@ -182,4 +181,4 @@ def test_strengths_that_cannot_be_are_refused(wrong: str) -> None:
 def test_no_test_rows_are_refused_before_anything_is_trained(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="no test rows"):
         run(tmp_path / "r", tmp_path / "s", "kd", "dataset.split.test=0", ASKED[1])
-    assert not list((tmp_path / "s").glob("artifacts/*/model"))
+    assert not list((tmp_path / "s").glob("stages/*/model"))

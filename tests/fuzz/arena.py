@@ -128,8 +128,8 @@ def _cut_short(depth: str, folder: Path, stop_at: int | None) -> None:
             _dump_rows(runner, folder / "rows.json")
             if depth == "models":
                 for stage in runner._plan.stages:
-                    if stage.start is None and stage.layers_from is None:
-                        runner._casting.learner(stage)
+                    if not set(stage.needs_stages) - set(stage.teachers):
+                        runner.parts.factory.learner(stage)
             raise _Enough(0)
 
         running.Runner.run = preflight_only  # type: ignore[assignment, method-assign]
@@ -146,7 +146,7 @@ def _cut_short(depth: str, folder: Path, stop_at: int | None) -> None:
 
 def _dump_rows(runner: Any, file: Path) -> None:
     """The rows that the run would train and score on, with the names of their classes."""
-    data = runner._readings["task"].data
+    data = runner.parts.data["task"].data
     rows = []
     for split, table in data.splits.items():
         if split == "unlabelled":

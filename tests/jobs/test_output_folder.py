@@ -14,11 +14,6 @@ from distill_runner.errors import DistillError, Refused
 from distill_runner.jobs import output_folder
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("store")
-
-
 @pytest.fixture
 def finished(store: Path, tmp_path: Path) -> Path:
     """The folder of a finished run."""
@@ -222,7 +217,7 @@ def test_a_failure_leaves_a_finished_run_as_it_was(
     finished: Path, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = contents(finished)
-    monkeypatch.setattr("distill_runner.results.collect.run.Results.result", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("distill_runner.results.collect.run.collect_result", lambda *_, **__: 1 / 0)
     with pytest.raises(DistillError, match="ZeroDivisionError"):
         run(finished, store, "finetune", "training.max_steps=3")
     assert contents(finished) == before

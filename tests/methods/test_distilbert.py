@@ -11,14 +11,16 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from support.algorithms import with_defaults
 from support.learners import without_dropout
 from support.tiny import Bench, composed, planned, run
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
-from distill_runner.config.schema import Select, Start
+from distill_runner.config.schema import Select
 from distill_runner.errors import Refused
 from distill_runner.methods.distilbert import TripleLoss, Words
 from distill_runner.models.teachers import LanguageTeacher
+from distill_runner.planning.initialisation import TeacherLayers
 from distill_runner.planning.stages import TASK
 from distill_runner.training import loop
 
@@ -63,8 +65,13 @@ def test_the_triple_loss_is_the_papers(
     )
     targets = torch.tensor([-1, 3, -1, -1, 0, 6, -1, -1, 2])
     a_ce, a_mlm, a_cos = weights
-    algorithm = TripleLoss(
-        temperature=3.0, a_ce=a_ce, a_mlm=a_mlm, a_cos=a_cos, restrict_ce_to_mask=restricted
+    algorithm = with_defaults(
+        TripleLoss,
+        temperature=3.0,
+        a_ce=a_ce,
+        a_mlm=a_mlm,
+        a_cos=a_cos,
+        restrict_ce_to_mask=restricted,
     )
     decoded = targets >= 0 if restricted else torch.ones(9, dtype=torch.bool)
     words = Words(ours[decoded], targets[decoded], theirs[decoded])
@@ -90,14 +97,14 @@ def test_the_triple_loss_is_the_papers(
 )
 def test_a_setting_out_of_range_is_refused(settings: dict[str, float], key: str) -> None:
     with pytest.raises(Refused) as refused:
-        TripleLoss(**settings)  # type: ignore[arg-type]
+        with_defaults(TripleLoss, **settings)  # type: ignore[arg-type]
     assert refused.value.key == key
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+def bench(store: Path) -> Bench:
     asked = (*ONE, "training.select=best_validation")
-    made = Bench.make(tmp_path_factory.mktemp("store"), "distilbert", asked)
+    made = Bench.make(store, "distilbert", asked)
     made.runner.run()
     return made
 
@@ -108,14 +115,15 @@ def test_the_first_stage_reads_unlabelled_rows_under_a_teacher_that_is_not_fine_
     plan = bench.plan
     first, second = plan.stage("pretrain"), plan.stage("finetune")
     assert (first.data, first.rows, first.teachers) == (TASK, ("unlabelled",), ())
-    assert first.body == "teacher/bert-base-uncased"
-    assert (second.start, second.teachers) == ("pretrain", plan.teachers)
+    assert first.backbone_of == "teacher/bert-base-uncased"
+    assert (second.earlier_stage, second.teachers) == ("pretrain", plan.teachers)
     assert plan.baseline is not None
-    assert plan.stage(plan.baseline).layers_before == first.body
+    before = TeacherLayers("teacher/bert-base-uncased", finetuned=False)
+    assert plan.stage(plan.baseline).initialisation == first.initialisation == before
     # Its classifier answers by lot, so no score is told and none chooses an epoch.
     assert first.training.select is Select.last
     assert second.training.select is Select.best_validation
-    facts = bench.runner._artifacts["pretrain"].facts()
+    facts = bench.runner.parts.finished["pretrain"].facts()
     assert facts["metrics"] == {}
     assert [set(point) for point in facts["history"]] == [{"epoch"}] * 3
     assert facts["training"]["kept_epoch"] == 3
@@ -124,22 +132,22 @@ def test_the_first_stage_reads_unlabelled_rows_under_a_teacher_that_is_not_fine_
 def test_the_student_starts_from_the_teachers_layers_before_it_learnt_the_task(
     bench: Bench,
 ) -> None:
-    casting, plan = bench.runner._casting, bench.plan
-    before = casting.learner(plan.stage("teacher/bert-base-uncased")).module.state_dict()
-    start = casting.learner(plan.stage("pretrain")).module.state_dict()
+    factory, plan = bench.runner.parts.factory, bench.plan
+    before = factory.learner(plan.stage("teacher/bert-base-uncased")).module.state_dict()
+    start = factory.learner(plan.stage("pretrain")).module.state_dict()
     key = "attention.q_lin.weight"
     theirs = before["bert.encoder.layer.0.attention.self.query.weight"]
     assert torch.equal(start[f"distilbert.transformer.layer.0.{key}"], theirs)
     words = "embeddings.word_embeddings.weight"
     assert torch.equal(start[f"distilbert.{words}"], before[f"bert.{words}"])
-    trained = load_file(bench.runner._artifacts[plan.teachers[0]].model / "model.safetensors")
+    trained = load_file(bench.runner.parts.finished[plan.teachers[0]].model / "model.safetensors")
     assert not torch.equal(trained[f"bert.{words}"], before[f"bert.{words}"])
 
 
 def test_stage_one_teaches_the_body_and_leaves_the_classifier_alone(bench: Bench) -> None:
     stage = bench.plan.stage("pretrain")
-    start = bench.runner._casting.learner(stage).module.state_dict()
-    folder = bench.runner._artifacts["pretrain"].model
+    start = bench.runner.parts.factory.learner(stage).module.state_dict()
+    folder = bench.runner.parts.finished["pretrain"].model
     left = load_file(folder / "model.safetensors")
     assert not any(name.startswith("language_head") for name in left)
     for name, weight in left.items():
@@ -150,8 +158,8 @@ def test_stage_one_teaches_the_body_and_leaves_the_classifier_alone(bench: Bench
 
 
 def test_stage_two_keeps_the_body_and_a_head_that_learnt_nothing_yet(bench: Bench) -> None:
-    left = load_file(bench.runner._artifacts["pretrain"].model / "model.safetensors")
-    start = bench.runner._casting.learner(bench.plan.stage("finetune")).module.state_dict()
+    left = load_file(bench.runner.parts.finished["pretrain"].model / "model.safetensors")
+    start = bench.runner.parts.factory.learner(bench.plan.stage("finetune")).module.state_dict()
     assert set(start) == set(left)
     for name, weight in start.items():
         if name.startswith("distilbert."):
@@ -162,10 +170,8 @@ def test_stage_two_keeps_the_body_and_a_head_that_learnt_nothing_yet(bench: Benc
 
 def job_of(bench: Bench, folder: Path, **changes: object) -> loop.Job:
     runner, stage = bench.runner, bench.plan.stage("pretrain")
-    learner, teachers = runner._casting.learner(stage), runner._casting.teachers(stage)
-    folder.mkdir()
-    with runner.loop_of(stage, learner, teachers, folder=folder) as training:
-        return replace(training.job, **changes)  # type: ignore[arg-type]
+    with runner.prepare(stage, folder=folder) as job:
+        return replace(job, **changes)
 
 
 @pytest.mark.parametrize("restricted", [False, True])
@@ -248,17 +254,14 @@ def test_without_its_first_stage_it_is_kd_on_the_teachers_layers() -> None:
     _, plan = planned(composed(*asked), "distilbert")
     assert "pretrain" not in [stage.name for stage in plan.stages]
     student = plan.stage("finetune")
-    assert student.layers_before == plan.teachers[0]
-    assert not student.fresh_head
+    assert student.initialisation == TeacherLayers(plan.teachers[0], finetuned=False)
 
 
 def test_any_student_can_start_from_a_teacher_before_its_fine_tuning() -> None:
     asked = ("method=kd", *ONE, "student.start=pretrained_teacher", "student.layers=[0,2,4,7,9,11]")
     _, plan = planned(composed(*asked), "kd")
     student = plan.stage("kd")
-    assert student.learner.start is Start.pretrained_teacher
-    assert student.layers_before == plan.teachers[0]
-    assert student.layers_from is None
+    assert student.initialisation == TeacherLayers(plan.teachers[0], finetuned=False)
 
 
 def test_texts_without_labels_must_be_named() -> None:
@@ -271,7 +274,7 @@ def test_texts_without_labels_must_be_named() -> None:
 def test_a_teacher_without_a_language_head_teaches_states_and_not_words(
     a_ce: float, bench: Bench, tmp_path: Path
 ) -> None:
-    built = bench.runner._casting._folder_of(bench.plan.stage(bench.plan.teachers[0]))
+    built = bench.runner.parts.folders.folder_of(bench.plan.stage(bench.plan.teachers[0]))
     torch.manual_seed(1)
     config = AutoConfig.from_pretrained(built, num_hidden_layers=3)
     folder = tmp_path / "headless"

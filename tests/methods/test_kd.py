@@ -23,13 +23,13 @@ def softened(row: list[float], temperature: float) -> list[float]:
 
 @pytest.mark.parametrize("combine", ["logit_mean", "prob_mean"])
 def test_a_step_takes_its_soft_targets_from_the_joined_teachers(
-    combine: str, tmp_path: Path
+    combine: str, store: Path, tmp_path: Path
 ) -> None:
     asked = (
         *("teacher=bert+roberta", "teacher.weights=[0.7,0.3]", f"teacher.combine={combine}"),
         *(f"method.temperature={TEMPERATURE}", f"method.alpha={ALPHA}"),
     )
-    made = job_of(Bench.make(tmp_path / "store", "kd", asked), tmp_path / "job")
+    made = job_of(Bench.make(store, "kd", asked), tmp_path / "job")
     without_dropout(made.student)
     scene = under_sure_teachers(loop.Loop(made)._scene(0, 0, 0, np.arange(6)))
     (update,) = made.algorithm.updates(scene)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from support.algorithms import with_defaults
 from support.tiny import SURE, Bench, composed, planned, run
 from support.training import job_of, under_sure_teachers
 from torch import nn
@@ -40,7 +41,9 @@ SIGNALS = signals_of(
 
 
 def test_unsure_rows_are_left_out_and_every_class_is_taken_alike() -> None:
-    choice = NoisyStudent(ratio=2.0, min_confidence=0.8).choose(LABELS, SIGNALS, **NAMED)
+    choice = with_defaults(NoisyStudent, ratio=2.0, min_confidence=0.8).choose(
+        LABELS, SIGNALS, **NAMED
+    )
     # Two of each class: the surest of class 0, the only one of class 1 twice.
     assert choice.positions.tolist() == [0, 1, 3, 2, 6, 6]
     assert choice.counts == {
@@ -55,18 +58,18 @@ def test_unsure_rows_are_left_out_and_every_class_is_taken_alike() -> None:
 
 
 def test_without_balance_the_surest_are_taken_whatever_their_class() -> None:
-    method = NoisyStudent(ratio=1.5, min_confidence=0.8, balance=False)
+    method = with_defaults(NoisyStudent, ratio=1.5, min_confidence=0.8, balance=False)
     assert method.choose(LABELS, SIGNALS, **NAMED).positions.tolist() == [0, 1, 6, 3, 2]
 
 
 def test_the_authors_threshold_filters_nothing_with_two_classes() -> None:
-    choice = NoisyStudent(min_confidence=0.3).choose(LABELS, SIGNALS, **NAMED)
+    choice = with_defaults(NoisyStudent, min_confidence=0.3).choose(LABELS, SIGNALS, **NAMED)
     assert choice.counts["sure"] == choice.counts["pool"] == 6
 
 
 def test_a_teacher_that_is_sure_of_nothing_is_named_and_refused() -> None:
     with pytest.raises(NothingToLearn) as refused:
-        NoisyStudent(min_confidence=0.995).choose(LABELS, SIGNALS, **NAMED)
+        with_defaults(NoisyStudent, min_confidence=0.995).choose(LABELS, SIGNALS, **NAMED)
     assert refused.value.what == "generation-1 is sure of no row of the pool."
     assert "0.95 (dull), 0.99 (fine)" in str(refused.value)
 
@@ -74,28 +77,32 @@ def test_a_teacher_that_is_sure_of_nothing_is_named_and_refused() -> None:
 def test_balance_does_not_leave_a_class_without_pseudo_labelled_rows_in_silence() -> None:
     unsure = signals_of([(0, 0.6), (1, 0.6), *[(0, 0.9)] * 4, (1, 0.6), (1, 0.55)])
     with pytest.raises(NothingToLearn) as refused:
-        NoisyStudent(min_confidence=0.8).choose(LABELS, unsure, **NAMED)
+        with_defaults(NoisyStudent, min_confidence=0.8).choose(LABELS, unsure, **NAMED)
     assert refused.value.what == "generation-1 is sure of no row of the pool as fine."
     assert "0.60 (fine)" in str(refused.value)
     assert "method.balance=false" in str(refused.value)
-    left = NoisyStudent(min_confidence=0.8, balance=False).choose(LABELS, unsure, **NAMED)
+    left = with_defaults(NoisyStudent, min_confidence=0.8, balance=False).choose(
+        LABELS, unsure, **NAMED
+    )
     assert left.counts["sure of fine"] == 0
 
 
 def test_a_ratio_that_takes_no_row_of_a_class_is_refused() -> None:
     with pytest.raises(Refused) as refused:
-        NoisyStudent(ratio=0.5).choose(LABELS, SIGNALS, **NAMED)
+        with_defaults(NoisyStudent, ratio=0.5).choose(LABELS, SIGNALS, **NAMED)
     assert refused.value.key == "method.ratio"
 
 
 @pytest.mark.parametrize("hard", [False, True])
 @pytest.mark.parametrize("combine", ["logit_mean", "prob_mean"])
-def test_the_loss_equals_plain_arithmetic(hard: bool, combine: str, tmp_path: Path) -> None:
+def test_the_loss_equals_plain_arithmetic(
+    hard: bool, combine: str, store: Path, tmp_path: Path
+) -> None:
     asked = (
         *(f"method.hard={hard}", "method.temperature=2", "method.label_smoothing=0.2"),
         *("method.generations=1", "teacher=bert+roberta", f"teacher.combine={combine}"),
     )
-    made = job_of(Bench.make(tmp_path / "store", "noisy_student", asked), tmp_path / "job")
+    made = job_of(Bench.make(store, "noisy_student", asked), tmp_path / "job")
     for part in made.student.module.modules():
         if isinstance(part, nn.Dropout):
             part.p = 0.0
@@ -124,19 +131,21 @@ def test_the_loss_equals_plain_arithmetic(hard: bool, combine: str, tmp_path: Pa
     assert update.loss.item() == pytest.approx(total / 6, rel=1e-5)
 
 
-def test_no_hidden_label_reaches_the_stage(tmp_path: Path) -> None:
-    bench = Bench.make(tmp_path / "store", "noisy_student")
+def test_no_hidden_label_reaches_the_stage(store: Path, tmp_path: Path) -> None:
+    bench = Bench.make(store, "noisy_student")
     made = job_of(bench, tmp_path / "job")
-    pool = set(bench.runner._readings["task"].ids("rest"))
+    pool = set(bench.runner.parts.data["task"].ids("rest"))
     assert pool
     for row, label in zip(made.rows.ids, made.rows.labels, strict=True):
         assert (label == -1) == (row in pool)
 
 
-def test_the_copies_of_a_repeated_row_are_read_with_different_noise(tmp_path: Path) -> None:
+def test_the_copies_of_a_repeated_row_are_read_with_different_noise(
+    store: Path, tmp_path: Path
+) -> None:
     noise = ("noise=mask", "noise.p=0.5", "noise.seen_by=student")
     asked = (*noise, *SURE, "method.generations=1")
-    rows = job_of(Bench.make(tmp_path / "store", "noisy_student", asked), tmp_path / "job").rows
+    rows = job_of(Bench.make(store, "noisy_student", asked), tmp_path / "job").rows
     first = next(at for at, row in enumerate(rows.ids) if row in rows.ids[at + 1 :])
     same = [at for at, row in enumerate(rows.ids) if row == rows.ids[first]]
     read = {rows.student.inputs(np.array([at]), 0)["input_ids"].numpy().tobytes() for at in same}
@@ -164,8 +173,8 @@ def test_the_teacher_labels_clean_text_without_dropout(
         with monkeypatch.context() as patch:
             patch.setattr(Learner, "logits", watched)
             name = bench.plan.teachers[0]
-            bench.runner._casting.predict(
-                bench.runner._casting.trained(name), bench.plan.stage(name), "rest"
+            bench.runner.parts.logits.predict(
+                bench.runner.parts.factory.trained(name), bench.plan.stage(name), "rest"
             )
         assert not any(training for training, _ in read)
         found.append([text for _, text in read])
@@ -173,8 +182,10 @@ def test_the_teacher_labels_clean_text_without_dropout(
     assert found[0]
 
 
-def test_each_generations_teacher_is_the_student_of_the_one_before(tmp_path: Path) -> None:
-    run(tmp_path / "run", tmp_path / "store", "noisy_student", "teacher=bert", "method.stop=false")
+def test_each_generations_teacher_is_the_student_of_the_one_before(
+    store: Path, tmp_path: Path
+) -> None:
+    run(tmp_path / "run", store, "noisy_student", "teacher=bert", "method.stop=false")
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     generations = [name for name in result["stages"] if name.startswith("generation-")]
     assert generations == ["generation-1", "generation-2", "generation-3"]
@@ -210,7 +221,7 @@ def test_a_split_that_leaves_no_pool_is_refused_before_anything_is_trained(tmp_p
     with pytest.raises(Refused) as refusal:
         run(tmp_path / "r", tmp_path / "s", "noisy_student", "dataset.split.train=84")
     assert "dataset.split.train = 84" in str(refusal.value)
-    assert not list((tmp_path / "s" / "artifacts").glob("*/model"))
+    assert not list((tmp_path / "s" / "stages").glob("*/model"))
 
 
 def bench_of_chain(tmp_path: Path, scores: list[float], monkeypatch: pytest.MonkeyPatch) -> Bench:
@@ -243,8 +254,8 @@ def test_generations_end_where_validation_gets_no_better_and_the_best_is_kept(
     assert outcome.plan.stopping == tuple(generations)
 
 
-def test_what_chose_a_generation_is_no_result(tmp_path: Path) -> None:
-    run(tmp_path / "run", tmp_path / "store", "noisy_student", "method.generations=2")
+def test_what_chose_a_generation_is_no_result(store: Path, tmp_path: Path) -> None:
+    run(tmp_path / "run", store, "noisy_student", "method.generations=2")
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert "validation" not in result["metrics"]
     assert "selection_on_validation" in result["metrics"]

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from support.algorithms import with_defaults
 from support.learners import without_dropout
 from support.tiny import Bench, composed, planned, run
 from support.training import job_of
@@ -19,6 +20,7 @@ from transformers import AutoModelForSequenceClassification
 from distill_runner.errors import Refused
 from distill_runner.methods.tmkd import SoftHeads
 from distill_runner.models import heads
+from distill_runner.planning.initialisation import EarlierStudent, RandomWeights
 from distill_runner.tasks.classification import Classification
 from distill_runner.training import loop
 
@@ -52,18 +54,18 @@ def test_the_loss_of_both_kinds_of_heads_is_the_papers(alpha: float) -> None:
     logits = torch.randn(4, 5, 3, generator=generator, dtype=torch.float64)
     targets = torch.randn(3, 5, 3, generator=generator, dtype=torch.float64)
     labels = torch.tensor([0, 2, 1, 1, 0])
-    loss, _ = SoftHeads(alpha=alpha).loss(Classification(), logits, targets, labels)
+    loss, _ = with_defaults(SoftHeads, alpha=alpha).loss(Classification(), logits, targets, labels)
     expected = slow_loss(logits.tolist(), targets.tolist(), labels.tolist(), alpha)
     assert float(loss) == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize("averaged", [False, True])
 def test_each_head_learns_from_its_own_teacher_or_one_from_their_weighted_mean(
-    averaged: bool, tmp_path: Path
+    averaged: bool, store: Path, tmp_path: Path
 ) -> None:
     method = "one_avg_on_one" if averaged else "mkd"
     asked = (*TWO, "teacher.weights=[0.8,0.2]") if averaged else TWO
-    made = job_of(Bench.make(tmp_path / "store", method, asked), tmp_path / "job")
+    made = job_of(Bench.make(store, method, asked), tmp_path / "job")
     without_dropout(made.student)
     scene = loop.Loop(made)._scene(0, 0, 0, np.arange(5))
     (update,) = made.algorithm.updates(scene)
@@ -76,14 +78,16 @@ def test_each_head_learns_from_its_own_teacher_or_one_from_their_weighted_mean(
 
 def test_soft_heads_that_would_learn_nothing_are_refused() -> None:
     with pytest.raises(Refused, match=r"above 0, up to 1; method=finetune"):
-        SoftHeads(alpha=0.0)
+        with_defaults(SoftHeads, alpha=0.0)
 
 
 def test_at_alpha_one_no_label_is_read_and_the_golden_head_gets_no_gradient() -> None:
     logits = torch.randn(3, 4, 2, dtype=torch.float64, requires_grad=True)
     targets = torch.randn(2, 4, 2, dtype=torch.float64)
     hidden = torch.full((4,), -1)
-    loss, terms = SoftHeads(alpha=1.0).loss(Classification(), logits, targets, hidden)
+    loss, terms = with_defaults(SoftHeads, alpha=1.0).loss(
+        Classification(), logits, targets, hidden
+    )
     loss.backward()
     assert logits.grad is not None
     assert set(terms) == {"soft"}
@@ -112,8 +116,8 @@ def test_the_answer_is_the_mean_of_the_heads_probabilities(golden: bool) -> None
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    made = Bench.make(tmp_path_factory.mktemp("store"), "tmkd", TWO)
+def bench(store: Path) -> Bench:
+    made = Bench.make(store, "tmkd", TWO)
     made.runner.run()
     return made
 
@@ -124,16 +128,20 @@ def test_a_plan_of_tmkd_has_two_data_sets_and_teachers_for_each(bench: Bench) ->
     first, second = plan.stage("pretrain"), plan.stage("finetune")
     assert first.teachers == plan.pretrain_teachers
     assert second.teachers == plan.teachers
-    assert (first.data, first.rows, second.start) == ("pretrain", ("unlabelled",), "pretrain")
+    assert (first.data, first.rows, second.earlier_stage) == (
+        "pretrain",
+        ("unlabelled",),
+        "pretrain",
+    )
 
 
 def test_stage_one_teaches_the_body_and_the_soft_heads_and_not_the_golden_head(
     bench: Bench,
 ) -> None:
-    learner = bench.runner._casting.trained("pretrain")
-    inputs = bench.runner._readings["pretrain"].split("unlabelled", learner).inputs(np.arange(8))
+    learner = bench.runner.parts.factory.trained("pretrain")
+    inputs = bench.runner.parts.data["pretrain"].split("unlabelled", learner).inputs(np.arange(8))
     targets, hidden = torch.randn(2, 8, 2), torch.full((8,), -1)
-    loss, _ = SoftHeads(alpha=1.0).loss(
+    loss, _ = with_defaults(SoftHeads, alpha=1.0).loss(
         Classification(), learner.head_logits(inputs), targets, hidden
     )
     names, weights = zip(*learner.trainable(), strict=True)
@@ -151,8 +159,8 @@ def test_stage_one_teaches_the_body_and_the_soft_heads_and_not_the_golden_head(
 
 
 def test_stage_two_keeps_the_body_and_has_new_heads(bench: Bench) -> None:
-    left = bench.runner._casting.trained("pretrain").module.state_dict()
-    start = bench.runner._casting.learner(bench.plan.stage("finetune")).module.state_dict()
+    left = bench.runner.parts.factory.trained("pretrain").module.state_dict()
+    start = bench.runner.parts.factory.learner(bench.plan.stage("finetune")).module.state_dict()
     for name, weight in start.items():
         fresh = name.startswith(("classifier", "pre_classifier", "soft_heads"))
         if not (fresh and name.endswith("weight")):
@@ -169,41 +177,41 @@ def test_a_stand_in_for_the_first_stage_is_known_by_the_tasks_words_and_lengths(
     # Its tokenizer is made of the task's rows, and it reads as many tokens as the task's do.
     benches = [Bench.make(tmp_path, "tmkd", (*TWO, *asked)) for asked in ((), (other,))]
     for bench in benches:
-        assert len(bench.runner.missing) == len(bench.plan.stages)
+        assert len(bench.runner.preflight().missing) == len(bench.plan.stages)
     for name in ("pretrain/bert-base-uncased", "pretrain"):
         one, two = (bench.runner.key_of(bench.plan.stage(name)) for bench in benches)
         assert one != two
 
 
-def test_pretrainings_teachers_are_held_to_their_own_rule(tmp_path: Path) -> None:
+def test_pretrainings_teachers_are_held_to_their_own_rule(store: Path, tmp_path: Path) -> None:
     asked = (*TWO, "teacher@pretrain.teacher=bert", "pretrain.teacher.training.epochs=0")
     with pytest.raises(Refused) as refused:
-        run(tmp_path / "run", tmp_path / "store", "tmkd", *asked)
+        run(tmp_path / "run", store, "tmkd", *asked)
     assert refused.value.key == "pretrain.teacher.near_chance"
 
 
 def test_a_student_without_labels_answers_without_its_golden_head(bench: Bench) -> None:
-    casting, stage = bench.runner._casting, bench.plan.stage("pretrain")
-    learner = casting.trained("pretrain")
-    before = casting.predict(learner, stage, "test")
+    parts, stage = bench.runner.parts, bench.plan.stage("pretrain")
+    learner = parts.factory.trained("pretrain")
+    before = parts.logits.predict(learner, stage, "test")
     with torch.no_grad():
         learner.module.classifier.bias += 5.0
-    assert np.array_equal(before, casting.predict(learner, stage, "test"))
+    assert np.array_equal(before, parts.logits.predict(learner, stage, "test"))
 
 
 def test_heads_are_saved_beside_a_plain_classifier(bench: Bench) -> None:
-    folder = bench.runner._artifacts["finetune"].model
+    folder = bench.runner.parts.finished["finetune"].model
     soft = load_file(folder / "soft_heads.safetensors")
     assert soft["weight"].shape == (2, 2, 16)
     assert soft["bias"].shape == (2, 2)
     plain = AutoModelForSequenceClassification.from_pretrained(folder)
     assert not any("soft_heads" in name for name in load_file(folder / "model.safetensors"))
-    casting, stage = bench.runner._casting, bench.plan.stage("finetune")
-    learner = casting.trained("finetune")
+    parts, stage = bench.runner.parts, bench.plan.stage("finetune")
+    learner = parts.factory.trained("finetune")
     for name, weight in plain.state_dict().items():
         assert torch.equal(weight, learner.module.state_dict()[name])
-    alone = casting.trained("finetune", soft_heads=False)
-    view = bench.runner._readings["task"].split("test", learner)
+    alone = parts.factory.trained("finetune", soft_heads=False)
+    view = bench.runner.parts.data["task"].split("test", learner)
     inputs = view.inputs(np.arange(8))
     with torch.no_grad(), learner.evaluating():
         found = learner.head_logits(inputs)
@@ -213,20 +221,18 @@ def test_heads_are_saved_beside_a_plain_classifier(bench: Bench) -> None:
             torch.testing.assert_close(found[1 + at], state @ weight.T + bias)
         torch.testing.assert_close(found[0], plain(**inputs).logits)
         torch.testing.assert_close(learner.logits(inputs).exp(), found.softmax(-1).mean(0))
-    assert casting.predict(alone, stage, "test").shape == (60, 2)
+    assert parts.logits.predict(alone, stage, "test").shape == (60, 2)
 
 
 def test_broken_soft_heads_are_refused(bench: Bench, tmp_path: Path) -> None:
     (tmp_path / heads.FILE).write_bytes(b"no safetensors")
-    module = bench.runner._casting.trained("baseline").module
+    module = bench.runner.parts.factory.trained("baseline").module
     with pytest.raises(Refused, match="soft heads of this model cannot be read"):
         heads.load(module, tmp_path)
 
 
-def test_the_result_and_the_card_tell_of_the_golden_head_alone(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
-    folder, store = tmp_path_factory.mktemp("run"), tmp_path_factory.mktemp("store")
+def test_the_result_and_the_card_tell_of_the_golden_head_alone(store: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
     run(folder, store, "tmkd", *TWO)
     result = json.loads((folder / "result.json").read_text())
     golden = result["golden_head"]["test"]
@@ -261,32 +267,36 @@ def test_the_ablations_differ_in_stages_and_heads_as_the_papers(
         if count is not None:
             stage = plan.stage(name)
             assert stage.algorithm.soft_heads(len(stage.teachers)) == count
-    assert plan.stage("finetune").start == ("pretrain" if expected[0] else None)
-    assert not plan.stage("finetune").fresh_head or expected[0]
+    first = EarlierStudent("pretrain", fresh_head=True) if expected[0] else RandomWeights()
+    assert plan.stage("finetune").initialisation == first
 
 
 def test_no_student_of_many_on_many_goes_on_where_another_stopped(tmp_path: Path) -> None:
     plan = Bench.make(tmp_path, "many_on_many", TWO).plan
     students = [plan.stage(name) for name in plan.members]
-    assert [(stage.start, stage.first_epoch) for stage in students] == [(None, 0), (None, 0)]
+    assert [(stage.earlier_stage, stage.first_epoch) for stage in students] == [
+        (None, 0),
+        (None, 0),
+    ]
 
 
 def test_many_on_many_has_a_student_for_each_teacher_and_answers_with_their_mean(
+    store: Path,
     tmp_path: Path,
 ) -> None:
     folder = tmp_path / "run"
-    run(folder, tmp_path / "store", "many_on_many", *TWO)
+    run(folder, store, "many_on_many", *TWO)
     result = json.loads((folder / "result.json").read_text())
     assert result["student"]["members"] == ["student-1", "student-2"]
-    bench = Bench.make(tmp_path / "store", "many_on_many", TWO)
+    bench = Bench.make(store, "many_on_many", TWO)
     teachers = [bench.plan.stage(name).teachers for name in bench.plan.members]
     assert teachers == [("teacher/bert-base-uncased",), ("teacher/roberta-base",)]
     outcome = bench.runner.run()
     assert outcome.trained == ()
-    ids = bench.runner._readings["task"].ids("test")
-    each = [outcome.casting.signals(name, "test").of(ids) for name in bench.plan.members]
+    ids = bench.runner.parts.data["task"].ids("test")
+    each = [bench.runner.parts.logits.logits(name, "test").of(ids) for name in bench.plan.members]
     mean = sum(torch.from_numpy(one).softmax(-1) for one in each) / 2
-    labels = bench.runner._readings["task"].labels("test")
+    labels = bench.runner.parts.data["task"].labels("test")
     right = (mean.argmax(-1).numpy() == labels).mean()  # type: ignore[union-attr]
     assert result["metrics"]["test"]["accuracy"] == pytest.approx(right)
     parameters = [outcome.artifacts[name].facts()["parameters"] for name in bench.plan.members]

@@ -128,7 +128,7 @@ def test_an_unknown_architecture_is_refused(new_learner: NewLearner) -> None:
 
 
 def test_a_noisy_student_skips_layers_and_its_teacher_does_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn: list[StochasticDepth] = []
     draw = StochasticDepth.draw
@@ -137,7 +137,7 @@ def test_a_noisy_student_skips_layers_and_its_teacher_does_not(
         drawn.append(self)
         return draw(self)
 
-    bench = Bench.make(tmp_path / "store", "noisy_student", ("method.generations=1",))
+    bench = Bench.make(store, "noisy_student", ("method.generations=1",))
     job = job_of(bench, tmp_path / "job")  # the teachers and the baseline are trained by now
     monkeypatch.setattr(StochasticDepth, "draw", watched)
     training = loop.Loop(job)
@@ -145,7 +145,7 @@ def test_a_noisy_student_skips_layers_and_its_teacher_does_not(
     assert torch.equal(first.student_logits(), first.student_logits())
     assert {one.p for one in drawn} == {0.2}
     assert {id(one.layers[0]) for one in drawn} == {id(layers_of(job.student.module)[0])}
-    plain = Bench.make(tmp_path / "store", "kd")
+    plain = Bench.make(store, "kd")
     drawn.clear()
     loop.Loop(job_of(plain, tmp_path / "kd")).step(0, 0, np.arange(4))
     assert not drawn

@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 from support.tiny import Bench
 
-from distill_runner.pipeline.predictions import Answers
-
 TWO = ("teacher=bert+roberta",)
 UNEQUAL = (*TWO, "teacher.weights=[0.9,0.1]")
 
@@ -17,11 +15,6 @@ UNEQUAL = (*TWO, "teacher.weights=[0.9,0.1]")
 def softmax(logits: np.ndarray) -> np.ndarray:
     shares: np.ndarray = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
     return shares
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("store")
 
 
 @pytest.mark.parametrize(
@@ -42,15 +35,14 @@ def test_teachers_together_are_joined_as_where_they_teach(
 ) -> None:
     bench = Bench.make(store, method, (*asked, "method.baseline=never"))
     outcome = bench.runner.run()
-    data = bench.runner._readings["task"].data
-    answers = Answers(outcome.plan, data, outcome.casting, say=lambda _: None)
-    one, two = (answers.of(name, "test").astype(float) for name in outcome.plan.teachers)
+    answers = bench.runner.predictions(outcome)
+    one, two = (answers.logits(name, "test").astype(float) for name in outcome.plan.teachers)
     assert np.abs(one - two).max() > 1e-3  # a hundred times what is told apart below
     share, _, kind = expected.partition(" of the ")
     first = float(share)
     if kind == "logits":
-        found, by_hand = answers.of_teachers("test"), first * one + (1 - first) * two
+        found, by_hand = answers.joined_teachers("test"), first * one + (1 - first) * two
     else:
-        found = softmax(answers.of_teachers("test").astype(float))
+        found = softmax(answers.joined_teachers("test").astype(float))
         by_hand = first * softmax(one) + (1 - first) * softmax(two)
     np.testing.assert_allclose(found, by_hand, atol=1e-5)

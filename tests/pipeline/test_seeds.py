@@ -23,9 +23,9 @@ def plan_of(*overrides: str, method: str = "kd") -> Plan:
 @pytest.mark.parametrize("method", METHODS)
 def test_no_teacher_shares_a_seed_with_a_student_or_another_teacher(method: str) -> None:
     plan = plan_of("teacher=bert+bert", method=method)
-    teachers = [plan.stage(name).seed for name in plan.all_teachers]
+    teachers = [stage.seed for stage in plan.stages if stage.is_teacher]
     assert len(set(teachers)) == len(teachers)
-    students = {stage.seed for stage in plan.stages if stage.name not in plan.all_teachers}
+    students = {stage.seed for stage in plan.stages if not stage.is_teacher}
     assert not students & set(teachers)
 
 
@@ -70,7 +70,7 @@ def test_the_students_limit_of_steps_is_not_the_teachers(tmp_path: Path) -> None
     stages = json.loads((tmp_path / "run" / "result.json").read_text())["stages"]
 
     def steps(name: str) -> int:
-        facts = tmp_path / "store" / "artifacts" / stages[name]["key"] / "stage.json"
+        facts = tmp_path / "store" / "stages" / stages[name]["key"] / "stage.json"
         return int(json.loads(facts.read_text())["training"]["steps"])
 
     assert {name: steps(name) for name in stages} == {

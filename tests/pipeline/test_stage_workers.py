@@ -98,7 +98,7 @@ def test_a_run_that_waits_for_another_hears_a_clusters_notice(tmp_path: Path) ->
     folder, store = tmp_path / "run", tmp_path / "store"
     run(folder, store, "finetune")
     key = result_of(folder)["stages"]["finetune"]["key"]
-    shutil.rmtree(store / "artifacts" / key)
+    shutil.rmtree(store / "stages" / key)
     asked = [
         *(sys.executable, "-P", "-m", "distill_runner.cli"),
         *(*SHRUNK, "method=finetune"),
@@ -116,7 +116,7 @@ def test_a_run_that_waits_for_another_hears_a_clusters_notice(tmp_path: Path) ->
 
 def test_a_stage_in_training_elsewhere_is_left_for_the_next_that_is_ready(tmp_path: Path) -> None:
     runner = Bench.make(tmp_path, "kd", TWO_TEACHERS).runner
-    first, second, *others = runner.missing
+    first, second, *others = runner.preflight().missing
     with Store(tmp_path).claim(runner.key_of(first), waiting=lambda: None):
         assert runner._next([first, second, *others]) is second
         with Store(tmp_path).claim(runner.key_of(second), waiting=lambda: None):
@@ -148,9 +148,9 @@ def test_no_more_helpers_are_started_than_stages_are_ready(
 ) -> None:
     monkeypatch.setattr("distill_runner.pipeline.stage_workers.cores", lambda: 8)
     bench = Bench.make(tmp_path, "kd", (*TWO_TEACHERS, *asked))
-    assert count_of(bench.config, machine, bench.runner.missing) == count
+    assert count_of(bench.config, machine, bench.runner.preflight().missing) == count
     monkeypatch.setattr("distill_runner.pipeline.stage_workers.cores", lambda: 1)
-    assert count_of(bench.config, machine, bench.runner.missing) == 0
+    assert count_of(bench.config, machine, bench.runner.preflight().missing) == 0
 
 
 def test_a_helper_ends_with_a_run_that_is_killed(tmp_path: Path) -> None:

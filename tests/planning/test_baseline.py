@@ -15,6 +15,7 @@ from distill_runner.errors import DistillError, Refused
 from distill_runner.methods.base import Choice, NothingToLearn
 from distill_runner.methods.noisy_student import NoisyStudent
 from distill_runner.report.sweeps import job_rows
+from distill_runner.results.files import read_job
 from distill_runner.training.loop import Loop
 
 OWN = 16  # 64 rows in batches of 8, twice
@@ -28,11 +29,6 @@ def result_of(folder: Path) -> dict[str, Any]:
 def screen_of(folder: Path) -> str:
     """What was printed, on one line."""
     return " ".join((folder / "log.txt").read_text().split())
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("store")
 
 
 # By what is asked: the optimiser steps of the deployed learner, all its stages together.
@@ -83,7 +79,7 @@ def test_its_learning_rate_falls_over_all_of_its_steps(store: Path, tmp_path: Pa
 
 def key_of_baseline(store: Path, method: str, *overrides: str) -> str:
     bench = Bench.make(store, method, ("teacher=bert", *overrides))
-    (stage,) = [stage for stage in bench.runner.missing if stage.name == "baseline"]
+    (stage,) = [stage for stage in bench.runner.preflight().missing if stage.name == "baseline"]
     return str(bench.runner.key_of(stage))
 
 
@@ -111,7 +107,7 @@ def test_a_lead_over_fewer_steps_is_never_called_a_gain(store: Path, tmp_path: P
     assert "difference on test" in screen
     assert "fine-tuned without a teacher for 16 of 24 steps" in screen
     assert "gain" not in screen.lower()
-    rows = job_rows([(name, result_of(tmp_path / name)) for name in ("same", "fewer")])
+    rows = job_rows([read_job(tmp_path / name) for name in ("same", "fewer")])
     assert all("difference" in row and "gain" not in row for row in rows)
     card = (tmp_path / "fewer" / "student" / "README.md").read_text().splitlines()
     (alone,) = [line for line in card if "without a teacher" in line and "| test |" in line]
@@ -221,7 +217,7 @@ def test_a_late_baseline_that_was_broken_off_goes_on_to_the_same_weights(
     assert "baseline: goes on after step 1" in screen_of(tmp_path / "run-2")
     key = result_of(tmp_path / "run-1")["stages"]["baseline"]["key"]
     weights = [
-        (tmp_path / name / "artifacts" / key / "model" / "model.safetensors").read_bytes()
+        (tmp_path / name / "stages" / key / "model" / "model.safetensors").read_bytes()
         for name in ("whole", "broken")
     ]
     assert weights[0] == weights[1]

@@ -36,13 +36,13 @@ def test_each_assistant_learns_from_the_one_before_it_and_the_student_from_the_l
         (distilbert, (0, 1)),
         (distilbert, (0, 1)),
     ]
-    assert [stage.learner.start.value for stage in stages] == [
+    assert [stage.initialisation.kind for stage in stages] == [
         "pretrained",
         "pretrained",
         "random",
         "pretrained",
     ]
-    assert stages[1].learner.asked == "method.assistants"
+    assert stages[1].learner.config_key == "method.assistants"
 
 
 def test_each_generation_learns_from_the_one_before_it_with_a_seed_of_its_own() -> None:

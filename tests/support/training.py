@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
 
 from distill_runner.methods.batch import Scene
 from distill_runner.models.stored_logits import Signals
-from distill_runner.models.teachers import CachedTeachers, LiveTeachers
+from distill_runner.models.teachers import CachedTeachers
 from distill_runner.training import loop
 from support.tiny import Bench
 
@@ -24,44 +24,19 @@ class Silent:
         pass
 
 
-def job_of(bench: Bench, folder: Path, **changes: object) -> loop.Job:
+def job_of(bench: Bench, folder: Path, **changes: Any) -> loop.Job:
     """The deployed stage's job, its upstream stages done."""
-    runner, stage = bench.runner, bench.plan.stage(bench.plan.deployed)
-    for name in bench.plan.stages:
-        if name.name == stage.name:
-            break
-        key = runner.key_of(name)
-        store = runner._store
-        runner._artifacts[name.name] = (
-            store.artifact(key) if store.has(key) else runner._train(name, key)
-        )
-    learner = runner._casting.learner(stage)
-    teachers = runner._casting.teachers(stage)
-    folder.mkdir(parents=True, exist_ok=True)
-    trained = (
-        [teachers.learners[at] for at in stage.algorithm.trained_teachers(len(teachers.learners))]
-        if isinstance(teachers, LiveTeachers)
-        else []
-    )
-    job = loop.Job(
-        algorithm=stage.algorithm,
-        task=runner._readings["task"].task,
-        student=learner,
-        teachers=teachers,
-        roles={"student": [learner], **({"teacher": trained} if trained else {})},
-        rows=runner._readings["task"].training_rows(stage, learner, teachers),
-        training=stage.training,
-        seed=stage.seed,
-        first_epoch=0,
-        device=torch.device("cpu"),
-        bf16=False,
-        folder=folder,
-        checkpoint_seconds=1e9,
-        log_every=1,
-        validate=lambda _: {"accuracy": 0.5},
-        on_point=lambda *_: None,
-    )
-    return replace(job, **changes)  # type: ignore[arg-type]
+    prepared = bench.runner.prepare(bench.plan.stage(bench.plan.deployed), folder=folder)
+    # As prepared until the test is over: the vocabulary stays cut.
+    job: loop.Job = bench.opened.enter_context(prepared)
+    simple: dict[str, Any] = {
+        "checkpoint_seconds": 1e9,
+        "log_every": 1,
+        "validate": lambda _: {"accuracy": 0.5},
+        "on_point": lambda *_: None,
+        "selected_by": "accuracy",
+    }
+    return replace(job, **(simple | changes))
 
 
 def under_sure_teachers(scene: Scene) -> Scene:

@@ -1,0 +1,118 @@
+"""The logits of finished stages on whole splits: from the store, or computed and kept there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from distill_runner.config.schema import Noise
+from distill_runner.data.encoding import View
+from distill_runner.evaluation.predict import predict
+from distill_runner.models import stored_logits
+from distill_runner.models.learner import Learner
+from distill_runner.models.stored_logits import Signals
+from distill_runner.pipeline.learner_factory import LearnerFactory
+from distill_runner.pipeline.task_data import TaskData
+from distill_runner.planning.stages import Plan, Stage
+from distill_runner.runtime.machine import Machine
+from distill_runner.storage.integrity import Say
+from distill_runner.storage.store import Artifact, Store, key_of, plain
+
+
+class LogitCache:
+    """Every model reads a split once; later questions are answered from the store.
+
+    Args:
+        data: of the data sets that the plan's stages name.
+        finished: the artifacts of the stages done so far, by name.
+        factory: loads a finished stage's learner where its logits are not in the store.
+        say: told what is damaged in the store.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        data: Mapping[str, TaskData],
+        *,
+        store: Store,
+        finished: Mapping[str, Artifact],
+        factory: LearnerFactory,
+        machine: Machine,
+        say: Say,
+    ) -> None:
+        self._plan = plan
+        self._data = data
+        self._store = store
+        self._finished = finished
+        self._factory = factory
+        self._machine = machine
+        self._say = say
+
+    def logits(self, name: str, split: str) -> Signals:
+        """The finished stage's logits on a split of its data."""
+        stage = self._plan.stage(name)
+        found = stored_logits.load(self._folder(name, stage, split))
+        if found is None:
+            logits = self.predict(self._factory.trained(name), stage, split)
+            found = self.keep(self._finished[name], stage, split, logits)
+        return found
+
+    def keep(self, artifact: Artifact, stage: Stage, split: str, logits: np.ndarray) -> Signals:
+        """Store a finished stage's logits, [rows, classes], on a split of the stage's data."""
+        data = self._data[stage.data]
+        folder = self._store.logits(artifact.key, data.data.fingerprints[split])
+        return stored_logits.save(folder, data.ids(split), logits, say=self._say)
+
+    def without_soft_heads(self, name: str, split: str) -> Signals:
+        """The logits of the finished stage's plain classifier alone."""
+        stage = self._plan.stage(name)
+        data = self._data[stage.data]
+        decided = key_of([data.data.fingerprints[split], "golden"])
+        folder = self._store.logits(self._finished[name].key, decided)
+        found = stored_logits.load(folder)
+        if found is None:
+            logits = self.predict(self._factory.trained(name, soft_heads=False), stage, split)
+            found = stored_logits.save(folder, data.ids(split), logits, say=self._say)
+        return found
+
+    def under_noise(
+        self, name: str, split: str, noises: Sequence[Noise], *, computing: Callable[[], None]
+    ) -> list[Signals]:
+        """The finished stage's logits on a split under each noise.
+
+        The noise is drawn with the seed that cut the rows: every learner reads the same.
+
+        Args:
+            computing: called once where something is not in the store.
+        """
+        data, learner = self._data[self._plan.stage(name).data], None
+        every = []
+        for noise in noises:
+            decided = [data.data.fingerprints[split], plain(noise), data.noise_seed]
+            folder = self._store.logits(self._finished[name].key, key_of(decided))
+            found = stored_logits.load(folder)
+            if found is None:
+                if learner is None:
+                    computing()
+                    learner = self._factory.trained(name)
+                logits = self._predict(learner, data.disturbed(split, learner, noise))
+                found = stored_logits.save(folder, data.ids(split), logits, say=self._say)
+            every.append(found)
+        return every
+
+    def predict(self, learner: Learner, stage: Stage, split: str) -> np.ndarray:
+        """The learner's logits on a whole split of the stage's data, in its order.
+
+        Returns:
+            [rows, classes]; nothing is stored.
+        """
+        return self._predict(learner, self._data[stage.data].split(split, learner))
+
+    def _predict(self, learner: Learner, view: View) -> np.ndarray:
+        return predict(learner, view, device=self._machine.device, bf16=self._machine.bf16)
+
+    def _folder(self, name: str, stage: Stage, split: str) -> Path:
+        fingerprint = self._data[stage.data].data.fingerprints[split]
+        return self._store.logits(self._finished[name].key, fingerprint)

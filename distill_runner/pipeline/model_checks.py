@@ -1,0 +1,193 @@
+"""Checks, before anything is trained, that each model can do what its stage asks of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from distill_runner.config.schema import Config, Start
+from distill_runner.data.masking import check_maskable
+from distill_runner.errors import Refused
+from distill_runner.hub.locate import read_config
+from distill_runner.models import language, loading
+from distill_runner.models.architecture import families
+from distill_runner.models.architecture.layers import check_layers, layers_of
+from distill_runner.models.depth import check_family
+from distill_runner.pipeline.model_folders import ModelFolders
+from distill_runner.pipeline.task_data import TaskData
+from distill_runner.planning.initialisation import TeacherLayers
+from distill_runner.planning.stages import TASK, Plan, Stage
+from distill_runner.storage.integrity import Say
+
+_MANY_UNKNOWN, _TOO_MANY_UNKNOWN = 0.05, 0.5  # shares of the words
+
+
+class ModelChecks:
+    """Reads configs, tokenizers and weight files; trains and keeps nothing.
+
+    Args:
+        data: of the data sets that the plan's stages name.
+        folders: where the plan's models lie.
+    """
+
+    def __init__(
+        self, config: Config, plan: Plan, data: Mapping[str, TaskData], folders: ModelFolders
+    ) -> None:
+        self._config = config
+        self._plan = plan
+        self._data = data
+        self._folders = folders
+        self._checked: set[tuple[Path, bool]] = set()
+        self._unknown: dict[tuple[str, str, tuple[str, ...]], float] = {}
+
+    def check(self, stage: Stage) -> None:
+        """Refuse a model that cannot do what the stage asks of its learner.
+
+        Raises:
+            Refused: the model is missing, damaged, too small, or of the wrong kind.
+        """
+        given = stage.learner.built is None
+        if given:
+            self._check_architecture(stage)
+        self._check_start(stage)
+        if given:
+            self._check_files(stage)
+        if stage.backbone_of is not None:
+            self.check(self._plan.stage(stage.backbone_of))
+        if stage.algorithm.needs.language:
+            self._check_language(stage)
+
+    def check_words(self, stage: Stage, *, say: Say) -> None:
+        """Warn where the learner's tokenizer reads many words of its rows as unknown.
+
+        Raises:
+            Refused: it knows hardly any.
+        """
+        share, name = self._unknown_share(stage), stage.label
+        found = f"{name}: {100 * share:.1f}% of the words it trains on are unknown to its tokenizer"
+        if share >= _TOO_MANY_UNKNOWN:
+            raise Refused(
+                f"{found}.",
+                key=stage.learner.config_key,
+                value=stage.learner.id,
+                rule="a tokenizer that knows the words of the training text",
+                way_out="a model of the text's language, with the tokenizer that belongs to it",
+            )
+        if share >= _MANY_UNKNOWN:
+            say(f"  {found}")
+
+    def _unknown_share(self, stage: Stage) -> float:
+        data, folder = self._data[stage.data], self._folders.folder_of(stage)
+        encoder = loading.load_encoder(folder, data.max_tokens, key=stage.learner.config_key)
+        rows = (encoder.key, stage.data, stage.rows)
+        if rows not in self._unknown:
+            self._unknown[rows] = data.unknown_share(stage, encoder)
+        return self._unknown[rows]
+
+    def _check_architecture(self, stage: Stage) -> None:
+        algorithm, key = stage.algorithm, stage.learner.config_key
+        shape = self._folders.shape_of(stage)
+        self._check_length(stage)
+        if algorithm.skips_layers():
+            check_family(shape.config.model_type)
+        if algorithm.soft_heads(len(stage.teachers)):
+            families.check_first_state(shape, key=key)
+        if algorithm.differentiates_forwards:
+            families.check_forward_derivative(shape, key=key)
+        if stage.learner.layers is not None:
+            layers_of(shape)
+
+    def _check_length(self, stage: Stage) -> None:
+        """Refuse texts longer than the model has positions for, before a long one comes by."""
+        positions = families.positions(self._folders.shape_of(stage).config)
+        limit = self._data[stage.data].max_tokens
+        if positions is not None and limit > positions:
+            key = f"{'' if stage.data == TASK else f'{stage.data}.'}dataset.max_tokens"
+            raise Refused(
+                f"{stage.learner.id} cannot read texts of so many tokens.",
+                key=key,
+                value=limit,
+                rule=f"at most its {positions} positions",
+                way_out=f"{key}={positions}",
+            )
+
+    def _check_files(self, stage: Stage) -> None:
+        """Refuse a damaged tokenizer or damaged weights; each folder is read once."""
+        spec, folder = stage.learner, self._folders.folder_of(stage)
+        weights = stage.reads_own_weights and self._folders.has_weights(folder)
+        if (folder, weights) not in self._checked:
+            shape = self._folders.shape_of(stage)
+            loading.check_files(folder, shape, weights=weights, key=spec.config_key)
+            self._checked.add((folder, weights))
+
+    def _check_start(self, stage: Stage) -> None:
+        """Refuse labels that are not known and layers that do not fit."""
+        spec, folder = stage.learner, self._folders.folder_of(stage)
+        if stage.already_finetuned:
+            loading.check_labels(
+                folder,
+                name=stage.label,
+                task=self._data[stage.data].task,
+                classes=self._data[stage.data].data.label_names,
+                key=spec.config_key,
+                labels=spec.labels,
+            )
+        elif isinstance(stage.initialisation, TeacherLayers):
+            self._check_layers(stage, stage.initialisation)
+        elif spec.layers is not None and stage.earlier_stage is None:
+            config = read_config(folder)
+            depth = config.get("num_hidden_layers", config.get("n_layers"))
+            if isinstance(depth, int):
+                check_layers(spec.layers, depth)
+
+    def _check_layers(self, stage: Stage, copied: TeacherLayers) -> None:
+        """Refuse a student that no layers of the teacher fit."""
+        spec, teacher = stage.learner, self._plan.stage(copied.teacher)
+        try:
+            loading.check_start(
+                self._folders.folder_of(stage),
+                teacher=self._folders.folder_of(teacher),
+                layers=spec.layers,
+                key=spec.config_key,
+            )
+        except Refused as refusal:
+            wanted = Start.teacher if copied.finetuned else Start.pretrained_teacher
+            if refusal.key != "student.start" or self._config.student.start is wanted:
+                raise
+            # The method chose that start; the user chose the models.
+            raise Refused(
+                f"{spec.id} cannot start from the layers of {teacher.learner.id}: {refusal.what}",
+                key=spec.config_key,
+                value=spec.id,
+                rule="a student of its teacher's family, width and vocabulary",
+                way_out="another student or another teacher: student=distilbert goes with "
+                "teacher=bert",
+            ) from refusal
+
+    def _check_language(self, stage: Stage) -> None:
+        """Refuse a teacher of language that the learner cannot follow."""
+        assert stage.backbone_of is not None
+        teacher, key = self._plan.stage(stage.backbone_of), stage.learner.config_key
+        both = [self._folders.folder_of(stage), self._folders.folder_of(teacher)]
+        limit = self._data[stage.data].max_tokens
+        ours, theirs = (loading.load_encoder(folder, limit, key=key) for folder in both)
+        check_maskable(ours, key=key)
+        names = stage.learner.id, teacher.learner.id
+        language.check_words(ours, theirs, names=names, key=key)
+        widths = {loading.width_of(folder, key=key) for folder in both}
+        # Only the weights tell whether there is a head.
+        has_head = not self._folders.has_weights(both[1]) or self._has_language_head(teacher)
+        stage.algorithm.check_language(teacher_head=has_head, same_width=len(widths) == 1)
+
+    def _has_language_head(self, teacher: Stage) -> bool:
+        return load_language_head(teacher, self._folders) is not None
+
+
+def load_language_head(teacher: Stage, folders: ModelFolders) -> language.LanguageHead | None:
+    """The masked-LM head of a teacher's checkpoint; None where the checkpoint has none."""
+    return language.load_head(
+        folders.folder_of(teacher),
+        seed=teacher.seed,
+        random=teacher.starts_random,
+        key=teacher.learner.config_key,
+    )

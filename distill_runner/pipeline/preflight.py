@@ -1,0 +1,76 @@
+"""Checks the models and the rows of every stage before the first one is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from distill_runner.errors import HubUnreachable
+from distill_runner.pipeline.model_checks import ModelChecks
+from distill_runner.pipeline.task_data import TaskData
+from distill_runner.planning.stages import Plan, Stage
+from distill_runner.storage.integrity import Say
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """What is known of a plan before its first stage is trained.
+
+    Args:
+        found: names of the stages whose artifacts are in the store.
+        missing: the stages that must be trained, a baseline that is still open among them.
+        unreachable: what a dry run could not check because the hub does not answer.
+    """
+
+    found: tuple[str, ...]
+    missing: tuple[Stage, ...]
+    unreachable: tuple[HubUnreachable, ...] = ()
+
+
+def preflight(
+    plan: Plan,
+    *,
+    data: Mapping[str, TaskData],
+    checks: ModelChecks,
+    settle: Callable[[Stage], Stage | None],
+    is_found: Callable[[Stage], bool],
+    say: Say,
+    dry_run: bool,
+) -> Preflight:
+    """Find and check every model of the plan, so that a mistyped one is known at once.
+
+    Args:
+        data: of the data sets that the plan's stages name.
+        settle: gives a stage as it is trained; None for a baseline while that is open.
+        is_found: whether a settled stage's artifact is in the store.
+        say: told of tokenizers that do not know the rows' words.
+        dry_run: go on where the hub does not answer.
+
+    Raises:
+        Refused: a model or a stage's rows cannot serve the plan.
+        HubUnreachable: a model cannot be had, and this is no dry run.
+    """
+    unreachable: dict[str, HubUnreachable] = {}
+    for stage in plan.stages:
+        data[stage.data].check(stage)
+        try:
+            checks.check(stage)
+        except HubUnreachable as error:
+            if not dry_run:
+                raise
+            unreachable[stage.name] = error
+    # A stage's key holds the keys of those before it.
+    unknown = set(unreachable)
+    found, missing = [], []
+    for planned in plan.stages:
+        if unknown.intersection((planned.name, *planned.needs_stages)):
+            unknown.add(planned.name)
+            continue
+        stage = settle(planned) or planned
+        if is_found(stage):
+            found.append(stage.name)
+        else:
+            missing.append(stage)
+    for stage in missing:
+        checks.check_words(stage, say=say)
+    return Preflight(tuple(found), tuple(missing), tuple(unreachable.values()))

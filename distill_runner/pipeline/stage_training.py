@@ -1,0 +1,192 @@
+"""Trains one stage: prepares what its loop needs, runs the loop, and keeps the artifact."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from distill_runner.config.schema import Config
+from distill_runner.console.screen import Screen
+from distill_runner.models import loading
+from distill_runner.models.learner import Learner
+from distill_runner.models.vocabulary import cut_to
+from distill_runner.pipeline.parts import Parts
+from distill_runner.pipeline.run_curves import RunCurves
+from distill_runner.pipeline.run_progress import RunProgress
+from distill_runner.pipeline.stage_teachers import trained_teachers
+from distill_runner.planning.stages import Stage, steps_of
+from distill_runner.results.scores import Score
+from distill_runner.results.typed_json import to_json
+from distill_runner.runtime.machine import Machine, versions
+from distill_runner.runtime.provenance import surroundings
+from distill_runner.storage.store import Artifact, plain
+from distill_runner.training import loop
+
+
+class StageTrainer:
+    """Trains a stage whose needs are met.
+
+    Args:
+        parts: of the run.
+        curves: sends the points to the tracker.
+        progress: shows the bar.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        parts: Parts,
+        *,
+        machine: Machine,
+        curves: RunCurves,
+        progress: RunProgress,
+        screen: Screen,
+    ) -> None:
+        self._config = config
+        self._data = parts.data
+        self._machine = machine
+        self._factory = parts.factory
+        self._teachers = parts.teachers
+        self._logits = parts.logits
+        self._store = parts.store
+        self._curves = curves
+        self._progress = progress
+        self._screen = screen
+
+    def train(self, stage: Stage, key: str, unfinished: Path) -> Artifact:
+        """Train the stage to its end, from where `unfinished` stands.
+
+        Raises:
+            Damaged: what lies there is not what was written.
+        """
+        data = self._data[stage.data]
+        with self.prepare(stage, folder=unfinished) as job:
+            finished = self._run(stage, job)
+        learner = job.student
+        shutil.rmtree(unfinished / "model", ignore_errors=True)  # a killed run's, half written
+        loading.save(learner, unfinished / "model", classes=data.data.label_names)
+        logits = {
+            split: self._logits.predict(learner, stage, split) for split in data.scored(stage)
+        }
+        scores = {split: data.score(answers, split) for split, answers in logits.items()}
+        facts = self._facts(stage, key, learner, finished, scores)
+        artifact = self._store.finish(key, unfinished, facts)
+        for split, answers in logits.items():
+            self._logits.keep(artifact, stage, split, answers)
+        return artifact
+
+    @contextmanager
+    def prepare(self, stage: Stage, *, folder: Path) -> Iterator[loop.Job]:
+        """Everything that the stage's training loop needs.
+
+        Inside, the learners that train are ready to do so: on the device, their dropout drawn
+        as configured, and their vocabulary cut to the words that the stage reads. Behind it
+        they have all their words again.
+
+        Args:
+            stage: the stages that it needs are done.
+            folder: of checkpoint, best weights and curves; made if it is not there.
+        """
+        learner = self._factory.learner(stage)
+        teachers = self._teachers.teachers(stage)
+        trained = trained_teachers(stage, teachers)
+        data = self._data[stage.data]
+        rows = data.training_rows(stage, learner, teachers)
+        self._show_counts(stage, rows)
+        folder.mkdir(parents=True, exist_ok=True)
+        with self._vocabularies_cut(stage, [learner, *trained]):
+            yield loop.Job(
+                algorithm=stage.algorithm,
+                task=data.task,
+                student=learner,
+                teachers=teachers,
+                roles={"student": [learner], **({"teacher": trained} if trained else {})},
+                rows=rows,
+                training=stage.training,
+                seed=stage.seed,
+                first_epoch=stage.first_epoch,
+                device=self._machine.device,
+                bf16=self._machine.bf16,
+                folder=folder,
+                checkpoint_seconds=self._config.runtime.checkpoint_seconds,
+                log_every=self._config.tracker.every,
+                validate=lambda _: self._validate(stage, learner, trained),
+                on_point=self._curves.on_point(stage),
+                selected_by=data.task.selection_metric.value,
+            )
+
+    def _run(self, stage: Stage, job: loop.Job) -> loop.Finished:
+        training = loop.Loop(job)
+        done = training.progress.step
+        if done:
+            self._screen.print(f"  {stage.name}: goes on after step {done}")
+        with self._progress.bar(stage.name, total=training.total, start=done) as bar:
+            finished = training.run(bar)
+        self._progress.end(stage.name, made=(training.total - done) / max(training.total, 1))
+        self._curves.end(finished.steps)
+        return finished
+
+    def _show_counts(self, stage: Stage, rows: loop.Rows) -> None:
+        if rows.counts:
+            counts = ", ".join(f"{name} {count:,}" for name, count in rows.counts.items())
+            steps = steps_of(stage.training, len(rows.ids))
+            self._screen.print(f"  {stage.name}: {counts}; {steps:,} steps")
+
+    @contextmanager
+    def _vocabularies_cut(self, stage: Stage, learners: Sequence[Learner]) -> Iterator[None]:
+        """Inside, the learners that train have only the words that the stage reads."""
+        with ExitStack() as cut:
+            for learner in learners:
+                ids = self._data[stage.data].vocabulary(stage, learner)
+                if self._config.runtime.cut_vocabulary and ids is not None:
+                    cut.enter_context(cut_to(learner, ids))
+            yield
+
+    def _validate(
+        self, stage: Stage, learner: Learner, teachers: Sequence[Learner]
+    ) -> dict[str, float]:
+        """Scores on the validation split by name; none where the stage is not scored there."""
+        data = self._data[stage.data]
+        if "validation" not in data.scored(stage):
+            return {}
+
+        def score(model: Learner) -> Score:
+            return data.score(self._logits.predict(model, stage, "validation"), "validation")
+
+        found, main = score(learner), data.task.selection_metric.value
+        of_teachers = {
+            f"teacher_{found.primary_metric}/{model.name}": score(model).value for model in teachers
+        }
+        return {found.primary_metric: found.value, main: found[main], **of_teachers}
+
+    def _facts(
+        self,
+        stage: Stage,
+        key: str,
+        learner: Learner,
+        finished: loop.Finished,
+        scores: Mapping[str, Score],
+    ) -> dict[str, Any]:
+        """What `stage.json` says."""
+        data = self._data[stage.data]
+        return {
+            "key": key,
+            "stage": plain(stage),
+            "formula": stage.algorithm.formula(data.task),
+            "parameters": learner.parameters,
+            "training": {
+                **{k: v for k, v in asdict(finished).items() if k != "history"},
+                "device": self._machine.device.type,
+                "machine": self._machine.name,
+                "precision": self._machine.precision,
+            },
+            "history": finished.history,
+            "metrics": {split: to_json(score) for split, score in scores.items()},
+            "data": data.fingerprints(stage),
+            "versions": versions(),
+            "provenance": surroundings(),
+        }

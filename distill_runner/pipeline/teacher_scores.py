@@ -1,0 +1,68 @@
+"""The teachers' scores, shown before a student step is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from distill_runner.config.schema import Config, NearChance
+from distill_runner.console.names import short_name
+from distill_runner.errors import Refused
+from distill_runner.pipeline.logit_cache import LogitCache
+from distill_runner.pipeline.task_data import TaskData
+from distill_runner.planning.ranges import teacher_on
+from distill_runner.planning.stages import PRETRAIN, Stage
+from distill_runner.storage.integrity import Say
+
+
+def show_teacher(
+    stage: Stage,
+    *,
+    config: Config,
+    data: Mapping[str, TaskData],
+    logits: LogitCache,
+    may_have_seen_test_rows: bool,
+    say: Say,
+) -> None:
+    """Print the teacher's score on the validation split.
+
+    Args:
+        stage: the teacher's, done.
+        data: of the data sets that the plan's stages name.
+        logits: holds the teacher's answers.
+        may_have_seen_test_rows: it came from elsewhere as a trained classifier.
+
+    Raises:
+        Refused: it is no better than chance, and that was not allowed.
+    """
+    name, rows = short_name(stage.name), data[stage.data]
+    if not rows.has("validation"):
+        say(f"  {name}: no validation rows to score it on")
+        return
+    answers = logits.logits(stage.name, "validation").of(rows.ids("validation"))
+    found = rows.score(answers, "validation")
+    chance = rows.task.chance_level(found, answers, rows.data.splits["validation"])
+    seen = "; may have seen the test rows" if may_have_seen_test_rows else ""
+    score = f"{found.primary_metric} {100 * found.value:.1f}"
+    say(f"  {name}: validation {score} {chance.beside}{seen}")
+    teacher = teacher_on(config, stage.data)
+    if chance.reached and teacher.near_chance is NearChance.refuse:
+        prefix = "" if teacher is config.teacher else f"{PRETRAIN}."
+        raise Refused(
+            f"The teacher {name} is not better than chance: {chance.evidence}.",
+            key=f"{prefix}teacher.near_chance",
+            value="refuse",
+            rule="a teacher must know more than the largest class, than a ranking by lot, "
+            "or than one score for all",
+            way_out=f"{_more_training(stage, f'{prefix}teacher')}, another teacher, "
+            f"or {prefix}teacher.near_chance=allow",
+        )
+
+
+def _more_training(teacher: Stage, key: str) -> str:
+    """What to type for a teacher that knows too little."""
+    if teacher.already_finetuned:
+        return f"{key}.finetune=always"
+    limit = teacher.training.max_steps
+    if limit is not None:
+        return f"a larger {key}.training.max_steps than {limit} (null: no limit)"
+    return f"more {key}.training.epochs"

@@ -1,0 +1,115 @@
+"""The stages planned so far, by the names and words with which a method's YAML refers to them."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Sequence
+
+from distill_runner.config.schema import StageConfig
+from distill_runner.errors import Refused
+from distill_runner.planning.method_yaml import TEACHER_WORDS, Entries
+from distill_runner.planning.stages import Stage
+
+
+class EarlierStages:
+    """Resolves what an entry of the YAML says of its teachers and of its start.
+
+    Args:
+        yaml: the method's entries; one that is left out passes on what it refers to.
+        teachers: the stages of the task's teachers.
+        pretrain_teachers: those of the teachers of the pretraining data; none: the task's teach.
+    """
+
+    def __init__(
+        self, yaml: Entries, teachers: Sequence[Stage], pretrain_teachers: Sequence[Stage]
+    ) -> None:
+        self._yaml = yaml
+        self.teachers = tuple(teachers)
+        self.pretrain_teachers = tuple(pretrain_teachers)
+        self.students: dict[str, Stage] = {}
+        self._last: dict[str, str] = {}  # the last repetition of an entry, by the entry's name
+
+    @property
+    def teacher_names(self) -> list[str]:
+        return [stage.name for stage in self.teachers]
+
+    def add(self, stage: Stage) -> None:
+        """A student's stage that has been planned."""
+        self.students[stage.name] = stage
+        self._last[stage.group] = stage.name
+
+    def find(self, name: str) -> Stage:
+        """The stage of that name, a teacher's or a student's."""
+        known = (*self.pretrain_teachers, *self.teachers, *self.students.values())
+        return next(stage for stage in known if stage.name == name)
+
+    def repetitions(self, entry: str) -> tuple[str, ...]:
+        """The stages of an entry that is repeated; none where it is not."""
+        return tuple(
+            stage.name
+            for stage in self.students.values()
+            if stage.group == entry and stage.name != entry
+        )
+
+    def teaching(self, name: str, entry: StageConfig, repetition: int) -> tuple[str, ...]:
+        """The stages that teach in a repetition of the entry, from 0 on.
+
+        Raises:
+            Refused: a name of no earlier stage.
+        """
+        names: list[str] = []
+        for wanted in entry.teachers:
+            configured = self._configured_teachers(wanted, repetition)
+            if configured is not None:
+                names += configured
+            elif wanted == "previous":
+                names.append(self._last[name])
+            elif wanted in self._last:
+                names.append(self._last[wanted])
+            elif matching := fnmatch.filter(self.students, wanted):
+                names += matching
+            elif self._yaml.is_earlier(wanted, name):
+                names += self.teaching(wanted, self._yaml.of(wanted), 0)
+            else:
+                raise Refused(
+                    f"The stage {name!r} names a teacher that does not exist by then.",
+                    key=f"method.stages.{name}.teachers",
+                    value=wanted,
+                    rule=f"{', '.join(TEACHER_WORDS)}, or earlier stages: {', '.join(self._last)}",
+                )
+        return tuple(names)
+
+    def _configured_teachers(self, word: str, repetition: int) -> list[str] | None:
+        """The configured teachers that a word stands for; None where it stands for others."""
+        names = self.teacher_names
+        pretrain = [stage.name for stage in self.pretrain_teachers] or names
+        if word == "previous" and repetition > 0:
+            return None
+        return {
+            "teachers": names,
+            "previous": names,
+            "first": names[:1],
+            "each": names[repetition : repetition + 1],
+            "pretrain_teachers": pretrain,
+            "pretrain_first": pretrain[:1],
+        }.get(word)
+
+    def start(self, name: str, entry: StageConfig) -> Stage | None:
+        """The stage whose student goes on in this entry; None where the student is a new one.
+
+        Raises:
+            Refused: a name of no earlier stage.
+        """
+        start = entry.start
+        if start == "student":  # also where a stage has that name
+            return None
+        while start != "student" and start not in self._last:
+            if not self._yaml.is_earlier(start, name):
+                raise Refused(
+                    f"The stage {name!r} starts from a stage that does not exist by then.",
+                    key=f"method.stages.{name}.start",
+                    value=start,
+                    rule="student, or an earlier stage: " + ", ".join(self._last),
+                )
+            start = self._yaml.of(start).start
+        return self.students[self._last[start]] if start in self._last else None

@@ -1,0 +1,131 @@
+"""The stages of the configured teachers: one for each, which fine-tunes it or takes it as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from distill_runner.config.schema import Config, Finetune, Teacher, Training
+from distill_runner.errors import Refused
+from distill_runner.planning.initialisation import (
+    FinetunedClassifier,
+    Initialisation,
+    PretrainedWeights,
+    RandomWeights,
+)
+from distill_runner.planning.ranges import teacher_on
+from distill_runner.planning.stages import PRETRAIN, TASK, ModelSpec, Role, Stage
+
+if TYPE_CHECKING:
+    from distill_runner.methods.base import Algorithm
+
+_FINE_TUNE = {"_target_": "distill_runner.methods.finetune.FineTune"}
+
+# The first teacher's seed, by data set; far from the seeds that students are given.
+_FIRST_SEED = {TASK: 1001, PRETRAIN: 2001}
+
+
+class MakeAlgorithm(Protocol):
+    """Builds the algorithm that a YAML node describes (`methods.construct`)."""
+
+    def __call__(
+        self,
+        node: Mapping[str, Any],
+        *,
+        stage: str = ...,
+        key_of: Callable[[str], str] | None = ...,
+    ) -> Algorithm: ...
+
+
+@dataclass(frozen=True)
+class TeacherPlanner:
+    """Plans the teachers' stages.
+
+    Args:
+        config: composed and typed.
+        make_algorithm: builds an algorithm, its arguments checked.
+        is_classifier: says of (model, key) whether it is a trained classifier already.
+    """
+
+    config: Config
+    make_algorithm: MakeAlgorithm
+    is_classifier: Callable[[str, str], bool]
+
+    def stages(self, data: str) -> list[Stage]:
+        """The stages of the teachers of a data set, in the configured order.
+
+        Raises:
+            Refused: two of them would be fine-tuned exactly alike.
+        """
+        teacher = teacher_on(self.config, data)
+        prefix = "" if teacher is self.config.teacher else f"{PRETRAIN}."
+        first = _FIRST_SEED[data]
+        seeds = teacher.seeds or list(range(first, first + len(teacher.models)))
+        stages: list[Stage] = []
+        for position, seed in enumerate(seeds):
+            stage = self._stage(teacher, position, seed, data=data, key=f"{prefix}teacher.models")
+            if any(other.name == stage.name for other in stages):
+                stage = replace(stage, name=f"{stage.name}#{position + 1}")
+            _check_no_twin(stage, stages, key=f"{prefix}teacher.seeds", seeds=seeds)
+            stages.append(stage)
+        return stages
+
+    def _stage(self, teacher: Teacher, position: int, seed: int, *, data: str, key: str) -> Stage:
+        model = teacher.models[position]
+        group = "teacher" if data == TASK else data
+        initialisation = self._initialisation(teacher, model, key)
+        already_finetuned = isinstance(initialisation, FinetunedClassifier)
+        return Stage(
+            name=f"{group}/{model.rstrip('/').rsplit('/', 1)[-1]}",
+            role=Role.teacher if data == TASK else Role.pretrain_teacher,
+            group=group,
+            learner=ModelSpec(
+                model,
+                built=self.config.models.get(model),
+                labels=tuple(teacher.labels) if teacher.labels else None,
+                config_key=key,
+            ),
+            initialisation=initialisation,
+            algorithm=self.make_algorithm(_FINE_TUNE),
+            training=self._training(teacher, position, already_finetuned=already_finetuned),
+            seed=seed,
+            data=data,
+        )
+
+    def _initialisation(self, teacher: Teacher, model: str, key: str) -> Initialisation:
+        wish, built = teacher.finetune, model in self.config.models
+        if wish is Finetune.never:
+            return FinetunedClassifier()
+        if wish is Finetune.auto and not built and self.is_classifier(model, key):
+            return FinetunedClassifier()
+        return RandomWeights() if built else PretrainedWeights()
+
+    def _training(self, teacher: Teacher, position: int, *, already_finetuned: bool) -> Training:
+        own, rates = teacher.training, teacher.learning_rates
+        return replace(
+            self.config.training,
+            epochs=0 if already_finetuned else own.epochs,
+            batch_size=own.batch_size,
+            learning_rate=own.learning_rate if rates is None else rates[position],
+            max_steps=own.max_steps,
+            accumulate=1,
+        )
+
+
+def _check_no_twin(teacher: Stage, before: Sequence[Stage], *, key: str, seeds: list[int]) -> None:
+    """Refuse a teacher that would be fine-tuned exactly as one before it."""
+    for other in before:
+        if _fine_tuning(other) == _fine_tuning(teacher) and not teacher.already_finetuned:
+            raise Refused(
+                f"{other.name} and {teacher.name} would be one teacher twice.",
+                key=key,
+                value=seeds,
+                rule="another seed, or another learning rate, for each fine-tuning of one model",
+                way_out=f"{key}=null gives each a seed of its own",
+            )
+
+
+def _fine_tuning(teacher: Stage) -> tuple[str, Training, int]:
+    """What tells one fine-tuning of a model from another."""
+    return teacher.learner.id.rstrip("/"), teacher.training, teacher.seed

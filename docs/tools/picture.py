@@ -1,0 +1,72 @@
+"""docs/figures/wikiqa.svg, drawn from the records: python docs/tools/picture.py
+
+A dot is the mean average precision of one seed on WikiQA's test questions, a bar the mean.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from tables import WIKIQA, scores
+
+TARGET = Path(__file__).parents[1] / "figures" / "wikiqa.svg"
+METHODS = (
+    ("no teacher", "one_on_one", "baseline", False),
+    ("one_on_one: one teacher", "one_on_one", "student", False),
+    ("mkd: three teachers", "mkd", "student", False),
+    ("many_on_many: three students", "many_on_many", "student", False),
+    ("tmkd: three teachers, stage 1", "tmkd", "student", True),
+    ("tkd: one teacher, stage 1", "tkd", "student", True),
+)
+LEFT, WIDTH, TOP, ROW = 244, 640, 52, 34  # pixels
+LOWEST, HIGHEST = 55.0, 67.0  # of the axis, in %
+_FONT = 'font-family="system-ui, sans-serif"'
+
+
+def across(value: float) -> float:
+    """Where a score stands, in pixels."""
+    return LEFT + (value - LOWEST) / (HIGHEST - LOWEST) * (WIDTH - LEFT - 20)
+
+
+def text(x: float, y: float, words: str, anchor: str, colour: str, size: int = 13) -> str:
+    place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{colour}" font-size="{size}"'
+    return f"<text {place} {_FONT}>{words}</text>"
+
+
+def row(at: int, name: str, found: np.ndarray, *, first_stage: bool) -> list[str]:
+    """One method: its name, a dot for each seed, and the mean."""
+    middle, colour = TOP + at * ROW + ROW / 2, "#00695c" if first_stage else "#78909c"
+    mean = across(float(found.mean()))
+    dots = [
+        f'<circle cx="{across(one):.1f}" cy="{middle}" r="5" fill="{colour}" fill-opacity="0.55"/>'
+        for one in found
+    ]
+    bar = f'<path d="M{mean:.1f} {middle - 11}v22" stroke="{colour}" stroke-width="3"/>'
+    return [text(LEFT - 14, middle + 4.5, name, "end", "#37474f"), *dots, bar]
+
+
+def picture() -> str:
+    """The whole SVG."""
+    height = TOP + len(METHODS) * ROW + 46
+    bottom = TOP + len(METHODS) * ROW
+    lines = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img">',
+        "<title>Mean average precision on WikiQA, by method and seed</title>",
+        f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>',
+        text(16, 22, "Three layers of MiniLM on WikiQA", "start", "#263238", 15),
+        text(16, 41, "test MAP in %; a dot is a seed, a bar the mean of three", "start", "#607d8b"),
+    ]
+    for value in range(int(LOWEST), int(HIGHEST) + 1, 2):
+        x = across(value)
+        lines.append(f'<path d="M{x:.1f} {TOP}V{bottom}" stroke="#eceff1" stroke-width="1"/>')
+        lines.append(text(x, bottom + 18, str(value), "middle", "#607d8b", 12))
+    for at, (name, run, of, first_stage) in enumerate(METHODS):
+        lines += row(at, name, scores(WIKIQA, run, "map", of=of), first_stage=first_stage)
+    source = f"outputs/records/{WIKIQA}"
+    lines.append(text(16, bottom + 38, f"drawn from {source}", "start", "#90a4ae", 11))
+    return "\n".join([*lines, "</svg>", ""])
+
+
+if __name__ == "__main__":
+    TARGET.write_text(picture(), encoding="utf-8")
