@@ -1,4 +1,4 @@
-"""The run folder: the student, its curves and predictions, and `result.json`."""
+"""Writes the run folder: the student, its curves and predictions, and `result.json`."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def write_run_folder(
     answers: Predictions,
     result: RunResult,
 ) -> None:
-    """Write everything that a finished run leaves, `result.json` last.
+    """Write everything that a finished run leaves behind.
 
     Args:
         folder: new; `output_folder` puts it where it belongs once it is complete.
@@ -67,7 +67,7 @@ def write_run_folder(
 
 
 def _copy_student(student: Path, outcome: Outcome) -> None:
-    """The deployed model, or each of those that are deployed together in a folder of its own."""
+    """Copy the deployed model; several that answer together get a folder each."""
     for name in outcome.plan.members or (outcome.plan.deployed,):
         artifact = outcome.artifacts[name]
         integrity.check(artifact.folder)
@@ -75,7 +75,7 @@ def _copy_student(student: Path, outcome: Outcome) -> None:
 
 
 def _copy_content(source: Path, target: Path) -> None:
-    """Copy the files, not their modes: a store may be another user's, or only to be read."""
+    """Copy the files without their modes: the store may be read-only."""
     for path in source.rglob("*"):
         if path.is_file():
             copy = target / path.relative_to(source)
@@ -84,7 +84,7 @@ def _copy_content(source: Path, target: Path) -> None:
 
 
 def _write_curves(path: Path, outcome: Outcome) -> None:
-    """The curves of every stage of this run, stage by stage."""
+    """Write the curves of all stages, one after another."""
     with path.open("w", encoding="utf-8") as file:
         for name, artifact in outcome.artifacts.items():
             for step, values in points_of(artifact, outcome.plan.stage(name)):
@@ -94,7 +94,7 @@ def _write_curves(path: Path, outcome: Outcome) -> None:
 def _write_predictions(
     path: Path, task: Task, rows: Dataset, logits: np.ndarray, classes: tuple[str, ...]
 ) -> None:
-    """Predictions by row id: never the text."""
+    """Write label, prediction and logits by row id, and never the text."""
     predictions = task.predictions(logits, task.labels(rows), classes)
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
