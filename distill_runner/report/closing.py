@@ -58,14 +58,9 @@ def _over_seeds(result: RunResult) -> str:
 
 
 def _asking(result: RunResult, folder: Path) -> str:
-    members = result.student.members
-    student = folder / "student" / (members[0] if members else "")
-    row = "{'text': 'a text', 'text_pair': 'another'}" if len(result.data.texts) > 1 else "'a text'"
-    # Without this, transformers applies a sigmoid to a regression output.
-    plain = ", function_to_apply='none'" if len(result.data.classes) == 1 else ""
+    text = "('a text', 'another')" if len(result.data.texts) > 1 else "'a text'"
     program = (
-        "from transformers import pipeline; "
-        f"print(pipeline('text-classification', {str(student)!r}{plain})({row}))"
+        f"import distill_runner; print(distill_runner.load({str(folder)!r}).predict([{text}]))"
     )
     return f"{_python()} -c {_quoted(program)}"
 
