@@ -271,7 +271,7 @@ def test_the_folder_given_is_the_folder_of_the_files_and_not_one_above(tmp_path:
     error = refusal(tmp_path, path=None, hub="nyu-mll/glue", subset="sst2")
     assert error.key == "dataset.hub"
     assert "no training file" in str(error)
-    assert "what is there: sst2" in str(error)
+    assert "the folder contains: sst2" in str(error)
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet", "jsonl"])
