@@ -16,7 +16,7 @@ MODULES = {
 }
 # The folders from low to high; a module imports from its own folder or from one on a lower floor.
 FLOORS = (
-    ("errors",),
+    ("errors", "exports"),
     ("results",),
     ("config.schema",),
     ("config", "storage", "hub", "models.architecture"),

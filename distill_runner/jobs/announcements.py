@@ -1,4 +1,4 @@
-"""Prints the plan of a job before it begins and its result when it is done."""
+"""Prints a job's plan before it begins and its result at the end."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from distill_runner.runtime.machine import Machine, cores
 if TYPE_CHECKING:
     from distill_runner.data.load import Prepared
 
-_SPLITS = {"train": 0, "quiz": 1, "validation": 2, "test": 3}  # in the order they are told
+_SPLITS = {"train": 0, "quiz": 1, "validation": 2, "test": 3}  # the order of printing
 
 
 def show_plan(
@@ -43,12 +43,12 @@ def show_plan(
     machine: Machine | None = None,
     folder: Path | None = None,
 ) -> None:
-    """Print the plan; in a sweep, whose jobs differ in little, write it to the log alone.
+    """Print the plan; in a sweep, whose plans are alike, only write it to the log.
 
     Args:
-        data: the data sets by name; None where they have not been read.
-        machine: where it will run; None where nothing will.
-        folder: of the run, if there will be one.
+        data: the data sets by name; None if they have not been read.
+        machine: where the run trains; None if nothing is trained.
+        folder: the run folder; None for a dry run.
     """
     counts = {name: prepared.counts for name, prepared in (data or {}).items()}
     show = screen.note if sweeping and not config.dry_run else screen.print
@@ -76,7 +76,7 @@ def _losses(plan: Plan, config: Config) -> list[str]:
         for stage in plan.stages
         if stage.backbone_of
     ]
-    # What is deployed is always trained on the task's rows in the end.
+    # The last loss: whatever is deployed is finally trained on the task's rows.
     return [*lines, f"loss: {formula_on(config.dataset, plan.stage(plan.deployed).algorithm)}"]
 
 
@@ -104,11 +104,11 @@ def show_result(
     sweeping: bool,
     note: str | None,
 ) -> None:
-    """Print the result's tables, what to know of them, and where everything lies.
+    """Print the tables, the warnings and notes, the run folder and what to do next.
 
     Args:
-        folder: of the run.
-        note: the tracker's line.
+        folder: the run folder.
+        note: the tracker's last line.
     """
     show = screen.note if sweeping else screen.print
     show("")

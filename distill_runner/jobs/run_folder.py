@@ -1,4 +1,4 @@
-"""The run folder: the student, its curves and predictions, and `result.json`."""
+"""Writes the run folder: the student, its curves and predictions, and `result.json`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def write_run_folder(
     answers: Predictions,
     result: RunResult,
 ) -> None:
-    """Write everything that a finished run leaves, `result.json` last.
+    """Write everything that a finished run leaves behind.
 
     Args:
         folder: new; `output_folder` puts it where it belongs once it is complete.
@@ -64,7 +64,7 @@ def write_run_folder(
 
 
 def _copy_student(student: Path, outcome: Outcome) -> None:
-    """The deployed model, or each of those that are deployed together in a folder of its own."""
+    """Copy the deployed model; several that answer together get a folder each."""
     for name in outcome.plan.members or (outcome.plan.deployed,):
         artifact = outcome.artifacts[name]
         integrity.check(artifact.folder)
@@ -72,7 +72,7 @@ def _copy_student(student: Path, outcome: Outcome) -> None:
 
 
 def _copy_content(source: Path, target: Path) -> None:
-    """Copy the files, not their modes: a store may be another user's, or only to be read."""
+    """Copy the files without their modes: the store may be read-only."""
     for path in source.rglob("*"):
         if path.is_file():
             copy = target / path.relative_to(source)
@@ -81,7 +81,7 @@ def _copy_content(source: Path, target: Path) -> None:
 
 
 def _write_curves(path: Path, outcome: Outcome) -> None:
-    """The curves of every stage of this run, stage by stage."""
+    """Write the curves of all stages, one after another."""
     with path.open("w", encoding="utf-8") as file:
         for name, artifact in outcome.artifacts.items():
             for step, values in points_of(artifact, outcome.plan.stage(name)):
@@ -95,7 +95,7 @@ def _write_predictions(
     logits: np.ndarray,
     classes: tuple[str, ...],
 ) -> None:
-    """Predictions by row id: never the text. Scores as they are."""
+    """Write label, prediction and logits by row id, and never the text."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         if logits.shape[-1] == 1:

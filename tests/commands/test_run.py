@@ -67,7 +67,7 @@ def test_a_failure_is_raised_with_its_cause(tmp_path: Path) -> None:
     [
         (["-m", "seed=1,2"], "takes no flag"),
         (["--cfg", "job"], "takes no flag"),
-        (["seed=1,2"], "are a sweep"),
+        (["seed=1,2"], "several values"),
         ("method=kd", "takes a list"),
         ([1], "takes a list"),
         (["dry_run=true", *SHRUNK, "method=finetune"], "A dry run has no result"),

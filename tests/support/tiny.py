@@ -91,9 +91,12 @@ def run(
     run_job(asked_for)
 
 
-def command(monkeypatch: pytest.MonkeyPatch, *arguments: str, small: Sequence[str] = SHRUNK) -> int:
-    """The exit status of `distill-run ARGUMENTS`, shrunk by the overrides `small`."""
-    monkeypatch.setattr(sys, "argv", ["distill-run", *small, *arguments])
+def command(
+    monkeypatch: pytest.MonkeyPatch, *arguments: str, small: Sequence[str] | None = None
+) -> int:
+    """The exit status of `distill-run ARGUMENTS`, shrunk by `SHRUNK` or by the words `small`."""
+    words = [*(SHRUNK if small is None else small), *arguments]
+    monkeypatch.setattr(sys, "argv", ["distill-run", *words])
     monkeypatch.setattr(SweepTable, "verdict", None)
     GlobalHydra.instance().clear()
     try:

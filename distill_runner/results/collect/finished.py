@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,14 +24,15 @@ if TYPE_CHECKING:
 
 
 class FinishedRun:
-    """What the collectors read.
+    """The plan, data, artifacts and predictions that a result is collected from.
 
     Attributes:
         plan: the stages that took place.
-        data: the task's.
-        pretrain_data: that of a stage on other data; None without one.
+        data: of the task.
+        all_data: of every data set that the plan names.
         measure: compares models by the primary metric.
         labels: by split, [rows].
+        overrides: what was typed.
     """
 
     def __init__(
@@ -40,6 +41,8 @@ class FinishedRun:
         data: Mapping[str, Prepared],
         outcome: Outcome,
         predictions: Predictions,
+        *,
+        overrides: Sequence[str],
     ) -> None:
         self.config = config
         self.plan = outcome.plan
@@ -47,6 +50,7 @@ class FinishedRun:
         self.all_data = data
         self.outcome = outcome
         self.predictions = predictions
+        self.overrides = tuple(overrides)
         self.measure = Measure(primary_metric(config.dataset))
         self.labels = {split: labels_of(table) for split, table in self.data.splits.items()}
         self._facts = {name: artifact.facts() for name, artifact in outcome.artifacts.items()}

@@ -77,8 +77,12 @@ def intermediate_stages(run: FinishedRun) -> list[Stage]:
     ]
 
 
-def intermediate(run: FinishedRun, stage: Stage) -> IntermediateResult:
-    """The student of an intermediate stage."""
+def intermediate_results(run: FinishedRun) -> tuple[IntermediateResult, ...]:
+    """The students of the intermediate stages, in the order of training."""
+    return tuple(_intermediate(run, stage) for stage in intermediate_stages(run))
+
+
+def _intermediate(run: FinishedRun, stage: Stage) -> IntermediateResult:
     chance = at_chance(run, partial(run.predictions.logits, stage.name))
     return IntermediateResult(
         name=stage.name,

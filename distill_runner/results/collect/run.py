@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from distill_runner.results.collect import comparisons, measured, models, origins
 from distill_runner.results.collect.finished import FinishedRun
 from distill_runner.results.origins import DataSource
 from distill_runner.results.schema import (
-    SCHEMA_VERSION,
     BrokenOff,
     PublishedFigure,
     RunResult,
@@ -23,20 +22,16 @@ def collect_result(
     run: FinishedRun,
     *,
     machine: Machine,
-    overrides: Sequence[str],
     sources: Mapping[str, DataSource],
 ) -> RunResult:
     """Everything that result.json says.
 
     Args:
         machine: where speed is measured.
-        overrides: what was typed.
         sources: where each data set came from (`inputs.given_data`).
     """
     config, plan, deployed = run.config, run.plan, run.plan.deployed
     return RunResult(
-        schema_version=SCHEMA_VERSION,
-        status="finished",
         key=key_of([artifact.key for artifact in run.outcome.artifacts.values()]),
         method=plan.method,
         seed=config.seed,
@@ -48,11 +43,11 @@ def collect_result(
         scored_by=tuple(metric.value for metric in config.dataset.metrics),
         selection=config.training.select.value,
         max_steps=config.training.max_steps,
-        overrides=tuple(overrides),
+        overrides=run.overrides,
         published=_published(run),
         teachers=tuple(models.teacher(run, name) for name in plan.teachers),
         together=models.together(run),
-        between=tuple(models.intermediate(run, stage) for stage in models.intermediate_stages(run)),
+        between=models.intermediate_results(run),
         trained_teachers=models.trained_teachers(run),
         pretrain=models.pretrain(run),
         student=models.student(run),
