@@ -28,10 +28,12 @@ class Measure:
 
     @property
     def name(self) -> str:
+        """The metric's name."""
         return self.metric.value
 
     @property
     def of_scores(self) -> bool:
+        """Whether the metric compares scores rather than classes."""
         return self.metric in OF_SCORES
 
     def worth(self, answers: np.ndarray, labels: np.ndarray) -> float:

@@ -83,6 +83,7 @@ def _end_with(parent: int) -> None:
 
 
 def main() -> None:
+    """Carry out the order in `sys.argv`, and print what came of it."""
     order = json.loads(sys.argv[1])
     # A parent that was killed can no longer end us, and a silent hub never will.
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()

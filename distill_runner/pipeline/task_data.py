@@ -79,6 +79,7 @@ class TaskData:
         return scores.score_rows(logits, self.data.splits[split], self._settings.metrics)
 
     def has(self, split: str) -> bool:
+        """Whether the split has rows."""
         return split in self.data.splits
 
     def labels(self, split: str) -> np.ndarray:
@@ -86,6 +87,7 @@ class TaskData:
         return scores.labels_of(self.data.splits[split])
 
     def ids(self, split: str) -> list[str]:
+        """The ids of the split's rows."""
         ids: list[str] = self.data.splits[split]["id"][:]
         return ids
 

@@ -26,7 +26,7 @@ class Machine:
 
     @property
     def precision(self) -> str:
-        """ "bfloat16" or "float32"."""
+        """The number format: "bfloat16" or "float32"."""
         return "bfloat16" if self.bf16 else "float32"
 
     @property

@@ -64,12 +64,15 @@ class FinishedRun:
         return self.plan.stage(self.plan.deployed)
 
     def training(self, stage: str) -> Training:
+        """How the stage was trained."""
         return from_json(Training, self._facts[stage]["training"], f"{stage}: training")
 
     def parameters(self, stage: str) -> int:
+        """The number of the model's parameters."""
         return int(self._facts[stage]["parameters"])
 
     def formula(self, stage: str) -> str:
+        """The loss in words."""
         return str(self._facts[stage]["formula"])
 
     def versions(self, stage: str) -> dict[str, str]:
