@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from distill_runner.config import schema
 from distill_runner.data.load import Prepared, files_hash
+from distill_runner.data.readers.class_labels import ClassLabels
 from distill_runner.data.readers.files import locate
 from distill_runner.data.readers.missing import TEXT, Gaps, check_none, without_text
 from distill_runner.data.readers.places import Places
@@ -109,7 +110,7 @@ def _read(
         made = generate(wanted.generate, settings.split_seed + 1000)
         return Dataset.from_dict({names[0]: [text for text, _ in made]}), {}
     paths = locate(spoken, source)["train"]
-    table = load(spoken, paths, cache=cache).select_columns(names)
+    table = load(ClassLabels(spoken), paths, cache=cache).select_columns(names)
     rows = len(table) if wanted.rows is None else min(wanted.rows, len(table))
     table = table.select(range(rows))
     gaps = Gaps(Places(spoken, paths), {TEXT: without_text(table, names)})

@@ -8,7 +8,6 @@ so they are saved beside the model, which stays a plain classifier that transfor
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 
 from distill_runner.errors import Refused
 from distill_runner.runtime.seeding import seed_at
+from distill_runner.tasks.kinds import task_of_model
 
 FILE = "soft_heads.safetensors"
 _NAME = "soft_heads"  # of the submodule
@@ -67,20 +67,16 @@ def logits_of(output: Any) -> Tensor:
     return torch.cat([golden[None], soft])
 
 
-def mean_answer(logits: Tensor, *, golden: bool) -> Tensor:
-    """log of the mean of the heads' probabilities (TMKD, eq. 6). [batch, classes].
+def mean_answer(module: Any, logits: Tensor) -> Tensor:
+    """The answer of all heads together (TMKD, eq. 6). [batch, classes].
 
-    Of one class, a score, the mean itself.
+    The golden head counts unless it learnt nothing (§5.4).
 
     Args:
         logits: [1 + soft heads, batch, classes], the golden head's first.
-        golden: whether that one counts (§5.4 leaves it out where it learnt nothing).
     """
-    kept = logits if golden else logits[1:]
-    if logits.shape[-1] == 1:
-        return kept.mean(0)
-    counted = kept.log_softmax(-1)
-    return counted.logsumexp(0) - math.log(len(counted))
+    counted = logits if module.golden_head else logits[1:]
+    return task_of_model(module.config).mean_answer(counted)
 
 
 def without(module: Any) -> dict[str, Tensor]:

@@ -78,10 +78,6 @@ class Learner:
         return self._packer is not None
 
     @property
-    def _golden(self) -> bool:
-        return bool(self.module.golden_head)
-
-    @property
     def parameters(self) -> int:
         """How many parameters there are, embeddings included."""
         return sum(weight.numel() for weight in self.module.parameters())
@@ -98,7 +94,7 @@ class Learner:
     def logits(self, inputs: Inputs) -> Tensor:
         """[batch, classes], in float32 at least, whatever precision the module ran in."""
         found = self.head_logits(inputs)
-        return found[0] if len(found) == 1 else heads.mean_answer(found, golden=self._golden)
+        return found[0] if len(found) == 1 else heads.mean_answer(self.module, found)
 
     def head_logits(self, inputs: Inputs) -> Tensor:
         """Of every head, soft heads after the classifier's own. [heads, batch, classes]."""

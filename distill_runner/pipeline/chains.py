@@ -103,7 +103,7 @@ class Course:
     def _on_validation(self, name: str) -> float:
         data = self._data[self._plan.stage(name).data]
         answers = self._logits.logits(name, "validation").of(data.ids("validation"))
-        return data.score(answers, "validation")[data.main.value]
+        return data.score(answers, "validation")[data.task.selection_metric.value]
 
     # --- the baseline --------------------------------------------------------------------
 

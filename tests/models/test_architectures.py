@@ -18,6 +18,7 @@ from distill_runner.models.architecture import families
 from distill_runner.models.fast.dropout import draw_cheaply
 from distill_runner.models.learner import Learner
 from distill_runner.models.vocabulary import cut_to
+from distill_runner.tasks.classification import Classification
 
 KEY = "student.model"
 USUAL = (
@@ -32,7 +33,9 @@ def learner_of(folder: Path) -> Learner:
     """As a run loads it, all shortcuts on."""
     shape = untrusted.check_config(folder, key=KEY)
     loading.check_files(folder, shape, weights=True, key=KEY)
-    learner = loading.load_trained(folder, name="tried", classes=LABELS, max_tokens=32, key=KEY)
+    learner = loading.load_trained(
+        folder, name="tried", task=Classification(), classes=LABELS, max_tokens=32, key=KEY
+    )
     draw_cheaply(learner.module)
     learner.read_first_token_only()
     learner.leave_padding_out()

@@ -25,7 +25,7 @@ class SplitScheme(Enum):
     grouped = "grouped"
 
 
-class Task(Enum):
+class TaskKind(Enum):
     """The kind of task."""
 
     classification = "classification"
@@ -113,7 +113,7 @@ class Dataset:
     # the data set's name in tables, cards and the tracker
     name: str = MISSING
     # classification, or regression, whose labels are numbers
-    task: Task = Task.classification
+    task: TaskKind = TaskKind.classification
     # a file, or a folder with train.*, validation.*, test.*
     path: Optional[str] = None
     # hub id, used when path is null

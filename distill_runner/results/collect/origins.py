@@ -18,6 +18,7 @@ def data_result(run: FinishedRun) -> DataResult:
     split = dataset.split
     return DataResult(
         name=data_name(dataset),
+        task=dataset.task.value,
         hub=dataset.hub if dataset.path is None else None,
         subset=dataset.subset,
         texts=tuple(text_columns(dataset)),
