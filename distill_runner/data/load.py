@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 from distill_runner.config import schema
 from distill_runner.data import splits
 from distill_runner.data.readers import labelled_rows
+from distill_runner.data.readers.columns import text_columns
 from distill_runner.data.readers.files import locate
 from distill_runner.data.readers.label_reader import Value
 from distill_runner.data.readers.labelled_rows import Rows, Source
-from distill_runner.data.readers.tables import quiet, text_columns
+from distill_runner.data.readers.tables import quiet
 from distill_runner.errors import Refused
 from distill_runner.storage.integrity import Say, provide
 from distill_runner.tasks.base import Task

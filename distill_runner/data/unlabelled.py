@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 from distill_runner.config import schema
 from distill_runner.data.load import Prepared, files_hash
 from distill_runner.data.readers.class_labels import ClassLabels
+from distill_runner.data.readers.columns import text_columns
 from distill_runner.data.readers.files import locate
 from distill_runner.data.readers.missing import TEXT, Gaps, check_none, without_text
 from distill_runner.data.readers.places import Places
-from distill_runner.data.readers.tables import load, text_columns
+from distill_runner.data.readers.tables import load
 from distill_runner.errors import Refused
 from distill_runner.planning.stages import UNLABELLED
 from distill_runner.storage.integrity import Say, provide

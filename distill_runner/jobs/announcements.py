@@ -76,7 +76,7 @@ def _losses(plan: Plan, config: Config) -> list[str]:
         for stage in plan.stages
         if stage.backbone_of
     ]
-    # What is deployed is always trained on the task's rows in the end.
+    # The last loss: whatever is deployed is finally trained on the task's rows.
     return [*lines, f"loss: {plan.stage(plan.deployed).algorithm.formula(task_of(config.dataset))}"]
 
 

@@ -9,6 +9,7 @@ from distill_runner.config.schema import Dataset, Metric, TaskKind
 from distill_runner.errors import Refused
 
 RANKING = (Metric.map, Metric.mrr)
+_OF_SCORES = (Metric.pearson, Metric.spearman)
 _OF_TWO_CLASSES = (Metric.f1, *RANKING)
 
 
@@ -48,7 +49,7 @@ class TaskRules:
 _CLASSIFICATION = TaskRules(
     kind=TaskKind.classification,
     answer="a distribution over classes",
-    metrics=(Metric.accuracy, Metric.macro_f1, Metric.f1, Metric.matthews, *RANKING),
+    metrics=tuple(metric for metric in Metric if metric not in _OF_SCORES),
     suggested="accuracy,macro_f1",
     compares=("distributions", "raw logits"),
     classes=True,
@@ -56,7 +57,7 @@ _CLASSIFICATION = TaskRules(
 _REGRESSION = TaskRules(
     kind=TaskKind.regression,
     answer="a score",
-    metrics=(Metric.pearson, Metric.spearman),
+    metrics=_OF_SCORES,
     suggested="pearson,spearman",
     compares=("raw logits",),
     no_names="scores have no names",

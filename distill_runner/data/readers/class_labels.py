@@ -72,13 +72,11 @@ class ClassLabels(LabelReader):
         """
         distinct = {label for part in found.values() for label in part.labels}
         given = self.settings.label_names
-        names = _names_of(self.settings, distinct) if given is None else given
-        names = [str(name) for name in names]
+        names = list(map(str, _names_of(self.settings, distinct) if given is None else given))
         if given is None:
             _check_alike(names)
         index: dict[Label, int] = {name: n for n, name in enumerate(names)}
-        # Names that are numbers themselves name theirs: with [1, 2, 3] a label 1 is the first
-        # class.
+        # Names that are numbers name those: with [1, 2, 3] a label 1 is the first class.
         numbered = all(_WHOLE.fullmatch(name) for name in names)
         index |= {int(name) if numbered else n: n for n, name in enumerate(names)}
         for part in found.values():

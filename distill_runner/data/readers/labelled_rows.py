@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from distill_runner.config import schema
+from distill_runner.data.readers.columns import text_columns
 from distill_runner.data.readers.label_reader import LabelReader, Value
 from distill_runner.data.readers.missing import LABEL, TEXT, Gaps, check_none, without_text
 from distill_runner.data.readers.places import Places
-from distill_runner.data.readers.tables import load, text_columns
+from distill_runner.data.readers.tables import load
 from distill_runner.errors import Refused
 
 if TYPE_CHECKING:

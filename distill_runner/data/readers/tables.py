@@ -10,6 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from distill_runner.config import schema
 from distill_runner.data.readers import delimited
+from distill_runner.data.readers.columns import (
+    check_present,
+    column_faults,
+    key_of_column,
+    text_columns,
+    wanted_columns,
+)
 from distill_runner.data.readers.files import bad_path, unreadable
 from distill_runner.data.readers.json_records import records
 from distill_runner.data.readers.label_reader import LabelReader
@@ -22,26 +29,6 @@ _BLOCK_CHARACTERS = 1 << 20
 _BATCH_ROWS = 1000
 
 Cell = str | int | float | None
-
-
-def text_columns(settings: schema.Dataset) -> list[str]:
-    """The one or two columns that hold the text.
-
-    Raises:
-        Refused: the settings name none, more than two, or one twice.
-    """
-    names = [settings.text] if isinstance(settings.text, str) else settings.text
-    columns = list(names) if isinstance(names, Sequence) else []
-    good = len(columns) in (1, 2) and all(isinstance(name, str) and name for name in columns)
-    if not good or len(set(columns)) != len(columns):
-        raise Refused(
-            "The text columns are not named properly.",
-            key="dataset.text",
-            value=settings.text,
-            rule="a column's name, or a list of one or two different names",
-            way_out="dataset.text=sentence, or dataset.text=[question,sentence]",
-        )
-    return columns
 
 
 def load(labels: LabelReader, paths: tuple[Path, ...], *, cache: Path) -> Dataset:
@@ -85,13 +72,6 @@ def quiet() -> Iterator[None]:
             datasets.enable_progress_bars()
 
 
-def _wanted(labels: LabelReader, found: Sequence[str]) -> list[str]:
-    """The columns to read of those that are there: labels and groups last."""
-    settings = labels.settings
-    names = [*text_columns(settings), *labels.columns, settings.group]
-    return list(dict.fromkeys(name for name in names if name and name in found))
-
-
 def _delimited(
     labels: LabelReader, paths: tuple[Path, ...]
 ) -> tuple[list[str], Iterator[Sequence[Cell]]]:
@@ -99,8 +79,8 @@ def _delimited(
     headers = [delimited.header(settings, path) for path in paths]
     if any(header != headers[0] for header in headers):
         raise bad_path(settings, paths[0], "The parts of the training file differ in columns.")
-    _check_columns(labels, headers[0], paths[0])
-    names = _wanted(labels, headers[0])
+    check_present(labels, headers[0], paths[0])
+    names = wanted_columns(labels, headers[0])
     return names, (row for path in paths for row in delimited.rows(labels, path, names))
 
 
@@ -111,8 +91,8 @@ def _objects(
     found = dict.fromkeys(
         name for path in paths for record in records(settings, path) for name in record.cells
     )
-    _check_columns(labels, list(found), paths[0])
-    names = _wanted(labels, list(found))
+    check_present(labels, list(found), paths[0])
+    names = wanted_columns(labels, list(found))
 
     def rows() -> Iterator[Sequence[Cell]]:
         for path in paths:
@@ -125,7 +105,7 @@ def _objects(
 
 def _cell(labels: LabelReader, name: str, value: object, where: str) -> Any:
     """A JSON value as the column takes it: text in text columns, no lists or objects in groups."""
-    key = _key_of(labels, name)
+    key = key_of_column(labels, name)
     if isinstance(value, str):
         try:
             value.encode()
@@ -143,12 +123,6 @@ def _bad_cell(key: str, name: str, value: object, what: str) -> Refused:
     rule = "text in every row" if key == "dataset.text" else "a name or a number in every row"
     found = f"{rule}; this one holds {repr(value)[:60]}"
     return Refused(what, key=key, value=name, rule=found, way_out="name another column")
-
-
-def _key_of(labels: LabelReader, name: str) -> str:
-    if name in text_columns(labels.settings):
-        return "dataset.text"
-    return "dataset.label" if name in labels.columns else "dataset.group"
 
 
 def _written(
@@ -187,8 +161,8 @@ def _parquet(labels: LabelReader, paths: tuple[Path, ...], cache: Path) -> Datas
     settings = labels.settings
     try:
         with quiet():
-            _check_columns(labels, _parquet_columns(paths[0]), paths[0])
-            wanted = _wanted(labels, _parquet_columns(paths[0]))
+            check_present(labels, _parquet_columns(paths[0]), paths[0])
+            wanted = wanted_columns(labels, _parquet_columns(paths[0]))
             # Not load_dataset: that reports each use of a file reader to a server.
             table = Dataset.from_parquet(
                 [str(path) for path in paths], cache_dir=str(cache), columns=wanted
@@ -213,7 +187,7 @@ def _parquet_columns(path: Path) -> list[str]:
 def _check_type(labels: LabelReader, path: Path, name: str, feature: object) -> None:
     import datasets
 
-    key = _key_of(labels, name)
+    key = key_of_column(labels, name)
     kind = feature.dtype if isinstance(feature, datasets.Value) else ""
     text = kind in ("string", "large_string", "null")
     number = kind.startswith(("int", "uint", "float", "bool"))
@@ -249,7 +223,7 @@ def check_columns(labels: LabelReader, paths: tuple[Path, ...]) -> None:
         _check_text(settings, (path,), blocks=1)
         written = path.suffix.lower() in (".csv", ".tsv")
         found = delimited.header(settings, path) if written else _keys(labels, path)
-    if refusals := _column_faults(labels, found, path):
+    if refusals := column_faults(labels, found, path):
         raise together(refusals)
 
 
@@ -282,35 +256,3 @@ def _check_text(
             raise unreadable(settings, path, error) from error
         if empty:
             raise bad_path(settings, path, f"'{path.name}' is empty.")
-
-
-def _check_columns(labels: LabelReader, found: list[str], path: Path) -> None:
-    if refusals := _column_faults(labels, found, path):
-        raise together(refusals)
-
-
-def _column_faults(labels: LabelReader, found: list[str], path: Path) -> list[Refused]:
-    """A refusal for each column that is asked for and that the file has not, or has twice."""
-    settings = labels.settings
-    wanted = [(name, "dataset.text") for name in text_columns(settings)]
-    # Rows that are read without labels have no column of them.
-    if set(labels.columns) & set(found) or not _may_lack_label(path):
-        wanted += [(name, "dataset.label") for name in labels.columns]
-    if settings.group is not None:
-        wanted.append((settings.group, "dataset.group"))
-    return [
-        Refused(
-            f"'{path.name}' has {'no' if name not in found else 'more than one'} column '{name}'.",
-            key=key,
-            value=settings.text if key == "dataset.text" else name,
-            rule="a column of the file",
-            way_out="one of: " + ", ".join(repr(column[:60]) for column in found[:20]),
-        )
-        for name, key in wanted
-        if found.count(name) != 1
-    ]
-
-
-def _may_lack_label(path: Path) -> bool:
-    """Whether this is a test file; GLUE's own come without labels."""
-    return path.stem.startswith("test")

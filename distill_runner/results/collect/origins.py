@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from distill_runner.console.names import data_name
-from distill_runner.data.readers.tables import text_columns
+from distill_runner.data.readers.columns import text_columns
 from distill_runner.results.collect.finished import FinishedRun
 from distill_runner.results.origins import DataResult, DataSource, Provenance, SplitSizes
 from distill_runner.results.schema import StageResult
