@@ -68,6 +68,7 @@ class TaskData:
         return self.task.score(logits, self.data.splits[split])
 
     def has(self, split: str) -> bool:
+        """Whether the split has rows."""
         return split in self.data.splits
 
     def labels(self, split: str) -> np.ndarray:
@@ -75,6 +76,7 @@ class TaskData:
         return self.task.labels(self.data.splits[split])
 
     def ids(self, split: str) -> list[str]:
+        """The ids of the split's rows."""
         ids: list[str] = self.data.splits[split]["id"][:]
         return ids
 
