@@ -15,6 +15,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from distill_runner.config.schema import Combine
 from distill_runner.errors import Refused
 from distill_runner.methods.base import Algorithm, Needs, Passes, Update, require
 from distill_runner.methods.batch import Scene
@@ -24,6 +25,7 @@ from distill_runner.objectives.logits import (
     hard_label_loss,
     soft_loss,
 )
+from distill_runner.planning.stage_context import Context
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,15 +62,15 @@ class SoftTargets(Algorithm):
     def formula(self) -> str:
         return distillation_formula(self.soft_loss, alpha=self.alpha, temperature=self.temperature)
 
-    def left_aside(self) -> tuple[str, ...]:
+    def unread_settings(self) -> tuple[str, ...]:
         return ("temperature",) if self.soft_loss == "mse_logits" else ()
 
-    def check_combination(self, combine: str) -> None:
-        if combine == "prob_mean" and self.soft_loss == "mse_logits":
+    def check(self, context: Context) -> None:
+        if context.combine is Combine.prob_mean and self.soft_loss == "mse_logits":
             raise Refused(
                 "A mean of probabilities has no raw logits to regress on.",
                 key="teacher.combine",
-                value=combine,
+                value=context.combine.value,
                 rule="method.soft_loss=mse_logits needs logit_mean",
                 way_out="teacher.combine=logit_mean",
             )

@@ -104,6 +104,11 @@ def attach(module: Any, head: LanguageHead) -> None:
     module.language_head = head.to(next(module.parameters()).device)
 
 
+def is_attached(module: Any) -> bool:
+    """Whether a classifier has a language head."""
+    return hasattr(module, _NAME)
+
+
 def fits(head: LanguageHead, module: Any) -> bool:
     """Whether the head reads states as wide as that classifier's."""
     return bool(head.norm.weight.numel() == module.config.hidden_size)

@@ -17,6 +17,7 @@ from distill_runner.config.schema import (
 )
 from distill_runner.errors import Refused
 from distill_runner.planning.ranges import taught
+from distill_runner.planning.stage_context import Context
 from distill_runner.planning.stages import PRETRAIN
 
 if TYPE_CHECKING:
@@ -50,7 +51,14 @@ def check_algorithm(
             rule="none" if needs.teachers == "none" else "one at least",
         )
     _check_outputs(config, name, algorithm, entry)
-    algorithm.check_combination(teacher.combine.value)
+    algorithm.check(
+        Context(
+            stage=name,
+            teachers=len(teaching),
+            combine=teacher.combine,
+            compiled=config.runtime.compile,
+        )
+    )
     _check_joined(config, name, algorithm, teacher, teaching)
     if config.training.accumulate > 1 and not algorithm.accumulates:
         raise Refused(
@@ -72,7 +80,7 @@ def _check_joined(
     config: Config, name: str, algorithm: Algorithm, teacher: Teacher, teaching: tuple[str, ...]
 ) -> None:
     """Refuse what says how teachers are joined where each has a soft head of its own."""
-    if len(teaching) < 2 or algorithm.soft_heads(len(teaching)) < len(teaching):
+    if len(teaching) < 2 or algorithm.needs.joined:
         return
     prefix = "" if teacher is config.teacher else "pretrain."
     for key, value, default in (
@@ -114,14 +122,6 @@ def _check_compiled(config: Config, name: str, algorithm: Algorithm) -> None:
             value=True,
             rule=f"false for the stage {name!r}",
             way_out="runtime.compile=false",
-        )
-    if config.runtime.compile and algorithm.skips_layers():
-        raise Refused(
-            "A compiled forward has every layer.",
-            key="runtime.compile",
-            value=True,
-            rule=f"false for the stage {name!r}, which skips layers at random",
-            way_out="runtime.compile=false, or method.stochastic_depth=0",
         )
 
 
@@ -204,7 +204,7 @@ def check_unlabelled(config: Config, name: str, algorithm: Algorithm, *, pretrai
             rule="a file with the columns of dataset.text, or a folder with train.*",
             way_out=f"{prefix}dataset.unlabelled.path=pairs.tsv, or a method without that stage",
         )
-    if algorithm.reads_labels:
+    if algorithm.needs.labels:
         raise Refused(
             f"The stage {name!r} learns from labels, and its rows have none.",
             key=f"method.stages.{name}.rows",

@@ -27,7 +27,7 @@ from distill_runner.pipeline.runner import Runner
 from distill_runner.planning.planner import make_plan
 from distill_runner.planning.stages import Plan
 from distill_runner.runtime.machine import resolve_machine
-from distill_runner.tracking.trackers import open_tracker
+from distill_runner.tracking.trackers import NoTracker
 
 METHODS, STUDENTS, TEACHERS = (
     sorted(path.stem for path in Path(config_path(), group).glob("*.yaml"))
@@ -91,9 +91,7 @@ def run(
     run_job(asked_for)
 
 
-def command(
-    monkeypatch: pytest.MonkeyPatch, *arguments: str, small: Sequence[str] = SHRUNK
-) -> int:
+def command(monkeypatch: pytest.MonkeyPatch, *arguments: str, small: Sequence[str] = SHRUNK) -> int:
     """The exit status of `distill-run ARGUMENTS`, shrunk by the overrides `small`."""
     monkeypatch.setattr(sys, "argv", ["distill-run", *small, *arguments])
     monkeypatch.setattr(SweepTable, "verdict", None)
@@ -116,14 +114,16 @@ class Bench:
 
     @classmethod
     def make(cls, store: Path, method: str, overrides: Sequence[str] = ()) -> Bench:
-        config, plan = planned(shrunk(store, f"method={method}", *overrides), method)
-        tracker = open_tracker(config.tracker, folder=store, card=None)  # type: ignore[arg-type]
+        return cls.of(*planned(shrunk(store, f"method={method}", *overrides), method))
+
+    @classmethod
+    def of(cls, config: Config, plan: Plan) -> Bench:
         runner = Runner(
             config,
             plan,
             read_data(config, plan),
             machine=resolve_machine(config.runtime),
             screen=Screen(),
-            tracker=tracker,
+            tracker=NoTracker(),
         )
         return cls(config, plan, runner)

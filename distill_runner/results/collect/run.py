@@ -303,7 +303,7 @@ class Results:
     def _golden_head(self) -> dict[str, Any] | None:
         """What a student with soft heads loses where its plain classifier answers alone."""
         stage = self._plan.stage(self._plan.deployed)
-        if not stage.algorithm.soft_heads(len(stage.teachers)) or self._plan.members:
+        if not self._answers.has_soft_heads(stage.name) or self._plan.members:
             return None
         found: dict[str, Any] = {}
         for split in self._scored:
