@@ -8,11 +8,10 @@ runs stay in the store, so an interrupted call resumes.
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -21,6 +20,9 @@ from benchmarks.options import Options
 from benchmarks.record import Report
 from distill_runner.errors import DistillError
 from distill_runner.evaluation.intervals import mean_interval
+from distill_runner.results.files import read_result
+from distill_runner.results.measurements import Training
+from distill_runner.results.typed_json import to_json
 
 # The largest acceptable loss in points of accuracy, at the lower end of the interval.
 MARGIN = 0.3
@@ -28,19 +30,30 @@ MARGIN = 0.3
 _TRAINING = ("training.epochs=3", "training.learning_rate=5e-5")
 
 
+@dataclass(frozen=True)
+class Side:
+    """One run of a pair: its accuracy on the test rows, and what it was trained on."""
+
+    accuracy: float  # share of right answers
+    rows: int  # test rows
+    trained_on: int  # rows
+    training: Training
+    key: str
+
+
 def run(options: Options, say: Callable[[str], None]) -> Report:
     """Run every seed with and without the setting."""
     sides = {"lever": options.lever, "reference": options.reference}
-    pairs: dict[str, dict[str, Any]] = {}
+    pairs: dict[str, dict[str, Side]] = {}
     for seed in options.seeds:
         pair = pairs[str(seed)] = {
             side: _trained(options, side, seed, asked) for side, asked in sides.items()
         }
         say(f"seed {seed}: {', '.join(f'{side} {_percent(one)}' for side, one in pair.items())}")
     differences = [
-        100 * (pair["lever"]["accuracy"] - pair["reference"]["accuracy"]) for pair in pairs.values()
+        100 * (pair["lever"].accuracy - pair["reference"].accuracy) for pair in pairs.values()
     ]
-    means = (100 * np.mean([pair[side]["accuracy"] for pair in pairs.values()]) for side in sides)
+    means = (100 * np.mean([pair[side].accuracy for pair in pairs.values()]) for side in sides)
     return Report(
         title=f"{options.method}: accuracy in % with a lever and without",
         columns=("", *(" ".join(asked) or "as it is" for asked in sides.values()), "difference"),
@@ -56,11 +69,11 @@ def run(options: Options, say: Callable[[str], None]) -> Report:
             _scored(pairs),
             *(["Products of bfloat16 numbers: in float32, rounded."] * options.emulate_bfloat16),
         ),
-        found={"raw": pairs, "differences": differences},
+        found={"raw": to_json(pairs), "differences": differences},
     )
 
 
-def _trained(options: Options, side: str, seed: int, asked: tuple[str, ...]) -> dict[str, Any]:
+def _trained(options: Options, side: str, seed: int, asked: tuple[str, ...]) -> Side:
     """Run distill-run in its own process, and return the test scores of its result."""
     folder = options.folder / "runs" / f"{side}-{seed}"
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -78,14 +91,15 @@ def _trained(options: Options, side: str, seed: int, asked: tuple[str, ...]) -> 
     if done.returncode != 0:
         said = printed.read_text(encoding="utf-8").strip().splitlines()
         raise DistillError("\n  ".join([f"The run in {folder} failed:", *said[-6:]]))
-    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-    return {
-        "accuracy": result["metrics"]["test"]["accuracy"],
-        "rows": result["metrics"]["test"]["n"],
-        "trained_on": result["data"]["rows"]["train"],
-        "training": result["training"],
-        "key": result["key"],
-    }
+    result = read_result(folder)
+    test = result.metrics["test"]
+    return Side(
+        accuracy=test["accuracy"],
+        rows=test.n,
+        trained_on=result.data.rows["train"],
+        training=result.training,
+        key=result.key,
+    )
 
 
 def overrides(options: Options, seed: int, asked: tuple[str, ...]) -> list[str]:
@@ -134,10 +148,10 @@ def verdict(differences: Sequence[float]) -> str:
     )
 
 
-def _scored(pairs: dict[str, dict[str, Any]]) -> str:
+def _scored(pairs: Mapping[str, Mapping[str, Side]]) -> str:
     one = next(iter(pairs.values()))["lever"]
-    return f"Trained on {one['trained_on']:,} rows, scored on {one['rows']:,} others."
+    return f"Trained on {one.trained_on:,} rows, scored on {one.rows:,} others."
 
 
-def _percent(one: dict[str, Any]) -> str:
-    return f"{100 * one['accuracy']:.2f}"
+def _percent(side: Side) -> str:
+    return f"{100 * side.accuracy:.2f}"

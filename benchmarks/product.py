@@ -21,7 +21,7 @@ from distill_runner.data.encoding import encode
 from distill_runner.pipeline.runner import Runner
 from distill_runner.pipeline.task_data import TaskData
 from distill_runner.planning.stages import TASK
-from distill_runner.tracking.trackers import open_tracker
+from distill_runner.tracking.trackers import NoTracker
 from distill_runner.training.loop import Loop
 
 
@@ -38,7 +38,7 @@ class Product(Contender):
         self._reading = TaskData(
             setting.data, setting.config.dataset, Path(setting.config.store.dir)
         )
-        self._runner = self._runner_of_stages_before(folder)
+        self._runner = self._runner_of_stages_before()
         self._before = self._runner.run()
         self._teacher_seconds = self._pass_of_teachers()
         within = ExitStack()
@@ -79,7 +79,7 @@ class Product(Contender):
                 )
             return time.perf_counter() - began, self._teacher_seconds
 
-    def _runner_of_stages_before(self, folder: Path) -> Runner:
+    def _runner_of_stages_before(self) -> Runner:
         """Artifacts of all stages but the raced one; the teachers are used without training."""
         setting = self._setting
         return Runner(
@@ -88,7 +88,7 @@ class Product(Contender):
             {TASK: setting.data},
             machine=setting.machine,
             screen=Screen(),
-            tracker=open_tracker(setting.config.tracker, folder=folder, card=None),  # type: ignore[arg-type]
+            tracker=NoTracker(),
         )
 
     def _pass_of_teachers(self) -> float:

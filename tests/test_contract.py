@@ -174,7 +174,7 @@ def test_it_overfits_eight_rows(method: str, store: Path, tmp_path: Path) -> Non
             *(["method.alpha=0.2"] if has_alpha else []),
         ),
     )
-    job = job_of(bench, tmp_path)
+    job = job_of(bench, tmp_path, validate=lambda _: {})
     without_dropout(job.student)
     loop.Loop(job).run(Silent())  # type: ignore[arg-type]
     view = job.rows.student
@@ -273,7 +273,7 @@ def test_a_sweep_counts_only_its_own_jobs_and_survives_a_fault(
         row["status"] for row in json.loads((tmp_path / "sweep" / "sweep.json").read_text())
     ]
     assert statuses[1] == "refused"
-    monkeypatch.setattr("distill_runner.results.collect.run.Results.result", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("distill_runner.results.collect.run.collect_result", lambda *_, **__: 1 / 0)
     assert launch("seed=1,2") == 1
     found = json.loads((tmp_path / "sweep" / "0" / "attempt.json").read_text())
     assert found["status"] == "failed"

@@ -61,7 +61,7 @@ READ_ELSEWHERE = {
     "evaluation.robustness": "a table, and its part of result.json",
     "evaluation.latency": "a table, and its part of result.json",
     "evaluation.baseline_steps": "the baseline of a learner that makes more steps than it",
-    "tracker.kind": "where curves go",
+    "tracker._target_": "where curves go",
     "tracker.every": "the points of metrics.jsonl",
     "runtime.deterministic": "every stage's key, on a GPU",
     "runtime.threads": "speed alone",
@@ -121,6 +121,7 @@ VALUES: dict[str, Any] = {
     "teacher.temperatures": [2.0, 3.0],
     "teacher.weights": [2.0, 1.0],
     "training.max_steps": 3,
+    "tracker._target_": "distill_runner.tracking.trackers.JsonLinesTracker",
     "tracker.group": "mine",
     "tracker.tags": ["mine"],
 }

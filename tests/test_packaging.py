@@ -59,7 +59,7 @@ def test_a_score_imports_no_evaluators() -> None:
 def test_the_source_distribution_holds_tests_scripts_and_lock(tmp_path: Path) -> None:
     pytest.importorskip("setuptools", minversion="77", reason="setuptools makes the distribution")
     checkout = tmp_path / "checkout"
-    apart = ("outputs", "build", "dist", "multirun", "wandb", ".git*", ".venv", ".*_cache")
+    apart = ("outputs", "build", "dist", "multirun", "wandb", "site", ".git", ".venv", ".*_cache")
     ignored = shutil.ignore_patterns(*apart, "*.egg-info", "__pycache__")
     shutil.copytree(ROOT, checkout, ignore=ignored)
     given = {str(file.relative_to(checkout)) for file in checkout.rglob("*") if file.is_file()}

@@ -7,8 +7,8 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from distill_runner.command_line.help import group_names, options
-from distill_runner.config.compose import LISTS
+from distill_runner.command_line.help import group_names
+from distill_runner.config.compose import LISTS, option_names
 
 # The last parts of a key, by its names in other tools; case and `_` are ignored.
 _KEYS = {
@@ -149,7 +149,7 @@ def settings_for(key: str, value: str, keys: Sequence[str]) -> list[str] | None:
     if found is None:
         return None
     group = found.partition(".")[0]
-    if found in ("student.model", "teacher.models") and value in options(group):
+    if found in ("student.model", "teacher.models") and value in option_names(group):
         return [f"{group}={value}"]
     return [f"{found}={shaped(found, value)}"]
 
@@ -191,7 +191,7 @@ def shaped(key: str, value: str) -> str:
 
 def as_option(group: str, value: str) -> list[str]:
     """The settings most likely meant by an option that a group does not have."""
-    known, near = options(group), folded(value)
+    known, near = option_names(group), folded(value)
     meant = _OPTIONS.get(group, {}).get(near)
     meant = meant or next((name for name in known if _parts(name) == _parts(value)), None)
     if meant is not None:

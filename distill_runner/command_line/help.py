@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from distill_runner import __version__
-from distill_runner.config.compose import config_path
+from distill_runner.config.compose import config_path, option_names
 
 _WIDTH = 80  # characters in a line
 
@@ -51,7 +51,7 @@ def page() -> str:
     """The help page: usage, examples, and every group with its options."""
     groups = "\n".join(
         textwrap.fill(
-            f"{group:10}  {', '.join(options(group))}",
+            f"{group:10}  {', '.join(option_names(group))}",
             _WIDTH,
             subsequent_indent=" " * 12,
             break_on_hyphens=False,
@@ -66,8 +66,3 @@ def group_names() -> frozenset[str]:
     """The groups whose options can be chosen on the command line."""
     folders = {path.name for path in Path(config_path()).iterdir() if path.is_dir()}
     return frozenset(folders.difference(_PARTS))
-
-
-def options(group: str) -> list[str]:
-    """The options of a group; empty if there is no such group."""
-    return sorted(path.stem for path in Path(config_path(), group).glob("*.yaml"))

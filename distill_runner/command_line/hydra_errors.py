@@ -149,7 +149,7 @@ def _no_option(error: MissingConfigException, overrides: Sequence[str]) -> Refus
         key, _, value = override.partition("=")
         if f"{key.partition('@')[0]}/{value}" == missing:
             group, option = key, value
-    options = [str(name) for name in error.options or ()]
+    options = [str(name) for name in error.options or () if not str(name).startswith("_")]
     if not options or group not in group_names():
         return _no_option_elsewhere(group, option, options)
     meant = as_option(group, option)

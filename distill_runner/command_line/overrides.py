@@ -9,10 +9,10 @@ from pathlib import Path
 from hydra.core.override_parser.types import ChoiceSweep, Glob, Override
 
 from distill_runner.command_line.aliases import as_option, closest
-from distill_runner.command_line.help import group_names, options
+from distill_runner.command_line.help import group_names
 from distill_runner.command_line.optuna_search import check_search
 from distill_runner.command_line.parsing import check_not_added, parsed
-from distill_runner.config.compose import LISTS
+from distill_runner.config.compose import LISTS, option_names
 from distill_runner.errors import Mend, Refused
 
 Key = tuple[str, ...]  # the parts between the dots
@@ -208,7 +208,7 @@ def _check_option(override: Override, text: str) -> None:
             else f"The group {override.get_key_element()} takes one option.",
             key=override.get_key_element(),
             value=option,
-            rule="one of " + ", ".join(options(group)),
+            rule="one of " + ", ".join(option_names(group)),
             way_out=_one_option(group, option, override.package),
             mend=_other_option(group, option, override.package, text),
         )
@@ -231,7 +231,7 @@ def _one_option(group: str, given: object, package: str | None) -> str | None:
     names = [name for name in given if isinstance(name, str)]
     joined = "+".join(names)
     if group == "teacher":
-        ready = [f"teacher={joined}"] if joined in options(group) else []
+        ready = [f"teacher={joined}"] if joined in option_names(group) else []
         return ", or ".join([*ready, "teacher=bert 'teacher.models=[id-or-folder,…]'"])
     return f"-m {group}={','.join(names)}" if len(names) > 1 else None
 
@@ -241,7 +241,7 @@ def _no_sweep(override: Override, text: str) -> Refused:
     several = re.sub(r",\s+", ",", given)
     if override.key_or_group in LISTS:
         right: tuple[str, ...] = (f"{key}=[{several}]",)
-    elif key == "teacher" and several.replace(",", "+") in options("teacher"):
+    elif key == "teacher" and several.replace(",", "+") in option_names("teacher"):
         right = (f"{key}={several.replace(',', '+')}",)
     elif key.rpartition(".")[2] in _SHARES and re.fullmatch(r"0,\d+", several):
         right = (f"{key}={several.replace(',', '.')}",)

@@ -11,7 +11,8 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
 from distill_runner.command_line.aliases import NOT_SET, closest, folded
-from distill_runner.command_line.help import group_names, options
+from distill_runner.command_line.help import group_names
+from distill_runner.config.compose import option_names
 from distill_runner.errors import Mend, Refused
 
 
@@ -98,14 +99,14 @@ def _bare(word: str) -> Refused:
     key, colon, value = word.partition(":")
     if colon and value and re.fullmatch(r"[\w.]+", key):
         return _no_setting(word, what, None, Mend((word,), (f"{key}={value}",)))
-    found = [f"{group}={word}" for group in sorted(group_names()) if word in options(group)]
+    found = [f"{group}={word}" for group in sorted(group_names()) if word in option_names(group)]
     if len(found) == 1:
         return _no_setting(word, what, None, Mend((word,), tuple(found)))
     if not found and re.search(r"[/\\]|\.(csv|tsv|jsonl?|parquet)$", word):
         return _no_setting(
             word, what, None, Mend((word,), ("dataset=files", f"dataset.path={word}"))
         )
-    near = closest(word, options("method"))
+    near = closest(word, option_names("method"))
     if not found and near:
         return _no_setting(word, what, None, Mend((word,), (f"method={near}",)))
     return _no_setting(word, what, ", or ".join(found) or "distill-run --help")

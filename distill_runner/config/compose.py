@@ -28,6 +28,12 @@ def config_path() -> str:
     raise Refused("This installation has no conf/ folder.", way_out="install distill-run again")
 
 
+def option_names(group: str) -> list[str]:
+    """The options of a group, without the files that only other options extend (`_base`)."""
+    folder = Path(config_path(), group)
+    return sorted(path.stem for path in folder.glob("*.yaml") if not path.stem.startswith("_"))
+
+
 def register_schema() -> None:
     """Make `schema` known to the defaults list of `config.yaml`, and `run_name` to its values."""
     OmegaConf.register_new_resolver("run_name", run_name, replace=True)

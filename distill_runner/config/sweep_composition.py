@@ -6,6 +6,8 @@ each again when its turn comes. To compose a job takes longer than to find it fi
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any
 
@@ -17,12 +19,18 @@ from omegaconf import DictConfig, OmegaConf
 _KEPT = 200  # jobs; the others of a longer sweep are composed twice
 
 
-def compose_no_run_for_its_mode() -> None:
-    """Spare Hydra a whole composition before the first, which only asks for `hydra.mode`.
+@contextmanager
+def compose_no_run_for_its_mode() -> Iterator[None]:
+    """Inside, spare Hydra a whole composition before the first, which only asks for `hydra.mode`.
 
     That cannot be typed here, -m says it; so what Hydra finds is always None.
     """
+    before = Hydra.get_mode
     Hydra.get_mode = lambda *_, **__: None
+    try:
+        yield
+    finally:
+        Hydra.get_mode = before
 
 
 def compose_jobs_once() -> None:

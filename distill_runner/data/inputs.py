@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from distill_runner.config.schema import Config, Dataset, Unlabelled
 from distill_runner.data.load import Prepared, prepare
@@ -13,6 +12,7 @@ from distill_runner.data.unlabelled import add_unlabelled
 from distill_runner.errors import Refused
 from distill_runner.hub.locate import file_digest, hub_revision, locate_dataset
 from distill_runner.planning.stages import TASK, UNLABELLED, Plan
+from distill_runner.results.origins import DataSource, HubData
 from distill_runner.storage.integrity import Say
 
 
@@ -50,7 +50,7 @@ def _read(config: Config, name: str, reads_unlabelled: bool, say: Say) -> Prepar
         raise error.of("dataset", f"{prefix}{at}") from error
 
 
-def given_data(config: Config, plan: Plan) -> dict[str, Any]:
+def given_data(config: Config, plan: Plan) -> dict[str, DataSource]:
     """Where each data set of the plan came from, as it was named: its files and their digests."""
     given = {}
     for name in plan.data:
@@ -61,20 +61,21 @@ def given_data(config: Config, plan: Plan) -> dict[str, Any]:
     return given
 
 
-def _given(named: Dataset | Unlabelled, settings: Dataset, config: Config) -> dict[str, Any]:
+def _given(named: Dataset | Unlabelled, settings: Dataset, config: Config) -> DataSource:
     source = None if named.generate else source_of(named, config)
     if source is None:
-        return {"generated": named.generate}
+        return DataSource(generated=named.generate, path=None, hub=None, revision=None, files={})
     if named is settings:
         files = locate(settings, source)
     else:
         files = {"train": locate(replace(settings, extra=[]), source)["train"]}
-    return {
-        "path": named.path,
-        "hub": None if named.path else {"id": named.hub, "subset": named.subset},
-        "revision": hub_revision(source),
-        "files": {path.name: file_digest(path) for paths in files.values() for path in paths},
-    }
+    return DataSource(
+        generated=0,
+        path=named.path,
+        hub=None if named.path else HubData(id=named.hub, subset=named.subset),
+        revision=hub_revision(source),
+        files={path.name: file_digest(path) for paths in files.values() for path in paths},
+    )
 
 
 def settings_of(config: Config, name: str) -> Dataset:

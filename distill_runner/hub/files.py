@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from distill_runner.errors import Refused
+from distill_runner.results.origins import HubRevision
 
 # One of these is the vocabulary; the settings beside it may be missing.
 VOCABULARIES = {
@@ -160,12 +161,12 @@ def _inside(folder: Path, name: object, where: str) -> str:
     return name
 
 
-def hub_revision(folder: Path) -> dict[str, str] | None:
+def hub_revision(folder: Path) -> HubRevision | None:
     """The repository and the commit of a folder in the hub's cache; None for any other."""
     for at in (folder, *folder.parents):
         repo = at.parent.parent.name
         if at.parent.name == "snapshots" and repo.startswith(("models--", "datasets--")):
-            return {"repo": repo.partition("--")[2].replace("--", "/"), "revision": at.name}
+            return HubRevision(repo=repo.partition("--")[2].replace("--", "/"), revision=at.name)
     return None
 
 

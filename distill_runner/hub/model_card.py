@@ -6,27 +6,25 @@ from pathlib import Path
 from typing import Any
 
 from distill_runner.hub.files import hub_revision
+from distill_runner.results.origins import Origin
 
 _MOST_BYTES = 1 << 20  # of a card; a longer one is nobody's
 
 
-def origin_of(name: str, folder: Path) -> dict[str, str]:
+def origin_of(name: str, folder: Path) -> Origin:
     """The hub's name of a model, and its licence, each as far as it is known.
 
     Args:
         name: as it was given: a hub id, or a folder.
         folder: where it was found.
     """
-    found = {}
-    revision = hub_revision(folder)
+    revision, base_model = hub_revision(folder), None
     if revision is not None:
-        found["base_model"] = revision["repo"]
+        base_model = revision.repo
     elif "/" in name and not Path(name).expanduser().exists():
-        found["base_model"] = name
+        base_model = name
     licence = _card_data(folder / "README.md").get("license")
-    if isinstance(licence, str):
-        found["license"] = licence
-    return found
+    return Origin(base_model=base_model, license=licence if isinstance(licence, str) else None)
 
 
 def _card_data(path: Path) -> dict[str, Any]:

@@ -1,10 +1,10 @@
-"""Prints the plan of a job before it begins and its result when it is done."""
+"""Prints a job's plan before it begins and its result at the end."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from distill_runner.config.schema import Config, Select
 from distill_runner.console.names import counted, data_name, listed
@@ -13,7 +13,7 @@ from distill_runner.pipeline.task_data import formula_on
 from distill_runner.planning.stages import TASK, Plan
 from distill_runner.report.at_chance import warnings
 from distill_runner.report.closing import next_steps, took_line
-from distill_runner.report.columns import judged_by, learnt_from, notes, shown
+from distill_runner.report.columns import cell, deciding_metric, notes, published_rows
 from distill_runner.report.latency import latency_line, latency_table
 from distill_runner.report.planned import (
     classes_line,
@@ -24,12 +24,13 @@ from distill_runner.report.planned import (
 )
 from distill_runner.report.robustness import robustness_table
 from distill_runner.report.tables import gain_line, result_lines, result_table
+from distill_runner.results.schema import PublishedFigure, RunResult
 from distill_runner.runtime.machine import Machine, cores
 
 if TYPE_CHECKING:
     from distill_runner.data.load import Prepared
 
-_SPLITS = {"train": 0, "quiz": 1, "validation": 2, "test": 3}  # in the order they are told
+_SPLITS = {"train": 0, "quiz": 1, "validation": 2, "test": 3}  # the order of printing
 
 
 def show_plan(
@@ -42,12 +43,12 @@ def show_plan(
     machine: Machine | None = None,
     folder: Path | None = None,
 ) -> None:
-    """Print the plan; in a sweep, whose jobs differ in little, write it to the log alone.
+    """Print the plan; in a sweep, whose plans are alike, only write it to the log.
 
     Args:
-        data: the data sets by name; None where they have not been read.
-        machine: where it will run; None where nothing will.
-        folder: of the run, if there will be one.
+        data: the data sets by name; None if they have not been read.
+        machine: where the run trains; None if nothing is trained.
+        folder: the run folder; None for a dry run.
     """
     counts = {name: prepared.counts for name, prepared in (data or {}).items()}
     show = screen.note if sweeping and not config.dry_run else screen.print
@@ -75,7 +76,7 @@ def _losses(plan: Plan, config: Config) -> list[str]:
         for stage in plan.stages
         if stage.backbone_of
     ]
-    # What is deployed is always trained on the task's rows in the end.
+    # The last loss: whatever is deployed is finally trained on the task's rows.
     return [*lines, f"loss: {formula_on(config.dataset, plan.stage(plan.deployed).algorithm)}"]
 
 
@@ -97,33 +98,33 @@ def _device_line(machine: Machine, config: Config) -> str:
 
 def show_result(
     screen: Screen,
-    result: Mapping[str, Any],
+    result: RunResult,
     *,
     folder: Path,
     sweeping: bool,
     note: str | None,
 ) -> None:
-    """Print the result's tables, what to know of them, and where everything lies.
+    """Print the tables, the warnings and notes, the run folder and what to do next.
 
     Args:
-        folder: of the run.
-        note: the tracker's line.
+        folder: the run folder.
+        note: the tracker's last line.
     """
     show = screen.note if sweeping else screen.print
     show("")
     show(result_table(result))
     for line in result_lines(result):
         show(line)
-    gained = gain_line(result)
-    told_of_gain = [gained] if gained else []
-    for told in (*warnings(result), *told_of_gain, *notes(result), *_stopped(result)):
-        screen.print(told)
+    gain = gain_line(result)
+    gains = [gain] if gain else []
+    for line in (*warnings(result), *gains, *notes(result), *_stopped(result)):
+        screen.print(line)
     measured = (robustness_table(result), latency_table(result), latency_line(result))
     for part in measured:
         if part:
             screen.print(part)
-    if result["published"]:
-        screen.print(_published(result))
+    if result.published:
+        screen.print(_published(result.published, published_rows(result)))
     screen.print(f"\n{took_line(result, screen.seconds)}")
     screen.copyable(f"Run folder: {_shortest(folder)}")
     if not sweeping:
@@ -134,12 +135,11 @@ def show_result(
         screen.copyable(note)
 
 
-def _published(result: Mapping[str, Any]) -> str:
-    published, learnt = result["published"], learnt_from(result)
+def _published(published: PublishedFigure, rows: str | None) -> str:
     return (
-        f"Published: {published['accuracy']:g} on {published['rows']:,} "
-        f"{published['split']} rows of {published['dataset']} ({published['source']}); "
-        f"other rows and other training than ours{f'; {learnt}' if learnt else ''}."
+        f"Published: {published.accuracy:g} on {published.rows:,} {published.split} rows of "
+        f"{published.dataset} ({published.source}); other rows and other training than ours"
+        f"{f'; {rows}' if rows else ''}."
     )
 
 
@@ -147,12 +147,11 @@ def _shortest(folder: Path) -> Path:
     return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
 
 
-def _stopped(result: Mapping[str, Any]) -> list[str]:
-    stopped = result["stopped"]
-    if not stopped:
+def _stopped(result: RunResult) -> list[str]:
+    stopped, metric = result.stopped, deciding_metric(result)
+    if stopped is None:
         return []
     scores = ", ".join(
-        f"{name} {shown({'validation': found}, ('validation', judged_by(result)))}"
-        for name, found in stopped["validation"].items()
+        f"{name} {cell(stopped.validation, (name, metric))}" for name in stopped.validation
     )
-    return [f"Kept by validation: {stopped['kept']} ({scores}); validation is no result here."]
+    return [f"Kept by validation: {stopped.kept} ({scores}); validation is no result here."]

@@ -1,13 +1,12 @@
-"""The run folder: the student, its curves and predictions, and `result.json`."""
+"""Writes the run folder: the student, its curves and predictions, and `result.json`."""
 
 from __future__ import annotations
 
 import csv
 import json
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,7 +16,10 @@ from distill_runner.pipeline.outcome import Outcome
 from distill_runner.pipeline.predictions import Predictions
 from distill_runner.pipeline.run_curves import points_of
 from distill_runner.report.card import model_card
-from distill_runner.results.collect.run import whole_epoch
+from distill_runner.results.collect.finished import saw_every_training_row
+from distill_runner.results.files import RESULT
+from distill_runner.results.schema import RunResult
+from distill_runner.results.typed_json import to_json
 from distill_runner.storage import integrity
 from distill_runner.storage.store import write_json
 
@@ -31,9 +33,9 @@ def write_run_folder(
     data: Prepared,
     outcome: Outcome,
     answers: Predictions,
-    result: Mapping[str, Any],
+    result: RunResult,
 ) -> None:
-    """Write everything that a finished run leaves, `result.json` last.
+    """Write everything that a finished run leaves behind.
 
     Args:
         folder: new; `output_folder` puts it where it belongs once it is complete.
@@ -43,7 +45,11 @@ def write_run_folder(
     _copy_student(folder / "student", outcome)
     (folder / "student" / "README.md").write_text(model_card(result), encoding="utf-8")
     _write_curves(folder / "metrics.jsonl", outcome)
-    splits = [*scored(config.dataset), "quiz", *(["train"] if whole_epoch(outcome, data) else [])]
+    splits = [
+        *scored(config.dataset),
+        "quiz",
+        *(["train"] if saw_every_training_row(outcome, data) else []),
+    ]
     (folder / "predictions").mkdir(exist_ok=True)
     for split in splits:
         if split in data.splits:
@@ -54,11 +60,11 @@ def write_run_folder(
                 answers.logits(outcome.plan.deployed, split),
                 data.label_names,
             )
-    write_json(folder / "result.json", result)
+    write_json(folder / RESULT, to_json(result))
 
 
 def _copy_student(student: Path, outcome: Outcome) -> None:
-    """The deployed model, or each of those that are deployed together in a folder of its own."""
+    """Copy the deployed model; several that answer together get a folder each."""
     for name in outcome.plan.members or (outcome.plan.deployed,):
         artifact = outcome.artifacts[name]
         integrity.check(artifact.folder)
@@ -66,7 +72,7 @@ def _copy_student(student: Path, outcome: Outcome) -> None:
 
 
 def _copy_content(source: Path, target: Path) -> None:
-    """Copy the files, not their modes: a store may be another user's, or only to be read."""
+    """Copy the files without their modes: the store may be read-only."""
     for path in source.rglob("*"):
         if path.is_file():
             copy = target / path.relative_to(source)
@@ -75,7 +81,7 @@ def _copy_content(source: Path, target: Path) -> None:
 
 
 def _write_curves(path: Path, outcome: Outcome) -> None:
-    """The curves of every stage of this run, stage by stage."""
+    """Write the curves of all stages, one after another."""
     with path.open("w", encoding="utf-8") as file:
         for name, artifact in outcome.artifacts.items():
             for step, values in points_of(artifact, outcome.plan.stage(name)):
@@ -89,7 +95,7 @@ def _write_predictions(
     logits: np.ndarray,
     classes: tuple[str, ...],
 ) -> None:
-    """Predictions by row id: never the text. Scores as they are."""
+    """Write label, prediction and logits by row id, and never the text."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         if logits.shape[-1] == 1:

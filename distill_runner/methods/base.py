@@ -7,6 +7,7 @@ rest of the program must know is declared on the class.
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,11 +17,14 @@ import numpy as np
 from torch import Tensor, nn
 
 from distill_runner.config.schema import Schedule
+from distill_runner.config.schema.rules import check_values
 from distill_runner.errors import Refused
 from distill_runner.methods.batch import Scene
 from distill_runner.models.language import LanguageHead
 from distill_runner.models.learner import Learner
 from distill_runner.planning.stage_context import Context
+
+_ID = re.compile(r"[a-z][a-z0-9_]*")
 
 TeacherUse = Literal["none", "frozen", "trained"]
 
@@ -137,8 +141,13 @@ class Algorithm(ABC):
     `check` refuses what cannot work, `prepare` changes the student before its first step,
     `rows` chooses what is learnt from, and `updates` says what each step minimises. Only
     `updates` must be written.
+
+    Every class that is no mere base declares an `id` of its own. It stands in the keys of stored
+    stages in place of the class's name and module, so it outlives both; a change of what the
+    class computes is a new id.
     """
 
+    id: ClassVar[str]
     roles: ClassVar[tuple[str, ...]] = ("student",)  # in the order in which they are updated
     accumulates: ClassVar[bool] = True  # k micro-batches mean the same as one batch
     passes: ClassVar[Passes] = Passes()
@@ -161,6 +170,40 @@ class Algorithm(ABC):
     def unread_settings(self) -> tuple[str, ...]:
         """Names of the fields that its other fields leave unread."""
         return ()
+
+    def __post_init__(self) -> None:
+        """Check each setting against its range.
+
+        Raises:
+            Refused: one is out of range.
+        """
+        check_values(self, "method")
+
+    @classmethod
+    def full_id(cls) -> str:
+        """`id`, behind the package's name where the class is not one of this package."""
+        package = cls.__module__.partition(".")[0]
+        return cls.id if package == __name__.partition(".")[0] else f"{package}:{cls.id}"
+
+    @classmethod
+    def check_id(cls, *, key: str) -> None:
+        """Refuse a class that declares no id, or has that of the class it derives from.
+
+        Args:
+            key: the configuration key that names the class.
+
+        Raises:
+            Refused: the id is missing or is no word.
+        """
+        declared = vars(cls).get("id")
+        if not isinstance(declared, str) or not _ID.fullmatch(declared):
+            raise Refused(
+                f"{cls.__name__} declares no id of its own, by which the store knows its stages.",
+                key=key,
+                value=f"{cls.__module__}.{cls.__qualname__}",
+                rule="a class with an id of lower-case letters, digits and _",
+                way_out=f'id: ClassVar[str] = "{cls.__name__.lower()}" in that class',
+            )
 
     # --- hooks ---------------------------------------------------------------------------
 

@@ -1,76 +1,48 @@
-"""An algorithm from its YAML: one constructor call, with the arguments' types checked."""
+"""An algorithm from its YAML node."""
 
 from __future__ import annotations
 
-import importlib
-import typing
-from collections.abc import Mapping
-from dataclasses import fields
-from inspect import isabstract
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from distill_runner.config.construct import construct, load_class
 from distill_runner.errors import Refused
 
 if TYPE_CHECKING:
     from distill_runner.methods.base import Algorithm
 
 
-def make_algorithm(node: Mapping[str, Any], *, stage: str = "finetune") -> Algorithm:
-    """The algorithm that `_target_` names, with its arguments' types checked.
+def make_algorithm(
+    node: Mapping[str, Any],
+    *,
+    stage: str = "finetune",
+    key_of: Callable[[str], str] | None = None,
+) -> Algorithm:
+    """The algorithm that `_target_` names, with its settings checked.
+
+    Args:
+        node: `_target_` and the settings.
+        stage: the stage that it trains.
+        key_of: the key to blame for a setting; by default the setting's place in the stage.
 
     Raises:
-        Refused: no such class, no such argument, or a value of the wrong type.
+        Refused: no such class or setting, or a value of the wrong type or out of its range.
     """
     from distill_runner.methods.base import Algorithm
 
-    at = f"method.stages.{stage}.algorithm"
-    target = node.get("_target_") if isinstance(node, Mapping) else None
+    def place(setting: str) -> str:
+        return f"method.stages.{stage}.algorithm.{setting}"
+
+    blamed = key_of or place
+    settings = {str(k): v for k, v in node.items()} if isinstance(node, Mapping) else {}
+    target = settings.pop("_target_", None)
+    base: type[Algorithm] = Algorithm  # type: ignore[type-abstract]
+    cls = load_class(target, base, key=place("_target_"), kind="algorithm")
+    cls.check_id(key=place("_target_"))
     try:
-        module, _, name = str(target or "").rpartition(".")
-        cls = getattr(importlib.import_module(module), name)
-    except (AttributeError, ValueError, ImportError) as error:
-        raise Refused(
-            "There is no such algorithm.",
-            key=f"{at}._target_",
-            value=target,
-            rule=f"the full name of a class ({str(error).splitlines()[0]})",
-        ) from None
-    if not (isinstance(cls, type) and issubclass(cls, Algorithm)) or isabstract(cls):
-        raise Refused(
-            "That class is no algorithm.",
-            key=f"{at}._target_",
-            value=target,
-            rule="a whole subclass of distill_runner.methods.base.Algorithm",
-        )
-    arguments = {str(k): v for k, v in node.items() if k != "_target_"}
-    hints = typing.get_type_hints(cls)
-    known = [field.name for field in fields(cls)]
-    for name, value in arguments.items():
-        if name not in known:
-            raise Refused(
-                f"{cls.__name__} has no such argument.",
-                key=f"{at}.{name}",
-                value=value,
-                rule="one of " + ", ".join(known),
-            )
-        arguments[name] = _typed(value, hints[name], f"method.{name}")
-    return cls(**arguments)
-
-
-def _typed(value: Any, hint: Any, key: str) -> Any:
-    """`value` as `hint` wants it: bool, int, float, str, a list of them, or None if optional."""
-    options = typing.get_args(hint) if typing.get_origin(hint) is not list else ()
-    if type(None) in options:
-        if value is None:
-            return None
-        hint = next(option for option in options if option is not type(None))
-    if typing.get_origin(hint) is list:
-        (inner,) = typing.get_args(hint)
-        if isinstance(value, list):
-            return [_typed(item, inner, key) for item in value]
-    elif hint is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    elif isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
-        return value
-    kind = getattr(hint, "__name__", str(hint))
-    raise Refused(f"{key} has the wrong type.", key=key, value=value, rule=f"a {kind}")
+        return construct(cls, settings, key_of=blamed, name=cls.__name__)
+    except Refused as refused:
+        # A class names its setting alone: it cannot know which key of the method fills it.
+        setting = (refused.key or "").removeprefix("method.")
+        known = setting in settings and refused.key == f"method.{setting}"
+        raise refused.of(f"method.{setting}", blamed(setting)) if known else refused from None

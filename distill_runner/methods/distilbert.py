@@ -12,12 +12,13 @@ words and the states can still be learnt from.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from distill_runner.config.schema.rules import ABOVE_0, AT_LEAST_0, SHARE_INSIDE
 from distill_runner.errors import Refused
 from distill_runner.methods.base import (
     Algorithm,
@@ -64,27 +65,23 @@ class TripleLoss(Algorithm):
         Refused: a setting is out of range.
     """
 
+    id: ClassVar[str] = "distilbert_pretraining"
     needs: ClassVar[Needs] = Needs(language=True, labels=False)
     passes: ClassVar[Passes] = Passes(student=3, teacher=1)
     # A mean over tokens: rows of a micro-batch count by how many they have.
     accumulates: ClassVar[bool] = False
 
-    temperature: float = 2.0
-    a_ce: float = 5.0
-    a_mlm: float = 2.0
-    a_cos: float = 1.0
-    restrict_ce_to_mask: bool = False
-    mask_share: float = 0.15
+    temperature: float = field(metadata=ABOVE_0)
+    a_ce: float = field(metadata=AT_LEAST_0)
+    a_mlm: float = field(metadata=AT_LEAST_0)
+    a_cos: float = field(metadata=AT_LEAST_0)
+    restrict_ce_to_mask: bool
+    mask_share: float = field(metadata=SHARE_INSIDE)
 
     def __post_init__(self) -> None:
-        weights = {"a_ce": self.a_ce, "a_mlm": self.a_mlm, "a_cos": self.a_cos}
-        for key, value in weights.items():
-            require(0 <= value < float("inf"), key=key, value=value, rule="0 or more")
-        require(any(weights.values()), key="a_ce", value=0.0, rule="one of the three above 0")
-        temperature, rule = self.temperature, "a number above 0"
-        require(0 < temperature < float("inf"), key="temperature", value=temperature, rule=rule)
-        share, rule = self.mask_share, "above 0 and below 1"
-        require(0 < share < 1, key="mask_share", value=share, rule=rule)
+        super().__post_init__()
+        weights = (self.a_ce, self.a_mlm, self.a_cos)
+        require(any(weights), key="a_ce", value=self.a_ce, rule="one of the three above 0")
 
     def unread_settings(self) -> tuple[str, ...]:
         return () if self.a_ce else ("temperature", "restrict_ce_to_mask")

@@ -20,6 +20,7 @@ from distill_runner.objectives.logits import hard_label_loss
 class FineTune(Algorithm):
     """Cross-entropy with the hard labels; squared error, where the learner answers with a score."""
 
+    id: ClassVar[str] = "finetune"
     needs: ClassVar[Needs] = Needs(teachers="none")
     passes: ClassVar[Passes] = Passes(student=3)
 

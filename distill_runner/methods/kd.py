@@ -10,17 +10,19 @@ the teacher is clearly ahead of the fine-tuned student, and none where it is not
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from torch import Tensor
 
 from distill_runner.config.schema import Combine
+from distill_runner.config.schema.rules import ABOVE_0, SHARE, one_of
 from distill_runner.errors import Refused
-from distill_runner.methods.base import Algorithm, Needs, Passes, Update, require
+from distill_runner.methods.base import Algorithm, Needs, Passes, Update
 from distill_runner.methods.batch import Scene
 from distill_runner.objectives.logits import (
     OF_SCORES,
+    SOFT_LOSSES,
     distillation_formula,
     hard_label_loss,
     soft_loss,
@@ -45,19 +47,9 @@ class SoftTargets(Algorithm):
         Refused: a setting is out of range.
     """
 
-    temperature: float = 2.0
-    alpha: float = 0.5
-    soft_loss: str = "kl"
-
-    def __post_init__(self) -> None:
-        require(
-            0 < self.temperature < float("inf"),
-            key="temperature",
-            value=self.temperature,
-            rule="a number above 0",
-        )
-        require(0 <= self.alpha <= 1, key="alpha", value=self.alpha, rule="0..1")
-        soft_loss(self.soft_loss)
+    temperature: float = field(metadata=ABOVE_0)
+    alpha: float = field(metadata=SHARE)
+    soft_loss: str = field(metadata=one_of(SOFT_LOSSES))
 
     def formula(self) -> str:
         return distillation_formula(self.soft_loss, alpha=self.alpha, temperature=self.temperature)
@@ -105,6 +97,7 @@ class SoftTargets(Algorithm):
 class KD(SoftTargets):
     """The student learns from hard labels and from frozen teachers' soft targets."""
 
+    id: ClassVar[str] = "kd"
     needs: ClassVar[Needs] = Needs(teachers="frozen")
     passes: ClassVar[Passes] = Passes(student=3)
 

@@ -13,11 +13,12 @@ the two over seeds before believing either.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Optional
 
 import torch
 
+from distill_runner.config.schema.rules import ABOVE_0, AT_LEAST_0, AT_LEAST_1, one_of
 from distill_runner.methods.base import Needs, OptimizerSettings, Passes, Update, require
 from distill_runner.methods.batch import Scene
 from distill_runner.methods.kd import SoftTargets
@@ -52,46 +53,20 @@ class MetaDistil(SoftTargets):
             AdamW's eps; true takes it out (eps·η instead of eps).
     """
 
+    id: ClassVar[str] = "metadistil"
     roles: ClassVar[tuple[str, ...]] = ("teacher", "student")
     # Every micro-batch would make a pilot step of its own: another algorithm.
     accumulates: ClassVar[bool] = False
     passes: ClassVar[Passes] = Passes(student=10, teacher=4)
 
-    pilot_learning_rate: float = 2.0e-5
-    teacher_learning_rate: float = 5.0e-6
-    quiz_batch: Optional[int] = 32
-    update_teachers: Optional[list[int]] = None
-    real_step_mask: str = "same"
-    derivative: str = "jvp"
-    finite_difference_length: float = 1.0e-2
-    divide_by_pilot_rate: bool = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        eta, mu, length = (
-            self.pilot_learning_rate,
-            self.teacher_learning_rate,
-            self.finite_difference_length,
-        )
-        infinite = float("inf")
-        require(0 < eta < infinite, key="pilot_learning_rate", value=eta, rule="above 0")
-        require(0 <= mu < infinite, key="teacher_learning_rate", value=mu, rule="0 or more")
-        require(0 < length < infinite, key="finite_difference_length", value=length, rule="above 0")
-        if self.quiz_batch is not None:
-            require(self.quiz_batch > 0, key="quiz_batch", value=self.quiz_batch, rule="above 0")
-        masks = ("same", "fresh")
-        require(
-            self.real_step_mask in masks,
-            key="real_step_mask",
-            value=self.real_step_mask,
-            rule="same or fresh",
-        )
-        require(
-            self.derivative in DERIVATIVES,
-            key="derivative",
-            value=self.derivative,
-            rule=" or ".join(DERIVATIVES),
-        )
+    pilot_learning_rate: float = field(metadata=ABOVE_0)
+    teacher_learning_rate: float = field(metadata=AT_LEAST_0)
+    quiz_batch: Optional[int] = field(metadata=AT_LEAST_1)
+    update_teachers: Optional[list[int]] = field(metadata=AT_LEAST_0)
+    real_step_mask: str = field(metadata=one_of(("same", "fresh")))
+    derivative: str = field(metadata=one_of(DERIVATIVES))
+    finite_difference_length: float = field(metadata=ABOVE_0)
+    divide_by_pilot_rate: bool
 
     def formula(self) -> str:
         return (

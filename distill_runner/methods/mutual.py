@@ -10,13 +10,14 @@ student is what is deployed; the peers are there to be learnt with.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from distill_runner.methods.base import Algorithm, Needs, Passes, Update, require
+from distill_runner.config.schema.rules import ABOVE_0, AT_LEAST_0, one_of
+from distill_runner.methods.base import Algorithm, Needs, Passes, Update
 from distill_runner.methods.batch import Scene
 from distill_runner.objectives.logits import hard_label_loss, kl
 
@@ -40,24 +41,14 @@ class Mutual(Algorithm):
         Refused: a setting is out of range.
     """
 
+    id: ClassVar[str] = "mutual"
     needs: ClassVar[Needs] = Needs(teachers="trained", teacher_dropout=True, classes=True)
     roles: ClassVar[tuple[str, ...]] = ("student", "teacher")
     passes: ClassVar[Passes] = Passes(student=3, teacher=3)
 
-    temperature: float = 1.0
-    mimicry: float = 1.0
-    form: str = "simultaneous"
-
-    def __post_init__(self) -> None:
-        infinite = float("inf")
-        require(
-            0 < self.temperature < infinite,
-            key="temperature",
-            value=self.temperature,
-            rule="a number above 0",
-        )
-        require(0 <= self.mimicry < infinite, key="mimicry", value=self.mimicry, rule="0 or more")
-        require(self.form in FORMS, key="form", value=self.form, rule=" or ".join(FORMS))
+    temperature: float = field(metadata=ABOVE_0)
+    mimicry: float = field(metadata=AT_LEAST_0)
+    form: str = field(metadata=one_of(FORMS))
 
     def formula(self) -> str:
         return (

@@ -11,13 +11,14 @@ and the words that `noise` disturbs. The student is the next generation's teache
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
 import torch
 from torch.nn import functional as F
 
+from distill_runner.config.schema.rules import ABOVE_0, SHARE_BELOW_1
 from distill_runner.errors import Refused
 from distill_runner.methods.base import (
     Algorithm,
@@ -60,28 +61,16 @@ class NoisyStudent(Algorithm):
         Refused: a setting is out of range.
     """
 
+    id: ClassVar[str] = "noisy_student"
     passes: ClassVar[Passes] = Passes(student=3)
 
-    ratio: float = 3.0
-    min_confidence: float = 0.8
-    balance: bool = True
-    temperature: float = 1.0
-    hard: bool = False
-    label_smoothing: float = 0.1
-    stochastic_depth: float = 0.2
-
-    def __post_init__(self) -> None:
-        infinite = float("inf")
-        require(0 < self.ratio < infinite, key="ratio", value=self.ratio, rule="a number above 0")
-        require(
-            0 < self.temperature < infinite,
-            key="temperature",
-            value=self.temperature,
-            rule="a number above 0",
-        )
-        for key in ("min_confidence", "label_smoothing", "stochastic_depth"):
-            value = getattr(self, key)
-            require(0 <= value < 1, key=key, value=value, rule="0 or more, below 1")
+    ratio: float = field(metadata=ABOVE_0)
+    min_confidence: float = field(metadata=SHARE_BELOW_1)
+    balance: bool
+    temperature: float = field(metadata=ABOVE_0)
+    hard: bool
+    label_smoothing: float = field(metadata=SHARE_BELOW_1)
+    stochastic_depth: float = field(metadata=SHARE_BELOW_1)
 
     def formula(self) -> str:
         taught = "argmax t" if self.hard else f"softmax(t/{self.temperature:g})"

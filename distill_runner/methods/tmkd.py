@@ -13,12 +13,13 @@ teacher with it has 67.35 (table 5), many without it 59.92 (table 6), both 67.50
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from torch import Tensor
 
 from distill_runner.config.schema import Combine
+from distill_runner.config.schema.rules import Range, rule
 from distill_runner.methods.base import (
     Algorithm,
     Attachment,
@@ -33,6 +34,10 @@ from distill_runner.models import heads
 from distill_runner.models.architecture import families
 from distill_runner.objectives.logits import hard_label_loss, mse_logits
 from distill_runner.planning.stage_context import Context
+
+_SOFT_SHARE = Range(
+    "above 0, up to 1; method=finetune learns from labels alone", high=1, low_open=True
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,14 +57,11 @@ class SoftHeads(Algorithm):
         Refused: a setting is out of range.
     """
 
+    id: ClassVar[str] = "tmkd"
     passes: ClassVar[Passes] = Passes(student=3)
 
-    alpha: float = 0.9
-    averaged: bool = False
-
-    def __post_init__(self) -> None:
-        rule = "above 0, up to 1; method=finetune learns from labels alone"
-        require(0 < self.alpha <= 1, key="alpha", value=self.alpha, rule=rule)
+    alpha: float = field(metadata=rule(_SOFT_SHARE))
+    averaged: bool
 
     def formula(self) -> str:
         soft = "MSE(z_1, mean t)" if self.averaged else "mean_i MSE(z_i, t_i)"

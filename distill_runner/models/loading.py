@@ -129,7 +129,8 @@ def new_classifier(
             else _load(folder, encoder, key=key, classes=classes)
         )
         if not random and is_classifier(folder):
-            # The head of another training is no fresh head, whatever its size.
+            # The head of another training is no fresh head, and its size must decide nothing.
+            torch.manual_seed(seed_at(seed, "initialisation"))
             body, module = module, _from_config(folder, classes, encoder, key=key)
             module.base_model.load_state_dict(body.base_model.state_dict())
         if layers is not None:

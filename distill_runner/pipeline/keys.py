@@ -1,21 +1,25 @@
-"""The key of a stage: the hash of everything that decides its weights and scores."""
+"""The key of a stage: the hash of its identity, under which the store keeps its artifact."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from distill_runner.config.schema import Config, Select
 from distill_runner.hub.locate import model_fingerprint
 from distill_runner.pipeline.model_folders import ModelFolders
 from distill_runner.pipeline.task_data import TaskData
+from distill_runner.planning.identity import (
+    RECIPE,
+    ModelIdentity,
+    NumericsIdentity,
+    RowsIdentity,
+    StageIdentity,
+    WeightsIdentity,
+)
 from distill_runner.planning.initialisation import EarlierStudent, TeacherLayers
 from distill_runner.planning.stages import Plan, Stage
 from distill_runner.runtime.machine import Machine
-from distill_runner.storage.store import key_of, plain
-
-# Raise it when a change of the code changes what a stage's settings lead to.
-_RECIPE = 5
+from distill_runner.storage.store import key_of
 
 
 class StageKeys:
@@ -23,7 +27,7 @@ class StageKeys:
 
     Args:
         data: of the data sets that the plan's stages name.
-        folders: where the plan's models lie; the content of each is part of the key.
+        folders: where the plan's models lie; the content of each is part of the identity.
     """
 
     def __init__(
@@ -50,61 +54,78 @@ class StageKeys:
         """
         known = self._known.get(stage.name)
         if known is None or known[0] is not stage:
-            known = self._known[stage.name] = stage, key_of(self._decided(stage))
+            known = self._known[stage.name] = stage, key_of(self.identity_of(stage))
         return known[1]
 
-    def _decided(self, stage: Stage) -> dict[str, Any]:
-        data, decided = self._data[stage.data], plain(stage)
-        # Names do not decide: a method's baseline is another's fine-tuning.
-        names = ("name", "role", "group", "backbone_of", "teachers", "learner", "data", "like")
-        for name in (*names, "initialisation"):
-            del decided[name]
-        algorithm, runtime = type(stage.algorithm), self._config.runtime
+    def identity_of(self, stage: Stage) -> StageIdentity:
+        """Everything that decides the stage's weights and scores."""
+        teacher = self._plan.stage(stage.backbone_of) if stage.backbone_of else None
         selected = stage.training.select is Select.best_validation
-        on_cpu = self._machine.device.type == "cpu"
-        return {
-            "recipe": _RECIPE,
-            "stage": decided,
-            "algorithm": f"{algorithm.__module__}.{algorithm.__qualname__}",
-            "model": self._model(stage),
-            "data": data.fingerprints(stage),
-            "classes": data.data.label_names,
-            "max_tokens": data.max_tokens,
-            "upstream": [self._upstream(name) for name in stage.needs_stages],
-            "device": self._machine.device.type,
-            "precision": self._machine.precision,
-            "first_token_only": runtime.first_token_only,
-            "cut_vocabulary": runtime.cut_vocabulary,
-            "leave_padding_out": on_cpu and runtime.leave_padding_out,
-            "cheap_dropout": on_cpu and runtime.cheap_dropout,
-            **({"deterministic": True} if self._machine.deterministic else {}),
-            **({"compile": True} if runtime.compile else {}),
-            **({"selected_by": data.main.value} if selected else {}),
-        }
+        return StageIdentity(
+            recipe=RECIPE,
+            algorithm=stage.algorithm.full_id(),
+            settings=stage.algorithm,
+            weights=self._weights(stage),
+            teachers=tuple(self._upstream(name) for name in stage.teachers),
+            combination=stage.combination,
+            language_teacher=self._weights(teacher) if teacher else None,
+            rows=self._rows(stage),
+            training=stage.training,
+            selected_by=self._data[stage.data].main.value if selected else None,
+            seed=stage.seed,
+            first_epoch=stage.first_epoch,
+            numerics=self._numerics(),
+        )
+
+    def _weights(self, stage: Stage) -> WeightsIdentity:
+        first, earlier, unchanged = stage.initialisation, None, None
+        if isinstance(first, EarlierStudent):
+            earlier = self._upstream(first.stage)
+        elif isinstance(first, TeacherLayers) and first.finetuned:
+            earlier = self._upstream(first.teacher)
+        elif isinstance(first, TeacherLayers):
+            unchanged = self._weights(self._plan.stage(first.teacher))
+        return WeightsIdentity(
+            kind=first.kind,
+            model=self._model(stage),
+            seed=stage.seed,
+            output_names=stage.learner.labels if stage.already_finetuned else None,
+            earlier=earlier,
+            fresh_head=isinstance(first, EarlierStudent) and first.fresh_head,
+            unchanged_teacher=unchanged,
+        )
+
+    def _model(self, stage: Stage) -> ModelIdentity:
+        spec = stage.learner
+        if spec.built is None:
+            content = model_fingerprint(self._folders.folder_of(stage))
+            return ModelIdentity(content, None, None, None, spec.layers)
+        texts, max_tokens = self._folders.made_for
+        return ModelIdentity(None, spec.built, texts, max_tokens, spec.layers)
+
+    def _rows(self, stage: Stage) -> RowsIdentity:
+        data = self._data[stage.data]
+        return RowsIdentity(
+            trained_on=stage.rows,
+            fingerprints=data.fingerprints(stage),
+            max_tokens=data.max_tokens,
+            outputs=tuple(data.data.label_names) if stage.reads_task else (),
+            noise=stage.noise,
+        )
+
+    def _numerics(self) -> NumericsIdentity:
+        runtime, on_cpu = self._config.runtime, self._machine.device.type == "cpu"
+        return NumericsIdentity(
+            device=self._machine.device.type,
+            precision=self._machine.precision,
+            deterministic=self._machine.deterministic,
+            compiled=runtime.compile,
+            first_token_only=runtime.first_token_only,
+            cut_vocabulary=runtime.cut_vocabulary,
+            leave_padding_out=on_cpu and runtime.leave_padding_out,
+            cheap_dropout=on_cpu and runtime.cheap_dropout,
+        )
 
     def _upstream(self, name: str) -> str:
         known = self._known.get(name)
         return known[1] if known else self.key_of(self._plan.stage(name))
-
-    def _model(self, stage: Stage) -> dict[str, Any]:
-        """What decides the learner's start: its settings and the content of its folder."""
-        settings: dict[str, Any] = plain(stage.learner)
-        del settings["config_key"]
-        settings["initialisation"] = stage.initialisation.kind
-        if isinstance(stage.initialisation, EarlierStudent):
-            settings["fresh_head"] = stage.initialisation.fresh_head
-        if stage.learner.built is None:
-            del settings["id"]
-            settings["content"] = model_fingerprint(self._folders.folder_of(stage))
-        else:
-            data, made_for = self._data[stage.data], self._folders.made_for
-            # Else the stage's own rows and limit, which its key has, say how it was made.
-            if made_for != (data.data.fingerprints["train"], data.max_tokens):
-                settings["made_for"] = made_for
-        first = stage.initialisation
-        copied = isinstance(first, TeacherLayers) and not first.finetuned
-        unchanged = stage.backbone_of or (stage.layers_of if copied else None)
-        if unchanged is not None:
-            teacher = self._plan.stage(unchanged)
-            settings["backbone_of"] = [self._model(teacher), teacher.seed]
-        return settings

@@ -62,7 +62,7 @@ class LogitCache:
     def keep(self, artifact: Artifact, stage: Stage, split: str, logits: np.ndarray) -> Signals:
         """Store a finished stage's logits, [rows, classes], on a split of the stage's data."""
         data = self._data[stage.data]
-        folder = self._store.signals(artifact.key, data.data.fingerprints[split])
+        folder = self._store.logits(artifact.key, data.data.fingerprints[split])
         return stored_logits.save(folder, data.ids(split), logits, say=self._say)
 
     def without_soft_heads(self, name: str, split: str) -> Signals:
@@ -70,7 +70,7 @@ class LogitCache:
         stage = self._plan.stage(name)
         data = self._data[stage.data]
         decided = key_of([data.data.fingerprints[split], "golden"])
-        folder = self._store.signals(self._finished[name].key, decided)
+        folder = self._store.logits(self._finished[name].key, decided)
         found = stored_logits.load(folder)
         if found is None:
             logits = self.predict(self._factory.trained(name, soft_heads=False), stage, split)
@@ -91,7 +91,7 @@ class LogitCache:
         every = []
         for noise in noises:
             decided = [data.data.fingerprints[split], plain(noise), data.noise_seed]
-            folder = self._store.signals(self._finished[name].key, key_of(decided))
+            folder = self._store.logits(self._finished[name].key, key_of(decided))
             found = stored_logits.load(folder)
             if found is None:
                 if learner is None:
@@ -115,4 +115,4 @@ class LogitCache:
 
     def _folder(self, name: str, stage: Stage, split: str) -> Path:
         fingerprint = self._data[stage.data].data.fingerprints[split]
-        return self._store.signals(self._finished[name].key, fingerprint)
+        return self._store.logits(self._finished[name].key, fingerprint)

@@ -40,7 +40,7 @@ class Predictions:
         asked = stage, split
         if asked not in self._known:
             each = [self._of_one(name, split) for name in self._together(stage)]
-            self._known[asked] = _mean(each)
+            self._known[asked] = mean_of_models(each)
         return self._known[asked]
 
     def has_soft_heads(self, stage: str) -> bool:
@@ -97,7 +97,7 @@ class Predictions:
     def under_noise(self, stage: str, noises: Sequence[Noise]) -> list[np.ndarray]:
         """As `logits` on the test rows, clean and under each noise."""
         each = [self._one_under_noise(name, noises) for name in self._together(stage)]
-        return [_mean(of_one_noise) for of_one_noise in zip(*each, strict=True)]
+        return [mean_of_models(of_one_noise) for of_one_noise in zip(*each, strict=True)]
 
     def learners(self, stage: str) -> list[tuple[Learner, View]]:
         """The learners that answer for a stage, each with its view of the test rows."""
@@ -132,7 +132,7 @@ class Predictions:
         return ids
 
 
-def _mean(each: Sequence[np.ndarray]) -> np.ndarray:
+def mean_of_models(each: Sequence[np.ndarray]) -> np.ndarray:
     """log of the mean of the models' probabilities, or the mean of their scores."""
     if len(each) == 1:
         return each[0]

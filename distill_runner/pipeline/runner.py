@@ -28,6 +28,7 @@ from distill_runner.pipeline.teacher_scores import show_teacher
 from distill_runner.planning.stages import Plan, Stage, steps_of
 from distill_runner.runtime.machine import Machine, cores
 from distill_runner.runtime.provenance import surroundings
+from distill_runner.storage.earlier_layout import tell_of_earlier_layout
 from distill_runner.storage.integrity import Damaged, sweep
 from distill_runner.storage.store import Artifact
 from distill_runner.tracking.curves import latest_loss
@@ -58,6 +59,7 @@ class Runner:
         tracker: Tracker,
     ) -> None:
         sweep(Path(config.store.dir))
+        tell_of_earlier_layout(Path(config.store.dir), say=screen.print)
         surroundings()  # known by now, whatever happens to the files while stages train
         self.parts = parts = assemble(
             config, plan, data, machine=machine, say=screen.print, repair=self._repair
@@ -178,6 +180,11 @@ class Runner:
             origins={
                 stage.name: origin(stage, self._plan, self.parts.folders) for stage in plan.stages
             },
+            from_classifiers=frozenset(
+                stage.name
+                for stage in plan.stages
+                if from_classifier(stage, self._plan, self.parts.folders)
+            ),
             given_models=given_models(self._plan, self.parts.folders),
         )
 

@@ -60,8 +60,8 @@ class TaskData:
         return {
             split: found
             for split, found in self.data.fingerprints.items()
-            # Rows without labels change nothing for whoever does not read them.
-            if split != UNLABELLED or UNLABELLED in stage.rows
+            # Any other split may choose an epoch, or is scored.
+            if split in stage.rows or (stage.reads_task and split != UNLABELLED)
         }
 
     def formula(self, algorithm: Algorithm) -> str:

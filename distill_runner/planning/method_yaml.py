@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
+from distill_runner.config.construct import construct
 from distill_runner.config.schema import Config, StageConfig, Student, When
 from distill_runner.errors import Refused
 
 _MOST_TIMES = 100  # a stage is repeated; each time is a training of its own
-DEPLOYED = "the last stage of a method is what it deploys"
+DEPLOYED = "the last stage of a method is what it deploys, and learns the task"
 # What stands for some of the configured teachers in a stage's list.
 TEACHER_WORDS = ("teachers", "first", "each", "previous", "pretrain_teachers", "pretrain_first")
 
@@ -63,21 +64,12 @@ class Entries:
         Raises:
             Refused: a key that stages do not have, or a value of another type.
         """
-        from omegaconf import OmegaConf
-        from omegaconf.errors import OmegaConfBaseException
-
-        node = self._node(name)
-        try:
-            merged = OmegaConf.merge(OmegaConf.structured(StageConfig), node)
-            entry = cast(StageConfig, OmegaConf.to_object(merged))
-        except OmegaConfBaseException as error:
-            path = str(error.full_key or "").split("[")[0]
-            raise Refused(
-                f"The stage {name!r} is not well formed: {str(error).splitlines()[0]}",
-                key=self.blame(name, path),
-                value=node.get(path),
-                rule="the type that conf/stage and schema.StageConfig give",
-            ) from None
+        entry = construct(
+            StageConfig,
+            self._node(name),
+            key_of=lambda path: self.blame(name, path),
+            name=f"The stage {name!r}",
+        )
         if not all(isinstance(wanted, str) for wanted in entry.teachers):
             raise Refused(
                 f"The stage {name!r} names teachers that are no names.",
@@ -85,19 +77,21 @@ class Entries:
                 value=list(entry.teachers),
                 rule="a list of " + ", ".join(TEACHER_WORDS) + " or earlier stages",
             )
-        epochs = entry.epochs
-        if epochs is not None and epochs < 0:
-            raise Refused(
-                f"The stage {name!r} cannot last so long.",
-                key=self.blame(name, "epochs"),
-                value=epochs,
-                rule="0 (leave it out) or more epochs",
-            )
         return entry
 
+    def keys_of_algorithm(self, stage: str) -> Callable[[str], str]:
+        """The key to blame for each setting of a stage's algorithm."""
+        return lambda setting: self.blame(stage, f"algorithm.{setting}")
+
     def blame(self, stage: str, path: str) -> str:
-        """The key that a person would change: the scalar behind an interpolation, if any."""
-        written = self.raw_method["stages"][stage].get(path)
+        """The key that a person would change: the scalar behind an interpolation, if any.
+
+        Args:
+            path: of the value inside the stage, such as "epochs" or "algorithm.alpha".
+        """
+        written: Any = self.raw_method["stages"][stage]
+        for part in path.split("."):
+            written = written.get(part) if isinstance(written, Mapping) else None
         if isinstance(written, str) and written.startswith("${") and written.endswith("}"):
             return written[2:-1]
         return f"method.stages.{stage}.{path}"
@@ -108,9 +102,6 @@ class Entries:
         Raises:
             Refused: `repeat` is neither a number nor a list of what a student may have.
         """
-        from omegaconf import OmegaConf
-        from omegaconf.errors import OmegaConfBaseException
-
         key, wish = self.blame(name, "repeat"), entry.repeat
         rule = f"0..{_MOST_TIMES}, or a list of mappings with model, start, layers"
         if isinstance(wish, int) and not isinstance(wish, bool) and 0 <= wish <= _MOST_TIMES:
@@ -120,17 +111,16 @@ class Entries:
         if not isinstance(wish, list) or not all(isinstance(own, Mapping) for own in wish):
             raise Refused(f"{key} is no chain.", key=key, value=wish, rule=rule)
         # Whatever has a model of its own keeps none of the student's layers.
-        plain = OmegaConf.structured(self.config.student)
-        learners = []
-        for own in wish:
-            layers = {"layers": None} if "model" in own else {}
-            try:
-                learner = OmegaConf.to_object(OmegaConf.merge(plain, layers, own))
-            except OmegaConfBaseException as error:
-                reason = str(error).splitlines()[0]
-                raise Refused(f"{key}: {reason}", key=key, value=dict(own), rule=rule) from None
-            learners.append(cast(Student, learner))
-        return learners
+        student = vars(self.config.student)
+        return [
+            construct(
+                Student,
+                {**student, **({"layers": None} if "model" in own else {}), **own},
+                key_of=lambda path: f"{key}.{path}",
+                name=key,
+            )
+            for own in wish
+        ]
 
     def is_earlier(self, wanted: str, name: str) -> bool:
         """Whether the YAML has a stage `wanted` above the stage `name`."""

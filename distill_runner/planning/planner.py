@@ -50,7 +50,8 @@ def make_plan(
     entries = yaml.taking_place()
     # Algorithms are checked first: a hub may be asked about a teacher.
     algorithms = {
-        name: make_algorithm(entry.algorithm, stage=name) for name, entry in entries.items()
+        name: make_algorithm(entry.algorithm, stage=name, key_of=yaml.keys_of_algorithm(name))
+        for name, entry in entries.items()
     }
     teachers = TeacherPlanner(config, make_algorithm, is_classifier)
     pretrains = any(data_of(config, entry) == PRETRAIN for entry in entries.values())
@@ -98,7 +99,8 @@ def _assembled(
 ) -> Plan:
     """The plan of all stages, the last of which is deployed."""
     students = list(earlier.students)
-    if not students or students[-1] == BASELINE:
+    deployable = students and students[-1] != BASELINE
+    if not deployable or not earlier.students[students[-1]].reads_task:
         raise Refused(
             "This method has no stage to deploy.",
             key="method.stages",

@@ -9,14 +9,12 @@ from distill_runner.config.schema import (
     Dataset,
     Metric,
     NoiseKind,
-    Split,
     SplitScheme,
     Task,
     Teacher,
-    Training,
-    Unlabelled,
     WeighBy,
 )
+from distill_runner.config.schema.rules import check_values
 from distill_runner.errors import Refused
 from distill_runner.planning.stages import POOL, PRETRAIN, UNLABELLED
 
@@ -32,13 +30,12 @@ def _rule(holds: bool, *, key: str, value: object, rule: str, way_out: str | Non
 
 
 def check_settings(config: Config) -> None:
-    """Refuse every value that is out of its range, whatever the method.
+    """Check every value by itself, then the rules between several keys.
 
     Raises:
-        Refused: at the first one.
+        Refused: the first value that breaks a rule.
     """
-    _check_training(config.training, "training")
-    _rule(0 <= config.noise.p <= 1, key="noise.p", value=config.noise.p, rule="0..1")
+    check_values(config)
     noisy = config.noise.kind is not NoiseKind.none
     _rule(
         noisy or config.noise.p == 0,
@@ -47,33 +44,13 @@ def check_settings(config: Config) -> None:
         rule="0 without a kind of noise",
         way_out="noise=replace_word noise.p=0.2",
     )
-    _check_max_tokens(config.dataset.max_tokens, "")
+    training = config.training
     _rule(
-        config.tracker.every > 0,
-        key="tracker.every",
-        value=config.tracker.every,
-        rule="1 or more steps",
+        training.accumulate <= training.batch_size,
+        key="training.accumulate",
+        value=training.accumulate,
+        rule="1..batch_size micro-batches",
     )
-    _rule(
-        config.runtime.threads >= 0,
-        key="runtime.threads",
-        value=config.runtime.threads,
-        rule="0 (all the cores, shared among the processes) or more",
-    )
-    _rule(
-        config.runtime.processes >= 1,
-        key="runtime.processes",
-        value=config.runtime.processes,
-        rule="1 or more",
-    )
-    _rule(
-        config.runtime.checkpoint_seconds > 0,
-        key="runtime.checkpoint_seconds",
-        value=config.runtime.checkpoint_seconds,
-        rule="above 0",
-    )
-    _check_split(config.dataset.split, "")
-    _check_unlabelled(config.dataset.unlabelled, "")
     _check_dataset(config.dataset, "")
     _check_teachers(config.teacher, "")
     _check_pretrain(config)
@@ -82,62 +59,10 @@ def check_settings(config: Config) -> None:
     _check_regression(config)
 
 
-def _check_max_tokens(limit: int, prefix: str) -> None:
-    _rule(limit >= 8, key=f"{prefix}dataset.max_tokens", value=limit, rule="8 or more")
-
-
-def _check_rate(rate: float, key: str) -> None:
-    # `nan` fails both comparisons, as it should.
-    _rule(0 < rate < 1, key=key, value=rate, rule="above 0 and below 1, such as 2e-5")
-
-
-def _check_training(training: Training, at: str) -> None:
-    _rule(training.epochs > 0, key=f"{at}.epochs", value=training.epochs, rule="1 or more")
-    _rule(
-        training.batch_size > 0,
-        key=f"{at}.batch_size",
-        value=training.batch_size,
-        rule="1 or more rows",
-    )
-    _check_rate(training.learning_rate, f"{at}.learning_rate")
-    _rule(
-        0 <= training.weight_decay < 1,
-        key=f"{at}.weight_decay",
-        value=training.weight_decay,
-        rule="0..1",
-    )
-    _rule(
-        0 <= training.warmup_fraction <= 1,
-        key=f"{at}.warmup_fraction",
-        value=training.warmup_fraction,
-        rule="0..1",
-    )
-    _rule(
-        0 <= training.clip_norm < float("inf"),
-        key=f"{at}.clip_norm",
-        value=training.clip_norm,
-        rule="0 (no clipping) or more",
-    )
-    _check_max_steps(training.max_steps, at)
-    _rule(
-        0 < training.accumulate <= training.batch_size,
-        key=f"{at}.accumulate",
-        value=training.accumulate,
-        rule="1..batch_size micro-batches",
-    )
-
-
-def _check_max_steps(steps: int | None, at: str) -> None:
-    _rule(steps is None or steps > 0, key=f"{at}.max_steps", value=steps, rule="1 or more, or null")
-
-
 def _check_pretrain(config: Config) -> None:
     pretrain = config.pretrain
     if pretrain.dataset is not None:
-        _check_split(pretrain.dataset.split, "pretrain.")
-        _check_unlabelled(pretrain.dataset.unlabelled, "pretrain.")
         _check_dataset(pretrain.dataset, "pretrain.")
-        _check_max_tokens(pretrain.dataset.max_tokens, "pretrain.")
     if pretrain.teacher is not None:
         _check_teachers(pretrain.teacher, "pretrain.")
         _rule(
@@ -149,29 +74,6 @@ def _check_pretrain(config: Config) -> None:
         )
 
 
-def _check_unlabelled(wanted: Unlabelled, prefix: str) -> None:
-    at = f"{prefix}dataset.unlabelled"
-    _rule(wanted.generate >= 0, key=f"{at}.generate", value=wanted.generate, rule="0 or more rows")
-    _rule(
-        wanted.rows is None or wanted.rows > 0,
-        key=f"{at}.rows",
-        value=wanted.rows,
-        rule="1 or more, or null for all",
-    )
-
-
-def _check_split(split: Split, prefix: str) -> None:
-    for field in ("train", "quiz", "validation", "test"):
-        value = getattr(split, field)
-        whole = value is None or (0 <= value < float("inf") and (value < 1 or value == int(value)))
-        _rule(
-            whole,
-            key=f"{prefix}dataset.split.{field}",
-            value=value,
-            rule="a whole number of rows, or a share below 1",
-        )
-
-
 def _check_dataset(dataset: Dataset, prefix: str) -> None:
     metrics, names = dataset.metrics, [metric.value for metric in dataset.metrics]
     _rule(
@@ -179,12 +81,6 @@ def _check_dataset(dataset: Dataset, prefix: str) -> None:
         key=f"{prefix}dataset.metrics",
         value=names,
         rule="one metric or more, each once; the first is the main one",
-    )
-    _rule(
-        dataset.split_seed >= 0,
-        key=f"{prefix}dataset.split_seed",
-        value=dataset.split_seed,
-        rule="0 or more",
     )
     _check_task(dataset, prefix)
     _rule(
@@ -264,14 +160,8 @@ def check_classes(dataset: Dataset, classes: int) -> None:
 
 
 def _check_teachers(teacher: Teacher, prefix: str) -> None:
-    count, own = len(teacher.models), teacher.training
+    count = len(teacher.models)
     at = f"{prefix}teacher"
-    _rule(own.epochs >= 0, key=f"{at}.training.epochs", value=own.epochs, rule="0 or more")
-    _rule(
-        own.batch_size > 0, key=f"{at}.training.batch_size", value=own.batch_size, rule="1 or more"
-    )
-    _check_rate(own.learning_rate, f"{at}.training.learning_rate")
-    _check_max_steps(own.max_steps, f"{at}.training")
     for name in ("seeds", "learning_rates", "weights", "temperatures"):
         given = getattr(teacher, name)
         _rule(
@@ -279,16 +169,6 @@ def _check_teachers(teacher: Teacher, prefix: str) -> None:
             key=f"{at}.{name}",
             value=given,
             rule=f"one for each of the {count} teachers",
-        )
-    for rate in teacher.learning_rates or []:
-        _check_rate(rate, f"{at}.learning_rates")
-    for name in ("weights", "temperatures"):
-        given = getattr(teacher, name) or []
-        _rule(
-            all(0 < one < float("inf") for one in given),
-            key=f"{at}.{name}",
-            value=given,
-            rule="each above 0",
         )
     total = sum(teacher.weights or [])
     _rule(
@@ -309,12 +189,7 @@ def _check_teachers(teacher: Teacher, prefix: str) -> None:
 def _check_robustness(config: Config) -> None:
     strengths = config.evaluation.robustness
     _rule(
-        strengths is None
-        or (
-            len(strengths) > 0
-            and len(set(strengths)) == len(strengths)
-            and all(0 <= p <= 1 for p in strengths)
-        ),
+        strengths is None or (len(strengths) > 0 and len(set(strengths)) == len(strengths)),
         key="evaluation.robustness",
         value=strengths,
         rule="different chances, 0..1, one at least",

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from distill_runner.command_line.overrides import Key
-from distill_runner.config.schema import Config, Dataset, NoiseKind, TrackerKind
+from distill_runner.config.schema import Config, Dataset, NoiseKind
 from distill_runner.planning.stages import PRETRAIN, TASK, Plan, Stage
+from distill_runner.tracking.trackers import tracker_class
 
 OTHERWISE = "a setting that changes a stage of this run"
 
@@ -179,15 +180,10 @@ _RULES = [
     *(
         _Rule(
             f"tracker.{key}",
-            lambda run: run.config.tracker.kind is TrackerKind.none,
+            lambda run: not tracker_class(run.config.tracker).keeps_curves,
             "a tracker: tracker=wandb or tracker=jsonl",
         )
-        for key in ("group", "tags")
-    ),
-    _Rule(
-        "tracker.project",
-        lambda run: run.config.tracker.kind is not TrackerKind.wandb,
-        "Weights & Biases: tracker=wandb",
+        for key in ("project", "group", "tags")
     ),
 ]
 

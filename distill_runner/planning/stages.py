@@ -89,6 +89,15 @@ class Stage:
         return self.role in (Role.teacher, Role.pretrain_teacher)
 
     @property
+    def reads_task(self) -> bool:
+        """Whether classes, labels or validation rows decide anything in this stage.
+
+        Where the learner learns language they do not: it reads texts alone, and its classifier
+        learns nothing.
+        """
+        return self.backbone_of is None
+
+    @property
     def already_finetuned(self) -> bool:
         """Whether the learner is a classifier that was trained elsewhere."""
         return isinstance(self.initialisation, FinetunedClassifier)

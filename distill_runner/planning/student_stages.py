@@ -86,7 +86,7 @@ class StudentPlanner:
         data = data_of(config, entry)
         teacher = teacher_on(config, data)
         teaching = self.earlier.teaching(name, entry, repetition)
-        self._check_same_data(name, entry, teaching)
+        self._check_teachers(name, entry, teaching)
         check_algorithm(config, name, algorithm, entry=entry, teacher=teacher, teaching=teaching)
         before = self.earlier.start(name, entry)
         start = entry.student_start or learner.start
@@ -117,10 +117,17 @@ class StudentPlanner:
             first_epoch=before.first_epoch + before.training.epochs if before else 0,
         )
 
-    def _check_same_data(self, name: str, entry: StageConfig, teaching: tuple[str, ...]) -> None:
-        """Refuse a teacher of other rows: nothing says what it would answer on these."""
+    def _check_teachers(self, name: str, entry: StageConfig, teaching: tuple[str, ...]) -> None:
+        """Refuse a teacher of other rows, or without a classifier: its answers mean nothing."""
         data = data_of(self.config, entry)
         for teacher in map(self.earlier.find, teaching):
+            if not teacher.reads_task:
+                raise Refused(
+                    f"{teacher.name} learns language and no classes: it cannot teach any.",
+                    key=self.yaml.blame(name, "teachers"),
+                    value=list(entry.teachers),
+                    rule="teachers that learn the task",
+                )
             if teacher.data != data:
                 raise Refused(
                     f"{teacher.name} learnt on other rows than the stage {name!r} reads.",
@@ -148,7 +155,8 @@ class StudentPlanner:
         self, before: Stage | None, spec: ModelSpec, start: Start, *, fresh_head: bool
     ) -> Initialisation:
         if before is not None:
-            return EarlierStudent(before.name, fresh_head=fresh_head)
+            # A stage that learns language leaves a classifier that nobody trained.
+            return EarlierStudent(before.name, fresh_head=fresh_head or not before.reads_task)
         if start in (Start.teacher, Start.pretrained_teacher):
             teacher = self.earlier.teacher_names[0]
             return TeacherLayers(teacher, finetuned=start is Start.teacher)

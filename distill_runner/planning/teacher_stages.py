@@ -29,7 +29,13 @@ _FIRST_SEED = {TASK: 1001, PRETRAIN: 2001}
 class MakeAlgorithm(Protocol):
     """Builds the algorithm that a YAML node describes (`methods.construct`)."""
 
-    def __call__(self, node: Mapping[str, Any], *, stage: str = ...) -> Algorithm: ...
+    def __call__(
+        self,
+        node: Mapping[str, Any],
+        *,
+        stage: str = ...,
+        key_of: Callable[[str], str] | None = ...,
+    ) -> Algorithm: ...
 
 
 @dataclass(frozen=True)

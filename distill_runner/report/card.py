@@ -4,59 +4,43 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from distill_runner.console.names import counted
 from distill_runner.console.printable import on_one_line
-from distill_runner.report.at_chance import mark, students_warning
+from distill_runner.report.at_chance import mark, student_warning
 from distill_runner.report.card_data import card_data
-from distill_runner.report.columns import broken_off, headline, notes, own_metrics, shown
+from distill_runner.report.columns import broken_off_line, cell, notes, other_metrics
 from distill_runner.report.latency import latency_line
 from distill_runner.report.robustness import robustness_lines
+from distill_runner.results.schema import ModelResult, RunResult
+from distill_runner.results.scores import GoldenHeadScore, Scores
+from distill_runner.results.typed_json import from_json, to_json
 
 
-def model_card(result: Mapping[str, Any]) -> str:
+def model_card(result: RunResult) -> str:
     """Markdown with what a user of the student needs to know; figures from `result` alone."""
-    result = _of_one_line({**result, "formula": result["formula"].splitlines()[0]})
-    student, training = result["student"], result["training"]
-    own, figure = own_metrics(result), headline(result)
-    classes = result["data"]["classes"]
-    answers = f"classes: {', '.join(classes)}" if len(classes) > 1 else "its one output is a score"
-    title = figure if figure == "accuracy" else f"{figure} × 100"
+    result = replace(result, formula=result.formula.splitlines()[0])
+    result = from_json(RunResult, _on_one_line(to_json(result)))
     lines = [
-        f"# {student['name']}, {result['method']} on {result['dataset']}",
+        f"# {result.student.name}, {result.method} on {result.dataset}",
         "",
-        *([f"**{told}**", ""] if (told := students_warning(result)) else []),
-        f"{student['parameters']:,} parameters, {answers}. It was trained on texts of at most "
-        f"{result['data']['max_tokens']} tokens; what is longer is cut.",
+        *_with_blank(student_warning(result), "**{}**"),
+        _about(result),
         "",
         *_loading(result),
         "## What it scores",
         "",
-        _line("model", "parameters", "steps", "split", title, "95% interval", "rows", *own),
-        "|" + (7 + len(own)) * "---|",
-        *_rows("this student", student, result["metrics"], own, figure),
-    ]
-    if result["baseline"]:
-        alone = result["baseline"]
-        same = "one of them" if student["members"] else "the same"
-        lines += _rows(f"{same}, without a teacher", alone, alone["metrics"], own, figure)
-    for teacher in result["teachers"]:
-        lines += _rows(f"teacher {teacher['name']}", teacher, teacher["metrics"], own, figure)
-    beside = [*([ended] if (ended := broken_off(result)) else []), *notes(result)]
-    lines += ["", *beside] if beside else []
-    lines += [
+        *_score_table(result),
         "",
-        *([saved, ""] if (saved := latency_line(result)) else []),
+        *_with_blank(broken_off_line(result)),
+        *([*found, ""] if (found := notes(result)) else []),
+        *_with_blank(latency_line(result)),
         *robustness_lines(result),
         "## How it was made",
         "",
-        f"Loss: {result['formula']}. Seed {result['seed']}, "
-        f"{counted(training['epochs'], 'epoch')}, {counted(training['steps'], 'step')}, "
-        f"{training['precision']} "
-        f"on {training['device']}; kept: {result['selection']}.",
-        f"Split: {result['data']['split']['scheme']}, seed {result['data']['split_seed']}; "
-        f"test fingerprint {result['data']['fingerprints'].get('test', 'none')[:16]}.",
+        *_training_lines(result),
         "",
         "It answers as its data taught it, and was measured on that data set only.",
         "",
@@ -64,21 +48,44 @@ def model_card(result: Mapping[str, Any]) -> str:
     return f"---\n{card_data(result).to_yaml()}\n---\n\n" + "\n".join(lines)
 
 
-def _of_one_line(value: Any) -> Any:
-    """The same with names that break no line, no table and no terminal."""
+def _with_blank(line: str | None, form: str = "{}") -> list[str]:
+    """The line and an empty one below; nothing where there is none."""
+    return [form.format(line), ""] if line else []
+
+
+def _about(result: RunResult) -> str:
+    classes = result.data.classes
+    answers = f"classes: {', '.join(classes)}" if len(classes) > 1 else "its one output is a score"
+    return (
+        f"{result.student.parameters:,} parameters, {answers}. It was trained on texts of at most "
+        f"{result.data.max_tokens} tokens; what is longer is cut."
+    )
+
+
+def _training_lines(result: RunResult) -> list[str]:
+    training, data = result.training, result.data
+    return [
+        f"Loss: {result.formula}. Seed {result.seed}, "
+        f"{counted(training.epochs, 'epoch')}, {counted(training.steps, 'step')}, "
+        f"{training.precision} on {training.device}; kept: {result.selection}.",
+        f"Split: {data.split.scheme}, seed {data.split_seed}; "
+        f"test fingerprint {data.fingerprints.get('test', 'none')[:16]}.",
+    ]
+
+
+def _on_one_line(value: Any) -> Any:
+    """JSON with names that break no line, no table and no terminal."""
     if isinstance(value, Mapping):
-        return {_of_one_line(key): _of_one_line(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_of_one_line(item) for item in value]
+        return {_on_one_line(key): _on_one_line(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_on_one_line(item) for item in value]
     return on_one_line(value) if isinstance(value, str) else value
 
 
-def _loading(result: Mapping[str, Any]) -> list[str]:
-    members, golden = result["student"]["members"], result["golden_head"]
-    figure = headline(result)
-    answers = "probabilities" if figure == "accuracy" else "scores"
+def _loading(result: RunResult) -> list[str]:
+    members = result.student.members
     inside = f"/{members[0]}" if members else ""
-    lines = [
+    return [
         "```python",
         "from transformers import pipeline",
         "",
@@ -86,72 +93,98 @@ def _loading(result: Mapping[str, Any]) -> list[str]:
         f'student = "student{inside}"',
         "classify = pipeline(",
         f'    "text-classification", model=student, truncation=True, '
-        f"max_length={result['data']['max_tokens']}",
+        f"max_length={result.data.max_tokens}",
         ")",
         f"print(classify({_example(result)}))",
         "```",
         "",
+        *_members_lines(result),
+        *_golden_head_lines(result),
     ]
-    if members:
-        lines += [
-            f"{len(members)} students answer together ({', '.join(members)}): the mean of their "
-            f"{answers}. One alone is another classifier.",
-            "",
-        ]
-    if golden:
-        lines += [
-            f"The scores below are those of all its heads: the mean of their {answers}. "
-            "transformers loads the golden head alone; the soft heads lie in "
-            "`soft_heads.safetensors` (weight [heads, classes, width] and bias, on the first "
-            "token's last state). The golden head alone:",
-            "",
-            *(
-                f"- {split}: {figure} {100 * found[figure]:.2f}, {_alike(found, figure)}"
-                for split, found in golden.items()
-            ),
-            "",
-        ]
-    return lines
 
 
-def _example(result: Mapping[str, Any]) -> str:
+def _members_lines(result: RunResult) -> list[str]:
+    members = result.student.members
+    if not members:
+        return []
+    return [
+        f"{len(members)} students answer together ({', '.join(members)}): the mean of their "
+        f"{_outputs(result)}. One alone is another classifier.",
+        "",
+    ]
+
+
+def _golden_head_lines(result: RunResult) -> list[str]:
+    if not result.golden_head:
+        return []
+    return [
+        f"The scores below are those of all its heads: the mean of their {_outputs(result)}. "
+        "transformers loads the golden head alone; the soft heads lie in "
+        "`soft_heads.safetensors` (weight [heads, classes, width] and bias, on the first "
+        "token's last state). The golden head alone:",
+        "",
+        *(
+            f"- {split}: {score.primary_metric} {100 * score.value:.2f}, {_alike(score)}"
+            for split, score in result.golden_head.items()
+        ),
+        "",
+    ]
+
+
+def _outputs(result: RunResult) -> str:
+    return "probabilities" if result.primary_metric == "accuracy" else "scores"
+
+
+def _example(result: RunResult) -> str:
     """What the pipeline takes: a text, or a pair of them."""
-    texts = [f"the {name}" for name in result["data"]["texts"]]
+    texts = [f"the {name}" for name in result.data.texts]
     named = dict(zip(("text", "text_pair"), texts, strict=False))
     return json.dumps(named if len(texts) > 1 else texts[0])
 
 
-def _alike(found: Mapping[str, Any], figure: str) -> str:
+def _alike(score: GoldenHeadScore) -> str:
     """How far a golden head answers as all heads do."""
-    alike = 100 * found["same_answers"]
-    if figure == "accuracy":
+    alike = 100 * score.same_answers
+    if score.primary_metric == "accuracy":
         return f"the same answer as all heads on {alike:.1f}% of the rows"
-    return f"its {figure} with the answers of all heads {alike:.1f}"
+    return f"its {score.primary_metric} with the answers of all heads {alike:.1f}"
+
+
+def _score_table(result: RunResult) -> list[str]:
+    """A row for each model and split: the student, the baseline, the teachers."""
+    metric, others, student = result.primary_metric, other_metrics(result), result.student
+    title = metric if metric == "accuracy" else f"{metric} × 100"
+    head = ("model", "parameters", "steps", "split", title, "95% interval", "rows", *others)
+    lines = [_line(*head), "|" + len(head) * "---|"]
+    lines += _rows("this student", student, student.steps, result.metrics, others)
+    if result.baseline:
+        alone = result.baseline
+        same = "one of them" if student.members else "the same"
+        lines += _rows(f"{same}, without a teacher", alone, alone.steps, alone.metrics, others)
+    for teacher in result.teachers:
+        name = f"teacher {teacher.name}"
+        lines += _rows(name, teacher, teacher.steps, teacher.metrics, others)
+    return lines
 
 
 def _rows(
-    name: str,
-    model: Mapping[str, Any],
-    metrics: Mapping[str, Any],
-    own: Sequence[str],
-    figure: str,
+    name: str, model: ModelResult, steps: int, scores: Scores, others: Sequence[str]
 ) -> list[str]:
-    seen = ", may have seen the test rows" if model["may_have_seen_test_rows"] else ""
+    seen = ", may have seen the test rows" if model.may_have_seen_test_rows else ""
     return [
         _line(
             name + seen + mark(model),
-            f"{model['parameters']:,}",
-            f"{model['steps']:,}" if model["steps"] else "–",
+            f"{model.parameters:,}",
+            f"{steps:,}" if steps else "–",
             split,
-            f"{100 * found[figure]:.2f}",
-            f"{100 * found['low']:.2f}–{100 * found['high']:.2f}",
-            str(found["n"]),
-            *(shown(metrics, (split, metric)) for metric in own),
+            f"{100 * score.value:.2f}",
+            f"{100 * score.low:.2f}–{100 * score.high:.2f}",
+            str(score.n),
+            *(cell(scores, (split, metric)) for metric in others),
         )
-        for split, found in metrics.items()
-        if found
+        for split, score in scores.items()
     ]
 
 
 def _line(*cells: str) -> str:
-    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+    return f"| {' | '.join(one.replace('|', chr(92) + '|') for one in cells)} |"

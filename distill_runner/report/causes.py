@@ -3,40 +3,40 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from distill_runner.report.choosing import Job, jobs_named
+from distill_runner.report.choosing import list_jobs
+from distill_runner.results.files import Job
 
 _ENDED = ("finished", "planned")
 
 
 def unfinished(jobs: Sequence[Job]) -> list[Job]:
     """The jobs that neither finished nor were only to be planned."""
-    return [(name, found) for name, found in jobs if found["status"] not in _ENDED]
+    return [job for job in jobs if job.attempt.status not in _ENDED]
 
 
-def status_of(found: Mapping[str, Any]) -> str:
-    """In a table: one that has only started was broken off from outside."""
-    return "broken off" if found["status"] == "started" else str(found["status"])
+def status_of(job: Job) -> str:
+    """How the job ended, as a table says it; one that has only started was killed."""
+    return "broken off" if job.attempt.status == "started" else job.attempt.status
 
 
-def cause_of(found: Mapping[str, Any]) -> str | None:
-    """The first line of what a job ended with; None where it finished."""
-    if found["status"] in _ENDED:
+def cause_of(job: Job) -> str | None:
+    """The first line of the error that ended a job; None where it finished."""
+    if job.attempt.status in _ENDED:
         return None
-    if found["status"] == "started":
-        return "it ended without a word; its log.txt says how far it came"
-    return (str(found.get("error", "")).splitlines() or ["no cause is known"])[0]
+    if job.attempt.status == "started":
+        return "it ended without an error; its log.txt says how far it came"
+    return ((job.attempt.error or "").splitlines() or ["no cause is known"])[0]
 
 
 def cause_lines(jobs: Sequence[Job]) -> list[str]:
     """One line a cause: how jobs ended, which ones, and why."""
     groups: dict[tuple[str, str | None], list[str]] = defaultdict(list)
-    for name, found in unfinished(jobs):
-        groups[status_of(found), cause_of(found)].append(name)
+    for job in unfinished(jobs):
+        groups[status_of(job), cause_of(job)].append(job.name)
     return [
-        f"{status.capitalize()}: {jobs_named(names)}: {cause}"
+        f"{status.capitalize()}: {list_jobs(names)}: {cause}"
         for (status, cause), names in groups.items()
     ]
 
@@ -44,7 +44,7 @@ def cause_lines(jobs: Sequence[Job]) -> list[str]:
 def count_line(jobs: Sequence[Job]) -> str:
     """How many jobs did not finish, and in which way."""
     bad = unfinished(jobs)
-    ways = Counter(status_of(found) for _, found in bad)
+    ways = Counter(map(status_of, bad))
     how = ", ".join(f"{count} {way}" for way, count in ways.items())
     left = len(jobs) - len(bad)
     kept = {0: "No job finished.", 1: "The other one is kept."}

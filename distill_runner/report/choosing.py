@@ -3,104 +3,99 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from distill_runner.report.at_chance import at_chance
-from distill_runner.report.columns import figure, judged_by
+from distill_runner.report.columns import deciding_metric, percent
+from distill_runner.results.files import Job
+from distill_runner.results.schema import RunResult
 
-Job = tuple[str, Mapping[str, Any]]  # name of the job's folder, its result
 Task = tuple[str, str]  # data set, metric: jobs of one task can be compared
 
 BEST = "★"
 
 
-def finished(found: Mapping[str, Any]) -> bool:
-    """Whether the job has a result."""
-    return bool(found["status"] == "finished")
-
-
-def jobs_named(names: Sequence[str]) -> str:
+def list_jobs(names: Sequence[str]) -> str:
     """Such as `job 3` or `jobs 1, 2 and 5`."""
     if len(names) == 1:
         return f"job {names[0]}"
     return f"jobs {', '.join(names[:-1])} and {names[-1]}"
 
 
-def on_validation(result: Mapping[str, Any]) -> float | None:
-    """The task's first metric on the validation rows; larger is better."""
-    metrics = result.get("metrics", {})
+def validation_score(result: RunResult) -> float | None:
+    """The first metric on the validation rows; larger is better. None without such rows."""
     for split in ("validation", "selection_on_validation"):
-        value = (metrics.get(split) or {}).get(judged_by(result))
-        if value is not None:
-            return float(value)
+        if split in result.metrics:
+            return result.metrics[split].metrics.get(deciding_metric(result))
     return None
 
 
-def task_of(result: Mapping[str, Any]) -> Task:
-    """What a finished job was scored on, and by."""
-    return str(result.get("dataset", "")), judged_by(result)
+def task_of(result: RunResult) -> Task:
+    """What a run was scored on, and by."""
+    return result.dataset, deciding_metric(result)
 
 
-def ordered(jobs: Sequence[Job]) -> list[Job]:
+def results_of(jobs: Sequence[Job]) -> dict[str, RunResult]:
+    """The results of the finished jobs, by the jobs' names."""
+    return {job.name: job.result for job in jobs if job.result is not None}
+
+
+def sorted_jobs(jobs: Sequence[Job]) -> list[Job]:
     """Task by task, the best on validation first; jobs without a result come last."""
-    done = [job for job in jobs if finished(job[1])]
-    tasks = list(dict.fromkeys(task_of(found) for _, found in done))
+    done = results_of(jobs)
+    tasks = list(dict.fromkeys(map(task_of, done.values())))
 
     def place(job: Job) -> tuple[int, float]:
-        value = on_validation(job[1])
-        return tasks.index(task_of(job[1])), float("inf") if value is None else -value
+        result = done[job.name]
+        value = validation_score(result)
+        return tasks.index(task_of(result)), float("inf") if value is None else -value
 
-    return [*sorted(done, key=place), *(job for job in jobs if not finished(job[1]))]
-
-
-def best(jobs: Sequence[Job]) -> list[Job]:
-    """The best job of each task; none of a task without validation rows."""
-    found: dict[Task, Job] = {}
-    for job in ordered(jobs):
-        if finished(job[1]) and on_validation(job[1]) is not None:
-            found.setdefault(task_of(job[1]), job)
-    return list(found.values())
+    finished = [job for job in jobs if job.name in done]
+    return [*sorted(finished, key=place), *(job for job in jobs if job.name not in done)]
 
 
-def choice_lines(jobs: Sequence[Job], asked: Mapping[str, str]) -> list[str]:
-    """Below the table: the best jobs, and by what they were chosen.
+def best_results(jobs: Sequence[Job]) -> dict[str, RunResult]:
+    """By name, the best job of each task; none of a task without validation rows."""
+    found: dict[Task, tuple[str, RunResult]] = {}
+    for name, result in results_of(sorted_jobs(jobs)).items():
+        if validation_score(result) is not None:
+            found.setdefault(task_of(result), (name, result))
+    return dict(found.values())
+
+
+def choice_lines(jobs: Sequence[Job], differing: Mapping[str, str]) -> list[str]:
+    """Lines below the table: the best jobs, and how they were chosen.
 
     Args:
-        asked: what each job was told apart from the others, by its name.
+        differing: by job, the overrides that not all jobs have.
     """
-    chosen = best(jobs)
+    chosen, done = best_results(jobs), results_of(jobs)
     if not chosen:
-        return ["No job has validation rows, so none is marked as the best."] if _any(jobs) else []
-    several = len(chosen) > 1
-    lines = [_best_line(job, jobs, asked, several=several) for job in chosen]
+        return ["No job has validation rows, so none is marked as the best."] if done else []
+    lines = [
+        _best_line(name, done, differing[name], several_tasks=len(chosen) > 1) for name in chosen
+    ]
     lines.append("Choose by validation. Test is for reporting the job that was chosen.")
-    if any(_chose_an_epoch(found) for _, found in jobs):
+    if any("selection_on_validation" in result.metrics for result in done.values()):
         lines.append("Validation has chosen the epoch too, so it is no result.")
     return lines
 
 
-def _best_line(job: Job, jobs: Sequence[Job], asked: Mapping[str, str], *, several: bool) -> str:
-    name, found = job
-    value, test = on_validation(found), figure(found["metrics"], ("test", judged_by(found)))
+def _best_line(
+    name: str, done: Mapping[str, RunResult], differing: str, *, several_tasks: bool
+) -> str:
+    result = done[name]
+    value = validation_score(result)
+    test = percent(result.metrics, ("test", deciding_metric(result)))
     assert value is not None
     equal = [
         other
-        for other, theirs in jobs
+        for other, theirs in done.items()
         if other != name
-        and finished(theirs)
-        and task_of(theirs) == task_of(found)
-        and on_validation(theirs) == value
+        and task_of(theirs) == task_of(result)
+        and validation_score(theirs) == value
     ]
-    of = f" on {task_of(found)[0]}" if several else ""
-    line = f"{BEST} Best by validation{of}: job {name} ({asked[name]}), {100 * value:.2f}"
+    task = f" on {result.dataset}" if several_tasks else ""
+    line = f"{BEST} Best by validation{task}: job {name} ({differing}), {100 * value:.2f}"
     line += f" (test {test:.2f})" if test is not None else ""
-    line += f"; as high on validation: {jobs_named(equal)}" if equal else ""
-    return line + ("; it is no better than chance" if at_chance(found["student"]) else "")
-
-
-def _any(jobs: Sequence[Job]) -> bool:
-    return any(finished(found) for _, found in jobs)
-
-
-def _chose_an_epoch(found: Mapping[str, Any]) -> bool:
-    return "selection_on_validation" in found.get("metrics", {})
+    line += f"; as high on validation: {list_jobs(equal)}" if equal else ""
+    return line + ("; it is no better than chance" if at_chance(result.student) else "")

@@ -1,4 +1,4 @@
-"""A plan in words and numbers, before anything is loaded."""
+"""Shows a plan as a table and a few lines, before anything is loaded."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ Counts = Mapping[str, Mapping[str, int]]  # rows of each split of each data set
 
 
 def plan_table(plan: Plan, config: Config, counts: Counts | None) -> Fitted:
-    """One row a stage: who learns what from whom, and in how many steps.
+    """One row per stage: model, teachers, epochs, steps, learning rate and seed.
 
-    A column that says the same of every stage is a line below (`plan_lines`).
+    A setting that all stages share is not a column but a line below (`plan_lines`).
 
     Args:
         plan: the stages.
-        config: for the sizes of the splits, as far as it states them.
-        counts: where the data is known; None before.
+        config: for the sizes of the splits, where it states them.
+        counts: rows of every split; None before the data is read.
     """
     rows = _rows(plan, config, counts)
     empty = [column for column in rows[0] if all(row[column] == "–" for row in rows)]
@@ -50,20 +50,20 @@ def plan_table(plan: Plan, config: Config, counts: Counts | None) -> Fitted:
 
 
 def plan_lines(plan: Plan, config: Config, counts: Counts | None) -> list[str]:
-    """What holds for all stages, what the models begin as, and what each stage costs."""
+    """Settings that all stages share, models with random weights, and the cost of each stage."""
     alike = _alike(_rows(plan, config, counts))
     lines = []
     if alike:
-        told = listed(
+        shared = listed(
             [
                 f"{value} {column}" if column == "epochs" else f"{column} {value}"
                 for column, value in alike.items()
             ]
         )
-        lines.append(f"every stage: {told}")
-    begun = _random_models(plan)
-    if begun:
-        lines.append(f"models: {begun}")
+        lines.append(f"every stage: {shared}")
+    random = _random_models(plan)
+    if random:
+        lines.append(f"models: {random}")
     cost = _cost(plan, config, counts)
     return [*lines, cost] if cost else lines
 
@@ -81,7 +81,7 @@ def _rows(plan: Plan, config: Config, counts: Counts | None) -> list[dict[str, s
 
 
 def _alike(rows: Sequence[Mapping[str, str]]) -> dict[str, str]:
-    """The settings that all of several stages share."""
+    """The settings that all stages share; none where there is one stage."""
     if len(rows) < 2:
         return {}
     shared = ("epochs", "learning rate", "seed")
@@ -95,7 +95,7 @@ def _random_models(plan: Plan) -> str | None:
 
 
 def plan_notes(plan: Plan, config: Config, counts: Counts | None) -> list[str]:
-    """What of the plan is only known once the deployed stage is."""
+    """What is decided only when the deployed stage is known."""
     if plan.baseline is None:
         return []
     baseline = plan.stage(plan.baseline)
@@ -113,7 +113,7 @@ def plan_notes(plan: Plan, config: Config, counts: Counts | None) -> list[str]:
 def _row_of_baseline(
     stage: Stage, plan: Plan, config: Config, counts: Counts | None
 ) -> dict[str, str]:
-    """As many steps as the deployed learner; at most so many where a teacher decides how many."""
+    """The baseline's row; an upper bound of its steps where they depend on a teacher's choice."""
     found, rows = _baseline(stage, plan, config, counts), _rows_of(stage, config, counts)
     if found is not None:
         return _row(found, rows)
@@ -131,7 +131,11 @@ def _row_of_baseline(
 def _baseline(
     stage: Stage, plan: Plan, config: Config, counts: Counts | None, *, most: bool = False
 ) -> Stage | None:
-    """The baseline as it is trained, as far as it is known; with `most` at the longest."""
+    """The baseline as it will be trained; None if that is not known yet.
+
+    Args:
+        most: assume the largest number of steps that is possible.
+    """
     own = _rows_of(stage, config, counts)
     if own is None:
         return None
@@ -147,7 +151,7 @@ def _baseline(
 
 
 def _most_steps(stage: Stage, counts: Counts | None) -> int | None:
-    """Of a stage that trains on a pool: the teacher decides how many of its rows."""
+    """Upper bound of the steps of a stage whose teacher chooses rows from a pool."""
     if counts is None:
         return None
     labelled = sum(counts[stage.data][split] for split in stage.rows if split != POOL)
@@ -158,11 +162,11 @@ def _most_steps(stage: Stage, counts: Counts | None) -> int | None:
 
 
 def same_starts(plan: Plan) -> list[str]:
-    """Where a student would start as one of its teachers did: one line each."""
+    """Warn of every student that starts from the same weights as one of its teachers."""
     teachers = [plan.stage(name) for name in plan.teachers]
     return [
         f"WARNING: {stage.name} and {teacher.name} start from the same weights, the new head "
-        f"included: both have seed {stage.seed} and one model. Another seed tells them apart, or "
+        f"included: both have seed {stage.seed} and one model. Choose another seed, or "
         "teacher.seeds=null."
         for stage in plan.stages
         if not stage.is_teacher and stage.earlier_stage is None and stage.training.epochs
@@ -172,13 +176,13 @@ def same_starts(plan: Plan) -> list[str]:
 
 
 def _start(stage: Stage) -> tuple[object, ...]:
-    """What decides the weights that a learner starts from, where no other stage does."""
+    """What decides the weights that a learner starts from, other stages aside."""
     spec = stage.learner
     return spec.id.rstrip("/"), stage.initialisation, spec.layers, spec.built, stage.seed
 
 
 def classes_line(names: Sequence[str], *, of: str) -> str:
-    """How many classes there are and what they are called; "output: score" where there are none.
+    """The number of classes and their names; "output: score" for regression.
 
     Args:
         names: of the outputs, in order.
@@ -193,7 +197,7 @@ def classes_line(names: Sequence[str], *, of: str) -> str:
 
 def _rows_of(stage: Stage, config: Config, counts: Counts | None) -> int | None:
     if POOL in stage.rows:
-        return None  # how many it trains on, the teacher decides
+        return None  # the teacher chooses them
     if counts is not None:
         return sum(counts[stage.data][split] for split in stage.rows)
     if UNLABELLED in stage.rows:
@@ -231,7 +235,7 @@ def _taught_by(stage: Stage) -> str:
 
 
 def _cost(plan: Plan, config: Config, counts: Counts | None) -> str | None:
-    """What each stage costs, those that cost the same together; None while nothing is known."""
+    """The cost of each stage, equal ones together; None while nothing is known."""
     found: dict[str, list[str]] = {}
     for stage in plan.stages:
         if not stage.training.epochs:
@@ -239,12 +243,12 @@ def _cost(plan: Plan, config: Config, counts: Counts | None) -> str | None:
         known = (_baseline(stage, plan, config, counts) or stage) if stage.like else stage
         name = short_name(stage.name)
         rows = _rows_of(known, config, counts)
-        told = _UNKNOWN if rows is None else _cost_of(known, rows)
-        found.setdefault(told, []).append(name)
+        cost = _UNKNOWN if rows is None else _cost_of(known, rows)
+        found.setdefault(cost, []).append(name)
     if set(found) <= {_UNKNOWN}:
         return None
     costs = "; ".join(
-        f"{together(names, each=told != _UNKNOWN)} {told}" for told, names in found.items()
+        f"{together(names, each=cost != _UNKNOWN)} {cost}" for cost, names in found.items()
     )
     return f"cost in rows read (a backward pass counts as two): {costs}"
 

@@ -2,93 +2,87 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from distill_runner.evaluation.robustness import STUDENT
 from distill_runner.report.at_chance import at_chance
 from distill_runner.report.columns import gain_or_difference
+from distill_runner.results.schema import RunResult
+from distill_runner.results.scores import Difference, Score, Scores
 
 Summary = dict[str, float | str]
 
 
-def tracker_summary(result: Mapping[str, Any], *, seconds: float | None, folder: Path) -> Summary:
+def tracker_summary(result: RunResult, *, seconds: float | None, folder: Path) -> Summary:
     """Scores on every split, gains, sizes and speed, by the names that a tracker shows.
 
     Args:
-        seconds: that the run took, where they are known.
+        seconds: what the run took, where that is known.
         folder: of the run.
     """
-    teachers = ", ".join(teacher["name"] for teacher in result["teachers"])
+    teachers = ", ".join(teacher.name for teacher in result.teachers)
     summary: Summary = {
-        "status": result["status"],
-        "student/name": result["student"]["name"],
+        "status": result.status,
+        "student/name": result.student.name,
         **({"teachers/names": teachers} if teachers else {}),
-        **_scores("", result["metrics"], result),
-        **_beside_baseline(result),
-        **_of_teachers(result),
+        **_scores("", result.metrics),
+        **_baseline_and_gain(result),
+        **_teachers(result),
         **_measured(result),
-        "student/parameters": result["student"]["parameters"],
-        "student/no_better_than_chance": float(at_chance(result["student"])),
-        "training/examples_per_second": result["training"]["examples_per_second"],
+        "student/parameters": result.student.parameters,
+        "student/no_better_than_chance": float(at_chance(result.student)),
+        "training/examples_per_second": result.training.examples_per_second,
     }
-    if result["published"]:
-        summary["published/accuracy"] = result["published"]["accuracy"] / 100
+    if result.published:
+        summary["published/accuracy"] = result.published.accuracy / 100
     if seconds is not None:
         summary["seconds"] = seconds
     return {**summary, "run_folder": str(folder.absolute())}
 
 
-def _scores(prefix: str, metrics: Mapping[str, Any], result: Mapping[str, Any]) -> Summary:
-    """Every metric on every split; the headline with its interval."""
-    headline, found = result["headline"], {}
-    for split, score in metrics.items():
-        for metric in dict.fromkeys((headline, *result["scored_by"])):
-            if score and score.get(metric) is not None:
-                found[f"{prefix}{split}/{metric}"] = score[metric]
-        if score:
-            found |= _interval(f"{prefix}{split}/{headline}", score)
+def _scores(prefix: str, scores: Scores) -> Summary:
+    """Every metric on every split; the primary one with its interval."""
+    found: Summary = {}
+    for split, score in scores.items():
+        found |= {f"{prefix}{split}/{metric}": value for metric, value in score.metrics.items()}
+        found |= _interval(f"{prefix}{split}/{score.primary_metric}", score)
     return found
 
 
-def _interval(name: str, score: Mapping[str, Any]) -> Summary:
-    return {f"{name}_{end}": score[end] for end in ("low", "high") if end in score}
+def _interval(name: str, found: Score | Difference) -> Summary:
+    return {f"{name}_low": found.low, f"{name}_high": found.high}
 
 
-def _beside_baseline(result: Mapping[str, Any]) -> Summary:
+def _baseline_and_gain(result: RunResult) -> Summary:
     """The student without a teacher, and the lead over it in every metric."""
-    baseline, headline = result["baseline"], result["headline"]
-    if not baseline:
+    baseline = result.baseline
+    if baseline is None:
         return {}
-    theirs = _scores("", baseline["metrics"], result)
-    found: Summary = {f"baseline/{name}": value for name, value in theirs.items()}
+    found = _scores("baseline/", baseline.metrics)
     found["baseline/no_better_than_chance"] = float(at_chance(baseline))
     lead = gain_or_difference([result])
-    for split, gain in baseline["gain"].items():
-        for metric in dict.fromkeys((headline, *result["scored_by"])):
-            ours, without = result["metrics"][split].get(metric), theirs.get(f"{split}/{metric}")
-            if ours is not None and without is not None:
-                found[f"{lead}/{split}/{metric}"] = ours - float(without)
-        found |= _interval(f"{lead}/{split}/{headline}", gain)
+    for split, gain in baseline.gain.items():
+        ours, theirs = result.metrics[split].metrics, baseline.metrics[split].metrics
+        for metric in ours:
+            found[f"{lead}/{split}/{metric}"] = ours[metric] - theirs[metric]
+        found |= _interval(f"{lead}/{split}/{result.primary_metric}", gain)
     return found
 
 
-def _of_teachers(result: Mapping[str, Any]) -> Summary:
+def _teachers(result: RunResult) -> Summary:
     found: Summary = {}
-    for teacher in result["teachers"]:
-        found |= _scores(f"teacher/{teacher['name']}/", teacher["metrics"], result)
-    if result["together"]:
-        found |= _scores("teachers/", result["together"]["metrics"], result)
+    for teacher in result.teachers:
+        found |= _scores(f"teacher/{teacher.name}/", teacher.metrics)
+    if result.together:
+        found |= _scores("teachers/", result.together.metrics)
     return found
 
 
-def _measured(result: Mapping[str, Any]) -> Summary:
+def _measured(result: RunResult) -> Summary:
     """Accuracy under noise, and speed."""
     found: Summary = {}
-    for score in result["robustness"]["scores"] if result["robustness"] else ():
-        accuracy = score["accuracy"][STUDENT]
-        found[f"robustness/{score['noise']}-{score['p']:g}/accuracy"] = accuracy
-    for name, model in result["latency"]["models"].items() if result["latency"] else ():
-        found[f"latency/{name}/milliseconds"] = model["milliseconds"]
+    for score in result.robustness.scores if result.robustness else ():
+        found[f"robustness/{score.noise}-{score.p:g}/accuracy"] = score.accuracy[STUDENT]
+    for name, model in result.latency.models.items() if result.latency else ():
+        found[f"latency/{name}/milliseconds"] = model.milliseconds
     return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -14,21 +13,28 @@ from rich.text import Text
 from distill_runner.console.names import listed, model_name, random_line, together, with_layers
 from distill_runner.report.at_chance import both_at_chance, mark
 from distill_runner.report.columns import (
-    broken_off,
+    broken_off_line,
+    cell,
     columns_of,
     gain_or_difference,
-    headline,
-    shown,
 )
 from distill_runner.report.fitted import Fitted, Row
+from distill_runner.results.schema import (
+    BaselineResult,
+    ModelResult,
+    RunResult,
+    TaughtTeacher,
+    TrainedModel,
+)
+from distill_runner.results.scores import Gain, RankingDifference, Scores
 
-_WIDEST = 1000  # characters; no table of ours is as wide
+_WIDEST = 1000  # characters; wider than any table
 
 
-def table_of(title: str, *columns: str) -> Table:
-    """An empty table in the house's style; names to the left, figures to the right."""
+def empty_table(title: str, *columns: str) -> Table:
+    """An empty table: names are aligned left, figures right."""
     table = Table(
-        title=escape(title),  # [map,mrr] in what was typed is no markup
+        title=escape(title),  # typed overrides such as [map,mrr] are not markup
         title_justify="left",
         title_style="bold",
         header_style="bold",
@@ -41,79 +47,71 @@ def table_of(title: str, *columns: str) -> Table:
     return table
 
 
-def _percent(found: Mapping[str, Any] | None, name: str) -> str:
-    return f"{100 * found[name]:.2f}" if found else "–"
+def result_table(result: RunResult) -> Fitted:
+    """One row per model: teachers, intermediate models, baseline and student.
 
-
-def _with_interval(found: Mapping[str, Any] | None, name: str) -> str:
-    if not found:
-        return "–"
-    return f"{_percent(found, name)} [{100 * found['low']:.1f}, {100 * found['high']:.1f}]"
-
-
-def result_table(result: Mapping[str, Any]) -> Fitted:
-    """Teachers, baseline, student: what distillation bought.
-
-    A figure that no model has is left out, and so are steps that all have made alike.
+    Columns without figures are left out, and so are steps that are equal for all.
     """
-    figure, found = headline(result), list(_models(result))
-    columns = [column for column in _figures(result, {}, {}) if _worth_a_column(column, found)]
-    unit = "accuracy in %" if figure == "accuracy" else f"{figure} times 100"
-    rows = result["data"]["rows"]
-    scored = {column.split()[0] for column in columns}
-    sizes = [f"{rows[split]:,} {split}" for split in ("validation", "test") if split in scored]
+    metric, models = result.primary_metric, list(_models(result))
+    columns = [column for column in _figures(result, {}) if _worth_a_column(column, models)]
+    unit = "accuracy in %" if metric == "accuracy" else f"{metric} times 100"
+    splits = {column.split()[0] for column in columns}
+    sizes = [
+        f"{result.data.rows[split]:,} {split}"
+        for split in ("validation", "test")
+        if split in splits
+    ]
     return Fitted(
-        f"{result['method']} on {result['data']['name']}: {unit} on {listed(sizes)} rows",
+        f"{result.method} on {result.data.name}: {unit} on {listed(sizes)} rows",
         ["model", *columns],
         [
             Row([name, *(figures[column] for column in columns)], style)
-            for name, figures, style in found
+            for name, figures, style in models
         ],
         names=("model",),
-        caption=broken_off(result),
+        caption=broken_off_line(result),
     )
 
 
 Figures = dict[str, str]  # a model's cells by their columns
 
 
-def _figures(
-    result: Mapping[str, Any], model: Mapping[str, Any], metrics: Mapping[str, Any]
-) -> Figures:
-    figure = headline(result)
+def _figures(result: RunResult, scores: Scores, steps: int | None = None) -> Figures:
+    test = cell(scores, ("test", result.primary_metric))
+    if "test" in scores:
+        test += f" [{100 * scores['test'].low:.1f}, {100 * scores['test'].high:.1f}]"
     return {
-        "validation": _percent(metrics.get("validation"), figure),
-        "test [95%]": _with_interval(metrics.get("test"), figure),
-        **{title: shown(metrics, column) for title, column in columns_of([result]).items()},
-        "steps": f"{model['steps']:,}" if model.get("steps") else "–",
+        "validation": cell(scores, ("validation", result.primary_metric)),
+        "test [95%]": test,
+        **{title: cell(scores, column) for title, column in columns_of([result]).items()},
+        "steps": f"{steps:,}" if steps else "–",
     }
 
 
-def _models(result: Mapping[str, Any]) -> Iterator[tuple[str, Figures, str]]:
+def _models(result: RunResult) -> Iterator[tuple[str, Figures, str]]:
     """Every model's name, figures and style, the student last."""
 
     def row(
-        name: str, model: Mapping[str, Any], metrics: Mapping[str, Any], style: str = ""
+        name: str, model: ModelResult, scores: Scores, steps: int | None, style: str = ""
     ) -> tuple[str, Figures, str]:
-        seen = " (may have seen the test rows)" if model["may_have_seen_test_rows"] else ""
-        return name + seen + mark(model), _figures(result, model, metrics), style
+        seen = " (may have seen the test rows)" if model.may_have_seen_test_rows else ""
+        return name + seen + mark(model), _figures(result, scores, steps), style
 
-    for teacher in result["teachers"]:
-        yield row(f"teacher {teacher['name']}", teacher, teacher["metrics"])
-    if joined := result["together"]:
-        yield row("teachers together", joined, joined["metrics"])
-    for stage in result["between"]:
-        name = with_layers(stage["model"], stage["layers"])
-        yield row(f"{stage['name']} {name}", stage, stage["metrics"])
-    for taught in result["trained_teachers"]:
-        value = f"{100 * taught[f'validation_{headline(result)}']:.2f}"
-        figures = _figures(result, {}, {}) | {"validation": value}
-        yield f"{_with_model(taught)}, after {result['method']}", figures, ""
-    student, alone = result["student"], result["baseline"]
-    name = with_layers(student["model"], student["layers"])
+    for teacher in result.teachers:
+        yield row(f"teacher {teacher.name}", teacher, teacher.metrics, teacher.steps)
+    if joined := result.together:
+        yield row("teachers together", joined, joined.metrics, None)
+    for stage in result.between:
+        name = f"{stage.name} {with_layers(stage.model, stage.layers)}"
+        yield row(name, stage, stage.metrics, stage.steps)
+    for taught in result.trained_teachers:
+        figures = _figures(result, {}) | {"validation": f"{100 * taught.validation:.2f}"}
+        yield f"{_with_model(taught)}, after {result.method}", figures, ""
+    student, alone = result.student, result.baseline
+    name = with_layers(student.model, student.layers)
     if alone:
-        yield row(f"{name}, no teacher", alone, alone["metrics"])
-    yield row(f"{name}, {result['method']}", student, result["metrics"], "bold")
+        yield row(f"{name}, no teacher", alone, alone.metrics, alone.steps)
+    yield row(f"{name}, {result.method}", student, result.metrics, student.steps, "bold")
 
 
 def _worth_a_column(column: str, models: Sequence[tuple[str, Figures, str]]) -> bool:
@@ -122,41 +120,42 @@ def _worth_a_column(column: str, models: Sequence[tuple[str, Figures, str]]) -> 
     return cells != {"–"} and not alike
 
 
-def result_lines(result: Mapping[str, Any]) -> list[str]:
-    """What the table leaves out: steps that are the same for all, sizes, random weights."""
-    steps = {cell for _, figures, _ in _models(result) if (cell := figures["steps"]) != "–"}
+def result_lines(result: RunResult) -> list[str]:
+    """Lines below the table: steps if equal for all, parameters, random weights."""
+    steps = {made for _, figures, _ in _models(result) if (made := figures["steps"]) != "–"}
     lines = []
     if len(steps) == 1 and not _worth_a_column("steps", list(_models(result))):
         (made,) = steps
         lines.append(f"Steps: {made} for every model that was trained.")
     lines.append(_sizes(result))
-    models = [*result["teachers"], *result["between"], *result["trained_teachers"]]
-    models.append(result["student"])
-    begun = random_line(result["random_models"], [model_name(one["model"]) for one in models])
-    return [*lines, f"Models: {begun}."] if begun else lines
+    models: list[TrainedModel | TaughtTeacher] = [*result.teachers, *result.between]
+    models += [*result.trained_teachers, result.student]
+    random = random_line(result.random_models, [model_name(one.model) for one in models])
+    return [*lines, f"Models: {random}."] if random else lines
 
 
-def _sizes(result: Mapping[str, Any]) -> str:
+def _sizes(result: RunResult) -> str:
     """Parameters of each model, and how many times smaller the student is."""
-    student = result["student"]
-    sizes = {teacher["name"]: teacher["parameters"] for teacher in result["teachers"]}
-    for stage in (*result["between"], *result["trained_teachers"]):
-        sizes.setdefault(with_layers(stage["model"], stage["layers"]), stage["parameters"])
-    name = with_layers(student["model"], student["layers"])
+    student = result.student
+    sizes = {teacher.name: teacher.parameters for teacher in result.teachers}
+    others: list[TrainedModel | TaughtTeacher] = [*result.between, *result.trained_teachers]
+    for other in others:
+        sizes.setdefault(with_layers(other.model, other.layers), other.parameters)
+    name = with_layers(student.model, student.layers)
     by_size: dict[int, list[str]] = {}
     for model, size in sizes.items():
         if model != name:
             by_size.setdefault(size, []).append(model)
-    others = [f"{together(models)} {size:,}" for size, models in by_size.items()]
-    alone = (result["baseline"] or student)["parameters"]
-    several = f" ({len(student['members'])} of {alone:,})" if student["members"] else ""
-    beside = listed(_beside(student["times_smaller"]))
-    own = f"{name} {student['parameters']:,}{several}{beside and f', {beside}'}"
-    return f"Parameters: {'; '.join([*others, own])}."
+    shown = [f"{together(models)} {size:,}" for size, models in by_size.items()]
+    alone = (result.baseline or student).parameters
+    several = f" ({len(student.members)} of {alone:,})" if student.members else ""
+    beside = listed(_beside_teachers(student.times_smaller))
+    own = f"{name} {student.parameters:,}{several}{beside and f', {beside}'}"
+    return f"Parameters: {'; '.join([*shown, own])}."
 
 
-def _beside(smaller: Mapping[str, float]) -> list[str]:
-    """How large the student is beside each teacher; beside all, where they are of one size."""
+def _beside_teachers(smaller: Mapping[str, float]) -> list[str]:
+    """The student's size relative to each teacher; once, if all teachers are of one size."""
     if len(smaller) > 1 and len(set(smaller.values())) == 1:
         smaller = {"each teacher": next(iter(smaller.values()))}
     return [
@@ -169,69 +168,68 @@ def _beside(smaller: Mapping[str, float]) -> list[str]:
     ]
 
 
-def _with_model(taught: Mapping[str, Any]) -> str:
-    """A learner's name, and its model's where that does not begin with it."""
-    name, model = taught["name"], with_layers(taught["model"], taught["layers"])
-    return name if name.startswith(model) else f"{name} {model}"
+def _with_model(taught: TaughtTeacher) -> str:
+    """A teacher's name, and its model's unless the name begins with that."""
+    model = with_layers(taught.model, taught.layers)
+    return taught.name if taught.name.startswith(model) else f"{taught.name} {model}"
 
 
-def gain_line(result: Mapping[str, Any]) -> str | None:
-    """The difference that the teachers made on the test rows, with its interval.
+def gain_line(result: RunResult) -> str | None:
+    """The student's lead over the baseline on the test rows, with its interval.
 
-    It is called a gain where the baseline was trained for no fewer steps.
+    It is called a gain only if the baseline was trained for as many steps.
     """
-    baseline = result["baseline"]
-    if not baseline or "test" not in baseline["gain"]:
+    baseline = result.baseline
+    if baseline is None or "test" not in baseline.gain:
         return None
-    gain = baseline["gain"]["test"]
-    points = f"{100 * gain[headline(result)]:+.2f} points"
-    interval = f"[{100 * gain['low']:+.2f}, {100 * gain['high']:+.2f}]"
-    which = "one such student" if result["student"]["members"] else "the same student"
-    fewer = baseline.get("fewer_steps", False)
-    steps = f" for {baseline['steps']:,} of {result['student']['steps']:,} steps" if fewer else ""
-    lead, over = gain_or_difference([result]), f"{which} fine-tuned without a teacher{steps}"
+    gain = baseline.gain["test"]
+    points = f"{100 * gain.difference:+.2f} points"
+    lead, over = gain_or_difference([result]), _baseline_name(result, baseline)
     if both_at_chance(result):
         return (
             f"No {lead} on test over {over} can be claimed: neither is shown to be better "
             f"than chance ({points} apart)."
         )
+    interval = f"[{100 * gain.low:+.2f}, {100 * gain.high:+.2f}]"
     line = (
         f"{lead.capitalize()} on test: {points} {interval} over {over} "
         f"(95% interval, paired over rows, one seed)."
     )
-    verdict = _verdict(gain, gain[headline(result)], fewer=fewer)
-    return " ".join([line, *verdict, *_ranking_gains(gain["ranking"])])
+    verdict = _verdict(gain, fewer_steps=baseline.fewer_steps)
+    return " ".join([line, *verdict, *_ranking_gains(gain.ranking)])
 
 
-def _verdict(gain: Mapping[str, Any], lead: float, *, fewer: bool) -> list[str]:
-    """Whether a lead may be believed, and how it stands beside the teachers' own."""
-    if gain["low"] <= 0 <= gain["high"]:
-        # A share of the teachers' lead would say nothing.
+def _baseline_name(result: RunResult, baseline: BaselineResult) -> str:
+    which = "one such student" if result.student.members else "the same student"
+    steps = f" for {baseline.steps:,} of {result.student.steps:,} steps"
+    return f"{which} fine-tuned without a teacher{steps if baseline.fewer_steps else ''}"
+
+
+def _verdict(gain: Gain, *, fewer_steps: bool) -> list[str]:
+    """Whether the lead is significant at 95%, and its share of the teachers' lead."""
+    if gain.low <= 0 <= gain.high:
         return ["Not significant: the interval includes zero."]
-    found = []
-    if gain["transferred"] is not None and lead > 0 and not fewer:
-        share = 100 * gain["transferred"]
-        found.append(f"The gain is {share:.0f}% of the lead that the teachers have.")
-    return found
+    if gain.transferred is None or gain.difference <= 0 or fewer_steps:
+        return []
+    return [f"The gain is {100 * gain.transferred:.0f}% of the lead that the teachers have."]
 
 
-def _ranking_gains(ranking: Mapping[str, Any]) -> list[str]:
+def _ranking_gains(ranking: Mapping[str, RankingDifference | None]) -> list[str]:
     return [
-        f"In {name}: {100 * found['difference']:+.2f} "
-        f"[{100 * found['low']:+.2f}, {100 * found['high']:+.2f}], paired over {found['groups']} "
-        "groups."
+        f"In {name}: {100 * found.difference:+.2f} "
+        f"[{100 * found.low:+.2f}, {100 * found.high:+.2f}], paired over {found.groups} groups."
         for name, found in ranking.items()
         if found
     ]
 
 
 def sweep_table(title: str, jobs: Sequence[Mapping[str, str]]) -> Table:
-    """The jobs of a sweep; one row a job."""
+    """The jobs of a sweep, one row each."""
     columns = list(jobs[0])
-    table = table_of(title, *columns)
+    table = empty_table(title, *columns)
     table.columns[0].overflow = "fold"  # a job's name is never cut
     for name, column in zip(columns[1:], table.columns[1:], strict=True):
-        # A heading is broken between its words, so that the jobs' names have the room.
+        # Headings wrap between words, which leaves more room for the jobs' names.
         column.no_wrap, column.justify = False, "right"
         column.max_width = max(map(len, (*name.split(), *(job[name] for job in jobs))))
     for job in jobs:
@@ -239,18 +237,18 @@ def sweep_table(title: str, jobs: Sequence[Mapping[str, str]]) -> Table:
     return table
 
 
-def width_of(table: Table) -> int:
-    """Characters in a line, where nothing is folded."""
+def table_width(table: Table) -> int:
+    """Width in characters if nothing wraps."""
     return Console(width=_WIDEST).measure(table).maximum
 
 
-def in_width(
+def fit_width(
     jobs: Sequence[Mapping[str, str]], width: int
 ) -> tuple[list[dict[str, str]], tuple[str, ...]]:
-    """The sweep's rows with as many columns as a line has room for, and the titles left out.
+    """Drop columns until a sweep's table fits; return the rows and the dropped titles.
 
-    Those that say the same of every job are left out first, then the last ones, and none up to
-    the gain, the published figure and who is at chance.
+    Columns with one value for all jobs go first, then the last ones. The columns up to the gain,
+    the published figure and the chance level always stay.
     """
     titles = list(jobs[0])
     needed = 1 + max((at for at, name in enumerate(titles) if _needed(name)), default=0)
@@ -259,11 +257,11 @@ def in_width(
     out: list[str] = []
     for name in [*alike, *(name for name in spare if name not in alike)]:
         kept = [title for title in titles if title not in out]
-        if width_of(sweep_table("", _only(jobs, kept))) <= width:
+        if table_width(sweep_table("", _select(jobs, kept))) <= width:
             break
         out.append(name)
     kept = [title for title in titles if title not in out]
-    return _only(jobs, kept), tuple(title for title in titles if title in out)
+    return _select(jobs, kept), tuple(title for title in titles if title in out)
 
 
 def _needed(title: str) -> bool:
@@ -271,5 +269,5 @@ def _needed(title: str) -> bool:
     return title in (*leads, "published", "at chance")
 
 
-def _only(jobs: Sequence[Mapping[str, str]], titles: Sequence[str]) -> list[dict[str, str]]:
+def _select(jobs: Sequence[Mapping[str, str]], titles: Sequence[str]) -> list[dict[str, str]]:
     return [{title: job[title] for title in titles} for job in jobs]

@@ -59,11 +59,27 @@ class Surroundings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class HubRevision:
+    """What was taken from the Hugging Face hub."""
+
+    repo: Annotated[str, "owner/name"]
+    revision: Annotated[str, "commit"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Whose weights a model started from, as far as it is known."""
+
+    base_model: Annotated[str | None, "id on the Hugging Face hub"]
+    license: Annotated[str | None, "the base model's license"]
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelSource:
     """A model that the run was given."""
 
-    content: Annotated[str, "hash of its files"]
-    revision: Annotated[str | None, "commit on the hub, where it came from there"]
+    content: Annotated[str, "SHA-256 over its config, weights and tokenizer files"]
+    revision: Annotated[HubRevision | None, "null for a local folder"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +97,7 @@ class DataSource:
     generated: Annotated[int, "rows of the generated corpus; 0: read from files"]
     path: Annotated[str | None, "file or folder as it was named"]
     hub: Annotated[HubData | None, "null for local files"]
-    revision: Annotated[str | None, "commit on the hub"]
+    revision: Annotated[HubRevision | None, "null for local files"]
     files: Annotated[Mapping[str, str], "SHA-256 of every file, by name"]
 
 

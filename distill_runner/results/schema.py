@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from distill_runner.results.measurements import AtChance, Latency, Robustness, Training
-from distill_runner.results.origins import DataResult, Provenance
+from distill_runner.results.origins import DataResult, Origin, Provenance
 from distill_runner.results.scores import Agreement, Gain, GoldenHeadScore, Scores
 
 SCHEMA_VERSION: Literal[1] = 1
@@ -59,14 +59,6 @@ class IntermediateResult(TrainedModel):
 
     chosen_rows: Annotated[Mapping[str, int] | None, "how its training rows were chosen"]
     metrics: Annotated[Scores, "by split"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Origin:
-    """Whose weights a model started from, as far as it is known."""
-
-    base_model: Annotated[str | None, "id on the Hugging Face hub"]
-    license: Annotated[str | None, "the base model's license"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,8 +166,8 @@ class StageResult:
 class RunResult:
     """A finished run."""
 
-    schema_version: Annotated[Literal[1], "version of this format"]
-    status: Annotated[Literal["finished"], "other runs leave no result"]
+    schema_version: Annotated[Literal[1], "version of this format"] = SCHEMA_VERSION
+    status: Annotated[Literal["finished"], "other runs leave no result"] = "finished"
     key: Annotated[str, "hash over the keys of all stages: equal for equal runs"]
     method: Annotated[str, "name of the method"]
     seed: Annotated[int, "seed of the student"]

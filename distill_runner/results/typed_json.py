@@ -67,8 +67,8 @@ def _entries(value: Any) -> Iterator[tuple[str, Any]]:
             yield field.name, found
 
 
-def parse(text: str) -> Any:
-    """The value of a JSON text.
+def parse(text: str | bytes) -> Any:
+    """The value of a JSON text in UTF-8.
 
     Raises:
         Malformed: it is no JSON; NaN and infinity are none.

@@ -12,27 +12,28 @@ import subprocess
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import torch
+
+from distill_runner.results.origins import Checkout, Surroundings
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
 _GIT_SECONDS = 10.0
 
 
 @cache
-def surroundings() -> dict[str, Any]:
+def surroundings() -> Surroundings:
     """What training depends on besides its settings; computed once per process."""
     packages = installed()
-    return {
-        "distill_run": packages.get("distill-run"),
-        "git": checkout(_CHECKOUT),
-        "instruction_set": torch.backends.cpu.get_cpu_capability(),
-        "processor": processor(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-        "packages": packages,
-    }
+    return Surroundings(
+        distill_run=packages.get("distill-run"),
+        git=checkout(_CHECKOUT),
+        instruction_set=torch.backends.cpu.get_cpu_capability(),
+        processor=processor(),
+        system=f"{platform.system()} {platform.machine()}",
+        python=platform.python_version(),
+        packages=packages,
+    )
 
 
 def installed() -> dict[str, str]:
@@ -45,7 +46,7 @@ def installed() -> dict[str, str]:
     return dict(sorted(found.items(), key=lambda item: item[0].lower()))
 
 
-def checkout(folder: Path) -> dict[str, Any] | None:
+def checkout(folder: Path) -> Checkout | None:
     """The commit checked out in `folder`, and whether its files differ from it.
 
     None if `folder` is not the root of a checkout, or if git fails.
@@ -55,7 +56,7 @@ def checkout(folder: Path) -> dict[str, Any] | None:
     commit, changes = _git(folder, "rev-parse", "HEAD"), _git(folder, "status", "--porcelain")
     if commit is None or changes is None:
         return None
-    return {"commit": commit, "dirty": bool(changes)}
+    return Checkout(commit=commit, dirty=bool(changes))
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

@@ -22,6 +22,8 @@ from distill_runner.errors import DistillError, Refused
 from distill_runner.storage.locks import claimed, is_free
 
 MANIFEST = "manifest.json"
+# Folders of finished stages and of their logits in an earlier layout of the store.
+EARLIER_LAYOUT = ("artifacts", "signals")
 # Present in a stage's folder during training; each carries its own digest.
 CHECKPOINTS = ("checkpoint.pt", "best.pt")
 UNFINISHED = ".unfinished"  # suffix of that folder
@@ -256,13 +258,19 @@ def discard(folder: Path) -> None:
 
 def sweep(store: Path) -> None:
     """Remove incomplete folders of killed processes: those whose lock is free."""
-    for scratch in store.glob(f"*/{_SCRATCH}*"):
+    for kind in store.glob("*/"):
+        if kind.name not in EARLIER_LAYOUT:
+            _sweep_kind(kind)
+
+
+def _sweep_kind(kind: Path) -> None:
+    for scratch in kind.glob(f"{_SCRATCH}*"):
         name = scratch.name.removeprefix(_SCRATCH).rpartition("-")[0]
         _remove_if_free(scratch, lock_of(scratch.with_name(name)))
-    for scratch in store.glob(f"*/*{UNFINISHED}/*.partial"):
+    for scratch in kind.glob(f"*{UNFINISHED}/*.partial"):
         _remove_if_free(scratch, lock_of(scratch.parent.with_suffix("")))
     for name in CHECKPOINTS:
-        for left in store.glob(f"*/*/{name}"):
+        for left in kind.glob(f"*/{name}"):
             if left.parent.suffix != UNFINISHED:  # the stage was finished afterwards
                 _remove_if_free(left, lock_of(left.parent))
 

@@ -1,10 +1,10 @@
 """Stores artifacts under the hash of everything that determines them.
 
-<store>/artifacts/<key>/             finished: model/, stage.json, metrics.jsonl, sealed
-<store>/artifacts/<key>.unfinished/  in training: checkpoint.pt, metrics.jsonl
-<store>/artifacts/<key>.lock         held while it is trained
-<store>/signals/<key>-<split>/       the model's logits on a split, by row id, sealed
-<store>/damaged/                     damaged folders that were moved away
+<store>/stages/<key>/             finished: model/, stage.json, metrics.jsonl, sealed
+<store>/stages/<key>.unfinished/  in training: checkpoint.pt, metrics.jsonl
+<store>/stages/<key>.lock         held while it is trained
+<store>/logits/<key>-<split>/     the model's logits on a split, by row id, sealed
+<store>/damaged/                  damaged folders that were moved away
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Store:
 
     def __init__(self, folder: Path, *, say: integrity.Say = print) -> None:
         self.folder = folder
-        self._artifacts = folder / "artifacts"
+        self._artifacts = folder / "stages"
         self._say = say
 
     def artifact(self, key: str) -> Artifact:
@@ -103,9 +103,9 @@ class Store:
         """The folder of `key` during training."""
         return self._artifacts / f"{key}{integrity.UNFINISHED}"
 
-    def signals(self, key: str, split: str) -> Path:
+    def logits(self, key: str, split: str) -> Path:
         """The folder of the logits of artifact `key` on the split with that fingerprint."""
-        return self.folder / "signals" / f"{key}-{split[:16]}"
+        return self.folder / "logits" / f"{key}-{split[:16]}"
 
     def is_free(self, key: str) -> bool:
         """Whether no process is training `key` at the moment."""
@@ -142,7 +142,7 @@ class Store:
         (unfinished / "stage.json").write_text(text + "\n", encoding="utf-8")
         integrity.seal(unfinished, name=key)
         artifact = self.artifact(key)
-        for stale in (self.folder / "signals").glob(f"{key}-*"):
+        for stale in (self.folder / "logits").glob(f"{key}-*"):
             if stale.suffix != ".lock":
                 integrity.discard(stale)
         integrity.discard(artifact.folder)

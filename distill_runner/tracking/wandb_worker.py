@@ -3,7 +3,7 @@
 It takes JSON lines on stdin, and it answers two on stdout, each with a note for the
 screen: once the run is open, and once it is closed.
 
-    in    {"open": {project, folder, card, patience}}
+    in    {"open": {folder, card, patience}}
           {"log": {name: value}, "step": n}            any number of these
           {"finish": {name: value}, "failed": bool}
     out   {"note": str | null, "local": bool, "last": bool}
@@ -117,7 +117,7 @@ def _init(opening: Mapping[str, Any], mode: Any) -> Any:
 
     card = opening["card"]
     return wandb.init(
-        project=opening["project"],
+        project=card["project"],
         dir=opening["folder"],
         id=card["id"],
         resume="allow" if card["id"] else None,

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from support.algorithms import with_defaults
 from support.learners import NewLearner
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
@@ -85,7 +86,7 @@ def setting(options: Options) -> Setting:
 def test_the_double_backward_peer_moves_the_teacher_as_we_do(new_learner: NewLearner) -> None:
     student, teacher = new_learner("bert", seed=1), new_learner("bert", seed=2)
     teacher.module.eval()
-    algorithm = MetaDistil(pilot_learning_rate=0.05, quiz_batch=None)
+    algorithm = with_defaults(MetaDistil, pilot_learning_rate=0.05, quiz_batch=None)
     batch = inputs(student, ["a good film", "no", "dull, slow and bad"])
     quiz = inputs(student, ["not bad", "the worst film of the year"])
     labels, quiz_labels = torch.tensor([1, 0, 0]), torch.tensor([1, 0])

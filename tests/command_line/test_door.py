@@ -65,10 +65,10 @@ def test_a_reader_that_leaves_early_is_no_traceback() -> None:
 
 def test_an_interrupt_while_hydra_composes_is_one_line() -> None:
     script = (
-        "import hydra, os, signal, sys\nfrom distill_runner import cli\n"
+        "import hydra._internal.utils as hydra, os, signal, sys\nfrom distill_runner import cli\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's & ignores it
-        "def main(**_):\n    os.kill(os.getpid(), signal.SIGINT)\n"
-        "hydra.main = main\nsys.argv = ['distill-run', 'profile=tiny']\ncli.main()\n"
+        "def run(**_):\n    os.kill(os.getpid(), signal.SIGINT)\n"
+        "hydra._run_hydra = run\nsys.argv = ['distill-run', 'profile=tiny']\ncli.main()\n"
     )
     asked = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert asked.returncode == 128 + signal.SIGINT

@@ -14,6 +14,7 @@ from distill_runner.command_line.overrides import check_overrides
 from distill_runner.errors import Refused
 from distill_runner.jobs.job import Command, run_job
 from distill_runner.jobs.output_folder import mark_sweep
+from distill_runner.report.choosing import validation_score
 
 OPTUNA = ("-m", "hydra/sweeper=optuna", "hydra.sweeper.n_jobs=1", "hydra.sweeper.sampler.seed=1")
 INTERVAL = "training.learning_rate=interval(1e-4,1e-2)"
@@ -50,7 +51,8 @@ def returned(folder: Path, *overrides: str) -> float | None:
         folder=folder / "0",
         sweeping=True,
     )
-    return run_job(job)
+    result = run_job(job)
+    return None if result is None else validation_score(result)
 
 
 def test_a_job_returns_its_first_metric_on_validation(tmp_path: Path) -> None:

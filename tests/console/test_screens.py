@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import io
-import json
 import re
 import shlex
 import sys
 from contextlib import redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console, RenderableType
+from support.results import (
+    a_baseline,
+    a_pair_of_teachers,
+    a_result,
+    a_score,
+    a_student,
+    a_teacher,
+)
 from support.tiny import composed, planned, run, shrunk
 
 from distill_runner.command_line.flags import arguments
@@ -24,9 +32,12 @@ from distill_runner.console.screen import Screen
 from distill_runner.console.time_left import Left, Remaining, duration, roughly
 from distill_runner.jobs.announcements import show_plan, show_result
 from distill_runner.report.closing import next_steps, took_line
-from distill_runner.report.fitted import Fitted, Row, broken
+from distill_runner.report.fitted import Fitted, Row, break_lines
 from distill_runner.report.planned import plan_lines, plan_table
 from distill_runner.report.tables import gain_line, result_lines, result_table
+from distill_runner.results.files import read_result
+from distill_runner.results.schema import RunResult, StageResult, TaughtTeacher
+from distill_runner.results.scores import Gain, Score
 from distill_runner.tracking.curves import latest_loss
 
 WIDTHS = (60, 80, 120)
@@ -130,12 +141,11 @@ def test_a_run_says_device_and_folder_before_it_begins(tmp_path: Path) -> None:
 # --- the result -----------------------------------------------------------------------------
 
 
-def scored(validation: float, test: float | None, **more: Any) -> dict[str, Any]:
-    low_high = {} if test is None else {"low": test - 0.02, "high": test + 0.02}
-    metrics: dict[str, Any] = {"validation": {"accuracy": validation}}
-    if test is not None:
-        metrics["test"] = {"accuracy": test, "macro_f1": test - 0.001, **low_high}
-    return {"may_have_seen_test_rows": False, "metrics": metrics, "layers": None, **more}
+def scores(validation: float, test: float) -> dict[str, Score]:
+    return {
+        "validation": a_score(validation, macro_f1=validation),
+        "test": a_score(test, reach=0.02, macro_f1=test - 0.001),
+    }
 
 
 SECONDS = {
@@ -144,53 +154,52 @@ SECONDS = {
     "baseline": 28.0,
     "metadistil": 101.0,
 }
+GAIN = Gain(difference=0.021, low=0.008, high=0.034, transferred=0.4, ranking={})
+SIZES = {"bert-base-uncased": 139_586, "roberta-base": 152_450}
 
 
-def result(**changes: Any) -> dict[str, Any]:
+def taught(name: str, validation: float) -> TaughtTeacher:
+    size = SIZES[name]
+    return TaughtTeacher(name=name, model=name, layers=None, parameters=size, validation=validation)
+
+
+def result(**changes: Any) -> RunResult:
     """A made-up one, such as the quickstart's."""
-    bert = {"name": "bert-base-uncased", "model": "bert-base-uncased", "parameters": 139_586}
-    roberta = {"name": "roberta-base", "model": "roberta-base", "parameters": 152_450}
-    small = {"parameters": 19_586, "steps": 564, "layers": None, "may_have_seen_test_rows": False}
-    times = {"bert-base-uncased": 7.13, "roberta-base": 7.78}
-    gain = {"accuracy": 0.021, "low": 0.008, "high": 0.034, "transferred": 0.4, "ranking": {}}
-    taught = [
-        {**one, "layers": None, "validation_accuracy": value}
-        for one, value in ((bert, 0.9125), (roberta, 0.8925))
-    ]
+    bert, roberta = SIZES
+    student: dict[str, Any] = {"parameters": 19_586, "steps": 564}
+    without = scores(0.8625, 0.857)
     found: dict[str, Any] = {
         "method": "metadistil",
-        "dataset": "synthetic",
-        "seed": 1,
-        "scored_by": ["accuracy", "macro_f1"],
-        "data": {
-            "name": "synthetic (generated sentences)",
-            "texts": ["text"],
-            "rows": {"train": 6000, "validation": 400, "test": 1000},
-            "classes": ["negative", "positive"],
+        "scored_by": ("accuracy", "macro_f1"),
+        "data": replace(
+            a_result().data,
+            name="synthetic (generated sentences)",
+            rows={"train": 6000, "validation": 400, "test": 1000},
+        ),
+        "teachers": (
+            a_teacher(bert, steps=1316, parameters=SIZES[bert], metrics=scores(0.9175, 0.903)),
+            a_teacher(roberta, steps=1316, parameters=SIZES[roberta], metrics=scores(0.895, 0.863)),
+        ),
+        "together": a_pair_of_teachers(scores(0.9275, 0.901)),
+        "trained_teachers": (taught(bert, 0.9125), taught(roberta, 0.8925)),
+        "student": a_student(
+            name="distilbert-base-uncased",
+            model="distilbert-base-uncased",
+            times_smaller={bert: 7.13, roberta: 7.78},
+            **student,
+        ),
+        "metrics": scores(0.875, 0.878),
+        "baseline": a_baseline(without, gain={"test": GAIN}, **student),
+        "random_models": (bert, "distilbert-base-uncased", roberta),
+        "overrides": ("method=metadistil", "teacher=bert+roberta", "profile=tiny"),
+        "stages": {
+            name: StageResult(
+                key=name, trained_now=name != "teacher/roberta-base", training_seconds=seconds
+            )
+            for name, seconds in SECONDS.items()
         },
-        "teachers": [
-            scored(0.9175, 0.903, steps=1316, **bert),
-            scored(0.895, 0.863, steps=1316, **roberta),
-        ],
-        "together": scored(0.9275, 0.901),
-        "between": [],
-        "trained_teachers": taught,
-        "student": {
-            **small,
-            "name": "distilbert-base-uncased",
-            "model": "distilbert-base-uncased",
-            "members": [],
-            "times_smaller": times,
-        },
-        "metrics": scored(0.875, 0.878)["metrics"],
-        "baseline": {**scored(0.8625, 0.857), **small, "gain": {"test": gain}},
-        "random_models": ["bert-base-uncased", "distilbert-base-uncased", "roberta-base"],
-        "broken_off": None,
-        "overrides": ["method=metadistil", "teacher=bert+roberta", "profile=tiny"],
-        "stages": {name: {"trained_now": name != "teacher/roberta-base"} for name in SECONDS},
-        "training_seconds": SECONDS,
     }
-    return found | changes
+    return a_result(**found | changes)
 
 
 RESULT = """\
@@ -227,14 +236,9 @@ def test_a_result_can_be_read_at_80_columns() -> None:
 
 
 def gained(points: float, low: float, high: float, transferred: float | None) -> str:
-    found = result()
-    found["baseline"]["gain"]["test"] |= {
-        "accuracy": points,
-        "low": low,
-        "high": high,
-        "transferred": transferred,
-    }
-    return str(gain_line(found))
+    gain = replace(GAIN, difference=points, low=low, high=high, transferred=transferred)
+    baseline = a_baseline(scores(0.8625, 0.857), gain={"test": gain})
+    return str(gain_line(result(baseline=baseline)))
 
 
 def test_a_share_of_the_teachers_lead_is_told_of_a_significant_gain_alone() -> None:
@@ -248,20 +252,23 @@ def test_a_share_of_the_teachers_lead_is_told_of_a_significant_gain_alone() -> N
 
 
 def test_what_says_the_same_of_all_models_is_a_line_and_no_column() -> None:
-    found = result(teachers=[], together=None, trained_teachers=[], random_models=[])
+    found = result(teachers=(), together=None, trained_teachers=(), random_models=())
     table, lines = printed(result_table(found)), result_lines(found)
     assert " steps" not in table
     assert "Steps: 564 for every model that was trained." in lines
     assert not [line for line in lines if "random" in line]
-    for model in (found, found["baseline"]):
-        model["metrics"] = {"validation": model["metrics"]["validation"]}
+    assert found.baseline is not None
+    validation = {"validation": found.metrics["validation"]}
+    baseline = replace(found.baseline, metrics=validation, gain={})
+    found = replace(found, metrics=validation, baseline=baseline)
     assert "test [95%]" not in printed(result_table(found))
     assert "in % on 400 validation rows\n" in printed(result_table(found), width=120)
 
 
 def test_the_student_is_told_from_its_teacher_by_its_layers() -> None:
     found = result()
-    found["student"] |= {"model": "x/all-MiniLM-L6-v2", "layers": [0, 1, 2]}
+    student = replace(found.student, model="x/all-MiniLM-L6-v2", layers=(0, 1, 2))
+    found = replace(found, student=student)
     shown = printed(result_table(found), width=120)
     assert "all-MiniLM-L6-v2 (layers\u00a00–2), metadistil" in shown
     assert "all-MiniLM-L6-v2 (layers\u00a00–2), no teacher" in shown
@@ -286,7 +293,7 @@ def test_a_table_breaks_names_between_words_and_figures_never(width: int) -> Non
 
 def test_a_name_is_broken_behind_hyphens_slashes_and_spaces() -> None:
     for width in range(1, 40):
-        pieces = broken(NAMES[2], width).split("\n")
+        pieces = break_lines(NAMES[2], width).split("\n")
         assert "".join(pieces) == NAMES[2]
         assert all(piece.endswith(("-", "/")) for piece in pieces[:-1])
 
@@ -324,7 +331,7 @@ def screens(method: str, folder: Path, store: Path, width: int) -> str:
     config, plan = planned(shrunk(store, f"method={method}", *MANY[method]), method)
     screen = on_terminal(width)
     show_plan(screen, plan, config, None, sweeping=False)
-    found = json.loads((folder / "result.json").read_text())
+    found = read_result(folder)
     screen.copyable = lambda _: None  # type: ignore[method-assign,assignment]
     show_result(screen, found, folder=folder, sweeping=False, note=None)
     return shown_on(screen)
@@ -442,7 +449,7 @@ def test_the_time_is_told_at_the_end_and_what_was_found_done() -> None:
     assert "partly side by side" in took_line(result(), 100.0)
 
 
-def commands(found: dict[str, Any], folder: Path) -> dict[str, list[str]]:
+def commands(found: RunResult, folder: Path) -> dict[str, list[str]]:
     return {what: shlex.split(line) for what, line in next_steps(found, folder)}
 
 
@@ -450,7 +457,7 @@ def test_the_command_that_compares_seeds_is_one_that_works(monkeypatch: pytest.M
     typed = ["method=kd", "seed=4", "output_dir=x", "teacher=bert", "force=true"]
     typed += ["teacher.models=[bert-base-uncased]", "dataset.path='my file.csv'", "dataset=files"]
     monkeypatch.setattr(sys, "argv", ["/opt/bin/distill-run"])
-    program, *rest = commands(result(overrides=typed, seed=4), Path("x"))["Compare 3 seeds"]
+    program, *rest = commands(result(overrides=tuple(typed), seed=4), Path("x"))["Compare 3 seeds"]
     assert program.endswith("distill-run")
     overrides, sweeping = arguments(rest)
     assert sweeping
@@ -467,9 +474,9 @@ def test_the_line_that_asks_the_student_is_one_that_works(
     finished: tuple[str, Path],
 ) -> None:
     _, folder = finished
-    found = json.loads((folder / "result.json").read_text())
+    found = read_result(folder)
     python, dash_c, program = commands(found, folder)["Ask the student"]
     assert (Path(python).name.startswith("python"), dash_c) == (True, "-c")
     with redirect_stdout(io.StringIO()) as answer:
         exec(program, {})
-    assert any(name in answer.getvalue() for name in found["data"]["classes"])
+    assert any(name in answer.getvalue() for name in found.data.classes)

@@ -140,7 +140,7 @@ def test_a_student_that_knows_hardly_a_word_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Refused, match=r"finetune: .*% of the words .* unknown") as caught:
         with_student(model(tmp_path / "model", ["unheard"]), tmp_path)
     assert caught.value.key == "student.model"
-    assert not list((tmp_path / "store" / "artifacts").glob("*/stage.json"))
+    assert not list((tmp_path / "store" / "stages").glob("*/stage.json"))
 
 
 def test_a_student_that_misses_some_words_is_told_of_once(

@@ -13,14 +13,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from benchmarks import options
 from support.tiny import command
+
+from benchmarks import options
+from distill_runner.command_line.flags import arguments
+from distill_runner.command_line.overrides import check_typed_once
+from distill_runner.command_line.parsing import check_not_added, parsed
 
 ROOT = Path(__file__).parents[2]
 PAGES = ("README.md", "CONTRIBUTING.md", *sorted(
     str(page.relative_to(ROOT)) for page in (ROOT / "docs").rglob("*.md")
 ))  # fmt: skip
 _BLOCK = re.compile(r"^```(?:bash|console)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+_PYTHON = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _COMMENT = re.compile(r"\s+#\s.*$")
 DOCUMENTED = (f"hydra.searchpath=['file://{ROOT / 'tests' / 'conf'}']", "profile=documented")
 TWO_STAGES = (DOCUMENTED[0], "profile=documented_two_stages")
@@ -177,6 +182,40 @@ def typed(desk: Path, monkeypatch: pytest.MonkeyPatch) -> Answer:
 @pytest.mark.parametrize("printed", of_kind("run"))
 def test_a_command_runs(printed: Printed, typed: Answer) -> None:
     assert typed(*in_small(printed.words)) == 0
+
+
+@pytest.mark.parametrize("printed", of_kind("plugin"))
+def test_a_command_for_a_plugin_passes_every_check_before_hydra(printed: Printed) -> None:
+    # The plugins are not among the dependencies, and without them Hydra composes nothing.
+    overrides, sweeping = arguments(printed.words[1:])
+    assert sweeping
+    check_typed_once(overrides)
+    for one in overrides:
+        check_not_added(one)
+        assert parsed(one, following=()).key_or_group
+
+
+def test_the_four_commands_of_the_readme_end_in_predictions(
+    typed: Answer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    readme = commands_of("README.md")
+    (program,) = [one for one in readme if kind_of(one) == "program"]
+    runs = [one for one in readme if "output_dir=outputs/reviews" in one.words]
+    assert [typed(*in_small(one.words)) for one in runs] == [0, 0]
+    capsys.readouterr()
+    exec(program.words[2], {})
+    assert capsys.readouterr().out.strip() in ("['good']", "['bad']")
+
+
+@pytest.mark.parametrize(
+    "program", _PYTHON.findall((ROOT / "docs" / "python_api.md").read_text(encoding="utf-8"))
+)
+def test_a_program_of_the_python_page_runs(
+    program: str, desk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(desk)
+    small = ", ".join(repr(word) for word in SHRUNK)
+    exec(program.replace('"profile=tiny"', small), {})
 
 
 @pytest.mark.parametrize("printed", of_kind("question"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from datasets import Dataset
 from rich.console import Console
+from support.results import a_job, a_result, a_student
 from support.tiny import run
 
 from distill_runner.config.schema import Metric
@@ -20,8 +22,8 @@ from distill_runner.report.at_chance import warnings
 from distill_runner.report.card import model_card
 from distill_runner.report.sweeps import job_rows, seed_rows
 from distill_runner.report.tables import gain_line, result_table
+from distill_runner.results.files import read_result
 from distill_runner.results.measurements import AtChance
-from distill_runner.results.typed_json import to_json
 
 ROWS = "text,label\n" + "".join(
     f"a {word} film number {n},{label}\n"
@@ -70,7 +72,7 @@ def test_a_student_that_learned_nothing_is_said_to_in_result_and_log(unlearned: 
 
 def test_its_row_and_its_card_say_so(unlearned: Path) -> None:
     console = Console(width=200, file=io.StringIO())
-    console.print(result_table(result_of(unlearned)))
+    console.print(result_table(read_result(unlearned)))
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     mark = result_of(unlearned)["student"]["chance"]["label"]
     rows = [line for line in shown.splitlines() if "distilbert" in line]
@@ -86,8 +88,10 @@ def test_macro_f1_is_in_the_table(unlearned: Path) -> None:
 
 
 def test_a_sweep_says_who_is_at_chance_and_shows_no_gain_of_it(unlearned: Path) -> None:
-    found = result_of(unlearned)
-    both = [(str(at), found | {"overrides": [f"seed={at}"], "key": str(at)}) for at in range(2)]
+    result = read_result(unlearned)
+    both = [
+        a_job(str(at), replace(result, overrides=(f"seed={at}",), key=str(at))) for at in range(2)
+    ]
     row, _ = job_rows(both)
     assert row["at chance"] == "both"
     assert row["gain"] == "chance"
@@ -97,15 +101,15 @@ def test_a_sweep_says_who_is_at_chance_and_shows_no_gain_of_it(unlearned: Path) 
 
 
 def test_a_model_that_learned_is_not_marked(store: Path, tmp_path: Path) -> None:
-    found = result_of(
+    found = read_result(
         distilled(tmp_path, store, "training.epochs=12", "training.learning_rate=1e-2")
     )
-    assert found["student"]["no_better_than_chance"] is False
+    assert found.student.no_better_than_chance is False
     assert not [line for line in warnings(found) if "the student" in line]
     line = gain_line(found)
     assert line is not None
     assert "points [" in line
-    assert "at chance" not in job_rows([("0", found)])[0]
+    assert "at chance" not in job_rows([a_job("0", found)])[0]
 
 
 def test_without_test_rows_it_is_told_by_validation(store: Path, tmp_path: Path) -> None:
@@ -139,9 +143,8 @@ def test_one_answer_for_all_rows_is_named() -> None:
     found = judged(answers, splits, metrics=[Metric.accuracy], classes=["bad", "good", "so-so"])
     assert found is not None
     assert (found.one_answer, found.label) == ("good", "no better than the largest class")
-    student = {"no_better_than_chance": True, "chance": to_json(found)}
-    told = {"teachers": [], "between": [], "baseline": None, "student": student}
-    assert warnings(told) == [
+    student = a_student(no_better_than_chance=True, chance=found)
+    assert warnings(a_result(student=student)) == [
         "WARNING: the student answers 'good' for all 30 test rows: it has learned nothing. "
         "Try more training.epochs, or a larger training.learning_rate."
     ]

@@ -18,7 +18,9 @@ from distill_runner.evaluation.intervals import paired_rows_interval
 from distill_runner.pipeline.logit_cache import LogitCache
 from distill_runner.report.card import model_card
 from distill_runner.report.robustness import robustness_table
+from distill_runner.results.schema import RunResult
 from distill_runner.results.scores import Difference
+from distill_runner.results.typed_json import from_json
 
 KINDS = ["replace_word", "mask", "delete", "swap"]
 ASKED = ("teacher=bert+roberta", "evaluation.robustness=[0,0.5]")
@@ -129,7 +131,8 @@ def test_what_was_read_once_is_not_read_again(
 
 
 def test_the_table_and_the_card_say_what_the_result_says(folder: Path, result: dict) -> None:
-    card = model_card(result)
+    typed = from_json(RunResult, result)
+    card = model_card(typed)
     assert "## Under noise" in card
     assert (folder / "student" / "README.md").read_text() == card
     score = result["robustness"]["scores"][-1]
@@ -141,7 +144,7 @@ def test_the_table_and_the_card_say_what_the_result_says(folder: Path, result: d
     console = terminal()
     console.width = 110
     with console.capture() as captured:
-        console.print(robustness_table(result))
+        console.print(robustness_table(typed))
     assert "student − teachers" in captured.get()
     assert "swap" in (folder / "log.txt").read_text()
 
@@ -178,4 +181,4 @@ def test_strengths_that_cannot_be_are_refused(wrong: str) -> None:
 def test_no_test_rows_are_refused_before_anything_is_trained(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="no test rows"):
         run(tmp_path / "r", tmp_path / "s", "kd", "dataset.split.test=0", ASKED[1])
-    assert not list((tmp_path / "s").glob("artifacts/*/model"))
+    assert not list((tmp_path / "s").glob("stages/*/model"))

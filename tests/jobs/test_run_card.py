@@ -62,7 +62,7 @@ def _compare(summary: dict[str, Any], folder: Path) -> None:
         "student/name": "distilbert-base-uncased",
         "teachers/names": "bert-base-uncased",
         "student/parameters": result["student"]["parameters"],
-        "gain/test/accuracy": gain["accuracy"],
+        "gain/test/accuracy": gain["difference"],
         "gain/test/accuracy_low": gain["low"],
         "gain/test/accuracy_high": gain["high"],
         "teacher/bert-base-uncased/test/accuracy": teacher["metrics"]["test"]["accuracy"],

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from distill_runner.config.schema import Metric
 from distill_runner.data.synthetic import generate
 from distill_runner.errors import Refused
 from distill_runner.evaluation.comparison import Measure
-from distill_runner.results.collect.run import Results
+from distill_runner.results.collect.comparisons import transferred_share
 
 BARE = """
 import json, sys, torch
@@ -56,7 +55,7 @@ def table_of(path: Path) -> list[dict[str, str]]:
 
 
 def stages_begun(store: Path) -> list[str]:
-    return [path.name for path in (store / "artifacts").glob("*") if path.is_dir()]
+    return [path.name for path in (store / "stages").glob("*") if path.is_dir()]
 
 
 def test_every_promised_file_is_there(kd: Path) -> None:
@@ -90,14 +89,14 @@ def test_accuracy_and_gain_follow_from_the_predictions(kd: Path) -> None:
     accuracy = np.mean([row["label"] == row["predicted"] for row in rows])
     assert found["metrics"]["test"]["accuracy"] == pytest.approx(accuracy)
     without = found["baseline"]["metrics"]["test"]["accuracy"]
-    assert found["baseline"]["gain"]["test"]["accuracy"] == pytest.approx(accuracy - without)
+    assert found["baseline"]["gain"]["test"]["difference"] == pytest.approx(accuracy - without)
 
 
 def test_teachers_together_are_a_row_of_the_result(kd: Path) -> None:
     found = result_of(kd)
     assert found["together"]["metrics"]["test"]["n"] == 60
     together = found["together"]["metrics"]["test"]["accuracy"]
-    assert together == found["agreement"]["test"]["teachers_accuracy"]
+    assert together == found["agreement"]["test"]["teachers_score"]
     assert "teachers together" in (kd / "log.txt").read_text()
 
 
@@ -116,11 +115,14 @@ def test_the_transferred_share_is_of_a_gain_that_is_clear(
     def answers(right: str) -> np.ndarray:
         return np.array([[1.0, 0.0] if one == "1" else [0.0, 1.0] for one in right])
 
-    results = Results.__new__(Results)
-    results._labels, results._measure = {"test": labels}, Measure(Metric.accuracy)
-    results._plan = SimpleNamespace(teachers=("t",), deployed="kd", stage=lambda _: None)  # type: ignore[assignment]
-    results._answers = SimpleNamespace(of_teachers=lambda _: answers(teachers))  # type: ignore[assignment]
-    assert results._transferred("test", answers("11110000"), answers("00000000")) == share
+    found = transferred_share(
+        Measure(Metric.accuracy),
+        student=answers("11110000"),
+        baseline=answers("00000000"),
+        teachers=answers(teachers),
+        labels=labels,
+    )
+    assert found == share
 
 
 def test_the_student_answers_alike_in_a_bare_transformers_script(kd: Path, tmp_path: Path) -> None:
@@ -155,7 +157,7 @@ def test_a_teacher_scores_in_the_loop_what_it_scores_alone(store: Path, tmp_path
     for teacher, after in zip(found["teachers"], found["trained_teachers"], strict=True):
         # It stood still: what the stage left is what came in.
         before = teacher["metrics"]["validation"]["accuracy"]
-        assert after["validation_accuracy"] == pytest.approx(before)
+        assert after["validation"] == pytest.approx(before)
     assert "bert-base-uncased, after" in (tmp_path / "log.txt").read_text()
     seen = found["teachers_on_training_rows"]
     assert set(seen) == {"bert-base-uncased", "roberta-base"}

@@ -5,59 +5,34 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
+from support.results import AT_CHANCE, a_job, a_lost_job, a_result, a_score, a_student
 from support.tiny import command
 
 from distill_runner.report.causes import cause_lines, count_line
-from distill_runner.report.choosing import choice_lines, on_validation
+from distill_runner.report.choosing import choice_lines, validation_score
 from distill_runner.report.sweep_records import sweep_records
-from distill_runner.report.sweeps import asked_of, job_rows, seed_lines, seed_rows
-from distill_runner.report.tables import in_width, sweep_table
+from distill_runner.report.sweeps import differing_overrides, job_rows, seed_lines, seed_rows
+from distill_runner.report.tables import fit_width, sweep_table
+from distill_runner.results.schema import RunResult
 
 
-def score(accuracy: float) -> dict[str, float]:
-    return {"accuracy": accuracy, "low": accuracy - 0.1, "high": accuracy + 0.1, "n": 100}
+def finished(validation: float, test: float, *overrides: str, **facts: Any) -> RunResult:
+    return a_result(validation, test, overrides=("profile=tiny", *overrides), **facts)
 
 
-def finished(validation: float, test: float, *overrides: str, **facts: Any) -> dict[str, Any]:
-    without = {"validation": score(0.5), "test": score(0.5)}
-    gain = {split: {"accuracy": 0.0, "low": -0.1, "high": 0.1} for split in without}
-    return {
-        "status": "finished",
-        "overrides": ["profile=tiny", *overrides],
-        "method": "kd",
-        "dataset": "synthetic",
-        "headline": "accuracy",
-        "scored_by": ["accuracy"],
-        "metrics": {"validation": score(validation), "test": score(test)},
-        "baseline": {"metrics": without, "gain": gain},
-        "student": {"name": "small", "parameters": 1000},
-        "teachers": [],
-        "together": None,
-        "published": None,
-        "robustness": None,
-        "latency": None,
-        "training": {"examples_per_second": 10.0},
-        "seconds": 1.5,
-        **facts,
-    }
-
-
-def ended(status: str, error: str | None = None, *overrides: str) -> dict[str, Any]:
-    told = {"error": error} if error else {}
-    return {"status": status, **told, "overrides": ["profile=tiny", *overrides]}
-
-
+LOST = a_student(no_better_than_chance=True, chance=AT_CHANCE)
 JOBS = [
-    ("0", finished(0.7, 0.9, "method.temperature=1")),
-    ("1", ended("refused", "seed is wrong.\n  seed = -1", "seed=-1")),
-    ("2", finished(0.8, 0.75, "method.temperature=2")),
-    ("3", ended("failed", "ZeroDivisionError: division by zero\n  a fault", "seed=3")),
-    ("4", ended("refused", "seed is wrong.\n  seed = -2", "seed=-2")),
+    a_job("0", finished(0.7, 0.9, "method.temperature=1")),
+    a_lost_job("1", "refused", "seed is wrong.\n  seed = -1", "seed=-1"),
+    a_job("2", finished(0.8, 0.75, "method.temperature=2")),
+    a_lost_job("3", "failed", "ZeroDivisionError: division by zero\n  a fault", "seed=3"),
+    a_lost_job("4", "refused", "seed is wrong.\n  seed = -2", "seed=-2"),
 ]
 
 
@@ -70,37 +45,36 @@ def test_jobs_are_sorted_by_validation_and_the_best_is_marked_by_it_not_by_test(
     assert [row["test"] for row in rows] == ["75.00", "90.00", "–", "–", "–"]
     assert [row["gain"] for row in rows[:2]] == ["+25.00", "+40.00"]
     assert [row["gain (validation)"] for row in rows[:2]] == ["+30.00", "+20.00"]
-    best, advice = choice_lines(JOBS, asked_of(JOBS))
+    best, advice = choice_lines(JOBS, differing_overrides(JOBS))
     assert best == "★ Best by validation: job 2 (method.temperature=2), 80.00 (test 75.00)"
     assert advice == "Choose by validation. Test is for reporting the job that was chosen."
 
 
 def test_a_job_whose_epoch_validation_chose_is_chosen_by_it_all_the_same() -> None:
-    chosen = finished(0.0, 0.7, "seed=1")
-    chosen["metrics"]["selection_on_validation"] = chosen["metrics"].pop("validation") | score(0.9)
-    jobs = [("0", chosen), ("1", finished(0.8, 0.9, "seed=2"))]
-    assert on_validation(chosen) == 0.9
-    lines = choice_lines(jobs, asked_of(jobs))
+    metrics = {"test": a_score(0.7), "selection_on_validation": a_score(0.9)}
+    chosen = finished(0.0, 0.7, "seed=1", metrics=metrics)
+    jobs = [a_job("0", chosen), a_job("1", finished(0.8, 0.9, "seed=2"))]
+    assert validation_score(chosen) == 0.9
+    lines = choice_lines(jobs, differing_overrides(jobs))
     assert "job 0" in lines[0]
     assert lines[-1] == "Validation has chosen the epoch too, so it is no result."
 
 
 def test_each_data_set_has_a_best_job_of_its_own() -> None:
     jobs = [
-        (str(at), finished(value, 0.5, f"dataset={name}", dataset=name))
+        a_job(str(at), finished(value, 0.5, f"dataset={name}", dataset=name))
         for at, (name, value) in enumerate([("rte", 0.6), ("sst2", 0.9), ("rte", 0.7)])
     ]
     assert [row["job"][0] for row in job_rows(jobs)] == ["2", "0", "1"]
-    lines = choice_lines(jobs, asked_of(jobs))
+    lines = choice_lines(jobs, differing_overrides(jobs))
     assert [line.split(":")[0] for line in lines[:2]] == [
         "★ Best by validation on rte", "★ Best by validation on sst2",
     ]  # fmt: skip
 
 
 def test_equal_jobs_and_a_best_one_at_chance_are_said() -> None:
-    lost = {"name": "small", "parameters": 1, "no_better_than_chance": True}
-    jobs = [(str(at), finished(0.5, 0.5, f"seed={at}", student=lost)) for at in range(3)]
-    (line, *_) = choice_lines(jobs, asked_of(jobs))
+    jobs = [a_job(str(at), finished(0.5, 0.5, f"seed={at}", student=LOST)) for at in range(3)]
+    (line, *_) = choice_lines(jobs, differing_overrides(jobs))
     assert "as high on validation: jobs 1 and 2" in line
     assert line.endswith("it is no better than chance")
 
@@ -114,13 +88,16 @@ def test_jobs_of_one_cause_are_told_together() -> None:
         "3 of 5 jobs did not finish (2 refused, 1 failed). The other 2 are kept."
     )
     assert count_line(JOBS[3:]).endswith("No job finished.")
-    assert "broken off" in cause_lines([("0", ended("started"))])[0].lower()
+    assert "broken off" in cause_lines([a_lost_job("0", "started", None)])[0].lower()
 
 
 def test_the_best_setting_is_told_by_its_mean_on_validation_over_seeds() -> None:
     figures = {(1, 1): 0.9, (1, 2): 0.5, (2, 1): 0.8, (2, 2): 0.7}
     jobs = [
-        (str(at), finished(value, 0.6 + at / 100, f"method.temperature={t}", f"seed={seed}"))
+        a_job(
+            str(at),
+            finished(value, 0.6 + at / 100, f"method.temperature={t}", f"seed={seed}", key=str(at)),
+        )
         for at, ((t, seed), value) in enumerate(figures.items())
     ]
     rows = seed_rows(jobs)
@@ -133,20 +110,21 @@ def test_the_best_setting_is_told_by_its_mean_on_validation_over_seeds() -> None
 
 
 def test_equal_figures_have_no_interval_and_one_run_typed_twice_is_one_run() -> None:
-    jobs = [(str(at), finished(0.7, 0.6, f"seed={at}", key=str(at))) for at in range(2)]
+    results = [finished(0.7, 0.6, f"seed={at}", key=str(at)) for at in range(2)]
+    jobs = [a_job(result.key, result) for result in results]
     (row,) = seed_rows(jobs)
     assert row["95% of the test"] == row["95% of the gain"] == "equal"
     assert seed_lines([row])[-1].startswith("equal: every seed gave the same figure")
-    twice = [(name, found | {"key": "one"}) for name, found in jobs]
+    twice = [a_job(result.key, replace(result, key="one")) for result in results]
     assert seed_rows(twice) == []
 
 
 def test_in_a_narrow_window_names_are_whole_and_what_is_alike_goes_first() -> None:
     jobs = [
-        (str(at), finished(0.5 + at / 10, 0.6, f"method.temperature={at}", "seed=1"))
+        a_job(str(at), finished(0.5 + at / 10, 0.6, f"method.temperature={at}", "seed=1"))
         for at in range(3)
     ]
-    rows, out = in_width(job_rows(jobs), 74)
+    rows, out = fit_width(job_rows(jobs), 74)
     console = Console(width=74, file=io.StringIO())
     console.print(sweep_table("", rows))
     shown = console.file.getvalue()  # type: ignore[attr-defined]
@@ -156,16 +134,21 @@ def test_in_a_narrow_window_names_are_whole_and_what_is_alike_goes_first() -> No
 
 
 def test_the_name_of_a_setting_is_whole_at_eighty_columns() -> None:
-    lost = {"name": "small", "parameters": 1, "no_better_than_chance": True}
     jobs = [
-        (
+        a_job(
             str(at),
-            finished(0.5 + at / 90, 0.6 + at / 70, f"method.temperature={at % 2}", f"seed={at}"),
+            finished(
+                0.5 + at / 90,
+                0.6 + at / 70,
+                f"method.temperature={at % 2}",
+                f"seed={at}",
+                key=str(at),
+                student=a_student() if at else LOST,
+            ),
         )
         for at in range(4)
     ]
-    jobs[0][1]["student"] = lost
-    rows, out = in_width(seed_rows(jobs), 80)
+    rows, out = fit_width(seed_rows(jobs), 80)
     console = Console(width=80, file=io.StringIO())
     console.print(sweep_table("", rows))
     shown = console.file.getvalue()  # type: ignore[attr-defined]

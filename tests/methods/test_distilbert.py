@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from support.algorithms import with_defaults
 from support.learners import without_dropout
 from support.tiny import Bench, composed, planned, run
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
@@ -64,8 +65,13 @@ def test_the_triple_loss_is_the_papers(
     )
     targets = torch.tensor([-1, 3, -1, -1, 0, 6, -1, -1, 2])
     a_ce, a_mlm, a_cos = weights
-    algorithm = TripleLoss(
-        temperature=3.0, a_ce=a_ce, a_mlm=a_mlm, a_cos=a_cos, restrict_ce_to_mask=restricted
+    algorithm = with_defaults(
+        TripleLoss,
+        temperature=3.0,
+        a_ce=a_ce,
+        a_mlm=a_mlm,
+        a_cos=a_cos,
+        restrict_ce_to_mask=restricted,
     )
     decoded = targets >= 0 if restricted else torch.ones(9, dtype=torch.bool)
     words = Words(ours[decoded], targets[decoded], theirs[decoded])
@@ -91,7 +97,7 @@ def test_the_triple_loss_is_the_papers(
 )
 def test_a_setting_out_of_range_is_refused(settings: dict[str, float], key: str) -> None:
     with pytest.raises(Refused) as refused:
-        TripleLoss(**settings)  # type: ignore[arg-type]
+        with_defaults(TripleLoss, **settings)  # type: ignore[arg-type]
     assert refused.value.key == key
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 import torch
+from support.algorithms import with_defaults
 from support.learners import NewLearner
 from torch import Tensor
 from torch.func import functional_call
@@ -104,7 +105,7 @@ def cast(
 
 def algorithm(**settings: object) -> MetaDistil:
     asked = {"temperature": 2.0, "alpha": 0.6, "pilot_learning_rate": ETA, "quiz_batch": None}
-    return MetaDistil(**{**asked, **settings})  # type: ignore[arg-type]
+    return with_defaults(MetaDistil, **{**asked, **settings})  # type: ignore[arg-type]
 
 
 # --- the reference -----------------------------------------------------------------------

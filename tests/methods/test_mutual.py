@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from support.algorithms import with_defaults
 from support.learners import weights_of, without_dropout
 from support.tiny import Bench
 from support.training import Silent, job_of
@@ -179,4 +180,4 @@ def test_peers_have_dropout_on_and_a_mask_of_the_steps_own(tmp_path: Path) -> No
 )
 def test_a_setting_out_of_range_is_refused(settings: dict[str, object], key: str) -> None:
     with pytest.raises(Refused, match=f"method.{key}"):
-        Mutual(**settings)  # type: ignore[arg-type]
+        with_defaults(Mutual, **settings)  # type: ignore[arg-type]

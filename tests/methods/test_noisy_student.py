@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from support.algorithms import with_defaults
 from support.tiny import SURE, Bench, composed, planned, run
 from support.training import job_of, under_sure_teachers
 from torch import nn
@@ -43,7 +44,7 @@ SIGNALS = signals_of(
 
 
 def test_unsure_rows_are_left_out_and_every_class_is_taken_alike() -> None:
-    choice = NoisyStudent(ratio=2.0, min_confidence=0.8).rows(offered(SIGNALS))
+    choice = with_defaults(NoisyStudent, ratio=2.0, min_confidence=0.8).rows(offered(SIGNALS))
     # Two of each class: the surest of class 0, the only one of class 1 twice.
     assert choice.positions.tolist() == [0, 1, 3, 2, 6, 6]
     assert choice.counts == {
@@ -58,18 +59,18 @@ def test_unsure_rows_are_left_out_and_every_class_is_taken_alike() -> None:
 
 
 def test_without_balance_the_surest_are_taken_whatever_their_class() -> None:
-    method = NoisyStudent(ratio=1.5, min_confidence=0.8, balance=False)
+    method = with_defaults(NoisyStudent, ratio=1.5, min_confidence=0.8, balance=False)
     assert method.rows(offered(SIGNALS)).positions.tolist() == [0, 1, 6, 3, 2]
 
 
 def test_the_authors_threshold_filters_nothing_with_two_classes() -> None:
-    choice = NoisyStudent(min_confidence=0.3).rows(offered(SIGNALS))
+    choice = with_defaults(NoisyStudent, min_confidence=0.3).rows(offered(SIGNALS))
     assert choice.counts["sure"] == choice.counts["pool"] == 6
 
 
 def test_a_teacher_that_is_sure_of_nothing_is_named_and_refused() -> None:
     with pytest.raises(NothingToLearn) as refused:
-        NoisyStudent(min_confidence=0.995).rows(offered(SIGNALS))
+        with_defaults(NoisyStudent, min_confidence=0.995).rows(offered(SIGNALS))
     assert refused.value.what == "generation-1 is sure of no row of the pool."
     assert "0.95 (dull), 0.99 (fine)" in str(refused.value)
 
@@ -77,17 +78,17 @@ def test_a_teacher_that_is_sure_of_nothing_is_named_and_refused() -> None:
 def test_balance_does_not_leave_a_class_without_pseudo_labelled_rows_in_silence() -> None:
     unsure = signals_of([(0, 0.6), (1, 0.6), *[(0, 0.9)] * 4, (1, 0.6), (1, 0.55)])
     with pytest.raises(NothingToLearn) as refused:
-        NoisyStudent(min_confidence=0.8).rows(offered(unsure))
+        with_defaults(NoisyStudent, min_confidence=0.8).rows(offered(unsure))
     assert refused.value.what == "generation-1 is sure of no row of the pool as fine."
     assert "0.60 (fine)" in str(refused.value)
     assert "method.balance=false" in str(refused.value)
-    left = NoisyStudent(min_confidence=0.8, balance=False).rows(offered(unsure))
+    left = with_defaults(NoisyStudent, min_confidence=0.8, balance=False).rows(offered(unsure))
     assert left.counts["sure of fine"] == 0
 
 
 def test_a_ratio_that_takes_no_row_of_a_class_is_refused() -> None:
     with pytest.raises(Refused) as refused:
-        NoisyStudent(ratio=0.5).rows(offered(SIGNALS))
+        with_defaults(NoisyStudent, ratio=0.5).rows(offered(SIGNALS))
     assert refused.value.key == "method.ratio"
 
 
@@ -219,7 +220,7 @@ def test_a_split_that_leaves_no_pool_is_refused_before_anything_is_trained(tmp_p
     with pytest.raises(Refused) as refusal:
         run(tmp_path / "r", tmp_path / "s", "noisy_student", "dataset.split.train=84")
     assert "dataset.split.train = 84" in str(refusal.value)
-    assert not list((tmp_path / "s" / "artifacts").glob("*/model"))
+    assert not list((tmp_path / "s" / "stages").glob("*/model"))
 
 
 def bench_of_chain(tmp_path: Path, scores: list[float], monkeypatch: pytest.MonkeyPatch) -> Bench:

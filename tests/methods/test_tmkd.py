@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from support.algorithms import with_defaults
 from support.learners import without_dropout
 from support.tiny import Bench, composed, planned, run
 from support.training import job_of
@@ -51,7 +52,7 @@ def test_the_loss_of_both_kinds_of_heads_is_the_papers(alpha: float) -> None:
     logits = torch.randn(4, 5, 3, generator=generator, dtype=torch.float64)
     targets = torch.randn(3, 5, 3, generator=generator, dtype=torch.float64)
     labels = torch.tensor([0, 2, 1, 1, 0])
-    loss, _ = SoftHeads(alpha=alpha).loss(logits, targets, labels)
+    loss, _ = with_defaults(SoftHeads, alpha=alpha).loss(logits, targets, labels)
     expected = slow_loss(logits.tolist(), targets.tolist(), labels.tolist(), alpha)
     assert float(loss) == pytest.approx(expected, abs=1e-12)
 
@@ -75,14 +76,14 @@ def test_each_head_learns_from_its_own_teacher_or_one_from_their_weighted_mean(
 
 def test_soft_heads_that_would_learn_nothing_are_refused() -> None:
     with pytest.raises(Refused, match=r"above 0, up to 1; method=finetune"):
-        SoftHeads(alpha=0.0)
+        with_defaults(SoftHeads, alpha=0.0)
 
 
 def test_at_alpha_one_no_label_is_read_and_the_golden_head_gets_no_gradient() -> None:
     logits = torch.randn(3, 4, 2, dtype=torch.float64, requires_grad=True)
     targets = torch.randn(2, 4, 2, dtype=torch.float64)
     hidden = torch.full((4,), -1)
-    loss, terms = SoftHeads(alpha=1.0).loss(logits, targets, hidden)
+    loss, terms = with_defaults(SoftHeads, alpha=1.0).loss(logits, targets, hidden)
     loss.backward()
     assert logits.grad is not None
     assert set(terms) == {"soft"}
@@ -134,7 +135,7 @@ def test_stage_one_teaches_the_body_and_the_soft_heads_and_not_the_golden_head(
     learner = bench.runner.parts.factory.trained("pretrain")
     inputs = bench.runner.parts.data["pretrain"].split("unlabelled", learner).inputs(np.arange(8))
     targets, hidden = torch.randn(2, 8, 2), torch.full((8,), -1)
-    loss, _ = SoftHeads(alpha=1.0).loss(learner.head_logits(inputs), targets, hidden)
+    loss, _ = with_defaults(SoftHeads, alpha=1.0).loss(learner.head_logits(inputs), targets, hidden)
     names, weights = zip(*learner.trainable(), strict=True)
     found = dict(zip(names, torch.autograd.grad(loss, weights, allow_unused=True), strict=True))
     golden = [name for name in names if name.startswith(("classifier", "pre_classifier"))]

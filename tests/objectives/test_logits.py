@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from support.algorithms import with_defaults
 from torch import Tensor
 
 from distill_runner.errors import Refused
@@ -284,7 +285,7 @@ def test_t_squared_keeps_the_pull_of_kl_within_its_hot_limit_as_t_grows() -> Non
 def test_alpha_0_is_exactly_the_hard_label_loss_and_its_gradient(name: str) -> None:
     labels = torch.tensor([0, 2, 1])
     gradients = []
-    for algorithm in (KD(alpha=0.0, temperature=3.0, soft_loss=name), None):
+    for algorithm in (with_defaults(KD, alpha=0.0, temperature=3.0, soft_loss=name), None):
         student = torch.tensor(STUDENT[3], requires_grad=True)
         if algorithm is None:
             loss = hard_label_loss(student, labels)
@@ -300,7 +301,7 @@ def test_alpha_0_is_exactly_the_hard_label_loss_and_its_gradient(name: str) -> N
 def test_alpha_weighs_the_soft_term_and_the_terms_are_reported_unweighted(name: str) -> None:
     labels = torch.tensor([0, 2, 1])
     student, teacher = tensor(STUDENT[3]), tensor(TEACHER[3])
-    loss, terms = KD(alpha=0.3, temperature=5.0, soft_loss=name).distillation_loss(
+    loss, terms = with_defaults(KD, alpha=0.3, temperature=5.0, soft_loss=name).distillation_loss(
         student, teacher, labels
     )
     hard = -sum(

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
+from support.results import a_job
 from support.tiny import composed, planned, run, shrunk
 
 from distill_runner.config.compose import typed
@@ -22,6 +23,7 @@ from distill_runner.errors import Refused
 from distill_runner.hub.locate import locate_dataset
 from distill_runner.planning.ranges import check_settings
 from distill_runner.report.sweeps import job_rows
+from distill_runner.results.files import read_result
 
 WORDS = ["plain", "bright", "film", "river", "stone", "old", "green", "house", "quick", "road"]
 TASK = ("dataset=stsb", "dataset.generate=0", "dataset.max_tokens=16")
@@ -149,8 +151,9 @@ def test_fine_tuning_learns_the_score_and_transformers_loads_it(tmp_path: Path) 
     assert test["pearson"] > 0.8
     # In the labels' own unit, not only in step with them.
     assert ((answers - labels) ** 2).mean() < labels.var()
-    assert set(test) == {"n", "low", "high", "pearson", "spearman"}
-    assert found["headline"] == "pearson"
+    assert "accuracy" not in test
+    assert test["majority"] is None
+    assert found["primary_metric"] == "pearson"
     assert found["formula"] == "L = MSE(y, s)"
     model = AutoModelForSequenceClassification.from_pretrained(folder / "student").eval()
     assert (model.config.num_labels, model.config.problem_type) == (1, "regression")
@@ -169,8 +172,8 @@ def test_a_student_is_distilled_from_scores_and_its_gain_is_paired_over_rows(
     found = regress(tmp_path, "kd", *KD, "teacher.near_chance=refuse", "method.alpha=0.9")
     gain = found["baseline"]["gain"]["test"]
     ours, theirs = found["metrics"]["test"], found["baseline"]["metrics"]["test"]
-    assert gain["pearson"] == pytest.approx(ours["pearson"] - theirs["pearson"], abs=1e-6)
-    assert gain["low"] <= gain["pearson"] <= gain["high"]
+    assert gain["difference"] == pytest.approx(ours["pearson"] - theirs["pearson"], abs=1e-6)
+    assert gain["low"] <= gain["difference"] <= gain["high"]
     assert found["agreement"]["test"]["with_teachers"] > 0.5
     assert found["teachers"][0]["metrics"]["validation"]["pearson"] > 0.8
     assert found["formula"].startswith("L = 0.1·MSE(y, s) + 0.9·1/C·‖s − t‖²")
@@ -183,9 +186,9 @@ def test_a_student_is_distilled_from_scores_and_its_gain_is_paired_over_rows(
     card = (tmp_path / "kd" / "student" / "README.md").read_text()
     assert "accuracy" not in card
     assert "its one output is a score" in card
-    (row,) = job_rows([("0", found)])
+    (row,) = job_rows([a_job("0", read_result(tmp_path / "kd"))])
     assert row["pearson (test)"] == f"{100 * ours['pearson']:.2f}"
-    assert row["gain"] == f"{100 * gain['pearson']:+.2f}"
+    assert row["gain"] == f"{100 * gain['difference']:+.2f}"
 
 
 QUICK = (
@@ -209,7 +212,7 @@ def test_other_methods_of_scores_run_to_their_tables(
 ) -> None:
     found = regress(tmp_path, method, *overrides, settings=QUICK)
     assert -1 <= found["metrics"]["test"]["pearson"] <= 1
-    assert {"pearson", "low", "high"} <= set(found["baseline"]["gain"]["test"])
+    assert found["baseline"]["gain"]["test"]["low"] <= found["baseline"]["gain"]["test"]["high"]
     _, answers = predictions(tmp_path / method, "test")
     assert np.isfinite(answers).all()
     assert np.ptp(answers) > 0
@@ -226,7 +229,7 @@ def test_the_main_metric_keeps_the_epoch(tmp_path: Path) -> None:
     epochs = [point for point in map(json.loads, lines) if "epoch" in point]
     best = max(epochs, key=lambda point: (point["spearman"], -point["epoch"]))
     assert found["training"]["kept_epoch"] == best["epoch"]
-    assert found["headline"] == "spearman"
+    assert found["primary_metric"] == "spearman"
 
 
 def test_a_teacher_of_scores_by_lot_is_refused(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def test_the_students_limit_of_steps_is_not_the_teachers(tmp_path: Path) -> None
     stages = json.loads((tmp_path / "run" / "result.json").read_text())["stages"]
 
     def steps(name: str) -> int:
-        facts = tmp_path / "store" / "artifacts" / stages[name]["key"] / "stage.json"
+        facts = tmp_path / "store" / "stages" / stages[name]["key"] / "stage.json"
         return int(json.loads(facts.read_text())["training"]["steps"])
 
     assert {name: steps(name) for name in stages} == {

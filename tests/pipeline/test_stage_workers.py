@@ -98,7 +98,7 @@ def test_a_run_that_waits_for_another_hears_a_clusters_notice(tmp_path: Path) ->
     folder, store = tmp_path / "run", tmp_path / "store"
     run(folder, store, "finetune")
     key = result_of(folder)["stages"]["finetune"]["key"]
-    shutil.rmtree(store / "artifacts" / key)
+    shutil.rmtree(store / "stages" / key)
     asked = [
         *(sys.executable, "-P", "-m", "distill_runner.cli"),
         *(*SHRUNK, "method=finetune"),

@@ -6,11 +6,13 @@ import io
 import json
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
+from support.results import a_baseline, a_job, a_lost_job, a_result, a_score
 from support.tiny import composed, run
 
 from distill_runner.config import schema
@@ -21,7 +23,9 @@ from distill_runner.hub.locate import locate_dataset
 from distill_runner.planning.ranges import check_settings
 from distill_runner.report.columns import columns_of, notes
 from distill_runner.report.sweeps import job_rows, seed_rows
-from distill_runner.report.tables import in_width, sweep_table, width_of
+from distill_runner.report.tables import fit_width, sweep_table, table_width
+from distill_runner.results.files import Job, read_result
+from distill_runner.results.schema import BaselineResult
 
 DATASETS = sorted(path.stem for path in Path(config_path(), "dataset").glob("*.yaml"))
 # The text columns and the class names of the hub's files, in the hub's order.
@@ -249,7 +253,7 @@ def test_the_main_metric_keeps_the_epoch_and_has_a_column(tmp_path: Path) -> Non
     assert found["metrics"]["selection_on_validation"]["mrr"] == pytest.approx(best["mrr"])
     test = found["metrics"]["test"]
     assert {"accuracy", "low", "high", "majority", "map", "mrr", "questions"} <= set(test)
-    assert list(columns_of([found])) == ["mrr (test)", "map (test)"]
+    assert list(columns_of([read_result(tmp_path / "kd")])) == ["mrr (test)", "map (test)"]
     log = (tmp_path / "kd" / "log.txt").read_text()
     assert " mrr " in log
     assert "Ranked: " in log
@@ -264,37 +268,41 @@ def test_other_metrics_of_the_same_run_train_nothing_again(tmp_path: Path) -> No
     assert "f1" in again["metrics"]["test"]
 
 
-def finished(metrics: dict[str, float], scored_by: list[str], seed: int = 1) -> dict[str, Any]:
-    score = {"accuracy": 0.9, "low": 0.8, "high": 0.95, "n": 100, "majority": 0.5}
-    return {
-        "status": "finished",
-        "overrides": [f"seed={seed}"],
-        "method": "kd",
-        "scored_by": scored_by,
-        "metrics": {"test": score | metrics},
-        "baseline": None,
-        "student": {"parameters": 1},
-    }
+def finished(
+    metrics: dict[str, float],
+    scored_by: list[str],
+    *overrides: str,
+    without: BaselineResult | None = None,
+) -> Job:
+    result = a_result(
+        key=" ".join(overrides),
+        overrides=overrides,
+        scored_by=tuple(scored_by),
+        metrics={"test": a_score(0.9, reach=0.05, **metrics)},
+        baseline=without,
+    )
+    return a_job(" ".join(overrides), result)
+
+
+FAILED = a_lost_job("2", "failed", "an error", "seed=3")
 
 
 def test_a_sweeps_table_has_a_column_for_each_named_metric() -> None:
     jobs = [
-        ("0", finished({"matthews": 0.5}, ["matthews", "accuracy"], 1)),
-        ("1", finished({"matthews": 0.7}, ["matthews", "accuracy"], 2)),
-        ("2", {"status": "failed", "overrides": ["seed=3"], "method": "kd"}),
+        finished({"matthews": 0.5}, ["matthews", "accuracy"], "seed=1"),
+        finished({"matthews": 0.7}, ["matthews", "accuracy"], "seed=2"),
+        FAILED,
     ]
     assert [row["matthews (test)"] for row in job_rows(jobs)] == ["50.00", "70.00", "–"]
     assert seed_rows(jobs)[0]["mean matthews (test)"] == "60.00"
 
 
 def test_a_sweeps_table_has_the_gain_in_the_metric_that_decides() -> None:
-    runs = []
-    for seed, (ours, without) in enumerate([(0.5, 0.45), (0.7, 0.61)], start=1):
-        found = finished({"matthews": ours}, ["matthews", "accuracy"], seed)
-        score = {"accuracy": 0.9, "matthews": without}
-        found["baseline"] = {"metrics": {"test": score}, "gain": {"test": {"accuracy": 0.0}}}
-        runs.append(found)
-    jobs = [(str(at), found) for at, found in enumerate(runs)]
+    jobs = []
+    for seed, (ours, theirs) in enumerate([(0.5, 0.45), (0.7, 0.61)], start=1):
+        without = a_baseline({"test": a_score(0.9, matthews=theirs)})
+        asked = {"matthews": ours}, ["matthews", "accuracy"], f"seed={seed}"
+        jobs.append(finished(*asked, without=without))
     rows = job_rows(jobs)
     assert [row["matthews (test)"] for row in rows] == ["50.00", "70.00"]
     assert [row["no teacher"] for row in rows] == ["45.00", "61.00"]
@@ -315,13 +323,11 @@ def test_tasks_that_are_judged_differently_have_their_metrics_named_in_one_table
     ]
     for task, metrics, scored_by in tasks:
         for seed in (1, 2):
-            found = finished(metrics, scored_by, seed)
-            found["overrides"].append(f"dataset={task}")
-            jobs.append((str(len(jobs)), found))
+            jobs.append(finished(metrics, scored_by, f"seed={seed}", f"dataset={task}"))
     rows = job_rows(jobs)[::2]
     assert [row["metric"] for row in rows] == ["accuracy", "matthews", "map"]
     assert [row["test"] for row in rows] == ["90.00", "50.00", "60.00"]
-    assert [row["95% of the test"] for row in rows] == ["80.0–95.0", "–", "–"]
+    assert [row["95% of the test"] for row in rows] == ["85.0–95.0", "–", "–"]
     assert [row["accuracy (test)"] for row in rows] == ["90.00"] * 3
     assert [row["mrr (test)"] for row in rows] == ["–", "–", "70.00"]
     assert not {"matthews (test)", "map (test)"} & set(rows[0])  # they are under "test"
@@ -331,8 +337,7 @@ def test_tasks_that_are_judged_differently_have_their_metrics_named_in_one_table
 
 
 def test_a_sweep_of_which_no_job_finished_has_its_table_all_the_same() -> None:
-    jobs = [("0", {"status": "failed", "overrides": ["seed=3"], "method": "kd"})]
-    assert list(job_rows(jobs)[0]) == [
+    assert list(job_rows([FAILED])[0]) == [
         "job", "validation", "test", "gain", "no teacher", "parameters",
     ]  # fmt: skip
 
@@ -340,9 +345,8 @@ def test_a_sweep_of_which_no_job_finished_has_its_table_all_the_same() -> None:
 def test_the_names_of_a_sweeps_jobs_are_whole_in_the_table_over_seeds() -> None:
     jobs = []
     for at, (method, seed) in enumerate([("many_on_many", 1), ("many_on_many", 2), ("tmkd", 1)]):
-        found = finished({"map": 0.6 + at / 10, "mrr": 0.7}, ["map", "mrr"], seed)
-        found["overrides"] = [f"method={method}", f"seed={seed}"]
-        jobs.append((str(at), found))
+        asked = (f"method={method}", f"seed={seed}")
+        jobs.append(finished({"map": 0.6 + at / 10, "mrr": 0.7}, ["map", "mrr"], *asked))
     console = Console(width=110, file=io.StringIO())
     console.print(sweep_table("", seed_rows(jobs)))
     shown = console.file.getvalue()  # type: ignore[attr-defined]
@@ -353,25 +357,27 @@ def test_the_names_of_a_sweeps_jobs_are_whole_in_the_table_over_seeds() -> None:
 def test_a_narrow_terminal_gets_whole_columns_and_the_gain_with_them() -> None:
     job = {"job": "0: seed=1", "test": "90.00", "gain": "+1.00", "published": "91.2"}
     job |= {"parameters": "1,000,000", "mrr (test)": "70.00", "f1 (test)": "60.00"}
-    whole = width_of(sweep_table("", [job]))
-    assert in_width([job], whole) == ([job], ())
-    (row,), out = in_width([job], whole - 1)
+    whole = table_width(sweep_table("", [job]))
+    assert fit_width([job], whole) == ([job], ())
+    (row,), out = fit_width([job], whole - 1)
     assert list(row) == [*job][:-1]
     assert out == ("f1 (test)",)
-    (row,), out = in_width([job], 10)
+    (row,), out = fit_width([job], 10)
     assert list(row) == ["job", "test", "gain", "published"]
     assert out == ("parameters", "mrr (test)", "f1 (test)")
 
 
 def test_accuracy_adds_no_column_and_balanced_classes_no_line() -> None:
-    plain = finished({"macro_f1": 0.9}, ["accuracy", "macro_f1"])
-    assert list(job_rows([("0", plain)])[0]) == [
+    plain = finished({"macro_f1": 0.9}, ["accuracy", "macro_f1"], "seed=1")
+    assert list(job_rows([plain])[0]) == [
         "job", "validation", "test", "gain", "95% of the test",
         "no teacher", "parameters", "macro_f1 (test)",
     ]  # fmt: skip
-    assert notes(plain) == []
-    plain["metrics"]["test"]["majority"] = 0.68
-    assert notes(plain) == ["Always answering the largest class has an accuracy of 68.00 on test."]
+    assert notes(a_result()) == []
+    unbalanced = {"test": replace(a_score(0.9), majority=0.68)}
+    assert notes(a_result(metrics=unbalanced)) == [
+        "Always answering the largest class has an accuracy of 68.00 on test."
+    ]
 
 
 def test_a_list_in_what_was_typed_is_in_the_tables_title(

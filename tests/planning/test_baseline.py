@@ -14,6 +14,7 @@ from distill_runner.errors import DistillError, Refused
 from distill_runner.methods.base import NothingToLearn, OfferedRows, RowChoice
 from distill_runner.methods.noisy_student import NoisyStudent
 from distill_runner.report.sweeps import job_rows
+from distill_runner.results.files import read_job
 from distill_runner.training.loop import Loop
 
 OWN = 16  # 64 rows in batches of 8, twice
@@ -105,7 +106,7 @@ def test_a_lead_over_fewer_steps_is_never_called_a_gain(store: Path, tmp_path: P
     assert "difference on test" in screen
     assert "fine-tuned without a teacher for 16 of 24 steps" in screen
     assert "gain" not in screen.lower()
-    rows = job_rows([(name, result_of(tmp_path / name)) for name in ("same", "fewer")])
+    rows = job_rows([read_job(tmp_path / name) for name in ("same", "fewer")])
     assert all("difference" in row and "gain" not in row for row in rows)
     card = (tmp_path / "fewer" / "student" / "README.md").read_text().splitlines()
     (alone,) = [line for line in card if "without a teacher" in line and "| test |" in line]
@@ -215,7 +216,7 @@ def test_a_late_baseline_that_was_broken_off_goes_on_to_the_same_weights(
     assert "baseline: goes on after step 1" in screen_of(tmp_path / "run-2")
     key = result_of(tmp_path / "run-1")["stages"]["baseline"]["key"]
     weights = [
-        (tmp_path / name / "artifacts" / key / "model" / "model.safetensors").read_bytes()
+        (tmp_path / name / "stages" / key / "model" / "model.safetensors").read_bytes()
         for name in ("whole", "broken")
     ]
     assert weights[0] == weights[1]

@@ -14,6 +14,7 @@ from support.tiny import run
 
 from distill_runner.data.synthetic import generate
 from distill_runner.hub.model_card import origin_of
+from distill_runner.results.origins import Origin
 
 
 @pytest.fixture(scope="module")
@@ -75,13 +76,13 @@ def test_its_lines_predict_what_the_run_predicted(
 def test_a_model_of_a_folder_names_no_repository_and_a_broken_card_no_licence(
     tmp_path: Path,
 ) -> None:
-    assert origin_of(str(tmp_path), tmp_path) == {}
+    assert origin_of(str(tmp_path), tmp_path) == Origin(base_model=None, license=None)
     (tmp_path / "README.md").write_text("---\nlicense: [a: : b\n---\n")
-    assert origin_of("acme/base", tmp_path) == {"base_model": "acme/base"}
+    assert origin_of("acme/base", tmp_path) == Origin(base_model="acme/base", license=None)
     cached = tmp_path / "models--acme--base" / "snapshots" / "abc"
     cached.mkdir(parents=True)
     (cached / "README.md").write_text("---\nlicense: apache-2.0\n---\n")
-    expected = {"base_model": "acme/base", "license": "apache-2.0"}
+    expected = Origin(base_model="acme/base", license="apache-2.0")
     assert origin_of("base", cached) == expected
 
 

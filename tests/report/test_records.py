@@ -6,28 +6,31 @@ import json
 from pathlib import Path
 
 import pytest
+from support.results import a_baseline, a_gain, a_result, a_score, a_student, a_teacher
 
 from distill_runner.errors import DistillError
 from distill_runner.report.records import record, write_table
+from distill_runner.results.typed_json import to_json
 
 
-def finished(run: Path) -> Path:
-    score = {"accuracy": 0.9, "low": 0.88, "high": 0.92, "n": 1000}
-    gain = {"accuracy": 0.01, "low": -0.01, "high": 0.03}
-    result = {
-        "status": "finished",
-        "overrides": ["method=kd", "store.dir=/home/someone/store", "paths.models=/data/models"],
-        "metrics": {"test": score},
-        "student": {"model": "/home/someone/models/small"},
-        "teachers": [{"model": "bert-base-uncased"}],
-        "baseline": {"metrics": {"test": score}, "gain": {"test": gain}},
-        "training": {"examples_per_second": 12.3, "device": "cpu", "precision": "float32"},
-    }
+def finished(run: Path, *overrides: str, accuracy: float = 0.9) -> Path:
+    score = a_score(accuracy, reach=0.02)
+    result = a_result(
+        key=run.name,
+        overrides=overrides or ("method=kd", "store.dir=/home/someone/store", "paths.models=/m"),
+        metrics={"test": score},
+        student=a_student(model="/home/someone/models/small"),
+        teachers=(a_teacher("bert-base-uncased"),),
+        baseline=a_baseline(
+            {"test": a_score(0.9)},
+            gain={"test": a_gain(0.01, reach=0.02)},
+        ),
+    )
     (run / "predictions").mkdir(parents=True)
     (run / "predictions" / "test.csv").write_text("id,label\n")
     (run / "student").mkdir()
     (run / "student" / "model.safetensors").write_bytes(b"weights")
-    (run / "result.json").write_text(json.dumps(result))
+    (run / "result.json").write_text(json.dumps(to_json(result)))
     return run
 
 
@@ -48,11 +51,8 @@ def test_the_table_has_a_row_for_each_record(tmp_path: Path) -> None:
 
 def test_runs_that_differ_in_the_seed_have_a_table_over_seeds(tmp_path: Path) -> None:
     for seed in (1, 2):
-        run = finished(tmp_path / f"run-{seed}")
-        found = json.loads((run / "result.json").read_text())
-        found["overrides"] = ["method=kd", f"seed={seed}"]
-        found["metrics"]["test"]["accuracy"] = 0.88 + seed / 100
-        (run / "result.json").write_text(json.dumps(found))
+        asked = ("method=kd", f"seed={seed}")
+        run = finished(tmp_path / f"run-{seed}", *asked, accuracy=0.88 + seed / 100)
         record(run, tmp_path / "records" / run.name)
     write_table(tmp_path / "records")
     table = (tmp_path / "records" / "README.md").read_text()
@@ -62,8 +62,7 @@ def test_runs_that_differ_in_the_seed_have_a_table_over_seeds(tmp_path: Path) ->
     assert "| all seeds | 2 | – | 89.50 | -0.50 | -6.85..5.85 | 83.15..95.85 |" in table
 
 
-def test_a_run_that_did_not_finish_is_no_evidence(tmp_path: Path) -> None:
-    run = finished(tmp_path / "run")
-    (run / "result.json").write_text(json.dumps({"status": "failed"}))
-    with pytest.raises(DistillError, match="did not finish"):
-        record(run, tmp_path / "record")
+def test_a_folder_without_a_finished_run_is_no_evidence(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    with pytest.raises(DistillError, match="name the folder of a finished run"):
+        record(tmp_path / "run", tmp_path / "record")

@@ -14,6 +14,8 @@ import torch
 from support.tiny import run
 
 from distill_runner.hub.locate import hub_revision
+from distill_runner.results.origins import Checkout, HubRevision
+from distill_runner.results.typed_json import to_json
 from distill_runner.runtime.provenance import checkout, surroundings
 
 ROWS = "text,label\n" + "".join(
@@ -72,10 +74,12 @@ def test_a_result_says_under_what_it_came_about(store: Path, teacher: Path, tmp_
     assert {"commit", "dirty"} == set(provenance["git"] or {"commit": 1, "dirty": 1})
     assert provenance["models"][str(teacher)]["revision"] is None
     assert len(provenance["models"][str(teacher)]["content"]) == 64
-    assert provenance["data"] == {"task": {"generated": 200}}
+    assert provenance["data"] == {
+        "task": {"generated": 200, "path": None, "hub": None, "revision": None, "files": {}}
+    }
     key = result_of(tmp_path)["stages"]["kd"]["key"]
-    facts = json.loads((store / "artifacts" / key / "stage.json").read_text())
-    assert facts["provenance"] == surroundings()
+    facts = json.loads((store / "stages" / key / "stage.json").read_text())
+    assert facts["provenance"] == to_json(surroundings())
 
 
 def test_a_result_names_the_data_files_and_their_digests(store: Path, tmp_path: Path) -> None:
@@ -85,6 +89,7 @@ def test_a_result_names_the_data_files_and_their_digests(store: Path, tmp_path: 
     path = f"dataset.path={tmp_path}/rows.csv"
     run(tmp_path / "run", store, "finetune", *generated, *sizes, path)
     assert result_of(tmp_path / "run")["provenance"]["data"]["task"] == {
+        "generated": 0,
         "path": f"{tmp_path}/rows.csv",
         "hub": None,
         "revision": None,
@@ -94,7 +99,7 @@ def test_a_result_names_the_data_files_and_their_digests(store: Path, tmp_path: 
 
 def test_a_folder_of_the_hubs_cache_has_a_revision(tmp_path: Path) -> None:
     snapshot = tmp_path / "hub" / "datasets--nyu-mll--glue" / "snapshots" / "0a1b2c"
-    assert hub_revision(snapshot / "sst2") == {"repo": "nyu-mll/glue", "revision": "0a1b2c"}
+    assert hub_revision(snapshot / "sst2") == HubRevision(repo="nyu-mll/glue", revision="0a1b2c")
     assert hub_revision(tmp_path / "snapshots" / "0a1b2c") is None
 
 
@@ -112,9 +117,9 @@ def test_a_checkout_has_a_commit_and_may_be_changed(tmp_path: Path) -> None:
     assert checkout(tmp_path) is None  # no commit yet
     git("add", "-A")
     git("commit", "-q", "-m", "one")
-    assert checkout(tmp_path) == {"commit": git("rev-parse", "HEAD"), "dirty": False}
+    assert checkout(tmp_path) == Checkout(commit=git("rev-parse", "HEAD"), dirty=False)
     (tmp_path / "code" / "a.py").write_text("2")
-    assert checkout(tmp_path) == {"commit": git("rev-parse", "HEAD"), "dirty": True}
+    assert checkout(tmp_path) == Checkout(commit=git("rev-parse", "HEAD"), dirty=True)
     # Installed below somebody's project, the code is no part of that project's history.
     assert checkout(tmp_path / "code") is None
 
@@ -123,4 +128,4 @@ def test_a_checkout_has_a_commit_and_may_be_changed(tmp_path: Path) -> None:
 def test_nothing_of_the_environment_is_told(secret: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(secret, "hf_not_to_be_told")
     surroundings.cache_clear()
-    assert "hf_not_to_be_told" not in json.dumps(surroundings())
+    assert "hf_not_to_be_told" not in json.dumps(to_json(surroundings()))

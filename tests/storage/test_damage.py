@@ -45,7 +45,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Stores:
     run(made.folder, made.finished, "kd", *ASKED)
     key = json.loads((made.folder / "result.json").read_text())["stages"]["kd"]["key"]
     copied(made.finished, made.unfinished)
-    shutil.rmtree(made.unfinished / "artifacts" / key)
+    shutil.rmtree(made.unfinished / "stages" / key)
     step = loop.Loop.step
 
     def killed(self: loop.Loop, *args: Any) -> None:
@@ -118,14 +118,14 @@ def line_of(output: str) -> str:
 
 
 FINISHED = [
-    ("artifacts/*/model/model.safetensors", "flipped"),
-    ("artifacts/*/model/tokenizer.json", "emptied"),
-    ("artifacts/*/model/config.json", "deleted"),
-    ("artifacts/*/stage.json", "flipped"),
-    ("artifacts/*/metrics.jsonl", "cut"),
-    ("signals/*/logits.npy", "flipped"),
-    ("signals/*/logits.npy", "cut"),
-    ("signals/*/ids.npy", "a folder"),
+    ("stages/*/model/model.safetensors", "flipped"),
+    ("stages/*/model/tokenizer.json", "emptied"),
+    ("stages/*/model/config.json", "deleted"),
+    ("stages/*/stage.json", "flipped"),
+    ("stages/*/metrics.jsonl", "cut"),
+    ("logits/*/logits.npy", "flipped"),
+    ("logits/*/logits.npy", "cut"),
+    ("logits/*/ids.npy", "a folder"),
     ("data/*/train/*.arrow", "flipped"),
     ("data/*/train/*.arrow", "cut"),
     ("data/*/prepared.json", "cut"),
@@ -162,7 +162,7 @@ def test_a_helper_leaves_what_is_damaged_to_the_run_that_tells_of_it(
 ) -> None:
     monkeypatch.setattr("tiny.Screen", lambda: _Silent(silent=True))
     store = copied(stores.unfinished, tmp_path / "store")
-    (path,) = store.glob("artifacts/*.unfinished/checkpoint.pt")
+    (path,) = store.glob("stages/*.unfinished/checkpoint.pt")
     flip(path)
     with pytest.raises(DistillError, match=f"{path.parent} is damaged"):
         Bench.make(store, "kd", ASKED).runner.run()
@@ -181,7 +181,7 @@ def test_a_damaged_file_of_an_unfinished_stage_changes_nothing(
     file: str, damage: str, stores: Stores, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store = copied(stores.unfinished, tmp_path / "store")
-    (path,) = store.glob(f"artifacts/*.unfinished/{file}")
+    (path,) = store.glob(f"stages/*.unfinished/{file}")
     DAMAGE[damage](path)
     output = runs_as_before(stores, store, capsys)
     if (file, damage) == ("checkpoint.pt", "deleted"):
@@ -191,7 +191,7 @@ def test_a_damaged_file_of_an_unfinished_stage_changes_nothing(
     else:
         assert f"{path.parent} is damaged: {file}" in line_of(output)
         assert "goes on" not in output
-        assert (store / "damaged" / "artifacts" / path.parent.name).is_dir()
+        assert (store / "damaged" / "stages" / path.parent.name).is_dir()
 
 
 def test_an_undamaged_unfinished_stage_goes_on(
@@ -221,7 +221,7 @@ def test_a_checkpoint_that_was_changed_is_not_believed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     store = copied(stores.unfinished, tmp_path / "store")
-    (path,) = store.glob("artifacts/*.unfinished/checkpoint.pt")
+    (path,) = store.glob("stages/*.unfinished/checkpoint.pt")
     state = checkpoint.load(path, CPU)
     assert state is not None
     change(state)
@@ -241,7 +241,7 @@ def test_a_checkpoint_of_another_stage_is_not_believed(tmp_path: Path) -> None:
 
 def test_a_file_that_may_not_be_read_is_named_and_not_called_damaged() -> None:
     with tempfile.TemporaryDirectory() as root:
-        folder = Path(root, "signals", "k")
+        folder = Path(root, "logits", "k")
         provide(folder, lambda made: (made / "ids.npy").touch(), say=print)
         (folder / "ids.npy").chmod(0)
         Path(root).chmod(0o755)
@@ -273,7 +273,7 @@ def test_a_finished_run_is_answered_from_a_store_that_is_only_read(
 
 def test_a_student_has_the_umasks_mode_and_not_the_stores(stores: Stores, tmp_path: Path) -> None:
     store = copied(stores.finished, tmp_path / "store")
-    for path in store.glob("artifacts/*/model/*"):
+    for path in store.glob("stages/*/model/*"):
         path.chmod(0o400)
     before = os.umask(0o027)
     try:

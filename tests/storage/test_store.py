@@ -50,10 +50,10 @@ def test_a_finished_stage_is_found_and_its_checkpoint_gone(tmp_path: Path) -> No
 def test_a_stage_trained_again_replaces_the_old_one_and_its_signals(tmp_path: Path) -> None:
     store = Store(tmp_path)
     finish(store, "k", 0.8)
-    store.signals("k", "split").mkdir(parents=True)
+    store.logits("k", "split").mkdir(parents=True)
     finish(store, "k", 0.9)
     assert store.artifact("k").facts() == {"accuracy": 0.9}
-    assert not store.signals("k", "split").exists()
+    assert not store.logits("k", "split").exists()
 
 
 def test_the_second_claim_waits_for_the_first(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_a_damaged_stage_is_not_believed_and_set_aside_by_whoever_claims_it(tmp_
     with store.claim("k", waiting=lambda: None):
         store.set_damage_aside("k")
     assert not store.artifact("k").folder.exists()
-    assert "0.8" in (tmp_path / "damaged" / "artifacts" / "k" / "stage.json").read_text()
+    assert "0.8" in (tmp_path / "damaged" / "stages" / "k" / "stage.json").read_text()
     assert [line for line in said if "stage.json has other content" in line] == said != []
 
 
@@ -136,7 +136,7 @@ def test_files_have_the_umasks_mode(umask: int, tmp_path: Path) -> None:
 
 def test_a_checkpoint_that_a_kill_left_half_written_is_removed(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    partial = tmp_path / "artifacts" / "k.unfinished" / "checkpoint.partial"
+    partial = tmp_path / "stages" / "k.unfinished" / "checkpoint.partial"
     partial.parent.mkdir(parents=True)
     partial.touch()
     with store.claim("k", waiting=lambda: None):

@@ -25,18 +25,15 @@ class Silent:
 
 
 def job_of(bench: Bench, folder: Path, **changes: Any) -> loop.Job:
-    """The deployed stage's job, its upstream stages done."""
+    """The deployed stage's job as the runner prepares it, after the stages that it needs.
+
+    Every step is a point of the curves and no time is due for a checkpoint, unless `changes`
+    says otherwise. The vocabulary stays cut until the test is over.
+    """
     prepared = bench.runner.prepare(bench.plan.stage(bench.plan.deployed), folder=folder)
-    # As prepared until the test is over: the vocabulary stays cut.
     job: loop.Job = bench.opened.enter_context(prepared)
-    simple: dict[str, Any] = {
-        "checkpoint_seconds": 1e9,
-        "log_every": 1,
-        "validate": lambda _: {"accuracy": 0.5},
-        "on_point": lambda *_: None,
-        "selected_by": "accuracy",
-    }
-    return replace(job, **(simple | changes))
+    often: dict[str, Any] = {"checkpoint_seconds": 1e9, "log_every": 1}
+    return replace(job, **(often | changes))
 
 
 def under_sure_teachers(scene: Scene) -> Scene:

@@ -11,11 +11,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from distill_runner.config import schema
-from distill_runner.tracking import trackers
+from distill_runner.tracking.trackers import JsonLinesTracker, NoTracker, RunCard, Tracker
+from distill_runner.tracking.wandb import WandbTracker
 
-CARD = trackers.RunCard(
+TRACKERS: dict[str, type[Tracker]] = {
+    "wandb": WandbTracker,
+    "jsonl": JsonLinesTracker,
+    "none": NoTracker,
+}
+CARD = RunCard(
     name="kd-seed1",
+    project="small",
     group="kd",
     job_type="train",
     tags=("bert", "small"),
@@ -25,9 +31,9 @@ CARD = trackers.RunCard(
 
 def track(
     folder: Path, *, kind: str = "wandb", midway: Callable[[], None] | None = None
-) -> trackers.Tracker:
-    settings = schema.Tracker(kind=schema.TrackerKind(kind), project="small")
-    tracker = trackers.open_tracker(settings, folder=folder, card=CARD)
+) -> Tracker:
+    tracker = TRACKERS[kind]()
+    tracker.open(folder, CARD)
     tracker.log({"distill/loss": 1.0, "distill/soft": math.inf}, step=0)
     if midway is not None:
         wait_until(lambda: "not answered yet" not in (tracker.note or ""))

@@ -31,7 +31,7 @@ def command(folder: Path, store: Path, method: str, *, seconds: float = 0.01) ->
 
 def step_of(store: Path) -> int:
     """Of the last point that the unfinished stage has drawn."""
-    for path in store.glob("artifacts/*.unfinished/metrics.jsonl"):
+    for path in store.glob("stages/*.unfinished/metrics.jsonl"):
         try:
             whole, _, _ = path.read_text().rpartition("\n")
         except FileNotFoundError:  # The stage has ended since, and its folder has its last name.
@@ -43,7 +43,7 @@ def step_of(store: Path) -> int:
 
 def kept_step(store: Path) -> int:
     """Of the unfinished stage's checkpoint."""
-    (path,) = store.glob("artifacts/*.unfinished/checkpoint.pt")
+    (path,) = store.glob("stages/*.unfinished/checkpoint.pt")
     return int(torch.load(path, weights_only=True)["progress"]["step"])
 
 
@@ -74,7 +74,7 @@ def stop_during_training(asked: list[str], store: Path, at_step: int, sent: sign
     expected = -sent if sent == signal.SIGKILL else 130
     for _ in range(5):
         status = status_when_sent(asked, store, at_step, sent)
-        if any(store.glob("artifacts/*.unfinished/checkpoint.pt")):
+        if any(store.glob("stages/*.unfinished/checkpoint.pt")):
             assert status == expected
             return kept_step(store)
         shutil.rmtree(store)

@@ -1,0 +1,248 @@
+"""One command carried out by Hydra: for the command line, a notebook or another program."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import cast
+
+import hydra
+from hydra._internal.utils import _run_hydra, get_args_parser
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from distill_runner.command_line.flags import arguments, in_order
+from distill_runner.command_line.hydra_errors import below_nothing, explain
+from distill_runner.command_line.overrides import (
+    check_overrides,
+    check_typed_once,
+    groups_among,
+    shared_in_sweep,
+    swept_keys,
+)
+from distill_runner.commands.corrections import with_way_out
+from distill_runner.config.compose import config_path, register_schema
+from distill_runner.config.schema import Tracker as TrackerSettings
+from distill_runner.config.sweep_composition import compose_no_run_for_its_mode
+from distill_runner.errors import DistillError, Refused
+from distill_runner.jobs.sweep import SweepTable
+from distill_runner.results.schema import RunResult
+from distill_runner.storage.disk import Places, of_the_system
+from distill_runner.storage.new_folders import NewFolders
+from distill_runner.tracking.trackers import Tracker, make_tracker
+
+_ERRORS = (HydraException, OmegaConfBaseException, AssertionError, OSError)
+
+
+@dataclass
+class Launch:
+    """One command on its way through Hydra.
+
+    Args:
+        words: flags, GROUP=OPTION and KEY=VALUE.
+        show: print what happens; a run's log has it either way.
+        owns_process: nothing else lives in this process, so its garbage collector may be set.
+        needs_result: refuse what ends without a result.
+
+    Attributes:
+        result: of the last job that finished.
+    """
+
+    words: Sequence[str]
+    show: bool = True
+    owns_process: bool = False
+    needs_result: bool = False
+    result: RunResult | None = None
+    _overrides: list[str] = field(default_factory=list)
+    _verdicts: list[DistillError] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.words = in_order(self.words)
+
+    def carry_out(self) -> None:
+        """Run the job, or each job of a sweep; print the configuration where that is asked for.
+
+        Raises:
+            Refused: the request cannot be met; the message has the command that would have worked.
+            DistillError: the work failed.
+        """
+        with _hydra_of_our_own(), _sigterm_as_interrupt():
+            self._try()
+            if self._verdicts:
+                verdict = self._verdicts[0]
+                if isinstance(verdict, Refused):
+                    raise with_way_out(verdict, self.words)
+                raise verdict
+
+    def _try(self) -> None:
+        """Go through Hydra, and keep what went wrong."""
+        try:
+            self._overrides, sweeping = arguments(self.words)
+            check_overrides(self._overrides, sweeping=sweeping)
+            check_typed_once(self._overrides)
+            self._run_hydra()
+            self._verdicts += [SweepTable.verdict] if SweepTable.verdict is not None else []
+        except BrokenPipeError:
+            raise
+        except (DistillError, *_ERRORS) as error:
+            self._verdicts.append(self._explained(error))
+        except SystemExit:
+            # A sweep that must not begin; whoever else leaves has said why.
+            if SweepTable.verdict is None:
+                raise
+            self._verdicts.append(SweepTable.verdict)
+
+    def _explained(self, error: Exception) -> DistillError:
+        if isinstance(error, HydraException | OmegaConfBaseException):
+            return explain(error, self._overrides)
+        if isinstance(error, AssertionError):
+            return below_nothing(error, self._overrides)
+        if isinstance(error, OSError):
+            return of_the_system(error, _places(self._overrides))
+        assert isinstance(error, DistillError)
+        return error
+
+    def _run_hydra(self) -> None:
+        parser = get_args_parser()
+        try:
+            _run_hydra(
+                args=parser.parse_args(self.words),
+                args_parser=parser,
+                task_function=self._job,
+                config_path=config_path(),
+                config_name="config",
+            )
+        except _ERRORS:
+            raise
+        except Exception as error:
+            if not SweepTable.report_broken_sweep(error):
+                raise
+        finally:
+            NewFolders.remove_empty()
+
+    def _job(self, config: DictConfig) -> float | None:
+        """What Hydra calls for each job; the figure that a search goes by."""
+        # Errors are kept rather than raised: Hydra prints a line of its own over those.
+        try:
+            if self.needs_result and config.dry_run:
+                raise _no_result()
+            settings = cast(TrackerSettings, OmegaConf.to_object(config.tracker))
+            with closing(make_tracker(settings)) as tracker:
+                tracker.warm_up()
+                return self._run(config, tracker)
+        except BrokenPipeError:
+            raise
+        except (DistillError, OmegaConfBaseException, OSError) as error:
+            self._verdicts.append(self._explained(error))
+        # Not NaN, which Optuna's sweeper stumbles over.
+        return None
+
+    def _run(self, config: DictConfig, tracker: Tracker) -> float | None:
+        if self.owns_process:
+            _import_jobs()
+        from distill_runner.jobs.job import Command, run_job
+        from distill_runner.report.choosing import validation_score
+
+        composed = HydraConfig.get()
+        groups = groups_among([*composed.overrides.task, *composed.overrides.hydra])
+        job = Command(
+            config,
+            untyped=lambda: _untyped(composed.job.config_name, tuple(groups)),
+            shared=shared_in_sweep(self._overrides),
+            swept=swept_keys(self._overrides),
+            choices={str(k): str(v) for k, v in composed.runtime.choices.items()},
+            overrides=list(composed.overrides.task),
+            folder=Path(composed.runtime.output_dir),
+            sweeping=composed.mode is not None and composed.mode.name == "MULTIRUN",
+            tracker=tracker,
+            show=self.show,
+        )
+        self.result = run_job(job)
+        return None if self.result is None else validation_score(self.result)
+
+
+def _no_result() -> Refused:
+    return Refused(
+        "A dry run has no result.",
+        key="dry_run",
+        value=True,
+        rule="dry_run=false in distill_runner.run",
+        way_out="distill-run dry_run=true on the command line prints the plan",
+    )
+
+
+def _places(overrides: Sequence[str]) -> Places:
+    """Where the run writes, as far as it is known before anything is composed."""
+    typed = dict(text.split("=", 1) for text in overrides)
+    defaults = {"output_dir": "outputs/runs", "store.dir": "outputs/store"}
+    return {key: Path(typed.get(key, folder)) for key, folder in defaults.items()}
+
+
+@contextmanager
+def _hydra_of_our_own() -> Iterator[None]:
+    """Inside, Hydra is as in a fresh process; after it, as the caller had left it."""
+    running, settings = GlobalHydra.instance(), HydraConfig.instance()
+    before = running.hydra, settings.cfg, os.environ.get("HYDRA_FULL_ERROR")
+    running.clear()
+    hydra.version.setbase("1.3")
+    # Hydra would print its own errors and exit; raised instead, they are explained here.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    register_schema()
+    _untyped.cache_clear()
+    SweepTable.verdict = None
+    with ExitStack() as undo:
+        undo.enter_context(compose_no_run_for_its_mode())
+        try:
+            yield
+        finally:
+            running.hydra, settings.cfg, full_error = before
+            if full_error is None:
+                os.environ.pop("HYDRA_FULL_ERROR", None)
+            else:
+                os.environ["HYDRA_FULL_ERROR"] = full_error
+
+
+@contextmanager
+def _sigterm_as_interrupt() -> Iterator[None]:
+    """Inside, a cluster's notice is heard as Ctrl-C is: workers are ended, and the step is kept."""
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@cache
+def _import_jobs() -> None:
+    """Import what a job needs, and spare the garbage collector from going through it.
+
+    They are two hundred thousand objects, torch's above all, and none of them is garbage.
+    """
+    gc.disable()
+    try:
+        import_module("distill_runner.jobs.job")
+        gc.freeze()
+    finally:
+        gc.enable()
+
+
+@cache
+def _untyped(name: str, groups: tuple[str, ...]) -> DictConfig:
+    """What the typed groups alone lead to: one composition for all the jobs that share them."""
+    composed: DictConfig = hydra.compose(name, overrides=list(groups))
+    return composed

@@ -1,0 +1,88 @@
+"""The configuration's shape: what may be set, of which type, in which range and unit.
+
+Hydra composes `conf/` onto these dataclasses, so that an unknown key or a wrong type fails
+before anything heavy is imported. A range stands beside its field (`rules`); a comment
+beside or above a field describes its key in the documentation. Rules between several keys are
+checked in `planning`. Nothing here imports torch. Imports errors.
+"""
+
+from distill_runner.config.schema.data import (
+    Dataset,
+    Metric,
+    Missing,
+    Noise,
+    NoiseKind,
+    NoiseSeenBy,
+    Split,
+    SplitScheme,
+    Task,
+    Unlabelled,
+)
+from distill_runner.config.schema.machine import (
+    Device,
+    Paths,
+    Precision,
+    Runtime,
+    Store,
+    Tracker,
+)
+from distill_runner.config.schema.models import (
+    BuiltModel,
+    Combine,
+    Finetune,
+    NearChance,
+    Start,
+    Student,
+    Teacher,
+    TeacherTraining,
+    WeighBy,
+)
+from distill_runner.config.schema.root import Config, Pretrain, Published
+from distill_runner.config.schema.stages import StageConfig, When
+from distill_runner.config.schema.training import (
+    BaselineSteps,
+    Batching,
+    Evaluation,
+    Schedule,
+    Select,
+    Training,
+)
+
+__all__ = [
+    "BaselineSteps",
+    "Batching",
+    "BuiltModel",
+    "Combine",
+    "Config",
+    "Dataset",
+    "Device",
+    "Evaluation",
+    "Finetune",
+    "Metric",
+    "Missing",
+    "NearChance",
+    "Noise",
+    "NoiseKind",
+    "NoiseSeenBy",
+    "Paths",
+    "Precision",
+    "Pretrain",
+    "Published",
+    "Runtime",
+    "Schedule",
+    "Select",
+    "Split",
+    "SplitScheme",
+    "StageConfig",
+    "Start",
+    "Store",
+    "Student",
+    "Task",
+    "Teacher",
+    "TeacherTraining",
+    "Tracker",
+    "Training",
+    "Unlabelled",
+    "WeighBy",
+    "When",
+]

@@ -1,0 +1,89 @@
+"""The machine a run uses, where its files go, and where its curves go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Optional
+
+from omegaconf import MISSING
+
+from distill_runner.config.schema.rules import ABOVE_0, AT_LEAST_0, AT_LEAST_1
+
+
+class Device(Enum):
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+class Precision(Enum):
+    auto = "auto"
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+
+
+@dataclass
+class Tracker:
+    """Where curves go."""
+
+    # the class that takes the curves, by its full name: a subclass of tracking.trackers.Tracker
+    _target_: str = MISSING
+    # the project under which runs are filed
+    project: str = "distill-run"
+    # runs of one group are shown together; null: a sweep's runs, and no group for a single run
+    group: Optional[str] = None
+    # labels of the run, besides the profile's and the data set's names
+    tags: list[str] = field(default_factory=list)
+    # optimiser steps between two points of a curve
+    every: int = field(default=10, metadata=AT_LEAST_1)
+    # settings that the class has for itself: the fields of a dataclass
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Runtime:
+    """The machine, as far as a run can set it."""
+
+    # auto: the GPU if there is one
+    device: Device = Device.auto
+    # auto: bfloat16 on a GPU, float32 on a CPU
+    precision: Precision = Precision.auto
+    # CPU threads of each process; 0: all cores, shared among the processes
+    threads: int = field(default=0, metadata=AT_LEAST_0)
+    # on a CPU, train stages that do not wait for each other in this many processes
+    processes: int = field(default=1, metadata=AT_LEAST_1)
+    # on a GPU, use only kernels that repeat to the bit; resuming needs it
+    deterministic: bool = True
+    # torch.compile; pays off on a GPU over many steps
+    compile: bool = False
+    # compute the last layer for the first token alone, if the head reads no other; same logits
+    first_token_only: bool = True
+    # train only the words that the stage's texts contain, and decay the others at its end
+    cut_vocabulary: bool = True
+    # on a CPU, read a batch with much padding without it; same logits
+    leave_padding_out: bool = True
+    # on a CPU, draw dropout masks from 16 random bits per number; other masks
+    cheap_dropout: bool = True
+    # keep freed memory in the process between steps, under glibc
+    keep_freed_memory: bool = True
+    # write a checkpoint inside a stage at least this often
+    checkpoint_seconds: float = field(default=300.0, metadata=ABOVE_0)
+
+
+@dataclass
+class Paths:
+    """Where models and data sets are looked for before the hub is asked."""
+
+    # a folder; a model lies in DIR/<whole id> or DIR/<its last part>
+    models: Optional[str] = None
+    # a folder; a data set lies in DIR/<id>/<subset>, DIR/<last part>/<subset> or DIR/<subset>
+    datasets: Optional[str] = None
+
+
+@dataclass
+class Store:
+    """Where finished work is kept."""
+
+    # trained teachers, finished stages and cached logits
+    dir: str = "outputs/store"

@@ -1,0 +1,146 @@
+"""Rules for values, declared beside a field and checked by one walk through a configuration.
+
+    epochs: int = field(default=15, metadata=AT_LEAST_1)
+
+A rule says in words what it demands, for error messages and for the reference of all keys.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from types import MappingProxyType
+from typing import Any, Protocol
+
+from distill_runner.errors import Refused
+
+
+class Rule(Protocol):
+    """What a value must be. A list is held to it element by element; null breaks no rule."""
+
+    @property
+    def words(self) -> str:
+        """What the rule demands, such as "1 or more"."""
+
+    def holds(self, value: Any) -> bool:
+        """Whether one value keeps the rule."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """Finite numbers between two bounds; each bound is included unless it is open."""
+
+    words: str
+    low: float = 0
+    high: float = math.inf
+    low_open: bool = False
+    high_open: bool = False
+
+    def holds(self, value: Any) -> bool:
+        above = value > self.low if self.low_open else value >= self.low
+        below = value < self.high if self.high_open else value <= self.high
+        # NaN fails both comparisons; infinity is no setting, even where nothing bounds it.
+        return above and below and math.isfinite(value)
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """A closed set of names."""
+
+    names: tuple[str, ...]
+
+    @property
+    def words(self) -> str:
+        return "one of " + ", ".join(self.names)
+
+    def holds(self, value: Any) -> bool:
+        return value in self.names
+
+
+@dataclass(frozen=True)
+class RowsOrShare:
+    """A number of rows, or the share of all rows where it is below 1."""
+
+    words: str = "a whole number of rows, or a share below 1"
+
+    def holds(self, value: Any) -> bool:
+        whole = value >= 1 and math.isfinite(value) and value == int(value)
+        return 0 <= value < 1 or whole
+
+
+Metadata = Mapping[str, Rule]
+_RULE = "rule"
+
+
+def rule(rule: Rule) -> Metadata:
+    """The metadata that puts `rule` on a dataclass field."""
+    return MappingProxyType({_RULE: rule})
+
+
+ABOVE_0 = rule(Range("above 0", low_open=True))
+AT_LEAST_0 = rule(Range("0 or more"))
+AT_LEAST_1 = rule(Range("1 or more", low=1))
+SHARE = rule(Range("0..1", high=1))
+SHARE_BELOW_1 = rule(Range("0 or more, below 1", high=1, high_open=True))
+SHARE_INSIDE = rule(Range("above 0 and below 1", high=1, low_open=True, high_open=True))
+LEARNING_RATE = rule(
+    Range("above 0 and below 1, such as 2e-5", high=1, low_open=True, high_open=True)
+)
+ROWS_OR_SHARE = rule(RowsOrShare())
+
+
+def one_of(names: Iterable[str]) -> Metadata:
+    """The metadata of a field that takes one of these names."""
+    return rule(OneOf(tuple(names)))
+
+
+def rule_of(metadata: Mapping[str, Any]) -> Rule | None:
+    """The rule among a field's metadata."""
+    found: Rule | None = metadata.get(_RULE)
+    return found
+
+
+def check_values(node: object, key: str = "") -> None:
+    """Walk through a dataclass, and those inside it, and check every value against its rule.
+
+    Args:
+        node: an instance of a dataclass, or a mapping of names to instances.
+        key: the key of `node` itself; empty at the root.
+
+    Raises:
+        Refused: the first value that breaks its field's rule.
+    """
+    if isinstance(node, Mapping):
+        for name, value in node.items():
+            check_values(value, _joined(key, name))
+    if not is_dataclass(node):
+        return
+    for field in fields(node):
+        value, name = getattr(node, field.name), _joined(key, field.name)
+        found = rule_of(field.metadata)
+        if found is None:
+            check_values(value, name)
+        elif value is not None:
+            check_value(value, found, name)
+
+
+def check_value(value: Any, rule: Rule, key: str) -> None:
+    """Check one value, or each of a list, against its rule.
+
+    Raises:
+        Refused: it breaks the rule.
+    """
+    several = isinstance(value, Sequence) and not isinstance(value, str)
+    if all(rule.holds(one) for one in (value if several else [value])):
+        return
+    raise Refused(
+        f"{key} is out of range.",
+        key=key,
+        value=value,
+        rule=f"each {rule.words}" if several else rule.words,
+    )
+
+
+def _joined(key: str, name: object) -> str:
+    return f"{key}.{name}" if key else str(name)

@@ -1,0 +1,79 @@
+"""How a learner is trained, and what is measured of the trained models."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Optional
+
+from distill_runner.config.schema.rules import (
+    AT_LEAST_0,
+    AT_LEAST_1,
+    LEARNING_RATE,
+    SHARE,
+    SHARE_BELOW_1,
+)
+
+
+class Select(Enum):
+    last = "last"
+    best_validation = "best_validation"
+
+
+class Schedule(Enum):
+    linear = "linear"
+    cosine = "cosine"
+    constant = "constant"
+
+
+class Batching(Enum):
+    by_length = "by_length"
+    random = "random"
+
+
+class BaselineSteps(Enum):
+    match = "match"
+    epochs = "epochs"
+    best_epoch = "best_epoch"
+
+
+@dataclass
+class Training:
+    """How one learner is trained."""
+
+    # passes over the training rows
+    epochs: int = field(default=15, metadata=AT_LEAST_1)
+    # rows per optimiser step
+    batch_size: int = field(default=32, metadata=AT_LEAST_1)
+    # AdamW's learning rate at the end of warm-up
+    learning_rate: float = field(default=2.0e-5, metadata=LEARNING_RATE)
+    # AdamW's weight decay; biases and LayerNorm are left out
+    weight_decay: float = field(default=0.01, metadata=SHARE_BELOW_1)
+    # share of all steps over which the learning rate rises
+    warmup_fraction: float = field(default=0.06, metadata=SHARE)
+    # after warm-up the learning rate falls to zero along a line or a cosine, or stays constant
+    schedule: Schedule = Schedule.linear
+    # largest gradient norm of a learner; 0 disables clipping
+    clip_norm: float = field(default=1.0, metadata=AT_LEAST_0)
+    # stop every stage of a student after this many optimiser steps; null: no limit
+    max_steps: Optional[int] = field(default=None, metadata=AT_LEAST_1)
+    # which epoch's weights are kept: the last, or the best on validation
+    select: Select = Select.last
+    # which rows share a batch: rows in random order, or rows of similar length
+    batching: Batching = Batching.random
+    # micro-batches per optimiser step, up to batch_size; more of them need less memory
+    accumulate: int = field(default=1, metadata=AT_LEAST_1)
+
+
+@dataclass
+class Evaluation:
+    """What is measured of the trained models besides their scores."""
+
+    # how long the student without a teacher is trained. match: as many optimiser steps as the
+    # deployed student made in all its stages, if that is more than training.epochs; epochs:
+    # training.epochs; best_epoch: as match, and the epoch that is best on validation is kept
+    baseline_steps: BaselineSteps = BaselineSteps.match
+    # accuracy under every kind of noise at these probabilities per word; null: not measured
+    robustness: Optional[list[float]] = field(default=None, metadata=SHARE)
+    # time teachers and student on test rows, one by one and in batches
+    latency: bool = False

@@ -1,0 +1,136 @@
+"""The student beside its baseline and its teachers."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from distill_runner.config.schema import Select
+from distill_runner.evaluation.comparison import Measure
+from distill_runner.evaluation.scores import ranking_lead
+from distill_runner.planning.ranges import RANKING
+from distill_runner.planning.stages import POOL
+from distill_runner.results.collect.finished import (
+    FinishedRun,
+    saw_every_training_row,
+    short_name,
+)
+from distill_runner.results.collect.models import at_chance, is_at_chance
+from distill_runner.results.schema import BaselineResult, TrainingRowsScore
+from distill_runner.results.scores import Agreement, Gain
+
+
+def baseline(run: FinishedRun) -> BaselineResult | None:
+    """The same student fine-tuned without a teacher; None where none was trained."""
+    name = run.plan.baseline
+    if name is None:
+        return None
+    stage, metrics = run.plan.stage(name), dict(run.scores(name))
+    chosen = None
+    if stage.training.select is Select.best_validation:
+        # What chose the baseline's epoch is no result of the baseline's.
+        chosen = metrics.pop("validation", None)
+    gains = {split: _gain(run, name, split) for split in metrics}
+    if chosen is not None:
+        metrics["selection_on_validation"] = chosen
+    chance = at_chance(run, partial(run.predictions.logits, name))
+    return BaselineResult(
+        parameters=run.parameters(name),
+        steps=run.steps(name),
+        fewer_steps=run.steps(name) < run.steps(run.plan.deployed),
+        selection=stage.training.select.value,
+        times_smaller=run.times_smaller(run.parameters(name)),
+        may_have_seen_test_rows=run.may_have_seen_test_rows(name),
+        no_better_than_chance=is_at_chance(run, chance),
+        chance=chance,
+        metrics=metrics,
+        training=run.training(name),
+        gain=gains,
+    )
+
+
+def _gain(run: FinishedRun, baseline: str, split: str) -> Gain:
+    ours, theirs = (run.predictions.logits(name, split) for name in (run.plan.deployed, baseline))
+    interval = run.measure.lead(ours, theirs, run.labels[split])
+    share = None
+    if run.plan.teachers:
+        teachers = run.predictions.joined_teachers(split)
+        share = transferred_share(run.measure, ours, theirs, teachers, run.labels[split])
+    return Gain(
+        difference=run.value(ours, split) - run.value(theirs, split),
+        low=interval.low,
+        high=interval.high,
+        transferred=share,
+        ranking={
+            metric.value: ranking_lead(ours, theirs, run.data.splits[split], metric)
+            for metric in run.config.dataset.metrics
+            if metric in RANKING
+        },
+    )
+
+
+def transferred_share(
+    measure: Measure,
+    student: np.ndarray,
+    baseline: np.ndarray,
+    teachers: np.ndarray,
+    labels: np.ndarray,
+) -> float | None:
+    """The student's gain over the baseline as a share of the teachers' gain over it.
+
+    Args:
+        student, baseline, teachers: logits, [rows, classes].
+        labels: [rows].
+
+    Returns:
+        None where the teachers' gain is not significant.
+    """
+    if measure.lead(teachers, baseline, labels).low <= 0:
+        return None
+    before = measure.worth(baseline, labels)
+    return (measure.worth(student, labels) - before) / (measure.worth(teachers, labels) - before)
+
+
+def agreement(run: FinishedRun) -> dict[str, Agreement]:
+    """How far student and joined teachers answer alike, by split.
+
+    The teachers are as they came into the stage; MetaDistil moves its copies.
+    """
+    if not run.plan.teachers:
+        return {}
+    found = {}
+    for split in run.scored_splits:
+        ours, theirs = (
+            run.predictions.logits(run.plan.deployed, split),
+            run.predictions.joined_teachers(split),
+        )
+        found[split] = Agreement(
+            with_teachers=run.measure.alike(ours, theirs),
+            teachers_score=run.value(theirs, split),
+        )
+    return found
+
+
+def teachers_on_training_rows(run: FinishedRun) -> dict[str, TrainingRowsScore]:
+    """Each teacher's accuracy on the training rows: as the loop saw it, and alone."""
+    history = run.history(run.deployed)
+    first = history[0] if history else {}
+    figures = {name: f"teacher_on_training_rows/{short_name(name)}" for name in run.plan.teachers}
+    return {
+        short_name(name): TrainingRowsScore(
+            in_the_loop_first_epoch=first[figure], alone=_accuracy_on_training_rows(run, name)
+        )
+        for name, figure in figures.items()
+        if figure in first
+    }
+
+
+def _accuracy_on_training_rows(run: FinishedRun, name: str) -> float | None:
+    if not saw_every_training_row(run.outcome, run.data):
+        return None
+    splits = [split for split in run.deployed.rows if split != POOL]
+    right = [
+        run.predictions.logits(name, split).argmax(axis=-1) == run.labels[split] for split in splits
+    ]
+    return float(np.concatenate(right).mean())

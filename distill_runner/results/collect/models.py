@@ -1,0 +1,216 @@
+"""The models of a run: teachers, what lies between, and the student."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+
+from distill_runner.console.names import model_name
+from distill_runner.evaluation.chance_level import verdict
+from distill_runner.planning.stages import PRETRAIN, TASK, Stage
+from distill_runner.results.collect.finished import FinishedRun, short_name
+from distill_runner.results.measurements import AtChance
+from distill_runner.results.schema import (
+    IntermediateResult,
+    JointTeachers,
+    PretrainResult,
+    PretrainTeacher,
+    StudentResult,
+    TaughtTeacher,
+    TeacherResult,
+)
+from distill_runner.results.scores import GoldenHeadScore
+
+
+def teacher(run: FinishedRun, name: str) -> TeacherResult:
+    """One of the configured teachers, as it came into the student's stage."""
+    stage, chance = run.plan.stage(name), at_chance(run, partial(run.predictions.logits, name))
+    return TeacherResult(
+        name=short_name(name),
+        model=stage.learner.id,
+        layers=stage.learner.layers,
+        parameters=run.parameters(name),
+        steps=run.steps(name),
+        seed=stage.seed,
+        may_have_seen_test_rows=run.may_have_seen_test_rows(name),
+        no_better_than_chance=is_at_chance(run, chance),
+        chance=chance,
+        metrics=run.scores(name),
+    )
+
+
+def together(run: FinishedRun) -> JointTeachers | None:
+    """Several teachers as one, as `Predictions.join` joins them; None below two."""
+    names, predictions = run.plan.teachers, run.predictions
+    if len(names) < 2:
+        return None
+    chance = at_chance(run, predictions.joined_teachers)
+    return JointTeachers(
+        combine=predictions.combine.value,
+        parameters=sum(map(run.parameters, names)),
+        may_have_seen_test_rows=any(map(run.may_have_seen_test_rows, names)),
+        no_better_than_chance=is_at_chance(run, chance),
+        chance=chance,
+        metrics={
+            split: run.score(predictions.joined_teachers(split), split)
+            for split in run.scored_splits
+        },
+    )
+
+
+def intermediate_stages(run: FinishedRun) -> list[Stage]:
+    """The stages that teach on the way from the teachers to the student."""
+    plan = run.plan
+    return [
+        stage
+        for stage in plan.stages
+        if stage.name not in plan.teachers
+        and stage.data == TASK
+        and stage.training.epochs  # peers at their start have nothing to show
+        and stage.name != plan.deployed
+        and (
+            stage.name in plan.stopping
+            or any(stage.name in other.teachers for other in plan.stages)
+        )
+    ]
+
+
+def intermediate_results(run: FinishedRun) -> tuple[IntermediateResult, ...]:
+    """The students of the intermediate stages, in the order of training."""
+    return tuple(_intermediate(run, stage) for stage in intermediate_stages(run))
+
+
+def _intermediate(run: FinishedRun, stage: Stage) -> IntermediateResult:
+    chance = at_chance(run, partial(run.predictions.logits, stage.name))
+    return IntermediateResult(
+        name=stage.name,
+        model=stage.learner.id,
+        layers=stage.learner.layers,
+        parameters=run.parameters(stage.name),
+        steps=run.steps(stage.name),
+        chosen_rows=run.training(stage.name).counts or None,
+        may_have_seen_test_rows=run.may_have_seen_test_rows(stage.name),
+        no_better_than_chance=is_at_chance(run, chance),
+        chance=chance,
+        metrics=run.scores(stage.name),
+    )
+
+
+def student(run: FinishedRun) -> StudentResult:
+    """The deployed model; of several that are deployed together, their size is the sum."""
+    plan, stage = run.plan, run.deployed
+    parameters = sum(map(run.parameters, plan.members or (stage.name,)))
+    chance = at_chance(run, partial(run.predictions.logits, stage.name))
+    return StudentResult(
+        name=stage.learner.id.rstrip("/").rsplit("/", 1)[-1],
+        model=stage.learner.id,
+        origin=run.outcome.origins[stage.name],
+        layers=plan.lineage(stage.name)[-1].learner.layers,
+        parameters=parameters,
+        steps=run.steps(stage.name),
+        members=plan.members,
+        times_smaller=run.times_smaller(parameters),
+        may_have_seen_test_rows=run.may_have_seen_test_rows(stage.name),
+        no_better_than_chance=is_at_chance(run, chance),
+        chance=chance,
+    )
+
+
+def at_chance(run: FinishedRun, predictions: Callable[[str], np.ndarray]) -> AtChance | None:
+    """Why a model is no better than chance on test, or on validation without test rows.
+
+    Args:
+        predictions: the model's logits on a split.
+    """
+    split = _chance_split(run)
+    if split is None:
+        return None
+    logits = predictions(split)
+    return verdict(
+        run.score(logits, split),
+        logits,
+        split,
+        run.data.splits[split],
+        metric=run.config.dataset.metrics[0],
+        classes=run.data.label_names,
+    )
+
+
+def is_at_chance(run: FinishedRun, chance: AtChance | None) -> bool | None:
+    """None where there are no rows to tell by."""
+    return None if _chance_split(run) is None else chance is not None
+
+
+def _chance_split(run: FinishedRun) -> str | None:
+    return next((split for split in ("test", "validation") if split in run.data.splits), None)
+
+
+def random_models(run: FinishedRun) -> tuple[str, ...]:
+    """Names of the models that nothing had trained before this run."""
+    random = (one for one in run.plan.stages if run.plan.from_random(one.name))
+    return tuple(sorted({model_name(one.learner.id) for one in random}))
+
+
+def trained_teachers(run: FinishedRun) -> tuple[TaughtTeacher, ...]:
+    """Teachers and peers that the student's stage trained too, as that stage left them."""
+    stage = run.deployed
+    history = run.history(stage)
+    if stage.algorithm.needs.teachers != "trained" or not history:
+        return ()
+    last = history[-1]
+    figures = {name: f"teacher_{run.measure.name}/{short_name(name)}" for name in stage.teachers}
+    return tuple(
+        TaughtTeacher(
+            name=short_name(name),
+            model=run.model_id(name),
+            layers=run.plan.stage(name).learner.layers,
+            parameters=run.parameters(name),
+            validation=last[figure],
+        )
+        for name, figure in figures.items()
+        if figure in last
+    )
+
+
+def golden_head(run: FinishedRun) -> dict[str, GoldenHeadScore] | None:
+    """What a student with soft heads scores by its plain classifier; None without soft heads."""
+    stage, predictions = run.deployed, run.predictions
+    if not predictions.has_soft_heads(stage.name) or run.plan.members:
+        return None
+    found = {}
+    for split in run.scored_splits:
+        alone, all_heads = (
+            predictions.without_soft_heads(stage.name, split),
+            predictions.logits(stage.name, split),
+        )
+        score = run.score(alone, split)
+        found[split] = GoldenHeadScore(
+            **vars(score), same_answers=run.measure.alike(alone, all_heads)
+        )
+    return found
+
+
+def pretrain(run: FinishedRun) -> PretrainResult | None:
+    """The data of a stage on other data than the task's, and who taught on it."""
+    data, dataset = run.all_data.get(PRETRAIN), run.config.pretrain.dataset
+    if data is None:
+        return None
+    assert dataset is not None
+    return PretrainResult(
+        dataset=dataset.name,
+        rows=data.counts,
+        left_out=data.left_out,
+        fingerprints=data.fingerprints,
+        teachers=tuple(
+            PretrainTeacher(
+                name=name,
+                model=run.model_id(name),
+                parameters=run.parameters(name),
+                seed=run.plan.stage(name).seed,
+                metrics=run.stored_scores(name),
+            )
+            for name in run.plan.pretrain_teachers
+        ),
+    )

@@ -1,0 +1,212 @@
+"""A run's student, ready to be asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from distill_runner.errors import Refused
+from distill_runner.evaluation.predict import predict
+from distill_runner.models import loading
+from distill_runner.models.learner import Learner
+from distill_runner.pipeline.predictions import mean_of_models
+from distill_runner.results.schema import RunResult
+from distill_runner.serving.finished_run import FinishedRun, read_run
+from distill_runner.serving.texts import Text, TextView, checked_texts
+from distill_runner.storage.store import Store
+
+Prediction = str | float  # a class, or a score
+
+
+class Predictor:
+    """One model, or several that answer together, in the data set's classes.
+
+    Args:
+        learners: that answer together.
+        classes: the data set's, in order; one for scores.
+        pairs: whether they read two texts at a time.
+        device: where they compute.
+        bf16: whether they compute in bfloat16.
+    """
+
+    def __init__(
+        self,
+        learners: Sequence[Learner],
+        *,
+        classes: tuple[str, ...],
+        pairs: bool,
+        device: torch.device,
+        bf16: bool,
+    ) -> None:
+        self.classes = classes
+        self.pairs = pairs
+        self._learners = tuple(learners)
+        self._device = device
+        self._bf16 = bf16
+
+    def predict(self, texts: Iterable[Text]) -> list[Prediction]:
+        """The class of each text; of a regression its score.
+
+        Args:
+            texts: or pairs `(text, text)`, as the student was trained on.
+
+        Raises:
+            Refused: an item is no text, or no pair where pairs are expected.
+        """
+        logits = self.logits(texts)
+        if len(self.classes) == 1:
+            return [float(score) for score in logits[:, 0]]
+        return [self.classes[at] for at in logits.argmax(axis=-1)]
+
+    def predict_proba(self, texts: Iterable[Text]) -> np.ndarray:
+        """The probability of each class. [texts, classes], each row sums to 1.
+
+        Args:
+            texts: as for `predict`; the columns are in the order of `classes`.
+
+        Raises:
+            Refused: as `predict`, and of a regression: scores have no probabilities.
+        """
+        if len(self.classes) == 1:
+            raise Refused(
+                "A score has no probabilities.",
+                key="dataset.task",
+                value="regression",
+                rule="predict_proba is for classes",
+                way_out="predict(texts) gives the scores",
+            )
+        logits = torch.from_numpy(self.logits(texts)).double()
+        return np.asarray(logits.softmax(dim=-1).numpy())
+
+    def logits(self, texts: Iterable[Text]) -> np.ndarray:
+        """What `predict` goes by. [texts, classes]; of a regression the scores, [texts, 1].
+
+        Raises:
+            Refused: as `predict`.
+        """
+        rows = checked_texts(texts, pairs=self.pairs)
+        if not rows:
+            return np.zeros((0, len(self.classes)), dtype=np.float32)
+        each = [
+            predict(
+                learner,
+                TextView.encoded(rows, learner.encoder),
+                device=self._device,
+                bf16=self._bf16,
+            )
+            for learner in self._learners
+        ]
+        return mean_of_models(each)
+
+
+class Student(Predictor):
+    """The student of a finished run.
+
+    Attributes:
+        result: what `result.json` says.
+        classes: the data set's classes, in the order of `predict_proba`; one for scores.
+        pairs: whether it reads pairs of texts.
+    """
+
+    def __init__(self, run: FinishedRun, device: torch.device) -> None:
+        self.result: RunResult = run.result
+        self._run = run
+        super().__init__(
+            [
+                self._learner(folder, name=name, device=device)
+                for name, folder in zip(run.student_names, run.student_folders, strict=True)
+            ],
+            classes=run.result.data.classes,
+            pairs=len(run.result.data.texts) == 2,
+            device=device,
+            bf16=run.result.training.precision == "bfloat16"
+            and run.result.training.device == device.type,
+        )
+
+    @cached_property
+    def teachers(self) -> Mapping[str, Predictor]:
+        """The run's teachers by name, from the store.
+
+        Raises:
+            Refused: the store is elsewhere, or does not hold one of them any more.
+        """
+        return {teacher.name: self._teacher(teacher.name) for teacher in self.result.teachers}
+
+    def _teacher(self, name: str) -> Predictor:
+        store = Store(self._run.store)
+        key = self.result.stages[f"teacher/{name}"].key
+        if not store.has(key, hashed=True):
+            raise Refused(
+                f"The store does not hold the teacher {name} any more.",
+                key="store",
+                value=str(self._run.store),
+                rule=f"the run's store, with the artifact {key}",
+                way_out="load(run_folder, store=FOLDER), or the run's command again: it trains "
+                "what is missing",
+            )
+        artifact = store.artifact(key)
+        labels = artifact.facts()["stage"]["learner"]["labels"]
+        learner = self._learner(artifact.model, name=name, device=self._device, labels=labels)
+        return Predictor(
+            [learner], classes=self.classes, pairs=self.pairs, device=self._device, bf16=self._bf16
+        )
+
+    def _learner(
+        self,
+        folder: Path,
+        *,
+        name: str,
+        device: torch.device,
+        labels: Sequence[str] | None = None,
+    ) -> Learner:
+        data = self.result.data
+        learner = loading.load_trained(
+            folder,
+            name=name,
+            classes=data.classes,
+            max_tokens=data.max_tokens,
+            key="run_folder",
+            labels=labels,
+        )
+        learner.module.to(device).eval()
+        if self._run.first_token_only:
+            learner.read_first_token_only()
+        if self._run.leave_padding_out and device.type == "cpu":
+            learner.leave_padding_out()
+        return learner
+
+
+def load(
+    run_folder: str | Path, *, device: str = "auto", store: str | Path | None = None
+) -> Student:
+    """Load the student of a finished run.
+
+    Args:
+        run_folder: wherever it lies now; it may have been moved.
+        device: `auto` (a GPU where there is one), `cpu` or `cuda`.
+        store: folder of the store, for `Student.teachers`; None: where the run's settings say.
+
+    Raises:
+        Refused: the folder is no run folder, or its run is unfinished, damaged, or of another
+            version; or the device is not available.
+    """
+    run = read_run(Path(run_folder), store=None if store is None else Path(store))
+    return Student(run, _device(device))
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name not in ("cpu", "cuda") or (name == "cuda" and not torch.cuda.is_available()):
+        raise Refused(
+            f"There is no device {name!r} here.",
+            key="device",
+            value=name,
+            rule="auto, cpu or cuda; cuda needs a CUDA device and a torch built for it",
+            way_out='load(run_folder, device="auto")',
+        )
+    return torch.device(name)

@@ -1,0 +1,205 @@
+"""Typed results for tests that need the figures and not the training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from distill_runner.results.files import Attempt, Job, Status
+from distill_runner.results.measurements import AtChance, Training
+from distill_runner.results.origins import DataResult, Origin, Provenance, SplitSizes
+from distill_runner.results.schema import (
+    BaselineResult,
+    JointTeachers,
+    RunResult,
+    StageResult,
+    StudentResult,
+    TeacherResult,
+)
+from distill_runner.results.scores import Gain, Score
+
+TRAINING = Training(
+    epochs=1,
+    steps=10,
+    kept_epoch=1,
+    wall_seconds=2.0,
+    examples_per_second=10.0,
+    real_tokens_per_second=100.0,
+    peak_memory_bytes=1,
+    counts={},
+    device="cpu",
+    machine="x86_64",
+    precision="float32",
+)
+AT_CHANCE = AtChance(
+    split="test",
+    rows=100,
+    label="no better than the largest class",
+    evidence="its 95% interval starts at 40.0, the largest class has 50.0",
+    one_answer=None,
+)
+
+
+def a_score(accuracy: float, *, reach: float = 0.1, **metrics: float) -> Score:
+    """Accuracy on 100 rows, its interval so far to both sides, and other metrics."""
+    return Score(
+        primary_metric="accuracy",
+        n=100,
+        low=accuracy - reach,
+        high=accuracy + reach,
+        majority=0.5,
+        questions=None,
+        without_positive=None,
+        metrics={"accuracy": accuracy, **metrics},
+    )
+
+
+def a_gain(difference: float, *, reach: float = 0.1) -> Gain:
+    return Gain(
+        difference=difference,
+        low=difference - reach,
+        high=difference + reach,
+        transferred=None,
+        ranking={},
+    )
+
+
+def a_baseline(scores: Mapping[str, Score], **changed: Any) -> BaselineResult:
+    facts: dict[str, Any] = {
+        "parameters": 1000,
+        "may_have_seen_test_rows": False,
+        "no_better_than_chance": False,
+        "chance": None,
+        "steps": 10,
+        "fewer_steps": False,
+        "selection": "last",
+        "times_smaller": {},
+        "metrics": scores,
+        "training": TRAINING,
+        "gain": {split: a_gain(0.0) for split in scores},
+    }
+    return BaselineResult(**facts | changed)
+
+
+def a_student(**changed: Any) -> StudentResult:
+    facts: dict[str, Any] = {
+        "name": "small",
+        "model": "small",
+        "layers": None,
+        "parameters": 1000,
+        "steps": 10,
+        "may_have_seen_test_rows": False,
+        "no_better_than_chance": False,
+        "chance": None,
+        "origin": Origin(base_model=None, license=None),
+        "members": (),
+        "times_smaller": {},
+    }
+    return StudentResult(**facts | changed)
+
+
+def a_teacher(name: str = "large", **changed: Any) -> TeacherResult:
+    facts: dict[str, Any] = {
+        "name": name,
+        "model": name,
+        "layers": None,
+        "parameters": 2000,
+        "steps": 10,
+        "seed": 1001,
+        "may_have_seen_test_rows": False,
+        "no_better_than_chance": False,
+        "chance": None,
+        "metrics": {},
+    }
+    return TeacherResult(**facts | changed)
+
+
+def a_pair_of_teachers(scores: Mapping[str, Score]) -> JointTeachers:
+    return JointTeachers(
+        combine="logit_mean",
+        parameters=4000,
+        may_have_seen_test_rows=False,
+        no_better_than_chance=False,
+        chance=None,
+        metrics=scores,
+    )
+
+
+_DATA = DataResult(
+    name="synthetic",
+    hub=None,
+    subset=None,
+    texts=("text",),
+    max_tokens=64,
+    split=SplitSizes(scheme="random", train=None, quiz=0, validation=None, test=None),
+    split_seed=1,
+    rows={"train": 1000, "validation": 100, "test": 100},
+    left_out={},
+    fingerprints={},
+    classes=("negative", "positive"),
+)
+_PROVENANCE = Provenance(
+    distill_run="0.1.0",
+    git=None,
+    instruction_set="AVX2",
+    processor="a processor",
+    system="Linux x86_64",
+    python="3.12.0",
+    packages={},
+    models={},
+    data={},
+)
+
+
+def a_result(validation: float = 0.8, test: float = 0.8, **changed: Any) -> RunResult:
+    """A finished run of one student on 100 rows; its baseline has 50 % on every split."""
+    metrics = {"validation": a_score(validation), "test": a_score(test)}
+    facts: dict[str, Any] = {
+        "key": "0",
+        "method": "kd",
+        "seed": 1,
+        "experiment": None,
+        "profile": "tiny",
+        "dataset": "synthetic",
+        "formula": "L = CE(y, s)",
+        "primary_metric": "accuracy",
+        "scored_by": ("accuracy",),
+        "selection": "last",
+        "max_steps": None,
+        "overrides": ("profile=tiny",),
+        "published": None,
+        "teachers": (),
+        "together": None,
+        "between": (),
+        "trained_teachers": (),
+        "pretrain": None,
+        "student": a_student(),
+        "random_models": (),
+        "metrics": metrics,
+        "golden_head": None,
+        "baseline": a_baseline({split: a_score(0.5) for split in metrics}),
+        "stopped": None,
+        "broken_off": None,
+        "agreement": {},
+        "robustness": None,
+        "latency": None,
+        "training": TRAINING,
+        "teachers_on_training_rows": {},
+        "data": _DATA,
+        "stages": {"kd": StageResult(key="0", trained_now=True, training_seconds=2.0)},
+        "versions": {},
+        "provenance": _PROVENANCE,
+    }
+    return RunResult(**facts | changed)
+
+
+def a_job(name: str, result: RunResult, *, seconds: float | None = 1.5) -> Job:
+    """A finished job of a sweep."""
+    attempt = Attempt(status="finished", overrides=result.overrides, seconds=seconds)
+    return Job(name=name, attempt=attempt, result=result)
+
+
+def a_lost_job(name: str, status: Status, error: str | None, *overrides: str) -> Job:
+    """A job of a sweep without a result."""
+    attempt = Attempt(status=status, overrides=("profile=tiny", *overrides), error=error)
+    return Job(name=name, attempt=attempt)
