@@ -59,7 +59,8 @@ def _over_seeds(result: RunResult) -> str:
 
 def _asking(result: RunResult, folder: Path) -> str:
     text = "('a text', 'another')" if len(result.data.texts) > 1 else "'a text'"
-    program = f"import distill_runner; print(distill_runner.load({str(folder)!r}).predict([{text}]))"
+    student = f"distill_runner.load({str(folder)!r})"
+    program = f"import distill_runner; print({student}.predict([{text}]))"
     return f"{_python()} -c {_quoted(program)}"
 
 
