@@ -126,7 +126,7 @@ class Launch:
         except _ERRORS:
             raise
         except Exception as error:
-            if not SweepTable.broken_off(error):
+            if not SweepTable.report_broken_sweep(error):
                 raise
         finally:
             NewFolders.remove_empty()

@@ -1,4 +1,4 @@
-"""One job, from its configuration to its run folder.
+"""Runs a job, from its configuration to its run folder, and tabulates the jobs of a sweep.
 
 Imports any folder but commands.
 """

@@ -1,4 +1,4 @@
-"""Prints the plan of a job before it begins and its result when it is done."""
+"""Prints a job's plan before it begins and its result at the end."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from distill_runner.config.schema import Config, Select
 from distill_runner.console.names import counted, data_name, listed
 from distill_runner.console.screen import Screen
-from distill_runner.pipeline.task_data import formula_on
 from distill_runner.planning.stages import TASK, Plan
 from distill_runner.report.at_chance import warnings
 from distill_runner.report.closing import next_steps, took_line
@@ -26,11 +25,12 @@ from distill_runner.report.robustness import robustness_table
 from distill_runner.report.tables import gain_line, result_lines, result_table
 from distill_runner.results.schema import PublishedFigure, RunResult
 from distill_runner.runtime.machine import Machine, cores
+from distill_runner.tasks.kinds import task_of
 
 if TYPE_CHECKING:
     from distill_runner.data.load import Prepared
 
-_SPLITS = {"train": 0, "quiz": 1, "validation": 2, "test": 3}  # in the order they are told
+_SPLITS = {"train": 0, "quiz": 1, "validation": 2, "test": 3}  # the order of printing
 
 
 def show_plan(
@@ -43,12 +43,12 @@ def show_plan(
     machine: Machine | None = None,
     folder: Path | None = None,
 ) -> None:
-    """Print the plan; in a sweep, whose jobs differ in little, write it to the log alone.
+    """Print the plan; in a sweep, whose plans are alike, only write it to the log.
 
     Args:
-        data: the data sets by name; None where they have not been read.
-        machine: where it will run; None where nothing will.
-        folder: of the run, if there will be one.
+        data: the data sets by name; None if they have not been read.
+        machine: where the run trains; None if nothing is trained.
+        folder: the run folder; None for a dry run.
     """
     counts = {name: prepared.counts for name, prepared in (data or {}).items()}
     show = screen.note if sweeping and not config.dry_run else screen.print
@@ -72,12 +72,12 @@ def show_plan(
 
 def _losses(plan: Plan, config: Config) -> list[str]:
     lines = [
-        f"loss of {stage.name}: {stage.algorithm.formula()}"
+        f"loss of {stage.name}: {stage.algorithm.formula(task_of(config.dataset))}"
         for stage in plan.stages
         if stage.backbone_of
     ]
-    # What is deployed is always trained on the task's rows in the end.
-    return [*lines, f"loss: {formula_on(config.dataset, plan.stage(plan.deployed).algorithm)}"]
+    # The last loss: whatever is deployed is finally trained on the task's rows.
+    return [*lines, f"loss: {plan.stage(plan.deployed).algorithm.formula(task_of(config.dataset))}"]
 
 
 def _rows_line(name: str, prepared: Prepared, config: Config) -> str:
@@ -104,11 +104,11 @@ def show_result(
     sweeping: bool,
     note: str | None,
 ) -> None:
-    """Print the result's tables, what to know of them, and where everything lies.
+    """Print the tables, the warnings and notes, the run folder and what to do next.
 
     Args:
-        folder: of the run.
-        note: the tracker's line.
+        folder: the run folder.
+        note: the tracker's last line.
     """
     show = screen.note if sweeping else screen.print
     show("")

@@ -1,4 +1,4 @@
-"""One job: from a composed configuration to a run folder, whatever happens on the way."""
+"""Runs one job: from a composed configuration to a run folder and its result."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from distill_runner.errors import DistillError, Refused
 from distill_runner.jobs.announcements import show_result
 from distill_runner.jobs.local_checks import check_local, is_local_classifier
 from distill_runner.jobs.output_folder import OutputFolder, check_store_apart
-from distill_runner.jobs.preflight import Hub, Ready, prepared
+from distill_runner.jobs.preflight import Hub, Ready, prepare_run
 from distill_runner.jobs.run_card import run_card
 from distill_runner.methods.construct import make_algorithm
 from distill_runner.planning.planner import make_plan
@@ -37,19 +37,19 @@ from distill_runner.tracking.trackers import Tracker, make_tracker
 
 @dataclass(frozen=True)
 class Command:
-    """What was typed for one job, and what Hydra made of it.
+    """One job as it was typed, and the configuration that Hydra composed from it.
 
     Args:
-        config: as Hydra composed it.
-        untyped: composes the same from the typed groups alone, without the typed keys.
+        config: the composed configuration.
+        untyped: composes the configuration of the typed groups alone, without the typed keys.
         choices: the option chosen in each group.
         overrides: what was typed.
-        folder: of this job.
-        sweeping: one of several jobs: its failure must not stop the others.
-        shared: typed keys that hold for all the jobs of a sweep.
-        swept: keys that have several values in it.
-        show: print to the terminal; the log has it either way.
-        tracker: warmed up already; None: made when the run opens it.
+        folder: the run folder.
+        sweeping: it is one of several jobs, and its failure must not stop the others.
+        shared: typed keys with one value for all jobs of the sweep.
+        swept: keys with several values in the sweep.
+        show: print to the terminal; the log is written either way.
+        tracker: one that is starting already; None: it is made when the run opens it.
     """
 
     config: DictConfig
@@ -65,32 +65,32 @@ class Command:
 
 
 def run_job(command: Command) -> RunResult | None:
-    """Run one job; its folder holds a `result.json` where it finished, else what was there before.
+    """Run one job; unless it finishes, a finished run in its folder stays as it was.
 
     Returns:
-        What `result.json` holds; None of a dry run, and of a job of a sweep that failed.
+        What `result.json` holds; None for a dry run, and for a job that failed in a sweep.
 
     Raises:
-        DistillError: the job failed, and it is the only one.
+        DistillError: the job failed and is not part of a sweep.
     """
     overrides = tuple(command.overrides)
-    with OutputFolder.claimed(command.folder) as output:
+    with OutputFolder.claim(command.folder) as output:
         screen = Screen(silent=not command.show)
         try:
             if command.sweeping:
-                # The sweep's table tells of every job.
+                # The sweep's table has a row for every job.
                 _keep(output, screen, overrides)
                 screen.print(f"\n── {output.path.name}: {' '.join(overrides)}")
             job = _Job(command, output=output, screen=screen)
             result = job.run()
             status: Status = "planned" if result is None else "finished"
-            output.attempted(Attempt(status=status, overrides=overrides, seconds=job.seconds))
+            output.record_attempt(Attempt(status=status, overrides=overrides, seconds=job.seconds))
             return result
         except Exception as raised:
-            error = _explained(raised, screen, command)
-            _leave(output, screen, error, overrides, sweeping=command.sweeping)
+            error = _as_distill_error(raised, screen, command)
+            _report_failure(output, screen, error, overrides, sweeping=command.sweeping)
         except KeyboardInterrupt:
-            output.attempted(Attempt(status="interrupted", overrides=overrides))
+            output.record_attempt(Attempt(status="interrupted", overrides=overrides))
             raise
         finally:
             screen.close()
@@ -98,14 +98,14 @@ def run_job(command: Command) -> RunResult | None:
 
 
 def _keep(output: OutputFolder, screen: Screen, overrides: Sequence[str]) -> None:
-    """From here on the run's folder stays, with its log and what became of the command."""
+    """Keep the run's folder from now on, and start its log and attempt.json."""
     if not output.kept:
         output.keep()
         screen.keep_log(output.path)
-        output.attempted(Attempt(status="started", overrides=tuple(overrides)))
+        output.record_attempt(Attempt(status="started", overrides=tuple(overrides)))
 
 
-def _leave(
+def _report_failure(
     output: OutputFolder,
     screen: Screen,
     error: DistillError,
@@ -113,19 +113,19 @@ def _leave(
     *,
     sweeping: bool,
 ) -> None:
-    """Leave word of what went wrong, and go on with the sweep if there is one."""
+    """Record the failure in attempt.json; raise it unless other jobs are to follow."""
     refused = isinstance(error, Refused)
     if not refused:
         _keep(output, screen, overrides)
     status: Status = "refused" if refused else "failed"
-    output.attempted(Attempt(status=status, overrides=tuple(overrides), error=str(error)))
+    output.record_attempt(Attempt(status=status, overrides=tuple(overrides), error=str(error)))
     if not sweeping:
         raise error
     screen.print(f"{status}: {error}")
 
 
-def _explained(raised: Exception, screen: Screen, command: Command) -> DistillError:
-    """The failure as one that says what to do; a fault of ours leaves its traceback in the log."""
+def _as_distill_error(raised: Exception, screen: Screen, command: Command) -> DistillError:
+    """Turn any exception into one that says what to do; the log gets an unexpected traceback."""
     if isinstance(raised, DistillError):
         return raised
     if isinstance(raised, OmegaConfBaseException):
@@ -143,11 +143,13 @@ def _explained(raised: Exception, screen: Screen, command: Command) -> DistillEr
         return of_the_system(refused_by_disk, places)
     return DistillError(
         f"{type(raised).__name__}: {raised}\n"
-        "  this is a fault of distill-run's own; the traceback is in log.txt of the run folder"
+        "  this is a bug in distill-run; the traceback is in log.txt of the run folder"
     )
 
 
 class _Job:
+    """One attempt to run a command in its claimed folder."""
+
     def __init__(self, command: Command, *, output: OutputFolder, screen: Screen) -> None:
         self._began = time.monotonic()
         self._command = command
@@ -155,15 +157,15 @@ class _Job:
         self._screen = screen
 
     def run(self) -> RunResult | None:
-        """Make the plan and carry it out; None where the plan is all that was asked for."""
+        """Make the plan and carry it out; None for a dry run."""
         quiet_libraries()
         config = typed(self._command.config)
         check_store_apart(Path(config.store.dir), self._output.path)
         check_local(config, self._plan(config, partial(is_local_classifier, config=config)))
         hub = Hub(config)
         plan = self._plan(config, hub.is_classifier)
-        self._check_typed(config, plan)
-        ready = prepared(
+        self._check_overrides(config, plan)
+        ready = prepare_run(
             config,
             plan,
             hub,
@@ -192,13 +194,13 @@ class _Job:
 
     @property
     def seconds(self) -> float:
-        """Since the job began."""
+        """Wall-clock time since the job began."""
         return round(time.monotonic() - self._began, 2)
 
-    def _check_typed(self, config: Config, plan: Plan) -> None:
-        """Refuse what was typed and is not read; say what a group or another job may do with."""
+    def _check_overrides(self, config: Config, plan: Plan) -> None:
+        """Refuse typed keys that nothing reads; print a note where only some jobs ignore them."""
         classifiers = {stage.learner.id for stage in plan.stages if stage.already_finetuned}
-        said = check_all_read(
+        notes = check_all_read(
             self._command.config,
             config,
             self._command.untyped,
@@ -216,7 +218,7 @@ class _Job:
         unused = unused_choices(
             config, plan, self._command.choices, typed_groups(self._command.overrides)
         )
-        for line in (*([unused] if unused else []), *said):
+        for line in (*([unused] if unused else []), *notes):
             self._screen.print(line)
 
     def _run(self, config: Config, plan: Plan, ready: Ready) -> RunResult:
@@ -244,9 +246,8 @@ class _Job:
                 outcome = runner.run(with_workers=count > 0)
             answers = runner.predictions(outcome)
             result = collect_result(
-                FinishedRun(config, data, outcome, answers),
+                FinishedRun(config, data, outcome, answers, overrides=self._command.overrides),
                 machine=machine,
-                overrides=self._command.overrides,
                 sources=sources,
             )
             write_run_folder(self._output.unfinished, config, data[TASK], outcome, answers, result)
@@ -266,7 +267,8 @@ class _Job:
 
     def _tracker(self, config: Config, plan: Plan) -> Tracker:
         resolved = OmegaConf.to_container(self._command.config, resolve=True, enum_to_str=True)
-        chosen = {group: o for group, o in self._command.choices.items() if "hydra" not in group}
+        choices = self._command.choices
+        chosen = {group: choices[group] for group in choices if "hydra" not in group}
         card = run_card(
             config,
             plan,

@@ -15,6 +15,7 @@ from distill_runner.errors import HubUnreachable, Refused, together
 from distill_runner.hub.files import check_vocabulary, weights_of
 from distill_runner.hub.locate import hub_revision, is_classifier, locate_model
 from distill_runner.planning.stages import TASK, Plan, Stage
+from distill_runner.tasks.kinds import task_of
 
 _Check = Callable[[], None]
 
@@ -22,10 +23,10 @@ _Check = Callable[[], None]
 def check_local(config: Config, plan: Plan) -> None:
     """Refuse local paths, columns and model folders that the plan reads and that are wrong.
 
-    What is only to be had from the hub is left for later.
+    Whatever must be fetched from the hub is checked later.
 
     Raises:
-        Refused: it names all of them.
+        Refused: something is wrong; the message names every problem.
     """
     refusals: dict[str, Refused] = {}
     for check in (*_data_checks(config, plan), *_model_checks(config, plan)):
@@ -40,7 +41,7 @@ def check_local(config: Config, plan: Plan) -> None:
 
 
 def is_local_classifier(model: str, key: str, config: Config) -> bool:
-    """Whether a model is a trained classifier; True of one that is not to be found here."""
+    """Whether a model is a trained classifier; True if it is not on this machine."""
     try:
         return is_classifier(_folder(model, key, config))
     except Refused:
@@ -61,7 +62,7 @@ def _folder(model: str, key: str, config: Config) -> Path:
 def _data_checks(config: Config, plan: Plan) -> Iterator[_Check]:
     for name in plan.data:
         settings, prefix = settings_of(config, name), "" if name == TASK else f"{name}."
-        if not settings.generate:  # else a file beside it is one that nothing reads
+        if not settings.generate:  # a path given beside it is refused as unread
             yield partial(_check_files, settings, f"{prefix}dataset", config)
         if plan.reads_unlabelled(name):
             at = f"{prefix}dataset.unlabelled"
@@ -76,7 +77,7 @@ def _check_files(settings: Dataset, at: str, config: Config) -> None:
         refusals = []
         for paths in locate(settings, source).values():
             try:
-                check_columns(settings, paths)
+                check_columns(task_of(settings).label_reader(settings), paths)
             except Refused as refusal:
                 refusals.append(refusal)
         if refusals:
@@ -95,7 +96,7 @@ def _check_folder(stage: Stage, config: Config) -> None:
     key = stage.learner.config_key
     folder = _folder(stage.learner.id, key, config)
     if hub_revision(folder) is not None:
-        return  # the hub's cache may hold the rest or not
+        return  # files missing from the cache can still be fetched
     check_vocabulary(folder, key=key)
     if stage.reads_own_weights:
         weights_of(folder, key=key)

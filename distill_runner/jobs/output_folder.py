@@ -1,13 +1,13 @@
-"""The folder that a run writes into: nothing of anybody else's in it is touched.
+"""The folder that a run writes into; files that no run wrote are never touched.
 
 <output_dir>/files.json     the files of the finished run here, with size and sha256
-<output_dir>/attempt.json   what became of the last command that wrote here
-<output_dir>/log.txt        every attempt's lines, one attempt after another
+<output_dir>/attempt.json   how the last command that wrote here ended
+<output_dir>/log.txt        the output of every attempt, one after another
 <output_dir>/.unfinished/   what the run in progress has written so far
-<output_dir>/.complete/     the same, whole, on its way to where it belongs
+<output_dir>/.complete/     the same once complete, while it is moved into place
 
-A finished run stays as it is until its replacement is complete. A command that trains nothing
-leaves nothing: the folder is kept from `OutputFolder.keep` on.
+A finished run stays as it is until its replacement is complete. A command that is refused before
+it trains leaves no trace: the folder is kept only after `OutputFolder.keep`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from distill_runner.results.typed_json import Malformed, from_json, parse, to_js
 from distill_runner.storage.store import write_json
 
 _UNFINISHED, _COMPLETE, _LOCK = ".unfinished", ".complete", ".lock"
-# Only ever added to, by us or by W&B, so they are no reason to refuse a folder.
+# Every run only appends to these, so a change in them is no reason to refuse a folder.
 _ADDED_TO = ("log.txt", "tracker.jsonl", "wandb", "wandb.log")
 _HALF_WRITTEN = ("files.partial", "attempt.partial")
 _OURS = (FILES, ATTEMPT, _UNFINISHED, _COMPLETE, _LOCK, *_ADDED_TO, *_HALF_WRITTEN)
@@ -39,12 +39,12 @@ _OF_A_SWEEP = (
 
 
 class OutputFolder:
-    """One run's folder, held by this process alone.
+    """A run's folder, locked by this process.
 
     Attributes:
-        path: where log and curves go at once.
+        path: the folder; log and curves are written into it directly.
         unfinished: where everything else is written until `publish`.
-        kept: whether what was written stays.
+        kept: whether the folder stays when the run fails.
     """
 
     def __init__(self, path: Path) -> None:
@@ -54,13 +54,13 @@ class OutputFolder:
 
     @classmethod
     @contextmanager
-    def claimed(cls, path: Path) -> Iterator[OutputFolder]:
-        """Hold the folder; a replacement that was broken off half-way is completed first.
+    def claim(cls, path: Path) -> Iterator[OutputFolder]:
+        """Lock the folder, after completing a replacement that was interrupted half-way.
 
-        Where it is not to be kept, it is in the end as it was found.
+        Unless `keep` is called, the folder is left as it was found.
 
         Raises:
-            Refused: it holds something that is no run of ours, or another run writes there.
+            Refused: it holds files that no run left there, or another run is writing into it.
         """
         _check(path)
         found = set(_entries(path)) if path.is_dir() else set()
@@ -92,33 +92,34 @@ class OutputFolder:
             lock.release()
 
     def keep(self) -> None:
-        """From here on what is written stays, whatever becomes of the run."""
+        """Keep what is written from now on, even if the run fails."""
         self.kept = True
 
-    def attempted(self, attempt: Attempt) -> None:
-        """Say in `attempt.json` what became of this command, where the folder is kept."""
+    def record_attempt(self, attempt: Attempt) -> None:
+        """Write `attempt.json`, if the folder is kept."""
         if self.kept:
             write_json(self.path / ATTEMPT, to_json(attempt))
 
     def publish(self) -> None:
-        """Put what was written in the place of an earlier run's files.
+        """Replace the files of an earlier run by those of this one.
 
         Raises:
-            DistillError: something else has been put into the folder meanwhile.
+            DistillError: somebody else changed the folder during the run.
         """
         if foreign := _foreign(self.path):
             raise DistillError(
-                f"{self.path} has changed during the run: {foreign} is not ours to replace.\n"
-                "  finished stages are kept; the same command with another output_dir is done "
-                "at once"
+                f"{self.path} has changed during the run: {foreign} is not as the run before "
+                "left it.\n"
+                "  finished stages are in the store: the same command with another output_dir "
+                "trains nothing again"
             )
         _write_files(self.unfinished, _files_under(self.unfinished))
-        # From here on the new run counts, also if this process dies in the next moment.
+        # From here on the new run is the valid one, even if this process dies right now.
         os.replace(self.unfinished, self.path / _COMPLETE)
         self._install()
 
     def _install(self) -> None:
-        """Move the complete run's entries to their places; may be repeated."""
+        """Move the complete run's entries into place; safe to repeat after an interruption."""
         complete = self.path / _COMPLETE
         new = {name.split("/")[0] for name in _known(complete)}
         for name in _entries(self.path):
@@ -129,7 +130,7 @@ class OutputFolder:
                 if (self.path / name).exists():
                     _remove(self.path / name)
                 os.replace(complete / name, self.path / name)
-        # Last: until then an interrupted move is known by the folder it comes from.
+        # Last: as long as the source folder exists, an interrupted move is noticed.
         os.replace(complete / FILES, self.path / FILES)
         complete.rmdir()
 
@@ -169,26 +170,26 @@ def changed_file(path: Path, entries: Collection[str], *, ignoring: Collection[s
 
 
 def check_store_apart(store: Path, output: Path) -> None:
-    """Refuse a store inside the folder of a run, which would have to be replaced with it.
+    """Refuse a store inside a run folder: replacing the run would delete it.
 
     Raises:
-        Refused: it lies there.
+        Refused: the store lies inside.
     """
     if store.resolve().is_relative_to(output.resolve()):
         raise Refused(
             "The store lies inside the output folder.",
             key="store.dir",
             value=str(store),
-            rule=f"outside of output_dir ({output}): a later run replaces what is in there",
+            rule=f"outside of output_dir ({output}): a later run replaces everything in it",
             way_out="store.dir=outputs/store",
         )
 
 
 def check_sweep(path: Path) -> None:
-    """Refuse a sweep's folder that holds anything but a sweep of ours.
+    """Refuse a sweep folder with files that no sweep left there.
 
     Raises:
-        Refused: the folder, or a job's folder in it, is somebody else's.
+        Refused: there is such a file in the folder, or in a job's folder.
     """
     if path.is_dir() and _entries(path):
         jobs = [name for name in _entries(path) if name not in _OF_A_SWEEP]
@@ -200,7 +201,7 @@ def check_sweep(path: Path) -> None:
 
 
 def mark_sweep(path: Path) -> None:
-    """Make a sweep's folder, and mark it as ours."""
+    """Create a sweep folder and mark it as one."""
     path.mkdir(parents=True, exist_ok=True)
     _write_files(path, {})
 
@@ -216,10 +217,10 @@ def _check(path: Path) -> None:
 
 def _not_ours(path: Path, found: str) -> Refused:
     return Refused(
-        f"{path} holds {found}, which no run of distill-run left there as it is now.",
+        f"{path} holds {found}, which is not as a run of distill-run left it.",
         key="output_dir",
         value=str(path),
-        rule="a folder that is new or empty, or that holds an unchanged earlier run alone",
+        rule="a folder that is new, empty, or holds only an unchanged earlier run",
         way_out="output_dir=ANOTHER_FOLDER, or move that file away",
     )
 
@@ -233,9 +234,9 @@ def _is_ours(path: Path) -> bool:
 
 
 def _foreign(path: Path) -> str | None:
-    """The first file under `path` that is not as the finished run there left it."""
+    """The first file under `path` that differs from what the finished run left."""
     if (path / _COMPLETE).exists():
-        return None  # The run before it may be half gone; the check was made before that.
+        return None  # checked before the move began; the earlier run may be half gone by now
     known = _known(path)
     for name in _entries(path):
         if name in _OURS:
@@ -272,7 +273,7 @@ def _write_files(path: Path, files: Mapping[str, FileEntry]) -> None:
 
 
 def _remove_new(path: Path, found: Collection[str]) -> None:
-    """Remove what the folder of a run that never began holds beside what was found there."""
+    """Remove the marker files of a run that never began."""
     for name in (FILES, _LOCK):
         if name not in found:
             (path / name).unlink(missing_ok=True)

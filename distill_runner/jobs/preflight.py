@@ -1,4 +1,4 @@
-"""Everything that is checked before a stage is trained; a dry run stops behind it."""
+"""Checks everything that can be checked before training; a dry run ends after it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Ready:
-    """What a run trains with."""
+    """A checked run: its data, its machine and the runner of its stages."""
 
     data: Mapping[str, Prepared]
     machine: Machine
@@ -36,12 +36,12 @@ class Ready:
 
 
 class Hub:
-    """The hub as a plan needs it; a dry run goes on where it does not answer."""
+    """Finds models, on the hub if need be; a dry run continues when the hub does not answer."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
         self._answers = True
-        self.unchecked: dict[str, str] = {}  # what could not be had, and the first reason for it
+        self.unchecked: dict[str, str] = {}  # what could not be fetched: the reason
 
     def is_classifier(self, model: str, key: str) -> bool:
         """Whether a model's config says that it is a trained text classifier."""
@@ -49,10 +49,10 @@ class Hub:
         return folder is not None and is_classifier(folder)
 
     def folder(self, model: str, key: str, *, config_only: bool = False) -> Path | None:
-        """Where a model lies; None in a dry run that cannot know.
+        """The model's folder; None in a dry run whose hub does not answer.
 
         Raises:
-            Refused: nowhere.
+            Refused: there is no such model.
         """
         directory, dry = self._config.paths.models, self._config.dry_run
         try:
@@ -69,20 +69,27 @@ class Hub:
             return None
 
     def missed(self, unreachable: HubUnreachable) -> None:
-        """Note in a dry run what could not be checked; another run is refused."""
+        """Note in a dry run what could not be checked.
+
+        Raises:
+            HubUnreachable: it is no dry run.
+        """
         if not self._config.dry_run:
             raise unreachable
-        self._answers = False  # It is asked once: each question takes seconds.
+        self._answers = False  # Asked only once: each attempt takes seconds.
         self.unchecked.setdefault(str(unreachable.value), unreachable.what)
 
 
-def prepared(
+def prepare_run(
     config: Config, plan: Plan, hub: Hub, *, screen: Screen, folder: Path, sweeping: bool
 ) -> Ready | None:
-    """Read the data, show the plan and find the models; None in a dry run, which ends here.
+    """Read the data, print the plan and find the models.
+
+    Returns:
+        None for a dry run.
 
     Raises:
-        Refused: anything that a run would stumble over later, as far as it can be known.
+        Refused: the run would fail later, as far as that can be known.
     """
     machine = resolve_machine(config.runtime)
     show = partial(
@@ -100,7 +107,7 @@ def prepared(
         hub.missed(unreachable)
         show(None)
         _check_models(plan, hub)
-        _tell(screen, hub.unchecked)
+        _print_unchecked(screen, hub.unchecked)
         return None
     check_test_rows(config, data[TASK].counts["test"])
     show(data)
@@ -112,12 +119,12 @@ def prepared(
         hub.missed(missed)
     if checked.found:
         screen.print(f"found in the store: {', '.join(map(stage_name, checked.found))}")
-    _tell(screen, hub.unchecked)
+    _print_unchecked(screen, hub.unchecked)
     return None
 
 
 def _check_models(plan: Plan, hub: Hub) -> None:
-    """Check what can be known of the models without data."""
+    """Check the models as far as that is possible without data."""
     for stage in plan.stages:
         spec = stage.learner
         folder = None if spec.built else hub.folder(spec.id, spec.config_key)
@@ -126,6 +133,6 @@ def _check_models(plan: Plan, hub: Hub) -> None:
             loading.check_files(folder, shape, weights=False, key=spec.config_key)
 
 
-def _tell(screen: Screen, unchecked: Mapping[str, str]) -> None:
+def _print_unchecked(screen: Screen, unchecked: Mapping[str, str]) -> None:
     if unchecked:
         screen.print(f"NOT CHECKED: {', '.join(unchecked)}. {next(iter(unchecked.values()))}")

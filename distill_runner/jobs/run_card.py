@@ -24,13 +24,13 @@ def run_card(
     swept: Collection[str],
     sweep: Path | None,
 ) -> RunCard:
-    """The card of one run.
+    """Name, group and settings of one run for its tracker.
 
     Args:
-        settings: all of the configuration, as plain containers.
+        settings: the whole configuration as plain containers.
         overrides: what was typed for this run.
-        swept: the keys that have several values in its sweep.
-        sweep: the folder of its sweep; None of a single run.
+        swept: keys with several values in its sweep.
+        sweep: folder of its sweep; None for a single run.
     """
     return RunCard(
         name=(_what_varies(overrides, swept) or _what_it_is(config, plan))[:_LONGEST],
@@ -53,13 +53,13 @@ def _what_it_is(config: Config, plan: Plan) -> str:
 
 
 def _data(config: Config) -> str:
-    """Own data by the name of their file or folder."""
+    """The data set's name; the user's own data by the name of the file or folder."""
     own = config.dataset.path if config.dataset.name == "files" else None
     return Path(own).name if own else config.dataset.name
 
 
 def _group_of(sweep: Path) -> str:
-    """The sweep's folder, and what tells it from another sweep in a folder of that name."""
+    """The name of the sweep's folder and a digest, since two sweeps may share a folder's name."""
     began = (sweep / FILES).stat().st_mtime_ns  # written once, when the sweep begins
     digest = hashlib.sha256(f"{sweep.absolute()} {began}".encode()).hexdigest()
     return f"{sweep.name}-{digest[:6]}"

@@ -1,4 +1,4 @@
-"""The end of a multirun: one table of all its jobs, beside `multirun.yaml`."""
+"""Begins and ends a multirun: checks its folder, and writes one table of all its jobs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Part = tuple[str, list[dict[str, str]], list[str]]  # a table's title, its rows,
 
 
 class SweepTable(Callback):  # type: ignore[misc]
-    """Hydra tells it when a multirun begins and ends."""
+    """A Hydra callback, called when a multirun begins and ends."""
 
     # Hydra swallows what a callback raises, so the verdict is kept for `cli.main` to raise.
     verdict: DistillError | None = None
@@ -39,7 +39,7 @@ class SweepTable(Callback):  # type: ignore[misc]
     _config: DictConfig | None = None  # of the sweep in progress
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        """Note the time, and stop before anything is written into a folder that is not ours."""
+        """Note the time; refuse a folder with foreign files before anything is written."""
         SweepTable._began, SweepTable._config = 0.0, config
         compose_jobs_once()
         folder = Path(config.hydra.sweep.dir)
@@ -64,7 +64,7 @@ class SweepTable(Callback):  # type: ignore[misc]
             raise SystemExit(SweepTable.verdict.exit_status)
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
-        """Print and write the table of the jobs."""
+        """Print and write the table of all jobs."""
         SweepTable._config = None
         try:
             SweepTable.verdict = _end(config, SweepTable._began)
@@ -77,8 +77,8 @@ class SweepTable(Callback):  # type: ignore[misc]
             SweepTable._scratch.cleanup()
 
     @classmethod
-    def broken_off(cls, error: Exception) -> bool:
-        """Tell of a sweep that ended in the sweeper's own error; False: no sweep has begun."""
+    def report_broken_sweep(cls, error: Exception) -> bool:
+        """Report a sweep that the sweeper's own error ended; False if no sweep has begun."""
         config, cls._config = cls._config, None
         if config is None:
             return False
@@ -86,16 +86,16 @@ class SweepTable(Callback):  # type: ignore[misc]
         if not jobs:
             cls.verdict = Refused(f"The sweep could not begin ({reason}).")
             return True
-        cls.verdict = _tell(config, jobs)
+        cls.verdict = _finish(config, jobs)
         # With no figure to go by, Optuna has no best trial: nothing more to say than the jobs do.
         if any(job.result is not None for job in jobs):
             told = f"{cls.verdict}\n" if cls.verdict else ""
-            cls.verdict = DistillError(f"{told}The sweep was broken off ({reason}).")
+            cls.verdict = DistillError(f"{told}The sweep ended early ({reason}).")
         return True
 
 
 def _sweep_into(config: DictConfig, folder: str) -> None:
-    """Have Hydra put the folders of this sweep's jobs there, whatever was typed."""
+    """Make Hydra put the jobs' folders into `folder`, whatever was typed."""
     with read_write(config), open_dict(config):
         config.hydra.sweep.dir = folder
         # Each job is composed anew, by these.
@@ -103,17 +103,17 @@ def _sweep_into(config: DictConfig, folder: str) -> None:
 
 
 def _set_up_optuna(config: DictConfig) -> None:
-    """Search for the largest value; the sweep's own table tells what Optuna's lines would."""
+    """Maximise, and silence Optuna's log: the sweep's table says the same."""
     sweeper = config.hydra.sweeper
     if "direction" not in sweeper:
         return
     with flag_override(sweeper, "readonly", False):
         sweeper.direction = "maximize"
-        # A job without a value is told in the table, and the search goes on.
+        # A job without a value is a row of the table; the search goes on.
         sweeper.max_failure_rate = 1.0
     if config.dataset.split.validation == 0:
         raise Refused(
-            "Optuna goes by the validation rows, and there are none.",
+            "Optuna chooses by the validation score, and there are no validation rows.",
             key="dataset.split.validation",
             value=0,
             rule="a number of rows above zero",
@@ -127,7 +127,7 @@ def _set_up_optuna(config: DictConfig) -> None:
 def _end(config: DictConfig, began: float) -> DistillError | None:
     jobs = _jobs(config, began)
     if jobs:
-        return _tell(config, jobs)
+        return _finish(config, jobs)
     return Refused(
         "No job was launched.",
         key="-m",
@@ -138,13 +138,13 @@ def _end(config: DictConfig, began: float) -> DistillError | None:
 
 
 def _jobs(config: DictConfig, began: float) -> list[Job]:
-    """What became of this sweep's jobs, in their order."""
+    """This sweep's jobs in their order, finished or not."""
     found = sorted(Path(config.hydra.sweep.dir).glob(f"*/{ATTEMPT}"), key=_job_number)
     paths = [path for path in found if path.stat().st_mtime >= began]
     return [read_job(path.parent) for path in paths]
 
 
-def _tell(config: DictConfig, jobs: Sequence[Job]) -> DistillError | None:
+def _finish(config: DictConfig, jobs: Sequence[Job]) -> DistillError | None:
     shown = not config.dry_run
     if shown:
         _show(Path(config.hydra.sweep.dir), jobs)
@@ -157,7 +157,7 @@ def _job_number(path: Path) -> tuple[int, str]:
 
 
 def _verdict(jobs: Sequence[Job], *, shown: bool) -> DistillError | None:
-    """How many jobs did not finish; and why, where no table has said so."""
+    """An error if jobs did not finish; with the causes, unless a table has shown them."""
     from distill_runner.report.causes import cause_lines, count_line, unfinished
 
     bad = unfinished(jobs)
@@ -174,14 +174,14 @@ def _show(folder: Path, jobs: Sequence[Job]) -> None:
     from distill_runner.console.screen import terminal
     from distill_runner.report.sweep_records import sweep_records, write_csv
     from distill_runner.report.sweeps import job_rows, seed_lines, seed_rows, shared_overrides
-    from distill_runner.report.tables import sweep_table, width_of
+    from distill_runner.report.tables import sweep_table, table_width
 
     rows, grouped = job_rows(jobs), seed_rows(jobs)
     parts = [(f"{len(rows)} jobs: {' '.join(shared_overrides(jobs))}", rows, _below(folder, jobs))]
     if grouped:
         title = "Over seeds, with Student's interval of the mean"
         parts.append((title, grouped, seed_lines(grouped)))
-    widest = max(width_of(sweep_table("", part)) for _, part, _ in parts)
+    widest = max(table_width(sweep_table("", part)) for _, part, _ in parts)
     with (folder / "sweep.txt").open("w", encoding="utf-8") as file:
         _print(Console(file=file, width=max(_FILE_WIDTH, widest)), parts)
     records = sweep_records(jobs, folder)
@@ -196,7 +196,7 @@ def _show(folder: Path, jobs: Sequence[Job]) -> None:
 
 
 def _below(folder: Path, jobs: Sequence[Job]) -> list[str]:
-    """Under the table of the jobs: causes, the best, its student, sources of published figures."""
+    """The lines below the table: causes, best jobs with their students, published sources."""
     from distill_runner.report.causes import cause_lines
     from distill_runner.report.choosing import best_results, choice_lines
     from distill_runner.report.sweeps import differing_overrides, sources
@@ -208,13 +208,13 @@ def _below(folder: Path, jobs: Sequence[Job]) -> list[str]:
 
 
 def _print(console: Console, parts: Sequence[Part]) -> list[str]:
-    """Print the tables with the columns that there is room for; the titles of the others."""
+    """Print the tables with as many columns as fit; return the titles of the others."""
     from distill_runner.console.screen import harmless
-    from distill_runner.report.tables import in_width, sweep_table
+    from distill_runner.report.tables import fit_width, sweep_table
 
     left_out: dict[str, None] = {}
     for title, rows, lines in parts:
-        shown, out = in_width(rows, console.width)
+        shown, out = fit_width(rows, console.width)
         console.print(harmless(sweep_table(title, shown)))
         left_out |= dict.fromkeys(out)
         for line in lines:

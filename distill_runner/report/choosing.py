@@ -63,10 +63,10 @@ def best_results(jobs: Sequence[Job]) -> dict[str, RunResult]:
 
 
 def choice_lines(jobs: Sequence[Job], differing: Mapping[str, str]) -> list[str]:
-    """Below the table: the best jobs, and by what they were chosen.
+    """Lines below the table: the best jobs, and how they were chosen.
 
     Args:
-        differing: what each job has that others have not, by its name.
+        differing: by job, the overrides that not all jobs have.
     """
     chosen, done = best_results(jobs), results_of(jobs)
     if not chosen:

@@ -12,7 +12,7 @@ from distill_runner.console.time_left import duration
 from distill_runner.results.schema import RunResult
 
 _SEEDS = 3
-# What the next command must not repeat: the run's own folder, its seed, and work that is done.
+# Not repeated in the next command: its folder and seed differ, and nothing is forced.
 _OF_THIS_RUN = ("seed", "output_dir", "force", "dry_run")
 
 
@@ -20,7 +20,7 @@ def took_line(result: RunResult, seconds: float) -> str:
     """The wall-clock time, the share of training in it, and the stages found in the store."""
     stages = result.stages
     trained = {name: one.training_seconds for name, one in stages.items() if one.trained_now}
-    # A teacher's stage alone has a folder in its name.
+    # Only the names of teachers' stages contain a slash.
     teachers = sum(one for name, one in trained.items() if "/" in name)
     students = sum(one for name, one in trained.items() if "/" not in name)
     both = (("teachers", teachers), ("students", students))
@@ -38,7 +38,7 @@ def took_line(result: RunResult, seconds: float) -> str:
 
 
 def next_steps(result: RunResult, folder: Path) -> list[tuple[str, str]]:
-    """What can be done next and the command that does it; each works where it is typed.
+    """What can be done next, and commands for it that work in the current folder.
 
     Args:
         folder: of the run, as it is shown.
@@ -50,7 +50,7 @@ def next_steps(result: RunResult, folder: Path) -> list[tuple[str, str]]:
 
 
 def _over_seeds(result: RunResult) -> str:
-    # Hydra's own word is no setting of the run, and without it an option may not be found.
+    # Not among the overrides, but options may lie on this path.
     options = [word for word in sys.argv[1:] if word.startswith("hydra.searchpath=")]
     kept = options + [one for one in result.overrides if one.partition("=")[0] not in _OF_THIS_RUN]
     seeds = ",".join(str(result.seed + at) for at in range(_SEEDS))
@@ -59,18 +59,19 @@ def _over_seeds(result: RunResult) -> str:
 
 def _asking(result: RunResult, folder: Path) -> str:
     text = "('a text', 'another')" if len(result.data.texts) > 1 else "'a text'"
-    student = f"distill_runner.load({str(folder)!r})"
-    program = f"import distill_runner; print({student}.predict([{text}]))"
+    program = (
+        f"import distill_runner; print(distill_runner.load({str(folder)!r}).predict([{text}]))"
+    )
     return f"{_python()} -c {_quoted(program)}"
 
 
 def _quoted(program: str) -> str:
-    """In double quotes where these leave it as it is, which is easier to read."""
+    """Quoted for a shell; in double quotes where these change nothing, for they read better."""
     return shlex.quote(program) if set(program) & set('"$`\\!') else f'"{program}"'
 
 
 def command() -> str:
-    """How this program was called, in a form that works again."""
+    """The command that started this program, as it can be typed again."""
     if Path(sys.argv[0]).name == "distill-run":
         return _shortest("distill-run", Path(sys.argv[0]))
     return f"{_python()} -m distill_runner"
@@ -81,7 +82,7 @@ def _python() -> str:
 
 
 def _shortest(name: str, program: Path) -> str:
-    """The name alone where a shell finds the program by it, else its path."""
+    """The program's name if a shell finds it by that, else its path."""
     found = shutil.which(name)
     if found and Path(found).parent == program.parent:
         return name

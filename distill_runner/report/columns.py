@@ -8,13 +8,13 @@ from distill_runner.results.schema import RunResult
 from distill_runner.results.scores import Scores
 
 _USUAL_SPLITS = ("validation", "test", "selection_on_validation")
-_UNBALANCED = 0.6  # share of the largest class from which accuracy needs it beside it
+_UNBALANCED = 0.6  # share of the largest class above which it is stated beside accuracy
 
 Column = tuple[str, str]  # split, metric
 
 
 def columns_of(results: Iterable[RunResult]) -> dict[str, Column]:
-    """By title, the figures that any of these runs has beside its primary metric."""
+    """By title, the columns that any of these runs has beside its primary metric."""
     found: dict[str, Column] = {}
     for result in results:
         found |= {f"{metric} (test)": ("test", metric) for metric in other_metrics(result)}
@@ -44,7 +44,7 @@ def gain_in(result: RunResult, column: Column) -> float | None:
 
 
 def broken_off_line(result: RunResult) -> str | None:
-    """What did not take place because a chain could not go on."""
+    """Says that a chain ended early, and why."""
     found = result.broken_off
     if found is None:
         return None
@@ -52,7 +52,7 @@ def broken_off_line(result: RunResult) -> str | None:
 
 
 def published_rows(result: RunResult) -> str | None:
-    """How many training rows a published figure has behind it beside ours, where it says so."""
+    """The training rows behind a published figure and behind ours, if the source names them."""
     theirs = result.published.train_rows if result.published else None
     rows = result.data.rows
     if theirs is None or "train" not in rows:
@@ -62,7 +62,7 @@ def published_rows(result: RunResult) -> str | None:
 
 
 def gain_or_difference(results: Iterable[RunResult]) -> str:
-    """What the lead over the baseline is called: no gain where it was trained for fewer steps."""
+    """The word for the lead over the baseline: no gain if that was trained for fewer steps."""
     fewer = any(one.baseline is not None and one.baseline.fewer_steps for one in results)
     return "difference" if fewer else "gain"
 
@@ -81,7 +81,7 @@ def cell(scores: Scores, column: Column) -> str:
 
 
 def notes(result: RunResult) -> list[str]:
-    """What must stand beside the figures on test for them to be read right."""
+    """Facts without which the test figures mislead: unbalanced classes, unranked groups."""
     test = result.metrics.get("test")
     if test is None:
         return []

@@ -1,4 +1,4 @@
-"""Tables that keep to the width of a line: names are broken between their words, figures never."""
+"""Tables that fit the terminal: names wrap between words, figures never wrap."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rich.text import Text
 
 from distill_runner.console.printable import on_one_line
 
-_MOST_LINES = 3  # of a name, before other columns make room for it
+_MOST_LINES = 3  # that a name may take before columns move to a second table
 _HEADING_LINES = 2
 
 
@@ -30,10 +30,10 @@ class Row:
 class Fitted:
     """A table of names and figures.
 
-    What a line has no room for stands in a second table below, under the same first column.
+    Columns that do not fit go to a second table below, which repeats the first column.
 
     Args:
-        names: which columns hold text, which may be broken; the others hold figures.
+        names: titles of the columns that hold text and may wrap; the others hold figures.
         caption: below the table.
     """
 
@@ -51,7 +51,7 @@ class Fitted:
             yield Text(on_one_line(self.caption), style="bold", overflow="fold")
 
     def _parts(self, width: int) -> Iterator[list[int]]:
-        """The columns of each table; the first one leads them all."""
+        """The columns of each table, by index; every table begins with column 0."""
         left = list(range(1, len(self.columns)))
         while left:
             count = len(left)
@@ -66,21 +66,21 @@ class Fitted:
         for at, wide in zip(shown, widths, strict=True):
             name = self.columns[at] in self.names
             table.add_column(
-                Text(broken(self.columns[at], wide), style="bold"),
+                Text(break_lines(self.columns[at], wide), style="bold"),
                 justify="left" if name else "right",
                 width=wide,
                 overflow="fold",
             )
         for row in self.rows:
             cells = [
-                Text(broken(self._cell(row, at), wide))
+                Text(break_lines(self._cell(row, at), wide))
                 for at, wide in zip(shown, widths, strict=True)
             ]
             table.add_row(*cells, style=row.style)
         return table
 
     def _widths(self, shown: Sequence[int], width: int) -> list[int]:
-        """The narrowest that will do; what the line has left goes to the tallest column."""
+        """Minimal widths; spare width goes to the column with the most lines."""
         widths = [self._narrowest(at) for at in shown]
         for _ in range(width - _gaps(shown) - sum(widths)):
             lines = [self._lines(at, wide) for at, wide in zip(shown, widths, strict=True)]
@@ -94,12 +94,12 @@ class Fitted:
 
     def _narrowest(self, at: int) -> int:
         lines = _MOST_LINES if self.columns[at] in self.names else 1
-        cells = [narrowest(self._cell(row, at), lines) for row in self.rows]
-        return max([narrowest(self.columns[at], _HEADING_LINES), *cells])
+        cells = [least_width(self._cell(row, at), lines) for row in self.rows]
+        return max([least_width(self.columns[at], _HEADING_LINES), *cells])
 
     def _lines(self, at: int, width: int) -> int:
         cells = [self.columns[at], *(self._cell(row, at) for row in self.rows)]
-        return max(broken(cell, width).count("\n") + 1 for cell in cells)
+        return max(break_lines(cell, width).count("\n") + 1 for cell in cells)
 
     @staticmethod
     def _cell(row: Row, at: int) -> str:
@@ -107,12 +107,12 @@ class Fitted:
 
 
 def _gaps(shown: Sequence[int]) -> int:
-    """Spaces between the columns and at the edges."""
+    """Characters between the columns and at the edges."""
     return 2 * len(shown)
 
 
-def broken(text: str, width: int) -> str:
-    """The text with line breaks behind spaces, hyphens, slashes and underscores."""
+def break_lines(text: str, width: int) -> str:
+    """Insert line breaks after spaces, hyphens, slashes and underscores."""
     lines = [""]
     for piece in _pieces(text):
         if lines[-1] and cell_len((lines[-1] + piece).rstrip()) > width:
@@ -121,10 +121,10 @@ def broken(text: str, width: int) -> str:
     return "\n".join(line.rstrip(" ") for line in lines)
 
 
-def narrowest(text: str, lines: int) -> int:
-    """The least width in which the text takes so many lines at most."""
+def least_width(text: str, lines: int) -> int:
+    """The smallest width in which the text takes at most `lines` lines."""
     width = max((cell_len(piece.rstrip()) for piece in _pieces(text)), default=0)
-    while broken(text, width).count("\n") + 1 > lines:
+    while break_lines(text, width).count("\n") + 1 > lines:
         width += 1
     return width
 

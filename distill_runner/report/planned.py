@@ -1,4 +1,4 @@
-"""A plan in words and numbers, before anything is loaded."""
+"""Shows a plan as a table and a few lines, before anything is loaded."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from distill_runner.console.names import (
     with_layers,
 )
 from distill_runner.console.printable import on_one_line
-from distill_runner.planning.baseline import one_learner, trained_like
+from distill_runner.planning.baseline import begin_alike, matched_baseline
 from distill_runner.planning.stages import POOL, TASK, UNLABELLED, Plan, Stage, passes_of, steps_of
 from distill_runner.report.fitted import Fitted, Row
 
@@ -28,14 +28,14 @@ Counts = Mapping[str, Mapping[str, int]]  # rows of each split of each data set
 
 
 def plan_table(plan: Plan, config: Config, counts: Counts | None) -> Fitted:
-    """One row a stage: who learns what from whom, and in how many steps.
+    """One row per stage: model, teachers, epochs, steps, learning rate and seed.
 
-    A column that says the same of every stage is a line below (`plan_lines`).
+    A setting that all stages share is not a column but a line below (`plan_lines`).
 
     Args:
         plan: the stages.
-        config: for the sizes of the splits, as far as it states them.
-        counts: where the data is known; None before.
+        config: for the sizes of the splits, where it states them.
+        counts: rows of every split; None before the data is read.
     """
     rows = _rows(plan, config, counts)
     empty = [column for column in rows[0] if all(row[column] == "–" for row in rows)]
@@ -50,20 +50,20 @@ def plan_table(plan: Plan, config: Config, counts: Counts | None) -> Fitted:
 
 
 def plan_lines(plan: Plan, config: Config, counts: Counts | None) -> list[str]:
-    """What holds for all stages, what the models begin as, and what each stage costs."""
+    """Settings that all stages share, models with random weights, and the cost of each stage."""
     alike = _alike(_rows(plan, config, counts))
     lines = []
     if alike:
-        told = listed(
+        shared = listed(
             [
                 f"{value} {column}" if column == "epochs" else f"{column} {value}"
                 for column, value in alike.items()
             ]
         )
-        lines.append(f"every stage: {told}")
-    begun = _random_models(plan)
-    if begun:
-        lines.append(f"models: {begun}")
+        lines.append(f"every stage: {shared}")
+    random = _random_models(plan)
+    if random:
+        lines.append(f"models: {random}")
     cost = _cost(plan, config, counts)
     return [*lines, cost] if cost else lines
 
@@ -71,7 +71,7 @@ def plan_lines(plan: Plan, config: Config, counts: Counts | None) -> list[str]:
 def _rows(plan: Plan, config: Config, counts: Counts | None) -> list[dict[str, str]]:
     found = []
     for stage in plan.stages:
-        if stage.like:
+        if stage.compared_with:
             found.append(_row_of_baseline(stage, plan, config, counts))
             continue
         row = _row(stage, _rows_of(stage, config, counts))
@@ -81,7 +81,7 @@ def _rows(plan: Plan, config: Config, counts: Counts | None) -> list[dict[str, s
 
 
 def _alike(rows: Sequence[Mapping[str, str]]) -> dict[str, str]:
-    """The settings that all of several stages share."""
+    """The settings that all stages share; none where there is one stage."""
     if len(rows) < 2:
         return {}
     shared = ("epochs", "learning rate", "seed")
@@ -95,16 +95,18 @@ def _random_models(plan: Plan) -> str | None:
 
 
 def plan_notes(plan: Plan, config: Config, counts: Counts | None) -> list[str]:
-    """What of the plan is only known once the deployed stage is."""
+    """What is decided only when the deployed stage is known."""
     if plan.baseline is None:
         return []
     baseline = plan.stage(plan.baseline)
     if _baseline(baseline, plan, config, counts) is not None:
         return []
     matched = config.evaluation.baseline_steps is not BaselineSteps.epochs
-    first = baseline.like[0]
-    kept = first if len(baseline.like) == 1 else f"the {first.rsplit('-', 1)[0]} that is kept"
-    taken = [] if one_learner(plan, baseline.like) else [f"the model of {kept}"]
+    candidates = baseline.compared_with
+    kept = candidates[0]
+    if len(candidates) > 1:
+        kept = f"the {plan.stage(kept).group} that is kept"
+    taken = [] if begin_alike(plan, candidates) else [f"the model of {kept}"]
     if matched:
         taken.append(f"as many steps as {kept} made, or its own where they are more")
     return [f"baseline: {'; '.join(taken)}"] if taken else []
@@ -113,16 +115,16 @@ def plan_notes(plan: Plan, config: Config, counts: Counts | None) -> list[str]:
 def _row_of_baseline(
     stage: Stage, plan: Plan, config: Config, counts: Counts | None
 ) -> dict[str, str]:
-    """As many steps as the deployed learner; at most so many where a teacher decides how many."""
+    """The baseline's row; an upper bound of its steps where they depend on a teacher's choice."""
     found, rows = _baseline(stage, plan, config, counts), _rows_of(stage, config, counts)
     if found is not None:
         return _row(found, rows)
     row = _row(stage, None) | {"epochs": "?"}
-    if not one_learner(plan, stage.like):
-        row["model"] = f"as {stage.like[0].rsplit('-', 1)[0]}"
+    if not begin_alike(plan, stage.compared_with):
+        row["model"] = f"as {stage.compared_with[0].rsplit('-', 1)[0]}"
     most = [
-        _baseline(replace(stage, like=(one,)), plan, config, counts, most=True)
-        for one in stage.like
+        _baseline(replace(stage, compared_with=(one,)), plan, config, counts, most=True)
+        for one in stage.compared_with
     ]
     known = [steps_of(one.training, rows) for one in most if one is not None and rows is not None]
     return row | ({"steps": f"≤ {max(known):,}"} if known else {})
@@ -131,7 +133,11 @@ def _row_of_baseline(
 def _baseline(
     stage: Stage, plan: Plan, config: Config, counts: Counts | None, *, most: bool = False
 ) -> Stage | None:
-    """The baseline as it is trained, as far as it is known; with `most` at the longest."""
+    """The baseline as it will be trained; None if that is not known yet.
+
+    Args:
+        most: assume the largest number of steps that is possible.
+    """
     own = _rows_of(stage, config, counts)
     if own is None:
         return None
@@ -143,11 +149,11 @@ def _baseline(
         return None if rows is None else steps_of(one.training, rows)
 
     wish = config.evaluation.baseline_steps
-    return trained_like(stage, plan, stage.like, rows=own, steps=steps, wish=wish)
+    return matched_baseline(stage, plan, stage.compared_with, rows=own, steps=steps, wish=wish)
 
 
 def _most_steps(stage: Stage, counts: Counts | None) -> int | None:
-    """Of a stage that trains on a pool: the teacher decides how many of its rows."""
+    """Upper bound of the steps of a stage whose teacher chooses rows from a pool."""
     if counts is None:
         return None
     labelled = sum(counts[stage.data][split] for split in stage.rows if split != POOL)
@@ -156,11 +162,11 @@ def _most_steps(stage: Stage, counts: Counts | None) -> int | None:
 
 
 def same_starts(plan: Plan) -> list[str]:
-    """Where a student would start as one of its teachers did: one line each."""
+    """Warn of every student that starts from the same weights as one of its teachers."""
     teachers = [plan.stage(name) for name in plan.teachers]
     return [
         f"WARNING: {stage.name} and {teacher.name} start from the same weights, the new head "
-        f"included: both have seed {stage.seed} and one model. Another seed tells them apart, or "
+        f"included: both have seed {stage.seed} and one model. Choose another seed, or "
         "teacher.seeds=null."
         for stage in plan.stages
         if not stage.is_teacher and stage.earlier_stage is None and stage.training.epochs
@@ -170,13 +176,13 @@ def same_starts(plan: Plan) -> list[str]:
 
 
 def _start(stage: Stage) -> tuple[object, ...]:
-    """What decides the weights that a learner starts from, where no other stage does."""
+    """What decides the weights that a learner starts from, other stages aside."""
     spec = stage.learner
     return spec.id.rstrip("/"), stage.initialisation, spec.layers, spec.built, stage.seed
 
 
 def classes_line(names: Sequence[str], *, of: str) -> str:
-    """How many classes there are and what they are called; "output: score" where there are none.
+    """The number of classes and their names; "output: score" for regression.
 
     Args:
         names: of the outputs, in order.
@@ -191,7 +197,7 @@ def classes_line(names: Sequence[str], *, of: str) -> str:
 
 def _rows_of(stage: Stage, config: Config, counts: Counts | None) -> int | None:
     if POOL in stage.rows:
-        return None  # how many it trains on, the teacher decides
+        return None  # the teacher chooses them
     if counts is not None:
         return sum(counts[stage.data][split] for split in stage.rows)
     if UNLABELLED in stage.rows:
@@ -229,20 +235,20 @@ def _taught_by(stage: Stage) -> str:
 
 
 def _cost(plan: Plan, config: Config, counts: Counts | None) -> str | None:
-    """What each stage costs, those that cost the same together; None while nothing is known."""
+    """The cost of each stage, equal ones together; None while nothing is known."""
     found: dict[str, list[str]] = {}
     for stage in plan.stages:
         if not stage.training.epochs:
             continue
-        known = (_baseline(stage, plan, config, counts) or stage) if stage.like else stage
+        known = (_baseline(stage, plan, config, counts) or stage) if stage.compared_with else stage
         name = short_name(stage.name)
         rows = _rows_of(known, config, counts)
-        told = _UNKNOWN if rows is None else _cost_of(known, rows)
-        found.setdefault(told, []).append(name)
+        cost = _UNKNOWN if rows is None else _cost_of(known, rows)
+        found.setdefault(cost, []).append(name)
     if set(found) <= {_UNKNOWN}:
         return None
     costs = "; ".join(
-        f"{together(names, each=told != _UNKNOWN)} {told}" for told, names in found.items()
+        f"{together(names, each=cost != _UNKNOWN)} {cost}" for cost, names in found.items()
     )
     return f"cost in rows read (a backward pass counts as two): {costs}"
 

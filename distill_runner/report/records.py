@@ -30,7 +30,7 @@ from distill_runner.results.schema import (
 )
 from distill_runner.results.typed_json import to_json
 
-# Keys that say where things lie on one machine, and decide nothing.
+# Keys whose values are paths of one machine.
 _LOCAL = ("paths.", "store.dir", "output_dir", "dataset.path")
 _COPIED = ("metrics.jsonl", "predictions/test.csv", "predictions/validation.csv")
 
@@ -38,7 +38,7 @@ Model = TypeVar("Model", bound=TrainedModel | TaughtTeacher | PretrainTeacher)
 
 
 def record(run: Path, target: Path) -> RunResult:
-    """Copy what may be kept of one finished run, and return its result.
+    """Copy what may be committed of one finished run, and return its result.
 
     Raises:
         DistillError: the folder holds no finished run, or a damaged one.

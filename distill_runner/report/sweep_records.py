@@ -17,10 +17,10 @@ Record = dict[str, object]  # by column; None: the job has no such thing
 
 
 def sweep_records(jobs: Sequence[Job], folder: Path) -> list[Record]:
-    """One row a job, the best first; every row has all columns.
+    """One row per job, the best first; every row has all columns.
 
     Args:
-        folder: of the sweep.
+        folder: the sweep's folder.
     """
     best = best_results(jobs)
     typed = {job.name: typed_values(job.overrides) for job in jobs}
@@ -41,7 +41,7 @@ def sweep_records(jobs: Sequence[Job], folder: Path) -> list[Record]:
 
 
 def write_csv(path: Path, rows: Sequence[Record]) -> None:
-    """Write the rows with a heading; nothing stands for None."""
+    """Write the rows below a heading; None is an empty cell."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]))
         writer.writeheader()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from distill_runner.evaluation.intervals import mean_interval
+from distill_runner.evaluation.metrics.intervals import mean_interval
 from distill_runner.report.at_chance import at_chance, both_at_chance
 from distill_runner.report.causes import status_of
 from distill_runner.report.choosing import (
@@ -32,12 +32,12 @@ _EQUAL = "equal"  # in place of an interval of no width
 
 
 def shared_overrides(jobs: Sequence[Job]) -> list[str]:
-    """What was typed for every one of the jobs alike."""
+    """The overrides that all jobs have in common."""
     return [item for item in jobs[0].overrides if all(item in job.overrides for job in jobs)]
 
 
 def differing_overrides(jobs: Sequence[Job]) -> dict[str, str]:
-    """What was typed for each job, by its name, without what was typed for all."""
+    """By job, the overrides that not all jobs have."""
     common, found = set(shared_overrides(jobs)), {}
     for job in jobs:
         asked = " ".join(item for item in job.overrides if item not in common)
@@ -47,9 +47,9 @@ def differing_overrides(jobs: Sequence[Job]) -> dict[str, str]:
 
 
 def job_rows(jobs: Sequence[Job]) -> list[dict[str, str]]:
-    """One row a job, the best on validation first: what it differs in, and its figures in %.
+    """One row per job, the best on validation first: its own overrides and its figures in %.
 
-    Each has the metric that decides in its task, named where the tasks differ in it.
+    Each shows the first metric of its task, named in a column if the tasks differ in it.
     """
     done, differing = results_of(jobs), differing_overrides(jobs)
     metric, own = _common_metric(done.values()), _other_columns(done.values())
@@ -61,7 +61,7 @@ def job_rows(jobs: Sequence[Job]) -> list[dict[str, str]]:
         if job.name in best:
             row["validation"] = f"{BEST} {row['validation']}"
         rows.append(row)
-    # One name for the column: where one of the jobs has no gain to show, none is called so.
+    # All jobs share the column, so it is called a difference if one job has no gain.
     lead = gain_or_difference(done.values())
     rows = [{lead if at == "gain" else at: text for at, text in row.items()} for row in rows]
     droppable = ("at chance", "95% of the test", "teachers", "gain (validation)")
@@ -70,13 +70,13 @@ def job_rows(jobs: Sequence[Job]) -> list[dict[str, str]]:
 
 
 def _common_metric(results: Iterable[RunResult]) -> str | None:
-    """The metric that decides in every finished job; None where they differ in it."""
+    """The first metric of every finished job; None if they differ in it."""
     metrics = set(map(deciding_metric, results))
     return None if len(metrics) > 1 else next(iter(metrics), "accuracy")
 
 
 def _other_columns(results: Collection[RunResult]) -> dict[str, Column]:
-    """The columns of what some job was scored by beside the metric that decides."""
+    """Columns for the metrics and splits that some job has besides its first metric."""
     columns = columns_of(results)
     columns |= {
         f"{result.primary_metric} (test)": ("test", result.primary_metric)
@@ -117,7 +117,7 @@ def _no_figures(job: Job) -> dict[str, str]:
 
 
 def _figures(result: RunResult) -> dict[str, str]:
-    """By the metric that decides."""
+    """Validation score, test score and gain in the first metric."""
     column, value = ("test", deciding_metric(result)), validation_score(result)
     return {
         "validation": "no rows" if value is None else f"{100 * value:.2f}",
@@ -130,7 +130,7 @@ _BESIDE = ("at chance", "95% of the test", "gain (validation)", "teachers", "no 
 
 
 def _beside_test(result: RunResult) -> dict[str, str]:
-    """What there is less room for; the primary metric alone has an interval."""
+    """The less important columns; only the primary metric has an interval."""
     test, metric, baseline = result.metrics["test"], deciding_metric(result), result.baseline
     column, interval = ("test", metric), f"{100 * test.low:.1f}–{100 * test.high:.1f}"
     on_validation = gain_in(result, ("validation", metric))
@@ -165,7 +165,7 @@ def _test_title(metric: str | None) -> str:
 
 
 def sources(jobs: Sequence[Job]) -> list[str]:
-    """Where the published figures come from, one line a source."""
+    """One line per source of published figures."""
     lines = set()
     for result in results_of(jobs).values():
         known, rows = result.published, published_rows(result)
@@ -178,7 +178,7 @@ def sources(jobs: Sequence[Job]) -> list[str]:
 
 
 def seed_rows(jobs: Sequence[Job]) -> list[dict[str, str]]:
-    """Means and intervals over seeds, for settings that were run with more than one.
+    """Means and intervals over seeds; empty if no setting was run with several seeds.
 
     The best setting on validation comes first and is marked.
     """
@@ -197,7 +197,7 @@ def seed_rows(jobs: Sequence[Job]) -> list[dict[str, str]]:
 
 
 def seed_lines(rows: Sequence[Mapping[str, str]]) -> list[str]:
-    """What the table over seeds does not say by itself."""
+    """Lines below the table over seeds."""
     lines = []
     marked = [row for row in rows if row["mean validation"].startswith(BEST)]
     if marked:
@@ -213,7 +213,7 @@ def seed_lines(rows: Sequence[Mapping[str, str]]) -> list[str]:
 
 
 def _settings(jobs: Sequence[Job]) -> dict[str, list[RunResult]]:
-    """Results on test by what was typed but the seed; a run that was typed twice counts once."""
+    """Results with test rows by their overrides without the seed; equal runs count once."""
     common = set(shared_overrides(jobs))
     groups: dict[str, dict[str, RunResult]] = defaultdict(dict)
     for result in results_of(jobs).values():
@@ -238,7 +238,7 @@ def _seed_row(
 ) -> dict[str, str]:
     column = ("test", deciding_metric(results[0]))
     figures = _known(percent(one.metrics, column) for one in results)
-    # Between models at chance there is no gain to speak of.
+    # Between two models at chance level, a gain means nothing.
     nothing = all(map(both_at_chance, results))
     gains = [] if nothing else _known(gain_in(one, column) for one in results)
     chance = sum(at_chance(one.student) for one in results)

@@ -28,13 +28,13 @@ from distill_runner.results.schema import (
 )
 from distill_runner.results.scores import Gain, RankingDifference, Scores
 
-_WIDEST = 1000  # characters; no table of ours is as wide
+_WIDEST = 1000  # characters; wider than any table
 
 
-def table_of(title: str, *columns: str) -> Table:
-    """An empty table in the house's style; names to the left, figures to the right."""
+def empty_table(title: str, *columns: str) -> Table:
+    """An empty table: names are aligned left, figures right."""
     table = Table(
-        title=escape(title),  # [map,mrr] in what was typed is no markup
+        title=escape(title),  # typed overrides such as [map,mrr] are not markup
         title_justify="left",
         title_style="bold",
         header_style="bold",
@@ -48,9 +48,9 @@ def table_of(title: str, *columns: str) -> Table:
 
 
 def result_table(result: RunResult) -> Fitted:
-    """Teachers, baseline, student: what distillation bought.
+    """One row per model: teachers, intermediate models, baseline and student.
 
-    A figure that no model has is left out, and so are steps that all have made alike.
+    Columns without figures are left out, and so are steps that are equal for all.
     """
     metric, models = result.primary_metric, list(_models(result))
     columns = [column for column in _figures(result, {}) if _worth_a_column(column, models)]
@@ -121,7 +121,7 @@ def _worth_a_column(column: str, models: Sequence[tuple[str, Figures, str]]) -> 
 
 
 def result_lines(result: RunResult) -> list[str]:
-    """What the table leaves out: steps that are the same for all, sizes, random weights."""
+    """Lines below the table: steps if equal for all, parameters, random weights."""
     steps = {made for _, figures, _ in _models(result) if (made := figures["steps"]) != "–"}
     lines = []
     if len(steps) == 1 and not _worth_a_column("steps", list(_models(result))):
@@ -155,7 +155,7 @@ def _sizes(result: RunResult) -> str:
 
 
 def _beside_teachers(smaller: Mapping[str, float]) -> list[str]:
-    """How large the student is beside each teacher; beside all, where they are of one size."""
+    """The student's size relative to each teacher; once, if all teachers are of one size."""
     if len(smaller) > 1 and len(set(smaller.values())) == 1:
         smaller = {"each teacher": next(iter(smaller.values()))}
     return [
@@ -169,15 +169,15 @@ def _beside_teachers(smaller: Mapping[str, float]) -> list[str]:
 
 
 def _with_model(taught: TaughtTeacher) -> str:
-    """A learner's name, and its model's where that does not begin with it."""
+    """A teacher's name, and its model's unless the name begins with that."""
     model = with_layers(taught.model, taught.layers)
     return taught.name if taught.name.startswith(model) else f"{taught.name} {model}"
 
 
 def gain_line(result: RunResult) -> str | None:
-    """The difference that the teachers made on the test rows, with its interval.
+    """The student's lead over the baseline on the test rows, with its interval.
 
-    It is called a gain where the baseline was trained for no fewer steps.
+    It is called a gain only if the baseline was trained for as many steps.
     """
     baseline = result.baseline
     if baseline is None or "test" not in baseline.gain:
@@ -206,9 +206,8 @@ def _baseline_name(result: RunResult, baseline: BaselineResult) -> str:
 
 
 def _verdict(gain: Gain, *, fewer_steps: bool) -> list[str]:
-    """Whether a lead may be believed, and how it stands beside the teachers' own."""
+    """Whether the lead is significant at 95%, and its share of the teachers' lead."""
     if gain.low <= 0 <= gain.high:
-        # A share of the teachers' lead would say nothing.
         return ["Not significant: the interval includes zero."]
     if gain.transferred is None or gain.difference <= 0 or fewer_steps:
         return []
@@ -225,12 +224,12 @@ def _ranking_gains(ranking: Mapping[str, RankingDifference | None]) -> list[str]
 
 
 def sweep_table(title: str, jobs: Sequence[Mapping[str, str]]) -> Table:
-    """The jobs of a sweep; one row a job."""
+    """The jobs of a sweep, one row each."""
     columns = list(jobs[0])
-    table = table_of(title, *columns)
+    table = empty_table(title, *columns)
     table.columns[0].overflow = "fold"  # a job's name is never cut
     for name, column in zip(columns[1:], table.columns[1:], strict=True):
-        # A heading is broken between its words, so that the jobs' names have the room.
+        # Headings wrap between words, which leaves more room for the jobs' names.
         column.no_wrap, column.justify = False, "right"
         column.max_width = max(map(len, (*name.split(), *(job[name] for job in jobs))))
     for job in jobs:
@@ -238,18 +237,18 @@ def sweep_table(title: str, jobs: Sequence[Mapping[str, str]]) -> Table:
     return table
 
 
-def width_of(table: Table) -> int:
-    """Characters in a line, where nothing is folded."""
+def table_width(table: Table) -> int:
+    """Width in characters if nothing wraps."""
     return Console(width=_WIDEST).measure(table).maximum
 
 
-def in_width(
+def fit_width(
     jobs: Sequence[Mapping[str, str]], width: int
 ) -> tuple[list[dict[str, str]], tuple[str, ...]]:
-    """The sweep's rows with as many columns as a line has room for, and the titles left out.
+    """Drop columns until a sweep's table fits; return the rows and the dropped titles.
 
-    Those that say the same of every job are left out first, then the last ones, and none up to
-    the gain, the published figure and who is at chance.
+    Columns with one value for all jobs go first, then the last ones. The columns up to the gain,
+    the published figure and the chance level always stay.
     """
     titles = list(jobs[0])
     needed = 1 + max((at for at, name in enumerate(titles) if _needed(name)), default=0)
@@ -258,11 +257,11 @@ def in_width(
     out: list[str] = []
     for name in [*alike, *(name for name in spare if name not in alike)]:
         kept = [title for title in titles if title not in out]
-        if width_of(sweep_table("", _only(jobs, kept))) <= width:
+        if table_width(sweep_table("", _select(jobs, kept))) <= width:
             break
         out.append(name)
     kept = [title for title in titles if title not in out]
-    return _only(jobs, kept), tuple(title for title in titles if title in out)
+    return _select(jobs, kept), tuple(title for title in titles if title in out)
 
 
 def _needed(title: str) -> bool:
@@ -270,5 +269,5 @@ def _needed(title: str) -> bool:
     return title in (*leads, "published", "at chance")
 
 
-def _only(jobs: Sequence[Mapping[str, str]], titles: Sequence[str]) -> list[dict[str, str]]:
+def _select(jobs: Sequence[Mapping[str, str]], titles: Sequence[str]) -> list[dict[str, str]]:
     return [{title: job[title] for title in titles} for job in jobs]

@@ -166,8 +166,8 @@ class StageResult:
 class RunResult:
     """A finished run."""
 
-    schema_version: Annotated[Literal[1], "version of this format"]
-    status: Annotated[Literal["finished"], "other runs leave no result"]
+    schema_version: Annotated[Literal[1], "version of this format"] = SCHEMA_VERSION
+    status: Annotated[Literal["finished"], "other runs leave no result"] = "finished"
     key: Annotated[str, "hash over the keys of all stages: equal for equal runs"]
     method: Annotated[str, "name of the method"]
     seed: Annotated[int, "seed of the student"]

@@ -58,10 +58,12 @@ class Artifact:
 
     @property
     def model(self) -> Path:
+        """The model folder in Hugging Face format."""
         return self.folder / "model"
 
     @property
     def curves(self) -> Path:
+        """The file with the points of the training curves."""
         return self.folder / "metrics.jsonl"
 
     def facts(self) -> dict[str, Any]:
@@ -89,6 +91,7 @@ class Store:
         self._say = say
 
     def artifact(self, key: str) -> Artifact:
+        """The artifact of `key`, whether or not it exists."""
         return Artifact(key, self._artifacts / key)
 
     def has(self, key: str, *, hashed: bool = False) -> bool:

@@ -115,6 +115,7 @@ class Pace:
         self._saved = time.monotonic()
 
     def is_due(self) -> bool:
+        """Whether it is time for another checkpoint."""
         return time.monotonic() - self._saved > self._after
 
     @contextmanager

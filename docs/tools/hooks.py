@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from distill_runner.config.describe import reference
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
+from distill_runner.config.describe import reference
 from distill_runner.results.describe import describe
 
 _RESULT = """# result.json

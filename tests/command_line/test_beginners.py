@@ -25,11 +25,13 @@ TABLE = Path(__file__).parent / "beginners.txt"
 # Of Hydra, OmegaConf and Python; nobody who types a command has to know them.
 FOREIGN = re.compile(
     r"Traceback|full_key|struct|Config\w*(Error|Exception)|To append to your|ListConfig|DictConfig"
-    r"|not Optional|could not be converted|Invalid (type|value)|Primary config|fault of distill-run"
+    r"|not Optional|could not be converted|Invalid (type|value)|Primary config|bug in distill-run"
     r"|object_type|Errno"
 )
 # What stands for something that only the person knows, or is not meant to be typed.
-NO_COMMAND = re.compile(r"[A-Z]{3,}|…|^leave it out$|^what is there|^pip |^eval |^distill-run -")
+NO_COMMAND = re.compile(
+    r"[A-Z]{3,}|…|^leave it out$|^the folder contains|^pip |^eval |^distill-run -"
+)
 
 
 def _cases() -> dict[str, str]:

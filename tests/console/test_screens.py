@@ -32,7 +32,7 @@ from distill_runner.console.screen import Screen
 from distill_runner.console.time_left import Left, Remaining, duration, roughly
 from distill_runner.jobs.announcements import show_plan, show_result
 from distill_runner.report.closing import next_steps, took_line
-from distill_runner.report.fitted import Fitted, Row, broken
+from distill_runner.report.fitted import Fitted, Row, break_lines
 from distill_runner.report.planned import plan_lines, plan_table
 from distill_runner.report.tables import gain_line, result_lines, result_table
 from distill_runner.results.files import read_result
@@ -293,7 +293,7 @@ def test_a_table_breaks_names_between_words_and_figures_never(width: int) -> Non
 
 def test_a_name_is_broken_behind_hyphens_slashes_and_spaces() -> None:
     for width in range(1, 40):
-        pieces = broken(NAMES[2], width).split("\n")
+        pieces = break_lines(NAMES[2], width).split("\n")
         assert "".join(pieces) == NAMES[2]
         assert all(piece.endswith(("-", "/")) for piece in pieces[:-1])
 

@@ -196,7 +196,7 @@ def _wrong_exit(case: Case, status: int | str, printed: str, error: str) -> list
     wrong = []
     if "Traceback" in printed + error:
         wrong.append("a traceback")
-    if "fault of distill-run's own" in error:
+    if "this is a bug in distill-run" in error:
         wrong.append("a fault of its own")
     if "\x1b" in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", printed) + error:
         wrong.append("a raw escape on the screen")

@@ -251,7 +251,7 @@ def test_a_kill_while_a_run_is_put_in_place_is_made_good_by_the_next_one(
     with pytest.raises(KeyboardInterrupt):
         run(finished, store, "finetune", "training.max_steps=3")
     monkeypatch.setattr("distill_runner.jobs.output_folder.os.replace", replace)
-    with output_folder.OutputFolder.claimed(finished):
+    with output_folder.OutputFolder.claim(finished):
         pass
     assert json.loads((finished / "result.json").read_text())["training"]["steps"] == 3
     assert (finished / "student" / "model.safetensors").is_file()

@@ -18,7 +18,7 @@ from distill_runner.report.causes import cause_lines, count_line
 from distill_runner.report.choosing import choice_lines, validation_score
 from distill_runner.report.sweep_records import sweep_records
 from distill_runner.report.sweeps import differing_overrides, job_rows, seed_lines, seed_rows
-from distill_runner.report.tables import in_width, sweep_table
+from distill_runner.report.tables import fit_width, sweep_table
 from distill_runner.results.schema import RunResult
 
 
@@ -124,7 +124,7 @@ def test_in_a_narrow_window_names_are_whole_and_what_is_alike_goes_first() -> No
         a_job(str(at), finished(0.5 + at / 10, 0.6, f"method.temperature={at}", "seed=1"))
         for at in range(3)
     ]
-    rows, out = in_width(job_rows(jobs), 74)
+    rows, out = fit_width(job_rows(jobs), 74)
     console = Console(width=74, file=io.StringIO())
     console.print(sweep_table("", rows))
     shown = console.file.getvalue()  # type: ignore[attr-defined]
@@ -148,7 +148,7 @@ def test_the_name_of_a_setting_is_whole_at_eighty_columns() -> None:
         )
         for at in range(4)
     ]
-    rows, out = in_width(seed_rows(jobs), 80)
+    rows, out = fit_width(seed_rows(jobs), 80)
     console = Console(width=80, file=io.StringIO())
     console.print(sweep_table("", rows))
     shown = console.file.getvalue()  # type: ignore[attr-defined]

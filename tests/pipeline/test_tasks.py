@@ -16,18 +16,18 @@ from support.results import a_baseline, a_job, a_lost_job, a_result, a_score
 from support.tiny import composed, run
 
 from distill_runner.config import schema
-from distill_runner.config.compose import config_path, typed
+from distill_runner.config.compose import option_names, typed
 from distill_runner.data.load import Prepared, prepare
 from distill_runner.errors import Refused
 from distill_runner.hub.locate import locate_dataset
 from distill_runner.planning.ranges import check_settings
 from distill_runner.report.columns import columns_of, notes
 from distill_runner.report.sweeps import job_rows, seed_rows
-from distill_runner.report.tables import in_width, sweep_table, width_of
-from distill_runner.results.files import Job
+from distill_runner.report.tables import fit_width, sweep_table, table_width
+from distill_runner.results.files import Job, read_result
 from distill_runner.results.schema import BaselineResult
 
-DATASETS = sorted(path.stem for path in Path(config_path(), "dataset").glob("*.yaml"))
+DATASETS = option_names("dataset")
 # The text columns and the class names of the hub's files, in the hub's order.
 HUB = {
     "sst2": (["sentence"], ["negative", "positive"]),
@@ -253,7 +253,7 @@ def test_the_main_metric_keeps_the_epoch_and_has_a_column(tmp_path: Path) -> Non
     assert found["metrics"]["selection_on_validation"]["mrr"] == pytest.approx(best["mrr"])
     test = found["metrics"]["test"]
     assert {"accuracy", "low", "high", "majority", "map", "mrr", "questions"} <= set(test)
-    assert list(columns_of([found])) == ["mrr (test)", "map (test)"]
+    assert list(columns_of([read_result(tmp_path / "kd")])) == ["mrr (test)", "map (test)"]
     log = (tmp_path / "kd" / "log.txt").read_text()
     assert " mrr " in log
     assert "Ranked: " in log
@@ -357,12 +357,12 @@ def test_the_names_of_a_sweeps_jobs_are_whole_in_the_table_over_seeds() -> None:
 def test_a_narrow_terminal_gets_whole_columns_and_the_gain_with_them() -> None:
     job = {"job": "0: seed=1", "test": "90.00", "gain": "+1.00", "published": "91.2"}
     job |= {"parameters": "1,000,000", "mrr (test)": "70.00", "f1 (test)": "60.00"}
-    whole = width_of(sweep_table("", [job]))
-    assert in_width([job], whole) == ([job], ())
-    (row,), out = in_width([job], whole - 1)
+    whole = table_width(sweep_table("", [job]))
+    assert fit_width([job], whole) == ([job], ())
+    (row,), out = fit_width([job], whole - 1)
     assert list(row) == [*job][:-1]
     assert out == ("f1 (test)",)
-    (row,), out = in_width([job], 10)
+    (row,), out = fit_width([job], 10)
     assert list(row) == ["job", "test", "gain", "published"]
     assert out == ("parameters", "mrr (test)", "f1 (test)")
 

@@ -9,7 +9,6 @@ from distill_runner.results.files import Attempt, Job, Status
 from distill_runner.results.measurements import AtChance, Training
 from distill_runner.results.origins import DataResult, Origin, Provenance, SplitSizes
 from distill_runner.results.schema import (
-    SCHEMA_VERSION,
     BaselineResult,
     JointTeachers,
     RunResult,
@@ -128,6 +127,7 @@ def a_pair_of_teachers(scores: Mapping[str, Score]) -> JointTeachers:
 
 _DATA = DataResult(
     name="synthetic",
+    task="classification",
     hub=None,
     subset=None,
     texts=("text",),
@@ -156,8 +156,6 @@ def a_result(validation: float = 0.8, test: float = 0.8, **changed: Any) -> RunR
     """A finished run of one student on 100 rows; its baseline has 50 % on every split."""
     metrics = {"validation": a_score(validation), "test": a_score(test)}
     facts: dict[str, Any] = {
-        "schema_version": SCHEMA_VERSION,
-        "status": "finished",
         "key": "0",
         "method": "kd",
         "seed": 1,

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from distill_runner.config.schema import Config, Select
-from distill_runner.evaluation.comparison import Measure, primary_metric
-from distill_runner.evaluation.scores import labels_of, score_rows, scored
 from distill_runner.pipeline.outcome import Outcome
 from distill_runner.pipeline.predictions import Predictions
+from distill_runner.pipeline.stage_records import read_record
 from distill_runner.planning.baseline import steps_made
 from distill_runner.planning.stages import TASK, Stage
-from distill_runner.results.measurements import Training
 from distill_runner.results.scores import Score, Scores
-from distill_runner.results.typed_json import from_json
+from distill_runner.results.stage_record import StageRecord
+from distill_runner.tasks.base import scored_splits
+from distill_runner.tasks.kinds import task_of
 from distill_runner.tracking import curves
 
 if TYPE_CHECKING:
@@ -24,14 +24,15 @@ if TYPE_CHECKING:
 
 
 class FinishedRun:
-    """What the collectors read.
+    """The plan, data, artifacts and predictions that a result is collected from.
 
     Attributes:
         plan: the stages that took place.
-        data: the task's.
-        pretrain_data: that of a stage on other data; None without one.
-        measure: compares models by the primary metric.
+        data: of the task.
+        all_data: of every data set that the plan names.
+        task: scores models and compares them by the primary metric.
         labels: by split, [rows].
+        overrides: what was typed.
     """
 
     def __init__(
@@ -40,6 +41,8 @@ class FinishedRun:
         data: Mapping[str, Prepared],
         outcome: Outcome,
         predictions: Predictions,
+        *,
+        overrides: Sequence[str],
     ) -> None:
         self.config = config
         self.plan = outcome.plan
@@ -47,9 +50,10 @@ class FinishedRun:
         self.all_data = data
         self.outcome = outcome
         self.predictions = predictions
-        self.measure = Measure(primary_metric(config.dataset))
-        self.labels = {split: labels_of(table) for split, table in self.data.splits.items()}
-        self._facts = {name: artifact.facts() for name, artifact in outcome.artifacts.items()}
+        self.overrides = tuple(overrides)
+        self.task = task_of(config.dataset)
+        self.labels = {split: self.task.labels(table) for split, table in self.data.splits.items()}
+        self._records = {name: read_record(found) for name, found in outcome.artifacts.items()}
         self._known: dict[tuple[int, str], tuple[np.ndarray, Score]] = {}
 
     # --- stages ---------------------------------------------------------------------------
@@ -59,13 +63,21 @@ class FinishedRun:
         """The stage whose student is the run's."""
         return self.plan.stage(self.plan.deployed)
 
+<<<<<<< HEAD
+    def record(self, stage: str) -> StageRecord:
+        """What the store knows of a finished stage."""
+        return self._records[stage]
+=======
     def training(self, stage: str) -> Training:
+        """How the stage was trained."""
         return from_json(Training, self._facts[stage]["training"], f"{stage}: training")
 
     def parameters(self, stage: str) -> int:
+        """The number of the model's parameters."""
         return int(self._facts[stage]["parameters"])
 
     def formula(self, stage: str) -> str:
+        """The loss in words."""
         return str(self._facts[stage]["formula"])
 
     def versions(self, stage: str) -> dict[str, str]:
@@ -76,12 +88,13 @@ class FinishedRun:
         """The scores on the stage's own data, from when it was trained."""
         stored: dict[str, Any] = self._facts[stage]["metrics"]
         return {split: from_json(Score, score, stage) for split, score in stored.items()}
+>>>>>>> f9d79007e07b1e82d1a783ee0131cd65ae3b682e
 
     def history(self, stage: Stage) -> list[dict[str, float]]:
         """The figures of every epoch, teachers by the names that this run has for them."""
-        facts = self._facts[stage.name]
-        names = dict(zip(facts["stage"]["teachers"], stage.teachers, strict=True))
-        return [curves.as_named(values, names) for values in facts["history"]]
+        record = self.record(stage.name)
+        names = dict(zip(record.teachers, stage.teachers, strict=True))
+        return [curves.as_named(values, names) for values in record.history]
 
     def model_id(self, stage: str) -> str:
         """The model as it is named here: the store may know the same content by another name."""
@@ -89,7 +102,7 @@ class FinishedRun:
 
     def steps(self, stage: str) -> int:
         """All optimiser steps of the learner that the stage has left."""
-        made = steps_made(self.plan, stage, lambda one: self.training(one.name).steps)
+        made = steps_made(self.plan, stage, lambda one: self.record(one.name).training.steps)
         assert made is not None
         return made
 
@@ -99,7 +112,10 @@ class FinishedRun:
 
     def times_smaller(self, parameters: int) -> dict[str, float]:
         """The parameters of every teacher over these."""
-        return {short_name(name): self.parameters(name) / parameters for name in self.plan.teachers}
+        return {
+            short_name(name): self.record(name).parameters / parameters
+            for name in self.plan.teachers
+        }
 
     # --- scores ---------------------------------------------------------------------------
 
@@ -108,7 +124,9 @@ class FinishedRun:
         """The splits that are results; one that chose an epoch or a repetition is none."""
         selected = self.config.training.select is Select.best_validation
         chose = selected or bool(self.plan.stopping)
-        present = [split for split in scored(self.config.dataset) if split in self.data.splits]
+        present = [
+            split for split in scored_splits(self.config.dataset) if split in self.data.splits
+        ]
         return [split for split in present if not (chose and split == "validation")]
 
     def score(self, logits: np.ndarray, split: str) -> Score:
@@ -116,8 +134,7 @@ class FinishedRun:
         # The array is kept with its score, so that no other array gets the same id.
         asked = id(logits), split
         if asked not in self._known:
-            metrics = self.config.dataset.metrics
-            self._known[asked] = logits, score_rows(logits, self.data.splits[split], metrics)
+            self._known[asked] = logits, self.task.score(logits, self.data.splits[split])
         return self._known[asked][1]
 
     def scores(self, stage: str) -> Scores:
@@ -129,7 +146,7 @@ class FinishedRun:
 
     def value(self, logits: np.ndarray, split: str) -> float:
         """The primary metric."""
-        return self.measure.worth(logits, self.labels[split])
+        return self.task.value(logits, self.labels[split])
 
 
 def short_name(teacher: str) -> str:
@@ -140,6 +157,6 @@ def short_name(teacher: str) -> str:
 def saw_every_training_row(outcome: Outcome, data: Prepared) -> bool:
     """Whether the deployed stage trained for an epoch at least; a smoke run does not."""
     stage = outcome.plan.stage(outcome.plan.deployed)
-    training = outcome.artifacts[stage.name].facts()["training"]
+    steps = read_record(outcome.artifacts[stage.name]).training.steps
     rows = sum(data.counts[split] for split in stage.rows)
-    return bool(training["steps"] * stage.training.batch_size >= rows)
+    return steps * stage.training.batch_size >= rows

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from distill_runner.results.collect import comparisons, measured, models, origins
 from distill_runner.results.collect.finished import FinishedRun
 from distill_runner.results.origins import DataSource
 from distill_runner.results.schema import (
-    SCHEMA_VERSION,
     BrokenOff,
     PublishedFigure,
     RunResult,
@@ -23,36 +22,32 @@ def collect_result(
     run: FinishedRun,
     *,
     machine: Machine,
-    overrides: Sequence[str],
     sources: Mapping[str, DataSource],
 ) -> RunResult:
     """Everything that result.json says.
 
     Args:
         machine: where speed is measured.
-        overrides: what was typed.
         sources: where each data set came from (`inputs.given_data`).
     """
     config, plan, deployed = run.config, run.plan, run.plan.deployed
     return RunResult(
-        schema_version=SCHEMA_VERSION,
-        status="finished",
         key=key_of([artifact.key for artifact in run.outcome.artifacts.values()]),
         method=plan.method,
         seed=config.seed,
         experiment=config.experiment,
         profile=config.profile,
         dataset=config.dataset.name,
-        formula=run.formula(deployed),
-        primary_metric=run.measure.name,
+        formula=run.record(deployed).formula,
+        primary_metric=run.task.primary_metric.value,
         scored_by=tuple(metric.value for metric in config.dataset.metrics),
         selection=config.training.select.value,
         max_steps=config.training.max_steps,
-        overrides=tuple(overrides),
+        overrides=run.overrides,
         published=_published(run),
         teachers=tuple(models.teacher(run, name) for name in plan.teachers),
         together=models.together(run),
-        between=tuple(models.intermediate(run, stage) for stage in models.intermediate_stages(run)),
+        between=models.intermediate_results(run),
         trained_teachers=models.trained_teachers(run),
         pretrain=models.pretrain(run),
         student=models.student(run),
@@ -65,11 +60,11 @@ def collect_result(
         agreement=comparisons.agreement(run),
         robustness=measured.measure_robustness(run),
         latency=measured.measure_latency(run, machine),
-        training=run.training(deployed),
+        training=run.record(deployed).training,
         teachers_on_training_rows=comparisons.teachers_on_training_rows(run),
         data=origins.data_result(run),
         stages=origins.stage_results(run),
-        versions=run.versions(deployed),
+        versions=run.record(deployed).versions,
         provenance=origins.provenance(run, sources),
     )
 
