@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 HIDDEN = -1  # the label of a row without one, or with a hidden one
-_FORMAT = 3  # version of the stored data
+_FORMAT = 4  # version of the stored data
 
 Texts = tuple[str, ...]  # the one or two texts of a row
 
@@ -69,7 +69,7 @@ def add_unlabelled(
     return replace(
         prepared,
         splits={**prepared.splits, UNLABELLED: table},
-        fingerprints={**prepared.fingerprints, UNLABELLED: key},
+        fingerprints={**prepared.fingerprints, UNLABELLED: read["fingerprint"]},
         counts={
             **prepared.counts,
             UNLABELLED: len(table),
@@ -83,7 +83,11 @@ def _build(prepared: Prepared, settings: schema.Dataset, source: Path | None, fo
     scratch = folder.parent
     table, left_out = _read(settings, source, cache=scratch / "cache")
     rows = len(table) + sum(sum(counts.values()) for counts in left_out.values())
-    kept = _unseen(table, prepared, settings, target=scratch / "kept.arrow")
+    # Of the rows that are kept: two tasks may keep the same ones, and share a stage on them.
+    fingerprint = hashlib.sha256()
+    kept = _unseen(
+        table, prepared, settings, target=scratch / "kept.arrow", fingerprint=fingerprint
+    )
     if not len(kept):
         raise Refused(
             "No unlabelled rows are left.",
@@ -92,7 +96,7 @@ def _build(prepared: Prepared, settings: schema.Dataset, source: Path | None, fo
             rule="rows that are not among those of validation, test and dataset.extra",
         )
     kept.save_to_disk(str(folder))
-    read = {"rows": rows, "left_out": left_out}
+    read = {"rows": rows, "left_out": left_out, "fingerprint": fingerprint.hexdigest()}
     (folder / "read.json").write_text(json.dumps(read), encoding="utf-8")
 
 
@@ -121,9 +125,14 @@ def _read(
 
 
 def _unseen(
-    table: Dataset, prepared: Prepared, settings: schema.Dataset, *, target: Path
+    table: Dataset,
+    prepared: Prepared,
+    settings: schema.Dataset,
+    *,
+    target: Path,
+    fingerprint: hashlib._Hash,
 ) -> Dataset:
-    """Write the rows of `table` that are kept to `target`.
+    """Write the rows of `table` that are kept to `target`, and hash them.
 
     There may be millions of rows, so each one seen is remembered as a digest of 16 bytes.
     """
@@ -145,6 +154,7 @@ def _unseen(
         for row in zip(*(batch[name] for name in columns), strict=True):
             if (mark := _mark(row)) not in seen:
                 seen.add(mark)
+                fingerprint.update(mark)
                 new.append(row)
         ids = [f"{UNLABELLED}-{first + at}" for at in range(len(new))]
         texts = {name: [row[at] for row in new] for at, name in enumerate(names)}

@@ -1,8 +1,8 @@
 """Soft heads: a linear layer for each teacher, on the first token's last state (TMKD, §3.2).
 
-The classifier that the architecture has already is the golden head. With soft heads on, a
-learner answers with the mean of all heads' probabilities, which is no single linear head:
-so they are saved beside the model, which stays a plain classifier that transformers loads.
+The architecture's own classifier is the golden head. With soft heads a learner predicts the mean
+of all heads' probabilities, which no single linear head can express. So the soft heads are saved
+in a file beside the model, which remains a plain classifier that transformers can load.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _NAME = "soft_heads"  # of the submodule
 
 
 def add(module: Any, *, heads: int, classes: int, seed: int, golden: bool) -> None:
-    """Give a classifier `heads` soft heads of its own, at a fresh start.
+    """Attach freshly initialised soft heads to a classifier.
 
     Args:
         module: a transformers sequence classifier.
-        heads: one for each teacher.
+        heads: how many, one for each teacher.
         classes: outputs of each head.
         seed: of their weights.
-        golden: whether the golden head has a say in the answer.
+        golden: whether the golden head counts in the prediction.
     """
     torch.manual_seed(seed_at(seed, "soft heads"))
     weights = nn.Linear(module.config.hidden_size, heads * classes)
@@ -61,7 +61,11 @@ def of(module: Any) -> nn.Linear | None:
 
 
 def logits_of(output: Any) -> Tensor:
-    """Every head's logits, the golden head's first. [1 + soft heads, batch, classes]."""
+    """Logits of every head, the golden head first. [1 + soft heads, batch, classes].
+
+    Args:
+        output: of a classifier with soft heads.
+    """
     golden: Tensor = output.logits
     soft = output[_NAME].view(len(golden), -1, golden.shape[-1]).transpose(0, 1)
     return torch.cat([golden[None], soft])
@@ -88,7 +92,7 @@ def without(module: Any) -> dict[str, Tensor]:
 def save(module: Any, folder: Path) -> None:
     """Write the soft heads to `FILE`: weight [heads, classes, width] and bias [heads, classes].
 
-    Its metadata say whether the golden head counts. Nothing is written where there are none.
+    The metadata record whether the golden head counts. Without soft heads no file is written.
     """
     from safetensors.torch import save_file
 

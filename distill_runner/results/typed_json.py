@@ -103,6 +103,8 @@ def _read(hint: Any, value: object, path: str) -> Any:
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
         return _read(arguments[0], value, path)
+    if hint is object:
+        return value
     if origin in (Union, types.UnionType):
         (some,) = (one for one in arguments if one is not type(None))
         return None if value is None else _read(some, value, path)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from distill_runner.config.schema import Config, Select
 from distill_runner.pipeline.outcome import Outcome
 from distill_runner.pipeline.predictions import Predictions
+from distill_runner.pipeline.stage_records import read_record
 from distill_runner.planning.baseline import steps_made
 from distill_runner.planning.stages import TASK, Stage
-from distill_runner.results.measurements import Training
 from distill_runner.results.scores import Score, Scores
-from distill_runner.results.typed_json import from_json
+from distill_runner.results.stage_record import StageRecord
 from distill_runner.tasks.base import scored_splits
 from distill_runner.tasks.kinds import task_of
 from distill_runner.tracking import curves
@@ -53,7 +53,7 @@ class FinishedRun:
         self.overrides = tuple(overrides)
         self.task = task_of(config.dataset)
         self.labels = {split: self.task.labels(table) for split, table in self.data.splits.items()}
-        self._facts = {name: artifact.facts() for name, artifact in outcome.artifacts.items()}
+        self._records = {name: read_record(found) for name, found in outcome.artifacts.items()}
         self._known: dict[tuple[int, str], tuple[np.ndarray, Score]] = {}
 
     # --- stages ---------------------------------------------------------------------------
@@ -63,6 +63,11 @@ class FinishedRun:
         """The stage whose student is the run's."""
         return self.plan.stage(self.plan.deployed)
 
+<<<<<<< HEAD
+    def record(self, stage: str) -> StageRecord:
+        """What the store knows of a finished stage."""
+        return self._records[stage]
+=======
     def training(self, stage: str) -> Training:
         """How the stage was trained."""
         return from_json(Training, self._facts[stage]["training"], f"{stage}: training")
@@ -83,12 +88,13 @@ class FinishedRun:
         """The scores on the stage's own data, from when it was trained."""
         stored: dict[str, Any] = self._facts[stage]["metrics"]
         return {split: from_json(Score, score, stage) for split, score in stored.items()}
+>>>>>>> f9d79007e07b1e82d1a783ee0131cd65ae3b682e
 
     def history(self, stage: Stage) -> list[dict[str, float]]:
         """The figures of every epoch, teachers by the names that this run has for them."""
-        facts = self._facts[stage.name]
-        names = dict(zip(facts["stage"]["teachers"], stage.teachers, strict=True))
-        return [curves.as_named(values, names) for values in facts["history"]]
+        record = self.record(stage.name)
+        names = dict(zip(record.teachers, stage.teachers, strict=True))
+        return [curves.as_named(values, names) for values in record.history]
 
     def model_id(self, stage: str) -> str:
         """The model as it is named here: the store may know the same content by another name."""
@@ -96,7 +102,7 @@ class FinishedRun:
 
     def steps(self, stage: str) -> int:
         """All optimiser steps of the learner that the stage has left."""
-        made = steps_made(self.plan, stage, lambda one: self.training(one.name).steps)
+        made = steps_made(self.plan, stage, lambda one: self.record(one.name).training.steps)
         assert made is not None
         return made
 
@@ -106,7 +112,10 @@ class FinishedRun:
 
     def times_smaller(self, parameters: int) -> dict[str, float]:
         """The parameters of every teacher over these."""
-        return {short_name(name): self.parameters(name) / parameters for name in self.plan.teachers}
+        return {
+            short_name(name): self.record(name).parameters / parameters
+            for name in self.plan.teachers
+        }
 
     # --- scores ---------------------------------------------------------------------------
 
@@ -148,6 +157,6 @@ def short_name(teacher: str) -> str:
 def saw_every_training_row(outcome: Outcome, data: Prepared) -> bool:
     """Whether the deployed stage trained for an epoch at least; a smoke run does not."""
     stage = outcome.plan.stage(outcome.plan.deployed)
-    training = outcome.artifacts[stage.name].facts()["training"]
+    steps = read_record(outcome.artifacts[stage.name]).training.steps
     rows = sum(data.counts[split] for split in stage.rows)
-    return bool(training["steps"] * stage.training.batch_size >= rows)
+    return steps * stage.training.batch_size >= rows

@@ -44,7 +44,7 @@ def stage_results(run: FinishedRun) -> dict[str, StageResult]:
         name: StageResult(
             key=artifact.key,
             trained_now=name in run.outcome.trained,
-            training_seconds=run.training(name).wall_seconds,
+            training_seconds=run.record(name).training.wall_seconds,
         )
         for name, artifact in run.outcome.artifacts.items()
     }
