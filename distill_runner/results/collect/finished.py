@@ -63,32 +63,9 @@ class FinishedRun:
         """The stage whose student is the run's."""
         return self.plan.stage(self.plan.deployed)
 
-<<<<<<< HEAD
     def record(self, stage: str) -> StageRecord:
         """What the store knows of a finished stage."""
         return self._records[stage]
-=======
-    def training(self, stage: str) -> Training:
-        """How the stage was trained."""
-        return from_json(Training, self._facts[stage]["training"], f"{stage}: training")
-
-    def parameters(self, stage: str) -> int:
-        """The number of the model's parameters."""
-        return int(self._facts[stage]["parameters"])
-
-    def formula(self, stage: str) -> str:
-        """The loss in words."""
-        return str(self._facts[stage]["formula"])
-
-    def versions(self, stage: str) -> dict[str, str]:
-        """The packages that the stage was trained with."""
-        return dict(self._facts[stage]["versions"])
-
-    def stored_scores(self, stage: str) -> Scores:
-        """The scores on the stage's own data, from when it was trained."""
-        stored: dict[str, Any] = self._facts[stage]["metrics"]
-        return {split: from_json(Score, score, stage) for split, score in stored.items()}
->>>>>>> f9d79007e07b1e82d1a783ee0131cd65ae3b682e
 
     def history(self, stage: Stage) -> list[dict[str, float]]:
         """The figures of every epoch, teachers by the names that this run has for them."""
