@@ -12,8 +12,9 @@ What `__all__` names is the public interface, with `distill_runner.methods` and
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from distill_runner.exports import lazy_attributes
 
 if TYPE_CHECKING:
     from distill_runner.commands.run import run
@@ -25,24 +26,18 @@ __version__ = "0.1.0"
 
 __all__ = ["DistillError", "Refused", "RunResult", "Student", "__version__", "load", "run"]
 
-_HOMES = {
-    "DistillError": "errors",
-    "Refused": "errors",
-    "RunResult": "results.schema",
-    "Student": "serving.student",
-    "load": "serving.student",
-    "run": "commands.run",
-}
-
-
-def __getattr__(name: str) -> object:
-    """Import a public name from its module when it is first used."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = found
-    return found
+__getattr__ = lazy_attributes(
+    __name__,
+    {
+        "DistillError": "errors",
+        "Refused": "errors",
+        "RunResult": "results.schema",
+        "Student": "serving.student",
+        "load": "serving.student",
+        "run": "commands.run",
+    },
+)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return __all__

@@ -16,11 +16,13 @@ MODULES = {
 }
 # The folders from low to high; a module imports from its own folder or from one on a lower floor.
 FLOORS = (
-    ("errors",),
+    ("errors", "exports"),
     ("results",),
     ("config.schema",),
     ("config", "storage", "hub", "models.architecture"),
-    ("command_line", "console", "data.readers", "objectives", "runtime", "tracking"),
+    ("command_line", "console", "data.readers", "runtime", "tracking"),
+    ("evaluation.metrics", "objectives"),
+    ("tasks",),
     ("planning",),
     ("data",),
     ("models.fast",),

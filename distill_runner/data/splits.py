@@ -18,6 +18,7 @@ import numpy as np
 from distill_runner.config import schema
 from distill_runner.data.groups import whole_groups, without_groups
 from distill_runner.data.phrases import Phrases
+from distill_runner.data.readers.label_reader import Value
 from distill_runner.data.readers.labelled_rows import Rows
 from distill_runner.errors import Refused
 
@@ -57,9 +58,9 @@ def cut(
     split: schema.Split,
     *,
     seed: int,
-    task: schema.Task = schema.Task.classification,
+    by_class: bool = True,
 ) -> Cut:
-    """Cuts the files' rows, each class in proportion; rows with scores are drawn alike.
+    """Cuts the files' rows, each class in proportion; not `by_class`, all rows are drawn alike.
 
     Validation and test files are taken whole unless a number asks for rows cut
     from the training file, extra files always; only what equals a row of a test or an
@@ -78,8 +79,8 @@ def cut(
     official = _official(files, split)
     train = files["train"]
     texts = normalised(train)
-    # Numbers are no classes: nearly every row would be one of its own.
-    classes = train.labels if task is schema.Task.classification else [0] * len(train)
+    # Nearly every score, or set of labels, would be a class of its own.
+    classes = train.labels if by_class else [0] * len(train)
     shared = _leave_to_test(official)
     pool, dropped = _pool(texts, train.labels, held_out=official.values())
     if shared:
@@ -144,7 +145,7 @@ def _leave_to_test(official: dict[str, Rows]) -> int:
 
 
 def _pool(
-    texts: list[str], labels: Sequence[float], *, held_out: Iterable[Rows]
+    texts: list[str], labels: Sequence[Value], *, held_out: Iterable[Rows]
 ) -> tuple[list[int], dict[str, int]]:
     """Positions of the rows that may be drawn, and what was dropped."""
     kept: dict[str, int] = {}
@@ -194,13 +195,13 @@ def _available(split: schema.Split, name: str, size: int | None, left: int) -> i
 
 
 def _stratified(
-    pool: list[int], labels: Sequence[float], count: int, generator: Generator
+    pool: list[int], labels: Sequence[Value], count: int, generator: Generator
 ) -> list[int]:
     """`count` rows, each class in proportion (largest remainders first)."""
     if not count:
         return []
     order = generator.permutation(len(pool))
-    by_class: dict[float, list[int]] = {}
+    by_class: dict[Value, list[int]] = {}
     for n in order:
         by_class.setdefault(labels[pool[n]], []).append(pool[n])
     classes = sorted(by_class)

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 from distill_runner.config import schema
 from distill_runner.data.load import Prepared, files_hash
+from distill_runner.data.readers.class_labels import ClassLabels
+from distill_runner.data.readers.columns import text_columns
 from distill_runner.data.readers.files import locate
 from distill_runner.data.readers.missing import TEXT, Gaps, check_none, without_text
 from distill_runner.data.readers.places import Places
-from distill_runner.data.readers.tables import load, text_columns
+from distill_runner.data.readers.tables import load
 from distill_runner.errors import Refused
 from distill_runner.planning.stages import UNLABELLED
 from distill_runner.storage.integrity import Say, provide
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 HIDDEN = -1  # the label of a row that has none, or whose label is not to be seen
-_FORMAT = 3  # of what is stored
+_FORMAT = 4  # of what is stored
 
 Texts = tuple[str, ...]  # a row: its text, or its two
 
@@ -67,7 +69,7 @@ def add_unlabelled(
     return replace(
         prepared,
         splits={**prepared.splits, UNLABELLED: table},
-        fingerprints={**prepared.fingerprints, UNLABELLED: key},
+        fingerprints={**prepared.fingerprints, UNLABELLED: read["fingerprint"]},
         counts={
             **prepared.counts,
             UNLABELLED: len(table),
@@ -81,7 +83,11 @@ def _build(prepared: Prepared, settings: schema.Dataset, source: Path | None, fo
     scratch = folder.parent
     table, left_out = _read(settings, source, cache=scratch / "cache")
     rows = len(table) + sum(sum(counts.values()) for counts in left_out.values())
-    kept = _unseen(table, prepared, settings, target=scratch / "kept.arrow")
+    # Of the rows that are kept: two tasks may keep the same ones, and share a stage on them.
+    fingerprint = hashlib.sha256()
+    kept = _unseen(
+        table, prepared, settings, target=scratch / "kept.arrow", fingerprint=fingerprint
+    )
     if not len(kept):
         raise Refused(
             "No unlabelled row is left.",
@@ -90,7 +96,7 @@ def _build(prepared: Prepared, settings: schema.Dataset, source: Path | None, fo
             rule="rows that are not among those of validation, test and dataset.extra",
         )
     kept.save_to_disk(str(folder))
-    read = {"rows": rows, "left_out": left_out}
+    read = {"rows": rows, "left_out": left_out, "fingerprint": fingerprint.hexdigest()}
     (folder / "read.json").write_text(json.dumps(read), encoding="utf-8")
 
 
@@ -109,7 +115,7 @@ def _read(
         made = generate(wanted.generate, settings.split_seed + 1000)
         return Dataset.from_dict({names[0]: [text for text, _ in made]}), {}
     paths = locate(spoken, source)["train"]
-    table = load(spoken, paths, cache=cache).select_columns(names)
+    table = load(ClassLabels(spoken), paths, cache=cache).select_columns(names)
     rows = len(table) if wanted.rows is None else min(wanted.rows, len(table))
     table = table.select(range(rows))
     gaps = Gaps(Places(spoken, paths), {TEXT: without_text(table, names)})
@@ -119,9 +125,14 @@ def _read(
 
 
 def _unseen(
-    table: Dataset, prepared: Prepared, settings: schema.Dataset, *, target: Path
+    table: Dataset,
+    prepared: Prepared,
+    settings: schema.Dataset,
+    *,
+    target: Path,
+    fingerprint: hashlib._Hash,
 ) -> Dataset:
-    """The rows of `table` that are kept, written to `target` as they are read.
+    """The rows of `table` that are kept, written to `target` and hashed as they are read.
 
     There may be many millions of them, so a row is remembered by 16 bytes.
     """
@@ -143,6 +154,7 @@ def _unseen(
         for row in zip(*(batch[name] for name in columns), strict=True):
             if (mark := _mark(row)) not in seen:
                 seen.add(mark)
+                fingerprint.update(mark)
                 new.append(row)
         ids = [f"{UNLABELLED}-{first + at}" for at in range(len(new))]
         texts = {name: [row[at] for row in new] for at, name in enumerate(names)}

@@ -19,6 +19,8 @@ from torch import Tensor
 from distill_runner.config.schema.rules import check_values
 from distill_runner.errors import Refused
 from distill_runner.methods.batch import Scene
+from distill_runner.tasks.base import Task
+from distill_runner.tasks.rules import TaskRules
 
 _ID = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -131,8 +133,8 @@ class Algorithm(ABC):
         """
 
     @abstractmethod
-    def formula(self) -> str:
-        """The loss with its settings filled in, printed in every run."""
+    def formula(self, task: Task) -> str:
+        """The loss with its settings filled in, as it is for that task; printed in every run."""
 
     def settings_of(self, role: str) -> RoleSettings:  # noqa: ARG002
         """How the optimiser of `role` is set."""
@@ -208,8 +210,8 @@ class Algorithm(ABC):
     def check_combination(self, combine: str) -> None:  # noqa: B027
         """Refuse a way of joining several teachers that this algorithm cannot use."""
 
-    def check_regression(self) -> None:  # noqa: B027
-        """Refuse settings that make no sense where a learner answers with one score."""
+    def check_task(self, rules: TaskRules) -> None:  # noqa: B027
+        """Refuse settings that make no sense for that kind of task."""
 
 
 def require(holds: bool, *, key: str, value: object, rule: str) -> None:

@@ -23,6 +23,7 @@ from distill_runner.errors import Refused
 from distill_runner.methods.base import Algorithm, Needs, Passes, Update, require
 from distill_runner.methods.batch import Scene
 from distill_runner.objectives.tokens import cosine_distance, masked_word_loss, token_kl
+from distill_runner.tasks.base import Task
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ class TripleLoss(Algorithm):
     def hidden_words(self) -> float:
         return self.mask_share
 
-    def formula(self) -> str:
+    def formula(self, task: Task) -> str:  # noqa: ARG002
         where = ", at the hidden words" if self.restrict_ce_to_mask else ""
         softened = f"{self.temperature:g}²·KL(t‖s, T={self.temperature:g}{where})"
         terms = {

@@ -15,6 +15,7 @@ from distill_runner.data.encoding import Inputs
 from distill_runner.models.learner import Learner
 from distill_runner.models.stored_logits import Signals
 from distill_runner.objectives.ensemble import Ensemble
+from distill_runner.tasks.base import Task
 
 InputsOf = Callable[[], list[Inputs]]  # one for each teacher, in its own tokens
 
@@ -50,13 +51,14 @@ class TeacherSource(ABC):
         """[teachers, batch, classes] → [batch, classes]."""
         return self._ensemble.join(signals, temperature)
 
-    def count(self, signals: Tensor, labels: Tensor) -> None:
+    def count(self, task: Task, signals: Tensor, labels: Tensor) -> None:
         """Add one batch to each teacher's score inside the loop."""
-        if signals.shape[-1] == 1:
-            return  # a score is not right or wrong
+        right = task.right(signals, labels)
+        if right is None:
+            return
+        self._right += right.sum(dim=-1)
         # A hidden label, below 0, is nobody's answer.
-        self._right += (signals.argmax(dim=-1) == labels).sum(dim=-1)
-        self._rows += int((labels >= 0).sum())
+        self._rows += int((labels.reshape(len(labels), -1)[:, 0] >= 0).sum())
 
     def take_score(self) -> dict[str, float]:
         """Each teacher's accuracy on the rows counted since the last call, 0..1."""

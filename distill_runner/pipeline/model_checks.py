@@ -127,6 +127,7 @@ class ModelChecks:
             loading.check_labels(
                 folder,
                 name=stage.label,
+                task=self._data[stage.data].task,
                 classes=self._data[stage.data].data.label_names,
                 key=spec.config_key,
                 labels=spec.labels,
@@ -147,7 +148,6 @@ class ModelChecks:
                 self._folders.folder_of(stage),
                 teacher=self._folders.folder_of(teacher),
                 layers=spec.layers,
-                classes=self._data[stage.data].data.label_names,
                 key=spec.config_key,
             )
         except Refused as refusal:

@@ -220,7 +220,7 @@ class Runner:
     def _settle(self, planned: Stage) -> Stage | None:
         """The stage as it is trained; None for a baseline while that is open."""
         if planned.name not in self._settled:
-            stage = self._course.baseline(planned) if planned.like else planned
+            stage = self._course.baseline(planned) if planned.compared_with else planned
             if stage is None:
                 return None
             self._settled[planned.name] = stage

@@ -80,7 +80,8 @@ class StageTeachers:
                 rows=scores[0].n,
                 classes=len(self._data[stage.data].data.label_names),
             )
-        return Ensemble(combination.combine, weights, combination.temperatures or None)
+        task = self._data[stage.data].task
+        return task.ensemble(combination.combine, weights, combination.temperatures or None)
 
     def _cacheable(self, stage: Stage) -> bool:
         if stage.algorithm.needs.teachers != "frozen":

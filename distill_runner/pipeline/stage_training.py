@@ -101,6 +101,7 @@ class StageTrainer:
         with self._vocabularies_cut(stage, [learner, *trained]):
             yield loop.Job(
                 algorithm=stage.algorithm,
+                task=data.task,
                 student=learner,
                 teachers=teachers,
                 roles={"student": [learner], **({"teacher": trained} if trained else {})},
@@ -115,7 +116,7 @@ class StageTrainer:
                 log_every=self._config.tracker.every,
                 validate=lambda _: self._validate(stage, learner, trained),
                 on_point=self._curves.on_point(stage),
-                selected_by=data.main.value,
+                selected_by=data.task.selection_metric.value,
             )
 
     def _run(self, stage: Stage, job: loop.Job) -> loop.Finished:
@@ -156,7 +157,7 @@ class StageTrainer:
         def score(model: Learner) -> Score:
             return data.score(self._logits.predict(model, stage, "validation"), "validation")
 
-        found, main = score(learner), data.main.value
+        found, main = score(learner), data.task.selection_metric.value
         of_teachers = {
             f"teacher_{found.primary_metric}/{model.name}": score(model).value for model in teachers
         }
@@ -178,7 +179,7 @@ class StageTrainer:
             stage=plain(stage),
             teachers=stage.teachers,
             labels=stage.learner.labels,
-            formula=data.formula(stage.algorithm),
+            formula=stage.algorithm.formula(data.task),
             parameters=learner.parameters,
             training=Training(
                 **training,

@@ -11,13 +11,13 @@ from distill_runner.config.schema import (
     Select,
     StageConfig,
     Student,
-    Task,
     Teacher,
     WeighBy,
 )
 from distill_runner.errors import Refused
 from distill_runner.planning.ranges import taught
 from distill_runner.planning.stages import PRETRAIN
+from distill_runner.tasks.rules import rules_of
 
 if TYPE_CHECKING:
     from distill_runner.methods.base import Algorithm
@@ -91,19 +91,18 @@ def _check_joined(
 
 
 def _check_outputs(config: Config, name: str, algorithm: Algorithm, entry: StageConfig) -> None:
-    """Refuse an algorithm of classes where the stage's rows have scores."""
+    """Refuse an algorithm that cannot learn what the answers to the stage's rows are."""
     own = config.pretrain.dataset if entry.data == PRETRAIN else None
-    if (own or config.dataset).task is not Task.regression:
-        return
-    if algorithm.needs.classes:
+    rules = rules_of((own or config.dataset).task)
+    if algorithm.needs.classes and not rules.classes:
         raise Refused(
             f"The stage {name!r} learns from distributions over classes.",
             key=f"{'pretrain.' if own else ''}dataset.task",
-            value="regression",
+            value=rules.kind.value,
             rule="classification for this method",
             way_out="method=finetune, or method=kd method.soft_loss=mse_logits",
         )
-    algorithm.check_regression()
+    algorithm.check_task(rules)
 
 
 def _check_compiled(config: Config, name: str, algorithm: Algorithm) -> None:

@@ -28,6 +28,7 @@ from distill_runner.planning.stages import steps_of
 from distill_runner.runtime import memory
 from distill_runner.runtime.interrupts import defer_interrupts
 from distill_runner.storage.integrity import Damaged
+from distill_runner.tasks.base import Task
 from distill_runner.tracking.curves import Curves
 from distill_runner.training import checkpoint, optim
 
@@ -53,6 +54,7 @@ class Job:
     """Everything that a stage's training needs."""
 
     algorithm: Algorithm
+    task: Task
     student: Learner
     teachers: TeacherSource
     roles: Mapping[str, Sequence[Learner]]  # whom each role's updates change
@@ -218,6 +220,7 @@ class Loop:
         return Scene(
             student=job.student,
             student_inputs=job.student.on_device(data.student.inputs(rows, counted), job.device),
+            task=job.task,
             labels=torch.from_numpy(data.labels[rows]).to(job.device),
             teachers=job.teachers,
             ids=[data.ids[row] for row in rows.tolist()],

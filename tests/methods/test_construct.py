@@ -10,6 +10,7 @@ from distill_runner.methods.construct import make_algorithm
 from distill_runner.methods.finetune import FineTune
 from distill_runner.methods.kd import KD
 from distill_runner.methods.metadistil import MetaDistil
+from distill_runner.tasks.classification import Classification
 
 FINETUNE = "distill_runner.methods.finetune.FineTune"
 KD_TARGET = "distill_runner.methods.kd.KD"
@@ -151,6 +152,7 @@ def test_a_mean_of_probabilities_cannot_be_regressed_on() -> None:
 
 
 def test_a_formula_shows_the_settings() -> None:
-    assert FineTune().formula() == "L = CE(y, s)"
-    assert with_defaults(KD, temperature=5.0, alpha=0.25).formula().endswith("0.25·5²·KL(t‖s), T=5")
-    assert "2e-05" in with_defaults(MetaDistil).formula()
+    assert FineTune().formula(Classification()) == "L = CE(y, s)"
+    formula = with_defaults(KD, temperature=5.0, alpha=0.25).formula(Classification())
+    assert formula.endswith("0.25·5²·KL(t‖s), T=5")
+    assert "2e-05" in with_defaults(MetaDistil).formula(Classification())

@@ -30,6 +30,7 @@ from distill_runner.models.teachers import LiveTeachers
 from distill_runner.objectives.ensemble import Ensemble
 from distill_runner.objectives.logits import SOFT_LOSSES
 from distill_runner.runtime.seeding import seed_at
+from distill_runner.tasks.classification import Classification
 from distill_runner.training.optim import adamw
 
 ETA = 0.05
@@ -66,6 +67,7 @@ class Cast:
         return Scene(
             student=self.student,
             student_inputs=self.inputs(self.student, TEXTS),
+            task=Classification(),
             labels=self.labels,
             teachers=self.source,
             ids=[f"row {at}" for at in range(len(TEXTS))],
@@ -122,7 +124,7 @@ def quiz_loss(method: MetaDistil, actors: Cast, *, create_graph: bool) -> Tensor
         logits = functional_call(module, weights, (), inputs).logits
         signals = torch.stack([t.module(**actors.inputs(t, TEXTS)).logits for t in actors.teachers])
         joined = actors.source.join(signals, method.temperature)
-        soft = SOFT_LOSSES[method.soft_loss](logits, joined, method.temperature)
+        soft = SOFT_LOSSES[method.soft_loss].function(logits, joined, method.temperature)
         loss = (1 - method.alpha) * hard(logits, actors.labels) + method.alpha * soft
         gradients = torch.autograd.grad(loss, list(weights.values()), create_graph=create_graph)
         moved = {
@@ -414,7 +416,7 @@ def test_the_real_step_on_the_pilots_mask_equals_that_forward_made_again(
     scene = actors.scene()
     with torch.no_grad():
         joined = scene.teacher_logits(method.temperature)
-    loss, _ = method.distillation_loss(pilot_forward(scene), joined, actors.labels)
+    loss, _ = method.distillation_loss(scene.task, pilot_forward(scene), joined, actors.labels)
     loss.backward()
     assert apart(kept, student_gradient(actors)) < 1e-12
 

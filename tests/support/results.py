@@ -127,6 +127,7 @@ def a_pair_of_teachers(scores: Mapping[str, Score]) -> JointTeachers:
 
 _DATA = DataResult(
     name="synthetic",
+    task="classification",
     hub=None,
     subset=None,
     texts=("text",),

@@ -23,7 +23,7 @@ class SplitScheme(Enum):
     grouped = "grouped"
 
 
-class Task(Enum):
+class TaskKind(Enum):
     classification = "classification"
     regression = "regression"
 
@@ -101,7 +101,7 @@ class Dataset:
     # the data set's name in tables, cards and the tracker
     name: str = MISSING
     # classification, or regression, whose labels are numbers
-    task: Task = Task.classification
+    task: TaskKind = TaskKind.classification
     # a file, or a folder with train.*, validation.*, test.*
     path: Optional[str] = None
     # hub id, used when path is null

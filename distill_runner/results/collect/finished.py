@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from distill_runner.config.schema import Config, Select
-from distill_runner.evaluation.comparison import Measure, primary_metric
-from distill_runner.evaluation.scores import labels_of, score_rows, scored
 from distill_runner.pipeline.outcome import Outcome
 from distill_runner.pipeline.predictions import Predictions
 from distill_runner.pipeline.stage_records import read_record
@@ -17,6 +15,8 @@ from distill_runner.planning.baseline import steps_made
 from distill_runner.planning.stages import TASK, Stage
 from distill_runner.results.scores import Score, Scores
 from distill_runner.results.stage_record import StageRecord
+from distill_runner.tasks.base import scored_splits
+from distill_runner.tasks.kinds import task_of
 from distill_runner.tracking import curves
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class FinishedRun:
         plan: the stages that took place.
         data: of the task.
         all_data: of every data set that the plan names.
-        measure: compares models by the primary metric.
+        task: scores models and compares them by the primary metric.
         labels: by split, [rows].
         overrides: what was typed.
     """
@@ -51,8 +51,8 @@ class FinishedRun:
         self.outcome = outcome
         self.predictions = predictions
         self.overrides = tuple(overrides)
-        self.measure = Measure(primary_metric(config.dataset))
-        self.labels = {split: labels_of(table) for split, table in self.data.splits.items()}
+        self.task = task_of(config.dataset)
+        self.labels = {split: self.task.labels(table) for split, table in self.data.splits.items()}
         self._records = {name: read_record(found) for name, found in outcome.artifacts.items()}
         self._known: dict[tuple[int, str], tuple[np.ndarray, Score]] = {}
 
@@ -101,7 +101,9 @@ class FinishedRun:
         """The splits that are results; one that chose an epoch or a repetition is none."""
         selected = self.config.training.select is Select.best_validation
         chose = selected or bool(self.plan.stopping)
-        present = [split for split in scored(self.config.dataset) if split in self.data.splits]
+        present = [
+            split for split in scored_splits(self.config.dataset) if split in self.data.splits
+        ]
         return [split for split in present if not (chose and split == "validation")]
 
     def score(self, logits: np.ndarray, split: str) -> Score:
@@ -109,8 +111,7 @@ class FinishedRun:
         # The array is kept with its score, so that no other array gets the same id.
         asked = id(logits), split
         if asked not in self._known:
-            metrics = self.config.dataset.metrics
-            self._known[asked] = logits, score_rows(logits, self.data.splits[split], metrics)
+            self._known[asked] = logits, self.task.score(logits, self.data.splits[split])
         return self._known[asked][1]
 
     def scores(self, stage: str) -> Scores:
@@ -122,7 +123,7 @@ class FinishedRun:
 
     def value(self, logits: np.ndarray, split: str) -> float:
         """The primary metric."""
-        return self.measure.worth(logits, self.labels[split])
+        return self.task.value(logits, self.labels[split])
 
 
 def short_name(teacher: str) -> str:

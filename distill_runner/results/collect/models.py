@@ -129,12 +129,12 @@ def at_chance(run: FinishedRun, predictions: Callable[[str], np.ndarray]) -> AtC
         return None
     logits = predictions(split)
     return verdict(
+        run.task,
         run.score(logits, split),
         logits,
         split,
         run.data.splits[split],
-        metric=run.config.dataset.metrics[0],
-        classes=run.data.label_names,
+        names=run.data.label_names,
     )
 
 
@@ -160,7 +160,10 @@ def trained_teachers(run: FinishedRun) -> tuple[TaughtTeacher, ...]:
     if stage.algorithm.needs.teachers != "trained" or not history:
         return ()
     last = history[-1]
-    figures = {name: f"teacher_{run.measure.name}/{short_name(name)}" for name in stage.teachers}
+    figures = {
+        name: f"teacher_{run.task.primary_metric.value}/{short_name(name)}"
+        for name in stage.teachers
+    }
     return tuple(
         TaughtTeacher(
             name=short_name(name),
@@ -187,7 +190,7 @@ def golden_head(run: FinishedRun) -> dict[str, GoldenHeadScore] | None:
         )
         score = run.score(alone, split)
         found[split] = GoldenHeadScore(
-            **vars(score), same_answers=run.measure.alike(alone, all_heads)
+            **vars(score), same_answers=run.task.agreement(alone, all_heads)
         )
     return found
 

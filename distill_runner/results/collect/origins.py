@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from distill_runner.console.names import data_name
-from distill_runner.data.readers.tables import text_columns
+from distill_runner.data.readers.columns import text_columns
 from distill_runner.results.collect.finished import FinishedRun
 from distill_runner.results.origins import DataResult, DataSource, Provenance, SplitSizes
 from distill_runner.results.schema import StageResult
@@ -18,6 +18,7 @@ def data_result(run: FinishedRun) -> DataResult:
     split = dataset.split
     return DataResult(
         name=data_name(dataset),
+        task=dataset.task.value,
         hub=dataset.hub if dataset.path is None else None,
         subset=dataset.subset,
         texts=tuple(text_columns(dataset)),

@@ -39,7 +39,7 @@ def collect_result(
         profile=config.profile,
         dataset=config.dataset.name,
         formula=run.record(deployed).formula,
-        primary_metric=run.measure.name,
+        primary_metric=run.task.primary_metric.value,
         scored_by=tuple(metric.value for metric in config.dataset.metrics),
         selection=config.training.select.value,
         max_steps=config.training.max_steps,

@@ -13,6 +13,7 @@ from distill_runner.config import schema
 from distill_runner.data.readers.files import locate
 from distill_runner.data.readers.labelled_rows import Source, read
 from distill_runner.errors import Refused
+from distill_runner.tasks.kinds import task_of
 
 ROWS = [("good film", "1"), ("bad film", "0"), ("very good", "1"), ("very bad", "0")]
 
@@ -23,7 +24,8 @@ def settings(**changes: object) -> schema.Dataset:
 
 def read_path(where: Path, /, **changes: object) -> Source:
     wanted = settings(**changes)
-    return read(wanted, locate(wanted, where), cache=where.parent / "cache")
+    reader, files = task_of(wanted).label_reader(wanted), locate(wanted, where)
+    return read(reader, files, cache=where.parent / "cache")
 
 
 def refusal(where: Path, /, **changes: object) -> Refused:
