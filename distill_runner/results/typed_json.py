@@ -42,6 +42,7 @@ def type_hints(kind: type) -> Mapping[str, Any]:
 
 
 def is_inline(hint: Any) -> bool:
+    """Whether the field's own fields are written into the parent's object."""
     return get_origin(hint) is Annotated and INLINE in get_args(hint)
 
 
