@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from distill_runner.methods.base import Algorithm, Needs, Passes, Update
-from distill_runner.methods.batch import Scene
+from distill_runner.methods.batch import Batch
 from distill_runner.objectives.logits import hard_label_loss
 
 
@@ -27,6 +27,6 @@ class FineTune(Algorithm):
     def formula(self) -> str:
         return "L = CE(y, s)"
 
-    def updates(self, scene: Scene) -> Iterator[Update]:
-        loss = hard_label_loss(scene.student_logits(), scene.labels)
+    def updates(self, batch: Batch) -> Iterator[Update]:
+        loss = hard_label_loss(batch.student_logits(), batch.labels)
         yield Update("student", loss, {"hard": loss.detach()})

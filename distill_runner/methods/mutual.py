@@ -18,7 +18,7 @@ from torch import Tensor
 
 from distill_runner.config.schema.rules import ABOVE_0, AT_LEAST_0, one_of
 from distill_runner.methods.base import Algorithm, Needs, Passes, Update
-from distill_runner.methods.batch import Scene
+from distill_runner.methods.batch import Batch
 from distill_runner.objectives.logits import hard_label_loss, kl
 
 FORMS = ("simultaneous", "alternating")
@@ -59,17 +59,17 @@ class Mutual(Algorithm):
     def unread_settings(self) -> tuple[str, ...]:
         return () if self.mimicry else ("temperature",)
 
-    def updates(self, scene: Scene) -> Iterator[Update]:
-        student, peers = scene.student_logits(), scene.teacher_signals()
-        yield Update("student", *self._loss(student, peers, scene.labels))
+    def updates(self, batch: Batch) -> Iterator[Update]:
+        student, peers = batch.student_logits(), batch.teacher_signals()
+        yield Update("student", *self._loss(student, peers, batch.labels))
         if self.form == "alternating":
             with torch.no_grad():
-                student = scene.student_logits()
+                student = batch.student_logits()
         losses: list[Tensor] = []
         every: dict[str, Tensor] = {}
         for at, own in enumerate(peers):
             others = torch.cat([student[None], peers[:at], peers[at + 1 :]])
-            loss, terms = self._loss(own, others, scene.labels)
+            loss, terms = self._loss(own, others, batch.labels)
             losses.append(loss)
             every |= {f"{name}_{at + 1}": term for name, term in terms.items()}
         yield Update("teacher", torch.stack(losses).sum(), every)
