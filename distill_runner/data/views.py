@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class NoisyView:
-    """The noisy view: the noise of a row is drawn anew every epoch, then tokenised."""
+    """The view with noise, which is drawn anew for every row and epoch before tokenising."""
 
     clean: Encoding
     table: Dataset
@@ -27,14 +27,15 @@ class NoisyView:
 
     @property
     def lengths(self) -> np.ndarray:
+        """[rows], tokens of each row without noise."""
         return self.clean.lengths
 
     def inputs(self, rows: np.ndarray, epoch: int, copies: np.ndarray | None = None) -> Inputs:
-        """The padded inputs of `rows` as read in `epoch`.
+        """The padded inputs of `rows` in `epoch`.
 
         Args:
             rows: [batch], positions.
-            copies: [batch], which copy of its row each is, from 0 on; None: none is repeated.
+            copies: [batch], the index of each copy of a row, from 0; None if no row is repeated.
         """
         batch = self.table[rows.tolist()]
         encoder = self.clean.encoder
@@ -57,9 +58,9 @@ class NoisyView:
 
 @dataclass(frozen=True)
 class ChosenView:
-    """Some rows of another view, in an order of their own; a row may occur more than once.
+    """Selected rows of another view, in any order and possibly repeated.
 
-    Where the other view is noisy, each copy of a row has noise of its own.
+    If the other view is noisy, every copy of a row has its own noise.
     """
 
     whole: Encoding | NoisyView
@@ -67,12 +68,13 @@ class ChosenView:
 
     @property
     def lengths(self) -> np.ndarray:
+        """[rows], tokens of each selected row without noise."""
         lengths: np.ndarray = self.whole.lengths[self.positions]
         return lengths
 
     @cached_property
     def copies(self) -> np.ndarray:
-        """[rows], how often each row has occurred before."""
+        """[rows], how many earlier copies each row has."""
         order = np.argsort(self.positions, kind="stable")
         _, first, counts = np.unique(self.positions[order], return_index=True, return_counts=True)
         copies = np.empty(len(order), dtype=np.int64)
@@ -80,4 +82,5 @@ class ChosenView:
         return copies
 
     def inputs(self, rows: np.ndarray, epoch: int) -> Inputs:
+        """The padded inputs of the selected `rows` in `epoch`."""
         return self.whole.inputs(self.positions[rows], epoch, self.copies[rows])

@@ -23,6 +23,7 @@ from distill_runner.methods.batch import Batch
 from distill_runner.models.language import LanguageHead
 from distill_runner.models.learner import Learner
 from distill_runner.planning.stage_context import Context
+from distill_runner.tasks.base import Task
 
 _ID = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -160,8 +161,8 @@ class Algorithm(ABC):
         """What must be there before the first step; a class attribute where no setting decides."""
 
     @abstractmethod
-    def formula(self) -> str:
-        """The loss with its settings filled in, printed in every run."""
+    def formula(self, task: Task) -> str:
+        """The loss with its settings filled in, as it is for that task; printed in every run."""
 
     def settings_of(self, role: str) -> OptimizerSettings:  # noqa: ARG002
         """How the optimiser of `role` is set."""
@@ -238,9 +239,6 @@ class Algorithm(ABC):
 
         The loop steps a role's optimiser before it asks for the next update.
         """
-
-    def check_regression(self) -> None:  # noqa: B027
-        """Refuse settings that make no sense where a learner answers with one score."""
 
 
 def require(holds: bool, *, key: str, value: object, rule: str) -> None:

@@ -35,6 +35,7 @@ from distill_runner.methods.batch import Batch
 from distill_runner.models import language
 from distill_runner.objectives.tokens import cosine_distance, masked_word_loss, token_kl
 from distill_runner.planning.stage_context import Context
+from distill_runner.tasks.base import Task
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class TripleLoss(Algorithm):
     def unread_settings(self) -> tuple[str, ...]:
         return () if self.a_ce else ("temperature", "restrict_ce_to_mask")
 
-    def formula(self) -> str:
+    def formula(self, task: Task) -> str:  # noqa: ARG002
         where = ", at the hidden words" if self.restrict_ce_to_mask else ""
         softened = f"{self.temperature:g}²·KL(t‖s, T={self.temperature:g}{where})"
         terms = {

@@ -31,8 +31,8 @@ from distill_runner.methods.pilot import (
     teacher_surrogate,
 )
 from distill_runner.models.architecture import families
-from distill_runner.objectives.logits import accuracy, hard_label_loss
 from distill_runner.planning.stage_context import Context
+from distill_runner.tasks.base import Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,11 +68,10 @@ class MetaDistil(SoftTargets):
     finite_difference_length: float = field(metadata=ABOVE_0)
     divide_by_pilot_rate: bool
 
-    def formula(self) -> str:
-        return (
-            f"{super().formula()}\n"
-            f"teachers: CE(quiz; s − {self.pilot_learning_rate:g}·∇L), by {self.derivative}"
-        )
+    def formula(self, task: Task) -> str:
+        pilot = f"s − {self.pilot_learning_rate:g}·∇L"
+        quiz = f"teachers: {task.hard_name}(quiz; {pilot}), by {self.derivative}"
+        return f"{super().formula(task)}\n{quiz}"
 
     @property
     def needs(self) -> Needs:
@@ -121,7 +120,7 @@ class MetaDistil(SoftTargets):
             student_logits=pilot_forward(batch),
             teacher_signals=batch.teacher_signals(),
             loss=lambda student_logits, signals: self.distillation_loss(
-                student_logits, batch.join(signals, self.temperature), batch.labels
+                batch.task, student_logits, batch.join(signals, self.temperature), batch.labels
             )[0],
             learning_rate=self.pilot_learning_rate,
             keep_graph=self.real_step_mask == "same",
@@ -131,7 +130,7 @@ class MetaDistil(SoftTargets):
         """Step 2: quiz the assumed student, and blame the teachers."""
         quiz = batch.quiz(self.quiz_batch)
         quiz_logits = pilot.logits_of(batch.student, quiz)
-        quiz_loss = hard_label_loss(quiz_logits, quiz.labels)
+        quiz_loss = batch.task.hard_loss(quiz_logits, quiz.labels)
         blame = pilot.gradient(quiz_loss)
         if self.derivative == "jvp":
             change = jvp(lambda: pilot_forward(batch), batch.student, blame)
@@ -144,8 +143,9 @@ class MetaDistil(SoftTargets):
             )
         surrogate = teacher_surrogate(pilot, change)
         terms = {"quiz": quiz_loss.detach()}
-        if quiz_logits.shape[-1] > 1:
-            terms["quiz_accuracy"] = accuracy(quiz_logits.detach(), quiz.labels)
+        right = batch.task.right(quiz_logits.detach(), quiz.labels)
+        if right is not None:
+            terms["quiz_accuracy"] = right.to(torch.float32).mean()
         return Update("teacher", surrogate, terms)
 
     def _student_update(self, batch: Batch, pilot: Pilot) -> Update:
@@ -155,5 +155,5 @@ class MetaDistil(SoftTargets):
         logits = pilot.student_logits
         if self.real_step_mask == "fresh":
             logits = batch.student_logits("real")
-        loss, terms = self.distillation_loss(logits, teacher_logits, batch.labels)
+        loss, terms = self.distillation_loss(batch.task, logits, teacher_logits, batch.labels)
         return Update("student", loss, terms)

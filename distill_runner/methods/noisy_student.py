@@ -36,6 +36,7 @@ from distill_runner.methods.base import (
 from distill_runner.methods.batch import Batch
 from distill_runner.models.depth import check_family
 from distill_runner.planning.stage_context import Context
+from distill_runner.tasks.base import Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +73,7 @@ class NoisyStudent(Algorithm):
     label_smoothing: float = field(metadata=SHARE_BELOW_1)
     stochastic_depth: float = field(metadata=SHARE_BELOW_1)
 
-    def formula(self) -> str:
+    def formula(self, task: Task) -> str:  # noqa: ARG002
         taught = "argmax t" if self.hard else f"softmax(t/{self.temperature:g})"
         skipped = f"; layer l of L is skipped with probability {self.stochastic_depth:g}·l/L"
         return (

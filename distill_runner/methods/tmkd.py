@@ -32,8 +32,9 @@ from distill_runner.methods.base import (
 from distill_runner.methods.batch import Batch
 from distill_runner.models import heads
 from distill_runner.models.architecture import families
-from distill_runner.objectives.logits import hard_label_loss, mse_logits
+from distill_runner.objectives.logits import mse_logits
 from distill_runner.planning.stage_context import Context
+from distill_runner.tasks.base import Task
 
 _SOFT_SHARE = Range(
     "above 0, up to 1; method=finetune learns from labels alone", high=1, low_open=True
@@ -63,11 +64,11 @@ class SoftHeads(Algorithm):
     alpha: float = field(metadata=rule(_SOFT_SHARE))
     averaged: bool
 
-    def formula(self) -> str:
+    def formula(self, task: Task) -> str:
         soft = "MSE(z_1, mean t)" if self.averaged else "mean_i MSE(z_i, t_i)"
         if self.alpha == 1:
             return f"L = {soft}"
-        return f"L = {1 - self.alpha:g}·CE(y, z_g) + {self.alpha:g}·{soft}"
+        return f"L = {1 - self.alpha:g}·{task.hard_name}(y, z_g) + {self.alpha:g}·{soft}"
 
     @property
     def needs(self) -> Needs:
@@ -96,23 +97,24 @@ class SoftHeads(Algorithm):
     def updates(self, batch: Batch) -> Iterator[Update]:
         signals = batch.teacher_signals()
         targets = batch.join(signals, 1.0)[None] if self.averaged else signals
-        loss, terms = self.loss(batch.student_head_logits(), targets, batch.labels)
+        loss, terms = self.loss(batch.task, batch.student_head_logits(), targets, batch.labels)
         yield Update("student", loss, terms)
 
     def loss(
-        self, heads: Tensor, targets: Tensor, labels: Tensor
+        self, task: Task, heads: Tensor, targets: Tensor, labels: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The mixed loss and its two parts, unweighted and detached.
 
         Args:
+            task: has the loss with the labels.
             heads: [1 + soft heads, batch, classes], the golden head's first.
             targets: [soft heads, batch, classes].
-            labels: [batch]; not read at α = 1.
+            labels: [batch], or [batch, outputs] where a row has several; not read at α = 1.
         """
         # Heads are of one size, so the mean over all is the mean of the heads' means.
         soft = mse_logits(heads[1:].flatten(0, 1), targets.flatten(0, 1), 1.0)
         if not self.needs.labels:
             return soft, {"soft": soft.detach()}
-        hard = hard_label_loss(heads[0], labels)
+        hard = task.hard_loss(heads[0], labels)
         terms = {"hard": hard.detach(), "soft": soft.detach()}
         return (1 - self.alpha) * hard + self.alpha * soft, terms

@@ -134,6 +134,7 @@ class LearnerFactory:
         data = self._data[stage.data]
         return {
             "name": stage.label,
+            "task": data.task,
             "classes": data.data.label_names,
             "max_tokens": data.max_tokens,
         }

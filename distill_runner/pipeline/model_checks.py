@@ -118,6 +118,7 @@ class ModelChecks:
             loading.check_labels(
                 folder,
                 name=stage.label,
+                task=self._data[stage.data].task,
                 classes=self._data[stage.data].data.label_names,
                 key=spec.config_key,
                 labels=spec.labels,
@@ -138,7 +139,6 @@ class ModelChecks:
                 self._folders.folder_of(stage),
                 teacher=self._folders.folder_of(teacher),
                 layers=spec.layers,
-                classes=self._data[stage.data].data.label_names,
                 key=spec.config_key,
             )
         except Refused as refusal:
@@ -160,6 +160,7 @@ class ModelChecks:
             stage=stage.name,
             teachers=len(stage.teachers),
             combine=stage.combination.combine,
+            task=self._data[stage.data].task.rules,
             compiled=self._config.runtime.compile,
             models=self._models(stage),
         )

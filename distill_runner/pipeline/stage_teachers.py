@@ -17,6 +17,7 @@ from distill_runner.models.teachers import (
 from distill_runner.objectives.ensemble import Ensemble, weights_by_accuracy
 from distill_runner.pipeline.learner_factory import LearnerFactory
 from distill_runner.pipeline.logit_cache import LogitCache
+from distill_runner.pipeline.stage_records import read_record
 from distill_runner.pipeline.task_data import TaskData
 from distill_runner.planning.stages import Plan, Stage, steps_of
 from distill_runner.runtime.machine import Machine
@@ -72,13 +73,15 @@ class StageTeachers:
         """How the logits of the stage's teachers are joined."""
         combination, weights = stage.combination, stage.combination.weights
         if combination.weigh_by is WeighBy.validation:
-            found = [self._finished[name].facts()["metrics"] for name in stage.teachers]
+            records = [read_record(self._finished[name]) for name in stage.teachers]
+            scores = [record.metrics["validation"] for record in records]
             weights = weights_by_accuracy(
-                [metrics["validation"]["accuracy"] for metrics in found],
-                rows=found[0]["validation"]["n"],
+                [score["accuracy"] for score in scores],
+                rows=scores[0].n,
                 classes=len(self._data[stage.data].data.label_names),
             )
-        return Ensemble(combination.combine, weights, combination.temperatures or None)
+        task = self._data[stage.data].task
+        return task.ensemble(combination.combine, weights, combination.temperatures or None)
 
     def _cacheable(self, stage: Stage) -> bool:
         if stage.algorithm.needs.teachers != "frozen":

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from multiprocessing.context import SpawnProcess
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -41,7 +42,9 @@ def count_of(config: Config, machine: Machine, missing: Sequence[Stage]) -> int:
         missing: the stages that are not in the store.
     """
     names = {stage.name for stage in missing}
-    ready = sum(not names.intersection((*stage.needs_stages, *stage.like)) for stage in missing)
+    ready = sum(
+        not names.intersection((*stage.needs_stages, *stage.compared_with)) for stage in missing
+    )
     # A GPU is busy with one stage. A forced run's stages are in the store: nobody can tell
     # there which were made again.
     if machine.device.type != "cpu" or config.force:
@@ -65,7 +68,7 @@ def helpers(config: Config, plan: Plan, *, count: int) -> Iterator[None]:
         for _ in range(count)
     ]
     try:
-        with _unheard():
+        with _unheard(), _without_main():
             for process in started:
                 process.start()
         yield
@@ -94,6 +97,17 @@ def _unheard() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """Inside, new processes do not import the program that called us: that would run it again."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 class _Silent(Screen):

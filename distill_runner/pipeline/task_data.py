@@ -8,33 +8,27 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from distill_runner.config.schema import Dataset, Noise, NoiseSeenBy, Task
+from distill_runner.config.schema import Dataset, Noise, NoiseSeenBy
 from distill_runner.data.encoding import Encoder, Encoding, View, encode
 from distill_runner.data.masking import MaskedView
 from distill_runner.data.training_rows import TrainingRows
 from distill_runner.data.unlabelled import HIDDEN
 from distill_runner.data.views import ChosenView, NoisyView
 from distill_runner.errors import Refused
-from distill_runner.evaluation import scores
-from distill_runner.methods.base import Algorithm, OfferedRows
+from distill_runner.methods.base import OfferedRows
 from distill_runner.models.learner import Learner
 from distill_runner.models.teachers import LiveTeachers, TeacherSource
 from distill_runner.models.untrusted import unknown_share
-from distill_runner.objectives.logits import formula_of_scores
 from distill_runner.planning.stages import POOL, UNLABELLED, Stage
 from distill_runner.results.scores import Score
 from distill_runner.storage.integrity import Say
+from distill_runner.tasks.base import scored_splits
+from distill_runner.tasks.kinds import task_of
 
 if TYPE_CHECKING:
     import datasets
 
     from distill_runner.data.load import Prepared
-
-
-def formula_on(settings: Dataset, algorithm: Algorithm) -> str:
-    """The algorithm's loss as it is on rows of that task."""
-    formula = algorithm.formula()
-    return formula_of_scores(formula) if settings.task is Task.regression else formula
 
 
 class TaskData:
@@ -49,8 +43,8 @@ class TaskData:
 
     def __init__(self, data: Prepared, settings: Dataset, store: Path, *, say: Say = print) -> None:
         self.data = data
+        self.task = task_of(settings)
         self.max_tokens = settings.max_tokens
-        self.main = settings.metrics[0]
         self.noise_seed = settings.split_seed
         self._settings = settings
         self._store = store
@@ -65,28 +59,26 @@ class TaskData:
             if split in stage.rows or (stage.reads_task and split != UNLABELLED)
         }
 
-    def formula(self, algorithm: Algorithm) -> str:
-        """The algorithm's loss as it is on these rows."""
-        return formula_on(self._settings, algorithm)
-
     def scored(self, stage: Stage) -> list[str]:
         """The splits on which the finished stage is scored; none where no head of it learnt."""
         if stage.backbone_of is not None:
             return []
-        return [split for split in scores.scored(self._settings) if self.has(split)]
+        return [split for split in scored_splits(self._settings) if self.has(split)]
 
     def score(self, logits: np.ndarray, split: str) -> Score:
         """What logits on a split, in its order, are worth by the data set's own metrics."""
-        return scores.score_rows(logits, self.data.splits[split], self._settings.metrics)
+        return self.task.score(logits, self.data.splits[split])
 
     def has(self, split: str) -> bool:
+        """Whether the split has rows."""
         return split in self.data.splits
 
     def labels(self, split: str) -> np.ndarray:
-        """[rows], class indices, or scores."""
-        return scores.labels_of(self.data.splits[split])
+        """Of every row (`Task.labels`)."""
+        return self.task.labels(self.data.splits[split])
 
     def ids(self, split: str) -> list[str]:
+        """The ids of the split's rows."""
         ids: list[str] = self.data.splits[split]["id"][:]
         return ids
 
@@ -106,7 +98,7 @@ class TaskData:
         live = teachers.learners if isinstance(teachers, LiveTeachers) else ()
         both = stage.noise is not None and stage.noise.seen_by is NoiseSeenBy.both
         table, _ = self._encode(stage.rows, student.encoder)
-        ids, labels = table["id"][:], scores.labels_of(table)
+        ids, labels = table["id"][:], self.task.labels(table)
         if stage.algorithm.needs.pool:
             labels = labels.copy()
             labels[-self.data.counts[POOL] :] = HIDDEN

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from distill_runner.config.schema import StageConfig
 from distill_runner.errors import Refused
-from distill_runner.planning.method_yaml import TEACHER_WORDS, Entries
+from distill_runner.planning.method_yaml import TEACHER_WORDS, MethodYaml
 from distill_runner.planning.stages import Stage
 
 
@@ -21,7 +21,7 @@ class EarlierStages:
     """
 
     def __init__(
-        self, yaml: Entries, teachers: Sequence[Stage], pretrain_teachers: Sequence[Stage]
+        self, yaml: MethodYaml, teachers: Sequence[Stage], pretrain_teachers: Sequence[Stage]
     ) -> None:
         self._yaml = yaml
         self.teachers = tuple(teachers)
@@ -31,6 +31,7 @@ class EarlierStages:
 
     @property
     def teacher_names(self) -> list[str]:
+        """The names of the teachers' stages."""
         return [stage.name for stage in self.teachers]
 
     def add(self, stage: Stage) -> None:
@@ -69,7 +70,7 @@ class EarlierStages:
             elif matching := fnmatch.filter(self.students, wanted):
                 names += matching
             elif self._yaml.is_earlier(wanted, name):
-                names += self.teaching(wanted, self._yaml.of(wanted), 0)
+                names += self.teaching(wanted, self._yaml.entry(wanted), 0)
             else:
                 raise Refused(
                     f"The stage {name!r} names a teacher that does not exist by then.",
@@ -111,5 +112,5 @@ class EarlierStages:
                     value=start,
                     rule="student, or an earlier stage: " + ", ".join(self._last),
                 )
-            start = self._yaml.of(start).start
+            start = self._yaml.entry(start).start
         return self.students[self._last[start]] if start in self._last else None

@@ -1,4 +1,4 @@
-"""A method's YAML: its stages as they are written, typed, with the key to blame for each value."""
+"""The stages of a method's YAML, typed, with the configuration key behind each value."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from distill_runner.config.construct import construct
 from distill_runner.config.schema import Config, StageConfig, Student, When
 from distill_runner.errors import Refused
 
-_MOST_TIMES = 100  # a stage is repeated; each time is a training of its own
+_MOST_REPETITIONS = 100  # each is a training of its own
 DEPLOYED = "the last stage of a method is what it deploys, and learns the task"
-# What stands for some of the configured teachers in a stage's list.
+# The words for configured teachers in a stage's list of teachers.
 TEACHER_WORDS = ("teachers", "first", "each", "previous", "pretrain_teachers", "pretrain_first")
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,60}")
-_REPETITION = re.compile(r"(.+)-[0-9]+")  # how a stage's repetitions are named
+_REPETITION = re.compile(r"(.+)-[0-9]+")  # the name of a stage's repetition
 
 
 @dataclass(frozen=True)
-class Entries:
+class MethodYaml:
     """The stages of the configured method.
 
     Args:
         config: composed and typed.
-        raw_method: the method's node before interpolation, to name the key to blame.
+        raw_method: the method's node before interpolation, which says what key fills a value.
     """
 
     config: Config
     raw_method: Mapping[str, Any]
 
-    def taking_place(self) -> dict[str, StageConfig]:
-        """The stages that take place, in order.
+    def active_entries(self) -> dict[str, StageConfig]:
+        """The stages that are not left out, in order.
 
         Raises:
             Refused: the YAML is no mapping of stages.
@@ -53,41 +53,41 @@ class Entries:
                     value=node,
                     rule="a mapping with algorithm, start, teachers, …",
                 )
-            entry = self.of(name)
+            entry = self.entry(name)
             if entry.epochs != 0 and entry.when is not When.never:
                 entries[name] = entry
         return entries
 
-    def of(self, name: str) -> StageConfig:
-        """The stage of that name, also one that is left out.
+    def entry(self, name: str) -> StageConfig:
+        """The stage of that name, whether it is left out or not.
 
         Raises:
-            Refused: a key that stages do not have, or a value of another type.
+            Refused: a key that stages do not have, or a value of the wrong type.
         """
         entry = construct(
             StageConfig,
             self._node(name),
-            key_of=lambda path: self.blame(name, path),
+            key_of=lambda path: self.config_key(name, path),
             name=f"The stage {name!r}",
         )
         if not all(isinstance(wanted, str) for wanted in entry.teachers):
             raise Refused(
-                f"The stage {name!r} names teachers that are no names.",
-                key=self.blame(name, "teachers"),
+                f"The stage {name!r} has a teacher that is not a name.",
+                key=self.config_key(name, "teachers"),
                 value=list(entry.teachers),
                 rule="a list of " + ", ".join(TEACHER_WORDS) + " or earlier stages",
             )
         return entry
 
     def keys_of_algorithm(self, stage: str) -> Callable[[str], str]:
-        """The key to blame for each setting of a stage's algorithm."""
-        return lambda setting: self.blame(stage, f"algorithm.{setting}")
+        """Gives the configuration key of each setting of a stage's algorithm."""
+        return lambda setting: self.config_key(stage, f"algorithm.{setting}")
 
-    def blame(self, stage: str, path: str) -> str:
-        """The key that a person would change: the scalar behind an interpolation, if any.
+    def config_key(self, stage: str, path: str) -> str:
+        """The key that a user would change: of an interpolation, the key it refers to.
 
         Args:
-            path: of the value inside the stage, such as "epochs" or "algorithm.alpha".
+            path: the value's place in the stage, such as "epochs" or "algorithm.alpha".
         """
         written: Any = self.raw_method["stages"][stage]
         for part in path.split("."):
@@ -97,29 +97,29 @@ class Entries:
         return f"method.stages.{stage}.{path}"
 
     def learners(self, name: str, entry: StageConfig) -> list[Student]:
-        """The learner of each repetition: the student, in all that is not said otherwise.
+        """The learner of each repetition: the configured student with what the entry changes.
 
         Raises:
-            Refused: `repeat` is neither a number nor a list of what a student may have.
+            Refused: `repeat` is neither a number nor a list of changes to the student.
         """
-        key, wish = self.blame(name, "repeat"), entry.repeat
-        rule = f"0..{_MOST_TIMES}, or a list of mappings with model, start, layers"
-        if isinstance(wish, int) and not isinstance(wish, bool) and 0 <= wish <= _MOST_TIMES:
+        key, wish = self.config_key(name, "repeat"), entry.repeat
+        rule = f"0..{_MOST_REPETITIONS}, or a list of mappings with model, start, layers"
+        if isinstance(wish, int) and not isinstance(wish, bool) and 0 <= wish <= _MOST_REPETITIONS:
             return [self.config.student] * wish
         if wish is None:
             return [self.config.student]
-        if not isinstance(wish, list) or not all(isinstance(own, Mapping) for own in wish):
-            raise Refused(f"{key} is no chain.", key=key, value=wish, rule=rule)
-        # Whatever has a model of its own keeps none of the student's layers.
+        if not isinstance(wish, list) or not all(isinstance(changes, Mapping) for changes in wish):
+            raise Refused(f"{key} is no list of learners.", key=key, value=wish, rule=rule)
+        # The student's layers are those of its own model, not of another.
         student = vars(self.config.student)
         return [
             construct(
                 Student,
-                {**student, **({"layers": None} if "model" in own else {}), **own},
+                {**student, **({"layers": None} if "model" in changes else {}), **changes},
                 key_of=lambda path: f"{key}.{path}",
                 name=key,
             )
-            for own in wish
+            for changes in wish
         ]
 
     def is_earlier(self, wanted: str, name: str) -> bool:
@@ -128,7 +128,7 @@ class Entries:
         return wanted in order and order.index(wanted) < order.index(name)
 
     @property
-    def name_teachers(self) -> bool:
+    def needs_teachers(self) -> bool:
         """Whether any stage learns from the configured teachers, however indirectly."""
         nodes = self.config.method["stages"].values()
         wanted = {name for node in nodes for name in node.get("teachers", ())}
@@ -140,13 +140,14 @@ class Entries:
 
 
 def _check_name(name: object, stages: Mapping[str, Any]) -> None:
-    """Refuse what is no name of its own: a student's folder and its curves are called by it."""
-    good = isinstance(name, str) and _NAME.fullmatch(name) and name not in TEACHER_WORDS
-    turn = _REPETITION.fullmatch(str(name))
-    if not good or (turn is not None and turn[1] in stages):
+    """Refuse a name that cannot be a folder's, or that means something else in a method."""
+    usable = isinstance(name, str) and _NAME.fullmatch(name) and name not in TEACHER_WORDS
+    repetition = _REPETITION.fullmatch(str(name))
+    if not usable or (repetition is not None and repetition[1] in stages):
         raise Refused(
-            "That is no name for a stage.",
+            "A stage cannot have this name.",
             key="method.stages",
             value=name,
-            rule="1 to 60 letters, digits, _ and -; no word for teachers, no repetition of another",
+            rule="1 to 60 letters, digits, _ and -; no word for teachers, and not STAGE-NUMBER "
+            "for another stage",
         )

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from distill_runner.config.schema import Config, StageConfig, Start
 from distill_runner.errors import Refused
-from distill_runner.planning.baseline import one_learner, with_learner_of
+from distill_runner.planning.baseline import begin_alike, with_first_model
 from distill_runner.planning.earlier_stages import EarlierStages
-from distill_runner.planning.method_yaml import DEPLOYED, Entries
+from distill_runner.planning.method_yaml import DEPLOYED, MethodYaml
 from distill_runner.planning.ranges import check_settings
 from distill_runner.planning.stage_checks import check_hops
 from distill_runner.planning.stages import BASELINE, POOL, PRETRAIN, TASK, Plan, Stage
@@ -46,8 +46,8 @@ def make_plan(
         Refused: settings that contradict each other or break a rule.
     """
     check_settings(config)
-    yaml = Entries(config, raw_method)
-    entries = yaml.taking_place()
+    yaml = MethodYaml(config, raw_method)
+    entries = yaml.active_entries()
     # Algorithms are checked first: a hub may be asked about a teacher.
     algorithms = {
         name: make_algorithm(entry.algorithm, stage=name, key_of=yaml.keys_of_algorithm(name))
@@ -64,12 +64,12 @@ def make_plan(
     for name, entry in entries.items():
         if name != list(entries)[-1] and entry.repeat and not entry.untrained:
             on_the_way = yaml.learners(name, entry)
-            check_hops(on_the_way, config.student, key=yaml.blame(name, "repeat"))
+            check_hops(on_the_way, config.student, key=yaml.config_key(name, "repeat"))
         students.add(name, entry)
     return _assembled(config, yaml, entries, earlier, method=method)
 
 
-def _wants_teachers(config: Config, yaml: Entries, algorithms: Mapping[str, Algorithm]) -> bool:
+def _wants_teachers(config: Config, yaml: MethodYaml, algorithms: Mapping[str, Algorithm]) -> bool:
     """Whether the run has any use for the configured teachers.
 
     Raises:
@@ -77,7 +77,7 @@ def _wants_teachers(config: Config, yaml: Entries, algorithms: Mapping[str, Algo
     """
     copied = config.student.start in (Start.teacher, Start.pretrained_teacher)
     language = any(algorithm.needs.language for algorithm in algorithms.values())
-    wanted = copied or yaml.name_teachers or language
+    wanted = copied or yaml.needs_teachers or language
     if wanted and not config.teacher.models:
         raise Refused(
             "This method needs a teacher and none is configured.",
@@ -91,7 +91,7 @@ def _wants_teachers(config: Config, yaml: Entries, algorithms: Mapping[str, Algo
 
 def _assembled(
     config: Config,
-    yaml: Entries,
+    yaml: MethodYaml,
     entries: Mapping[str, StageConfig],
     earlier: EarlierStages,
     *,
@@ -117,10 +117,12 @@ def _assembled(
         pretrain_teachers=tuple(stage.name for stage in earlier.pretrain_teachers),
         members=repetitions if last.together else (),
         chain=repetitions if "previous" in last.teachers else (),
-        stopping=_stopping(config, repetitions, key=yaml.blame(name, "stop")) if last.stop else (),
+        stopping=_stopping(config, repetitions, key=yaml.config_key(name, "stop"))
+        if last.stop
+        else (),
         method=method,
     )
-    return plan if plan.baseline is None else _with_its_counterpart(plan, plan.baseline)
+    return plan if plan.baseline is None else _with_comparison(plan, plan.baseline)
 
 
 def _stopping(config: Config, repetitions: tuple[str, ...], *, key: str) -> tuple[str, ...]:
@@ -142,12 +144,16 @@ def _stopping(config: Config, repetitions: tuple[str, ...], *, key: str) -> tupl
     return repetitions
 
 
-def _with_its_counterpart(plan: Plan, name: str) -> Plan:
-    """The plan whose baseline knows what it is compared with, and comes behind it if it must."""
-    like = plan.candidates
-    baseline: Stage = replace(with_learner_of(plan.stage(name), plan, plan.deployed), like=like)
+def _with_comparison(plan: Plan, name: str) -> Plan:
+    """The plan whose baseline names the stages it is compared with, after them where it waits."""
+    candidates = plan.candidates
+    baseline: Stage = replace(
+        with_first_model(plan.stage(name), plan, plan.deployed), compared_with=candidates
+    )
     others = [stage for stage in plan.stages if stage.name != name]
     # Which of several models is deployed, and how many rows of a pool it reads, is known late.
-    waits = not one_learner(plan, like) or any(POOL in plan.stage(one).rows for one in like)
+    waits = not begin_alike(plan, candidates) or any(
+        POOL in plan.stage(candidate).rows for candidate in candidates
+    )
     position = len(others) if waits else plan.stages.index(plan.stage(name))
     return replace(plan, stages=(*others[:position], baseline, *others[position:]))

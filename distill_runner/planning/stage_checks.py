@@ -11,7 +11,6 @@ from distill_runner.config.schema import (
     Select,
     StageConfig,
     Student,
-    Task,
     Teacher,
     WeighBy,
 )
@@ -19,9 +18,10 @@ from distill_runner.errors import Refused
 from distill_runner.planning.ranges import taught
 from distill_runner.planning.stage_context import Context
 from distill_runner.planning.stages import PRETRAIN
+from distill_runner.tasks.rules import TaskRules, rules_of
 
 if TYPE_CHECKING:
-    from distill_runner.methods.base import Algorithm
+    from distill_runner.methods.base import Algorithm, TeacherUse
 
 
 def check_algorithm(
@@ -43,19 +43,14 @@ def check_algorithm(
         Refused: at the first one.
     """
     needs = algorithm.needs
-    if (needs.teachers == "none") != (not teaching):
-        raise Refused(
-            f"The stage {name!r} and its algorithm disagree about teachers.",
-            key=f"method.stages.{name}.teachers",
-            value=entry.teachers,
-            rule="none" if needs.teachers == "none" else "one at least",
-        )
+    _check_teachers(name, entry, needs.teachers, teaching)
     _check_outputs(config, name, algorithm, entry)
     algorithm.check(
         Context(
             stage=name,
             teachers=len(teaching),
             combine=teacher.combine,
+            task=_task_of(config, entry.data),
             compiled=config.runtime.compile,
         )
     )
@@ -74,6 +69,19 @@ def check_algorithm(
         _check_pool(config, name)
     _check_quiz(config, entry, needed=needs.quiz)
     _check_validation(config)
+
+
+def _check_teachers(
+    name: str, entry: StageConfig, use: TeacherUse, teaching: tuple[str, ...]
+) -> None:
+    """Refuse a stage with teachers that its algorithm does not use, or without any."""
+    if (use == "none") != (not teaching):
+        raise Refused(
+            f"The stage {name!r} and its algorithm disagree about teachers.",
+            key=f"method.stages.{name}.teachers",
+            value=entry.teachers,
+            rule="none" if use == "none" else "one at least",
+        )
 
 
 def _check_joined(
@@ -98,20 +106,27 @@ def _check_joined(
             )
 
 
+def _reads_pretraining_data(config: Config, data: str) -> bool:
+    return data == PRETRAIN and config.pretrain.dataset is not None
+
+
+def _task_of(config: Config, data: str) -> TaskRules:
+    """What the kind of task allows that the stage's rows belong to."""
+    dataset = config.pretrain.dataset if data == PRETRAIN else None
+    return rules_of((dataset or config.dataset).task)
+
+
 def _check_outputs(config: Config, name: str, algorithm: Algorithm, entry: StageConfig) -> None:
-    """Refuse an algorithm of classes where the stage's rows have scores."""
-    own = config.pretrain.dataset if entry.data == PRETRAIN else None
-    if (own or config.dataset).task is not Task.regression:
-        return
-    if algorithm.needs.classes:
+    """Refuse an algorithm that cannot learn what the answers to the stage's rows are."""
+    rules = _task_of(config, entry.data)
+    if algorithm.needs.classes and not rules.classes:
         raise Refused(
             f"The stage {name!r} learns from distributions over classes.",
-            key=f"{'pretrain.' if own else ''}dataset.task",
-            value="regression",
+            key=f"{'pretrain.' if _reads_pretraining_data(config, entry.data) else ''}dataset.task",
+            value=rules.kind.value,
             rule="classification for this method",
             way_out="method=finetune, or method=kd method.soft_loss=mse_logits",
         )
-    algorithm.check_regression()
 
 
 def _check_compiled(config: Config, name: str, algorithm: Algorithm) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from distill_runner.config.schema import Combine
+from distill_runner.tasks.rules import TaskRules
 
 
 @dataclass(frozen=True)
@@ -25,5 +26,6 @@ class Context:
     stage: str
     teachers: int  # how many teach
     combine: Combine  # how they are joined
+    task: TaskRules
     compiled: bool  # `runtime.compile`
     models: StageModels | None = None  # None while the plan is made: no model is found yet

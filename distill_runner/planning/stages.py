@@ -76,7 +76,7 @@ class Stage:
     rows: tuple[str, ...] = ("train",)
     noise: Noise | None = None
     first_epoch: int = 0  # epochs that the stages before it have run on this learner
-    like: tuple[str, ...] = ()  # a baseline's: one of these is deployed (`baseline.trained_like`)
+    compared_with: tuple[str, ...] = ()  # of a baseline: the stages of which one is deployed
 
     @property
     def label(self) -> str:
@@ -181,6 +181,7 @@ class Plan:
         return first.starts_random
 
     def stage(self, name: str) -> Stage:
+        """The stage of that name."""
         return next(stage for stage in self.stages if stage.name == name)
 
 

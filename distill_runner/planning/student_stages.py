@@ -24,7 +24,7 @@ from distill_runner.planning.initialisation import (
     RandomWeights,
     TeacherLayers,
 )
-from distill_runner.planning.method_yaml import Entries
+from distill_runner.planning.method_yaml import MethodYaml
 from distill_runner.planning.ranges import teacher_on
 from distill_runner.planning.stage_checks import check_algorithm, check_unlabelled
 from distill_runner.planning.stages import (
@@ -61,7 +61,7 @@ class StudentPlanner:
     """
 
     config: Config
-    yaml: Entries
+    yaml: MethodYaml
     algorithms: Mapping[str, Algorithm]
     earlier: EarlierStages
 
@@ -90,7 +90,7 @@ class StudentPlanner:
         check_algorithm(config, name, algorithm, entry=entry, teacher=teacher, teaching=teaching)
         before = self.earlier.start(name, entry)
         start = entry.student_start or learner.start
-        spec = self._model(learner, self.yaml.blame(name, "repeat"), start)
+        spec = self._model(learner, self.yaml.config_key(name, "repeat"), start)
         noisy = entry.noisy and config.noise.kind is not NoiseKind.none and config.noise.p > 0
         language = algorithm.needs.language
         return Stage(
@@ -124,14 +124,14 @@ class StudentPlanner:
             if not teacher.reads_task:
                 raise Refused(
                     f"{teacher.name} learns language and no classes: it cannot teach any.",
-                    key=self.yaml.blame(name, "teachers"),
+                    key=self.yaml.config_key(name, "teachers"),
                     value=list(entry.teachers),
                     rule="teachers that learn the task",
                 )
             if teacher.data != data:
                 raise Refused(
                     f"{teacher.name} learnt on other rows than the stage {name!r} reads.",
-                    key=self.yaml.blame(name, "teachers"),
+                    key=self.yaml.config_key(name, "teachers"),
                     value=list(entry.teachers),
                     rule="teachers of the stage's own data",
                     way_out="[pretrain_teachers]" if data == PRETRAIN else "[teachers]",

@@ -17,7 +17,7 @@ from distill_runner.console.names import (
     with_layers,
 )
 from distill_runner.console.printable import on_one_line
-from distill_runner.planning.baseline import one_learner, trained_like
+from distill_runner.planning.baseline import begin_alike, matched_baseline
 from distill_runner.planning.stages import POOL, TASK, UNLABELLED, Plan, Stage, passes_of, steps_of
 from distill_runner.report.fitted import Fitted, Row
 
@@ -71,7 +71,7 @@ def plan_lines(plan: Plan, config: Config, counts: Counts | None) -> list[str]:
 def _rows(plan: Plan, config: Config, counts: Counts | None) -> list[dict[str, str]]:
     found = []
     for stage in plan.stages:
-        if stage.like:
+        if stage.compared_with:
             found.append(_row_of_baseline(stage, plan, config, counts))
             continue
         row = _row(stage, _rows_of(stage, config, counts))
@@ -102,9 +102,11 @@ def plan_notes(plan: Plan, config: Config, counts: Counts | None) -> list[str]:
     if _baseline(baseline, plan, config, counts) is not None:
         return []
     matched = config.evaluation.baseline_steps is not BaselineSteps.epochs
-    first = baseline.like[0]
-    kept = first if len(baseline.like) == 1 else f"the {first.rsplit('-', 1)[0]} that is kept"
-    taken = [] if one_learner(plan, baseline.like) else [f"the model of {kept}"]
+    candidates = baseline.compared_with
+    kept = candidates[0]
+    if len(candidates) > 1:
+        kept = f"the {plan.stage(kept).group} that is kept"
+    taken = [] if begin_alike(plan, candidates) else [f"the model of {kept}"]
     if matched:
         taken.append(f"as many steps as {kept} made, or its own where they are more")
     return [f"baseline: {'; '.join(taken)}"] if taken else []
@@ -118,11 +120,11 @@ def _row_of_baseline(
     if found is not None:
         return _row(found, rows)
     row = _row(stage, None) | {"epochs": "?"}
-    if not one_learner(plan, stage.like):
-        row["model"] = f"as {stage.like[0].rsplit('-', 1)[0]}"
+    if not begin_alike(plan, stage.compared_with):
+        row["model"] = f"as {stage.compared_with[0].rsplit('-', 1)[0]}"
     most = [
-        _baseline(replace(stage, like=(one,)), plan, config, counts, most=True)
-        for one in stage.like
+        _baseline(replace(stage, compared_with=(one,)), plan, config, counts, most=True)
+        for one in stage.compared_with
     ]
     known = [steps_of(one.training, rows) for one in most if one is not None and rows is not None]
     return row | ({"steps": f"≤ {max(known):,}"} if known else {})
@@ -147,7 +149,7 @@ def _baseline(
         return None if rows is None else steps_of(one.training, rows)
 
     wish = config.evaluation.baseline_steps
-    return trained_like(stage, plan, stage.like, rows=own, steps=steps, wish=wish)
+    return matched_baseline(stage, plan, stage.compared_with, rows=own, steps=steps, wish=wish)
 
 
 def _most_steps(stage: Stage, counts: Counts | None) -> int | None:
@@ -240,7 +242,7 @@ def _cost(plan: Plan, config: Config, counts: Counts | None) -> str | None:
     for stage in plan.stages:
         if not stage.training.epochs:
             continue
-        known = (_baseline(stage, plan, config, counts) or stage) if stage.like else stage
+        known = (_baseline(stage, plan, config, counts) or stage) if stage.compared_with else stage
         name = short_name(stage.name)
         rows = _rows_of(known, config, counts)
         cost = _UNKNOWN if rows is None else _cost_of(known, rows)

@@ -30,6 +30,7 @@ class Batches:
         return Batch(
             student=job.student,
             student_inputs=job.student.on_device(data.student.inputs(rows, counted), job.device),
+            task=job.task,
             labels=torch.from_numpy(data.labels[rows]).to(job.device),
             teachers=job.teachers,
             ids=[data.ids[row] for row in rows.tolist()],

@@ -14,6 +14,7 @@ from distill_runner.data.training_rows import TrainingRows
 from distill_runner.methods.base import Algorithm, Attachment
 from distill_runner.models.learner import Learner
 from distill_runner.models.teachers import TeacherSource
+from distill_runner.tasks.base import Task
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Job:
     """Everything that a stage's training needs."""
 
     algorithm: Algorithm
+    task: Task
     student: Learner
     teachers: TeacherSource
     roles: Mapping[str, Sequence[Learner]]  # whom each role's updates change

@@ -12,6 +12,7 @@ from distill_runner.methods.finetune import FineTune
 from distill_runner.methods.kd import KD
 from distill_runner.methods.metadistil import MetaDistil
 from distill_runner.planning.stage_context import Context
+from distill_runner.tasks.classification import Classification
 
 FINETUNE = "distill_runner.methods.finetune.FineTune"
 KD_TARGET = "distill_runner.methods.kd.KD"
@@ -19,7 +20,9 @@ METADISTIL = "distill_runner.methods.metadistil.MetaDistil"
 
 
 def joined_by(combine: Combine) -> Context:
-    return Context(stage="kd", teachers=2, combine=combine, compiled=False)
+    return Context(
+        stage="kd", teachers=2, combine=combine, task=Classification.rules, compiled=False
+    )
 
 
 def refused(target: object, **arguments: object) -> Refused:
@@ -157,6 +160,7 @@ def test_a_mean_of_probabilities_cannot_be_regressed_on() -> None:
 
 
 def test_a_formula_shows_the_settings() -> None:
-    assert FineTune().formula() == "L = CE(y, s)"
-    assert with_defaults(KD, temperature=5.0, alpha=0.25).formula().endswith("0.25·5²·KL(t‖s), T=5")
-    assert "2e-05" in with_defaults(MetaDistil).formula()
+    assert FineTune().formula(Classification()) == "L = CE(y, s)"
+    formula = with_defaults(KD, temperature=5.0, alpha=0.25).formula(Classification())
+    assert formula.endswith("0.25·5²·KL(t‖s), T=5")
+    assert "2e-05" in with_defaults(MetaDistil).formula(Classification())

@@ -24,6 +24,8 @@ from distill_runner.methods.base import (
 )
 from distill_runner.methods.batch import Batch
 from distill_runner.models import loading
+from distill_runner.tasks.base import Task
+from distill_runner.tasks.classification import Classification
 from distill_runner.training import loop
 
 SETTINGS = OptimizerSettings(learning_rate=0.5, weight_decay=0.0, schedule=Schedule.constant)
@@ -35,7 +37,7 @@ class Projected(Algorithm):
 
     needs: ClassVar[Needs] = Needs()
 
-    def formula(self) -> str:
+    def formula(self, task: Task) -> str:  # noqa: ARG002
         return "L = CE(y, W s)"
 
     def prepare(self, student: StartingStudent) -> Sequence[Attachment]:
@@ -86,7 +88,12 @@ def test_an_attached_module_is_no_part_of_the_saved_model(bench: Bench, tmp_path
     job = job_of(bench, tmp_path)
     loading.save(job.student, tmp_path / "model", classes=("a", "b"))
     plain = loading.load_trained(
-        tmp_path / "model", name="student", classes=("a", "b"), max_tokens=16, key="store.dir"
+        tmp_path / "model",
+        name="student",
+        task=Classification(),
+        classes=("a", "b"),
+        max_tokens=16,
+        key="store.dir",
     )
     own = [name for name, _ in job.student.trainable() if not name.startswith("attached.")]
     assert [name for name, _ in plain.trainable()] == own

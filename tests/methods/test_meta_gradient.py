@@ -31,6 +31,7 @@ from distill_runner.objectives.ensemble import Ensemble
 from distill_runner.objectives.logits import SOFT_LOSSES
 from distill_runner.planning.stage_context import Context
 from distill_runner.runtime.seeding import seed_at
+from distill_runner.tasks.classification import Classification
 from distill_runner.training.optim import adamw
 
 ETA = 0.05
@@ -67,6 +68,7 @@ class Cast:
         return Batch(
             student=self.student,
             student_inputs=self.inputs(self.student, TEXTS),
+            task=Classification(),
             labels=self.labels,
             teachers=self.source,
             ids=[f"row {at}" for at in range(len(TEXTS))],
@@ -123,7 +125,7 @@ def quiz_loss(method: MetaDistil, actors: Cast, *, create_graph: bool) -> Tensor
         logits = functional_call(module, weights, (), inputs).logits
         signals = torch.stack([t.module(**actors.inputs(t, TEXTS)).logits for t in actors.teachers])
         joined = actors.source.join(signals, method.temperature)
-        soft = SOFT_LOSSES[method.soft_loss](logits, joined, method.temperature)
+        soft = SOFT_LOSSES[method.soft_loss].function(logits, joined, method.temperature)
         loss = (1 - method.alpha) * hard(logits, actors.labels) + method.alpha * soft
         gradients = torch.autograd.grad(loss, list(weights.values()), create_graph=create_graph)
         moved = {
@@ -385,7 +387,13 @@ def test_only_the_teachers_that_update_teachers_names_are_moved(new_learner: New
 
 @pytest.mark.parametrize("chosen", [[], [2], [-1], [0, 0]])
 def test_teachers_that_are_not_there_cannot_be_updated(chosen: list[int]) -> None:
-    two_teachers = Context("metadistil", teachers=2, combine=Combine.logit_mean, compiled=False)
+    two_teachers = Context(
+        "metadistil",
+        teachers=2,
+        combine=Combine.logit_mean,
+        task=Classification.rules,
+        compiled=False,
+    )
     with pytest.raises(Refused, match=r"method\.update_teachers"):
         algorithm(update_teachers=chosen).check(two_teachers)
 
@@ -416,7 +424,7 @@ def test_the_real_step_on_the_pilots_mask_equals_that_forward_made_again(
     batch = actors.batch()
     with torch.no_grad():
         joined = batch.teacher_logits(method.temperature)
-    loss, _ = method.distillation_loss(pilot_forward(batch), joined, actors.labels)
+    loss, _ = method.distillation_loss(batch.task, pilot_forward(batch), joined, actors.labels)
     loss.backward()
     assert apart(kept, student_gradient(actors)) < 1e-12
 

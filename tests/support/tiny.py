@@ -16,7 +16,13 @@ from omegaconf import DictConfig
 
 from distill_runner import cli
 from distill_runner.command_line.overrides import groups_among
-from distill_runner.config.compose import config_path, raw_method, register_schema, typed
+from distill_runner.config.compose import (
+    config_path,
+    option_names,
+    raw_method,
+    register_schema,
+    typed,
+)
 from distill_runner.config.schema import Config
 from distill_runner.console.screen import Screen
 from distill_runner.data.inputs import read_data
@@ -29,10 +35,7 @@ from distill_runner.planning.stages import Plan
 from distill_runner.runtime.machine import resolve_machine
 from distill_runner.tracking.trackers import NoTracker
 
-METHODS, STUDENTS, TEACHERS = (
-    sorted(path.stem for path in Path(config_path(), group).glob("*.yaml"))
-    for group in ("method", "student", "teacher")
-)
+METHODS, STUDENTS, TEACHERS = (option_names(group) for group in ("method", "student", "teacher"))
 
 MODEL = (
     "{{family: {family}, layers: 1, width: {width}, heads: 2, feedforward: 16, "
@@ -91,9 +94,12 @@ def run(
     run_job(asked_for)
 
 
-def command(monkeypatch: pytest.MonkeyPatch, *arguments: str, small: Sequence[str] = SHRUNK) -> int:
-    """The exit status of `distill-run ARGUMENTS`, shrunk by the overrides `small`."""
-    monkeypatch.setattr(sys, "argv", ["distill-run", *small, *arguments])
+def command(
+    monkeypatch: pytest.MonkeyPatch, *arguments: str, small: Sequence[str] | None = None
+) -> int:
+    """The exit status of `distill-run ARGUMENTS`, shrunk by `SHRUNK` or by the words `small`."""
+    words = [*(SHRUNK if small is None else small), *arguments]
+    monkeypatch.setattr(sys, "argv", ["distill-run", *words])
     monkeypatch.setattr(SweepTable, "verdict", None)
     GlobalHydra.instance().clear()
     try:
