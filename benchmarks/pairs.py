@@ -19,7 +19,7 @@ from benchmarks.children import environment
 from benchmarks.options import Options
 from benchmarks.record import Report
 from distill_runner.errors import DistillError
-from distill_runner.evaluation.intervals import mean_interval
+from distill_runner.evaluation.metrics.intervals import mean_interval
 from distill_runner.results.files import read_result
 from distill_runner.results.measurements import Training
 from distill_runner.results.typed_json import to_json

@@ -26,6 +26,7 @@ from distill_runner.data.encoding import Encoding, Inputs
 from distill_runner.evaluation.predict import predict
 from distill_runner.models import loading
 from distill_runner.pipeline.task_data import TaskData
+from distill_runner.tasks.classification import Classification
 
 _BATCH = 64  # rows per batch for all contenders, as in `evaluation.predict`
 _LATENCY_TEXTS = 20  # per round
@@ -148,6 +149,7 @@ class _Ours(_Predictor):
         self._learner = loading.load_trained(
             getattr(setting.models, model),
             name=model,
+            task=Classification(),
             classes=setting.data.label_names,
             max_tokens=setting.options.max_tokens,
             key="--model",

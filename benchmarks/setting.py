@@ -21,6 +21,7 @@ from distill_runner.planning.planner import make_plan
 from distill_runner.planning.stages import Plan, Stage
 from distill_runner.runtime.machine import Machine, resolve_machine
 from distill_runner.storage.store import key_of
+from distill_runner.tasks.classification import Classification
 
 # The shape of all-MiniLM-L6 and the size of its vocabulary.
 _MINILM = BuiltModel("bert", layers=6, width=384, heads=12, feedforward=1536, dropout=0.1)
@@ -110,6 +111,7 @@ def _models(options: Options, config: Config, data: Prepared) -> Models:
         learner = loading.new_classifier(
             pretrained,
             name=name,
+            task=Classification(),
             classes=data.label_names,
             max_tokens=options.max_tokens,
             seed=config.seed,

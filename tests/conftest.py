@@ -13,6 +13,7 @@ from distill_runner.config.schema import BuiltModel
 from distill_runner.models import loading
 from distill_runner.models.learner import Learner
 from distill_runner.models.stand_ins import build
+from distill_runner.tasks.classification import Classification
 
 pytest_plugins = ["support.hub"]
 
@@ -60,6 +61,7 @@ def new_learner(model_folders: dict[str, Path]) -> NewLearner:
         learner = loading.new_classifier(
             model_folders[family],
             name=f"{family}-{seed}",
+            task=Classification(),
             classes=[f"class {at}" for at in range(classes)],
             max_tokens=MAX_TOKENS,
             seed=seed,

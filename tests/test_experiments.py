@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -9,7 +11,8 @@ from pathlib import Path
 import pytest
 from support.tiny import Bench, composed, planned
 
-from distill_runner.config.compose import config_path
+from distill_runner.config.compose import config_path, option_names
+from distill_runner.config.describe import header
 from distill_runner.config.schema import Config, SplitScheme
 from distill_runner.planning.stages import Plan
 
@@ -75,7 +78,6 @@ def test_there_is_one_experiment_for_each_row_of_the_tables() -> None:
 def test_a_row_carries_the_published_figure_and_its_source(name: str) -> None:
     table, accuracy, *_ = ROWS[name]
     config = config_of(name)
-    assert config.experiment == name
     assert config.published is not None
     assert config.published.accuracy == accuracy
     published = config.published
@@ -176,21 +178,31 @@ def test_the_setting_of_the_slides_can_be_had_without_one_of_their_rows() -> Non
     assert config.dataset.split.scheme is SplitScheme.random
 
 
-OTHERS = sorted(
-    path.stem
-    for path in Path(config_path(), "experiment").glob("*-*.yaml")
-    if path.stem not in ROWS
-)
+OTHERS = [name for name in option_names("experiment") if name not in (*ROWS, "slides")]
+RECORD = re.compile(r"outputs/records/[\w.-]*\w")
+
+
+@pytest.mark.parametrize("name", option_names("experiment"))
+def test_an_experiments_header_tells_its_cost_or_that_nothing_was_measured(name: str) -> None:
+    said = " ".join(header(Path(config_path(), "experiment", f"{name}.yaml")).split())
+    records = [Path(__file__).parents[1] / found for found in RECORD.findall(said)]
+    assert all((record / "README.md").is_file() for record in records)
+    measured = [
+        result
+        for record in records
+        for result in record.glob("*/result.json")
+        if json.loads(result.read_text()).get("experiment") == name
+    ]
+    assert ("Cost and result: not measured here" in said) == (not measured)
 
 
 @pytest.mark.parametrize("profile", ["full", "tiny"])
 @pytest.mark.parametrize("name", OTHERS)
-def test_an_experiment_beside_the_tables_plans_under_its_own_name(name: str, profile: str) -> None:
+def test_an_experiment_beside_the_tables_plans_a_fair_comparison(name: str, profile: str) -> None:
     # Texts without labels are the user's own, but for the generated ones of the tiny profile.
     given = name.startswith("tmkd") and profile == "full"
     texts = ("pretrain.dataset.unlabelled.path=pairs.tsv",) if given else ()
-    config, plan = asked(f"experiment={name}", f"profile={profile}", *texts)
-    assert config.experiment == name
+    _, plan = asked(f"experiment={name}", f"profile={profile}", *texts)
     student = plan.stage(plan.deployed)
     if not student.teachers:
         assert len(plan.stages) == 1  # fine-tuning alone

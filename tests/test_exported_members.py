@@ -20,9 +20,9 @@ def in_a_fresh_process(lines: str) -> str:
 
 PUBLIC = {
     distill_runner: "DistillError Refused RunResult Student __version__ load run",
-    methods: "Algorithm Needs RoleSettings Scene Update require",
-    objectives: "cosine_distance hard_label_loss kl logit_mean masked_word_loss prob_mean "
-    "soft_loss token_kl",
+    methods: "Algorithm Needs OptimizerSettings Scene Update require",
+    objectives: "cosine_distance cross_entropy kl logit_mean masked_word_loss prob_mean "
+    "soft_loss squared_error token_kl",
 }
 
 

@@ -20,7 +20,9 @@ FLOORS = (
     ("results",),
     ("config.schema",),
     ("config", "storage", "hub", "models.architecture"),
-    ("command_line", "console", "data.readers", "objectives", "runtime", "tracking"),
+    ("command_line", "console", "data.readers", "runtime", "tracking"),
+    ("evaluation.metrics", "objectives"),
+    ("tasks",),
     ("planning",),
     ("data",),
     ("models.fast",),
@@ -48,6 +50,7 @@ UNTYPED_EDGE = {
     "planning.planner",  # a method's YAML
     "results.typed_json",  # result.json
     "storage.store",  # stage.json
+    "tasks.base",  # config.json
     "tracking.curves",  # the state that a checkpoint holds
     "tracking.wandb_worker",  # what comes through the pipe
 }

@@ -46,9 +46,9 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None
 
 def test_a_score_imports_no_evaluators() -> None:
     lines = (
-        "import sys; from distill_runner.evaluation.metrics import of_classes; "
+        "import sys; from distill_runner.evaluation.metrics.classes import class_metrics; "
         "from distill_runner.config.schema import Metric; "
-        "print(of_classes().compute(predictions=[0, 1], references=[1, 1], "
+        "print(class_metrics().compute(predictions=[0, 1], references=[1, 1], "
         "classes=2, names=[Metric.accuracy]), 'evaluate' in sys.modules, "
         "'transformers' in sys.modules); import evaluate; print(evaluate.Metric.__module__)"
     )

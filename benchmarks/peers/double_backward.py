@@ -15,7 +15,8 @@ from benchmarks.peers.texts import Texts
 from benchmarks.sampling import Batch
 from benchmarks.setting import Setting
 from distill_runner.data.batches import quiz_rows
-from distill_runner.objectives.logits import hard_label_loss
+from distill_runner.objectives.logits import cross_entropy
+from distill_runner.tasks.classification import Classification
 
 
 class DoubleBackward(Peer):
@@ -63,7 +64,9 @@ class DoubleBackward(Peer):
             with torch.no_grad():
                 taught = self._teacher(**batch).logits
             logits = self.student(**batch).logits
-            loss = self.algorithm.distillation_loss(logits, taught, batch["labels"])[0]
+            loss = self.algorithm.distillation_loss(
+                Classification(), logits, taught, batch["labels"]
+            )[0]
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.student.parameters(), self.training.clip_norm)
         self._optimizer.step()
@@ -95,7 +98,7 @@ def teacher_gradients(
     weights = dict(student.named_parameters())
     taught = teacher(**batch).logits
     logits = functional_call(student, weights, (), batch).logits
-    loss = algorithm.distillation_loss(logits, taught, batch["labels"])[0]
+    loss = algorithm.distillation_loss(Classification(), logits, taught, batch["labels"])[0]
     slopes = torch.autograd.grad(loss, list(weights.values()), create_graph=True)
     rate = algorithm.pilot_learning_rate
     moved = {
@@ -105,5 +108,5 @@ def teacher_gradients(
     student.eval()
     answers = functional_call(student, moved, (), quiz).logits
     student.train()
-    quiz_loss = hard_label_loss(answers, quiz["labels"])
+    quiz_loss = cross_entropy(answers, quiz["labels"])
     return torch.autograd.grad(quiz_loss, list(teacher.parameters()))

@@ -14,6 +14,7 @@ from benchmarks.contender import Gate
 from benchmarks.peers.peer import Peer
 from benchmarks.sampling import Batch
 from benchmarks.setting import Setting
+from distill_runner.tasks.classification import Classification
 
 
 class HfTrainer(Peer):
@@ -94,7 +95,9 @@ class HfTrainer(Peer):
         with torch.no_grad():
             taught = self._teacher(**inputs).logits
         logits = model(**inputs).logits
-        loss: Tensor = self.algorithm.distillation_loss(logits, taught, inputs["labels"])[0]
+        loss: Tensor = self.algorithm.distillation_loss(
+            Classification(), logits, taught, inputs["labels"]
+        )[0]
         return loss
 
     def _arguments(self, steps: int) -> Any:

@@ -200,7 +200,7 @@ def _check_option(override: Override, text: str) -> None:
     if isinstance(value, Glob):
         return
     for option in chosen:
-        if isinstance(option, str) and option:
+        if isinstance(option, str) and option and not option.startswith("_"):
             continue
         raise Refused(
             f"The group {override.get_key_element()} needs an option."

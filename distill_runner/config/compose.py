@@ -10,7 +10,7 @@ from typing import Any, cast
 from hydra.core.config_store import ConfigStore
 from omegaconf import Container, DictConfig, ListConfig, OmegaConf
 
-from distill_runner.config.run_name import run_name
+from distill_runner.config.resolvers import chosen, run_name
 from distill_runner.config.schema import Config
 from distill_runner.errors import Refused
 
@@ -35,7 +35,8 @@ def option_names(group: str) -> list[str]:
 
 
 def register_schema() -> None:
-    """Make `schema` known to the defaults list of `config.yaml`, and `run_name` to its values."""
+    """Make `schema`, and the resolvers of its values, known to `config.yaml`."""
+    OmegaConf.register_new_resolver("chosen", chosen, replace=True)
     OmegaConf.register_new_resolver("run_name", run_name, replace=True)
     ConfigStore.instance().store(name="schema", node=Config)
 

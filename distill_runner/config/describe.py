@@ -59,21 +59,25 @@ def stage_keys() -> list[KeyDescription]:
 
 
 def method_keys(method: str) -> list[KeyDescription]:
-    """The keys that a method's own YAML sets; the rest is as in the method that it extends."""
-    path = Path(config_path(), "method", f"{method}.yaml")
-    own = OmegaConf.load(path)
-    assert isinstance(own, DictConfig)
-    yaml, comments = raw_method(_composed(f"method={method}")), yaml_comments(path)
+    """The keys of a method."""
+    yaml = raw_method(_composed(f"method={method}"))
     return [
-        KeyDescription(
-            f"method.{name}",
-            _takes(name, yaml["stages"]),
-            _written(yaml[name]),
-            comments[name],
-        )
-        for name in map(str, own)
-        if name not in ("defaults", "stages")
+        KeyDescription(f"method.{name}", _takes(name, yaml["stages"]), _written(yaml[name]), about)
+        for name, about in _method_comments(method).items()
     ]
+
+
+def _method_comments(name: str) -> dict[str, str]:
+    """The comments of a method's keys, its own and those of the base file that it extends."""
+    path = Path(config_path(), "method", f"{name}.yaml")
+    yaml = OmegaConf.load(path)
+    assert isinstance(yaml, DictConfig)
+    comments: dict[str, str] = {}
+    for base in yaml.get("defaults", ()):
+        if isinstance(base, str) and base.startswith("_") and base != "_self_":
+            comments |= _method_comments(base)
+    own = yaml_comments(path)
+    return comments | {key: own[key] for key in map(str, yaml) if key not in ("defaults", "stages")}
 
 
 def source_comments(shape: type) -> dict[str, str]:

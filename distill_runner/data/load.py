@@ -9,19 +9,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from distill_runner.config import schema
 from distill_runner.data import splits
 from distill_runner.data.readers import labelled_rows
-from distill_runner.data.readers.class_labels import check_trained
+from distill_runner.data.readers.columns import text_columns
 from distill_runner.data.readers.files import locate
+from distill_runner.data.readers.label_reader import Value
 from distill_runner.data.readers.labelled_rows import Rows, Source
-from distill_runner.data.readers.scores import check_spread
-from distill_runner.data.readers.tables import quiet, text_columns
+from distill_runner.data.readers.tables import quiet
 from distill_runner.errors import Refused
-from distill_runner.planning.ranges import RANKING, check_classes
 from distill_runner.storage.integrity import Say, provide
+from distill_runner.tasks.base import Task
+from distill_runner.tasks.kinds import task_of
 
 if TYPE_CHECKING:
     import datasets
@@ -39,9 +40,9 @@ class Prepared:
     Attributes:
         splits: "train", "quiz", "validation", "test", and "rest" for labelled rows
             left over, and the extra ones; a split without rows is absent. Columns: id,
-            text, text_pair (pairs only), label (int64, the class's index; float32 under
-            task=regression), group (where the rows have groups).
-        label_names: of class 0, 1, …; under task=regression `scores.OUTPUT` alone.
+            text, text_pair (pairs only), label (as its task stores it), group (where the rows
+            have groups).
+        label_names: of the outputs: class 0, 1, …; `scores.OUTPUT` alone for a score.
         fingerprints: per split of `splits`, the sha256 over ids, texts, labels and any
             groups, in order.
         counts: rows of each of the five splits, absent ones too, and how many were
@@ -85,31 +86,8 @@ def prepare(
     provide(target, lambda folder: _build(settings, files, corpus, folder), say=say)
     known = (target / _SUMMARY).stat()
     found = _open(target, (known.st_ino, known.st_mtime_ns))
-    _check_metrics(settings, found)
+    task_of(settings).check_rows(settings, found.splits, found.label_names)
     return found
-
-
-def _check_metrics(settings: schema.Dataset, found: Prepared) -> None:
-    """Refuse classes that nobody trains on, and metrics that these rows cannot be scored by."""
-    if settings.task is schema.Task.regression:
-        for split in ("validation", "test", *settings.extra):
-            if split in found.splits:
-                check_spread(settings, found.splits[split].unique("label"), split)
-        return
-    check_classes(settings, len(found.label_names))
-    trained = found.splits["train"].unique("label")
-    check_trained(settings, found.label_names, trained)
-    if not set(settings.metrics) & set(RANKING):
-        return
-    for split in ("validation", "test", *settings.extra):
-        if split in found.splits and 1 not in found.splits[split].unique("label"):
-            raise Refused(
-                f"No group of the {split} rows has a row of class {found.label_names[1]!r}.",
-                key="dataset.metrics",
-                value=[metric.value for metric in settings.metrics],
-                rule="map and mrr are means over the groups that have one",
-                way_out=f"more rows: dataset.split.{split}, or dataset.metrics=[accuracy]",
-            )
 
 
 def _required(source: Path | None) -> Path:
@@ -179,7 +157,7 @@ def _key(settings: schema.Dataset, content: str, names: Sequence[str]) -> str:
         "sizes": [split.train, split.quiz, split.validation, split.test],
         "split_seed": settings.split_seed,
     }
-    if settings.task is schema.Task.regression:
+    if settings.task is not schema.TaskKind.classification:
         deciding["task"] = settings.task.value
     if settings.missing is schema.Missing.drop or settings.no_label is not None:
         deciding["names"] = list(names)  # what was left out is told by file
@@ -197,12 +175,15 @@ def _build(
     corpus: Source | None,
     folder: Path,
 ) -> None:
-    found = corpus or labelled_rows.read(settings, files, cache=folder.parent / "cache")
-    cut = splits.cut(found.files, settings.split, seed=settings.split_seed, task=settings.task)
+    task, cache = task_of(settings), folder.parent / "cache"
+    found = corpus or labelled_rows.read(task.label_reader(settings), files, cache=cache)
+    cut = splits.cut(
+        found.files, settings.split, seed=settings.split_seed, by_class=task.stratified
+    )
     filled = {name: rows for name, rows in cut.splits.items() if len(rows)}
     counts = {name: len(rows) for name, rows in cut.splits.items()}
     for name, rows in filled.items():
-        _save(rows, folder / name, settings.task)
+        _save(rows, folder / name, task)
     summary = {
         "label_names": found.label_names,
         "fingerprints": {name: _rows_hash(rows) for name, rows in filled.items()},
@@ -218,15 +199,14 @@ def _left_aside(found: Source) -> dict[str, int]:
     return {"dropped_hidden_labels": found.hidden} | without
 
 
-def _save(rows: Rows, folder: Path, task: schema.Task) -> None:
+def _save(rows: Rows, folder: Path, task: Task) -> None:
     import datasets
 
-    columns: dict[str, Sequence[str] | Sequence[float]] = {"id": rows.ids, "text": rows.texts}
-    types = {"id": datasets.Value("string"), "text": datasets.Value("string")}
+    columns: dict[str, Sequence[str] | Sequence[Value]] = {"id": rows.ids, "text": rows.texts}
+    types: dict[str, Any] = {"id": datasets.Value("string"), "text": datasets.Value("string")}
     if rows.pairs is not None:
         columns["text_pair"], types["text_pair"] = rows.pairs, datasets.Value("string")
-    label = "float32" if task is schema.Task.regression else "int64"
-    columns["label"], types["label"] = rows.labels, datasets.Value(label)
+    columns["label"], types["label"] = rows.labels, task.label_feature()
     if rows.groups is not None:
         columns["group"], types["group"] = rows.groups, datasets.Value("string")
     table = datasets.Dataset.from_dict(columns, features=datasets.Features(types))

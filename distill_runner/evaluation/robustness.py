@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from distill_runner.config.schema import Noise, NoiseKind, NoiseSeenBy
-from distill_runner.evaluation.intervals import paired_rows_interval
+from distill_runner.evaluation.metrics.intervals import paired_rows_interval
 from distill_runner.results.measurements import NoiseScore
 from distill_runner.results.scores import Difference
 

@@ -1,8 +1,8 @@
-"""The hub asked by our own clock.
+"""Downloads from the hub with time limits of our own.
 
-The hub's client leaves some of its requests without a time limit: a probe that gives
-up soon goes first, and the download runs in a child process (`hub_child`) that is
-ended once nothing arrives any more, or more than the hub announced.
+The hub's client sends some requests without a time limit. So a short probe goes first, and the
+download runs in a child process (`worker`) that is ended once no more bytes arrive, or more than
+the hub announced.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from pathlib import Path
 
 from distill_runner.hub.files import Repo
 
-PROBE_SECONDS = 3.0  # for the hub's first answer
+PROBE_SECONDS = 3.0  # until the hub's first answer
 STALL_SECONDS = 12.0  # without a byte; leaves room for one retry of REQUEST_SECONDS
-_SLACK_BYTES = 1 << 20  # over what is announced
-REQUEST_SECONDS = 5  # of one request inside the hub's client, unless the user set it
+_SLACK_BYTES = 1 << 20  # beyond the announced size
+REQUEST_SECONDS = 5  # limit of one request inside the hub's client, unless the user sets it
 
 
 def unreachable(repo: Repo) -> str | None:
-    """Why the hub cannot be asked; None when it answers. Takes about PROBE_SECONDS at most."""
+    """The reason why the hub cannot be reached; None if it answers. Takes at most PROBE_SECONDS."""
     from huggingface_hub import constants, get_session
 
     not_here = f"{repo.id} is in no local folder and not in the hub's cache"
@@ -40,13 +40,13 @@ def unreachable(repo: Repo) -> str | None:
         url = f"{constants.ENDPOINT}/api/{repo.kind}s/{repo.id}"
         try:
             response = get_session().head(url, timeout=PROBE_SECONDS, follow_redirects=False)
-        except Exception as error:  # whatever it was, it is the reason to tell
+        except Exception as error:  # any error is a reason
             outcome[0] = f"{type(error).__name__}: {error}"
         else:
             broken = response.status_code >= 500
             outcome[0] = f"status {response.status_code}" if broken else ""
 
-    # A thread, because the resolver of host names heeds no timeout.
+    # In a thread, because host name resolution ignores timeouts.
     prober = threading.Thread(target=probe, daemon=True)
     prober.start()
     prober.join(PROBE_SECONDS + 1)
@@ -55,7 +55,7 @@ def unreachable(repo: Repo) -> str | None:
 
 
 def fetch(repo: Repo) -> str | None:
-    """Fill the cache from the hub in a child process; returns what went wrong, if anything."""
+    """Download into the hub's cache in a child process; returns the failure, None if none."""
     from huggingface_hub import constants
     from huggingface_hub.file_download import repo_folder_name
 
@@ -99,10 +99,10 @@ def _environment() -> dict[str, str]:
 
 
 def _watched(child: subprocess.Popen[str], storage: Path, announced: Path) -> str | None:
-    """Wait for the child as long as files under `storage` grow, and by what the hub announced.
+    """Wait for the child while files under `storage` grow, up to the announced size.
 
     Returns:
-        What the hub did wrong, "{}" for what was asked of it; None where the child ended itself.
+        What the hub did wrong, with "{}" in place of the repository; None if the child ended.
     """
     before = _bytes_under(storage)
     size, since = -1, time.monotonic()
@@ -128,26 +128,26 @@ def _watched(child: subprocess.Popen[str], storage: Path, announced: Path) -> st
 
 
 def _allowed(announced: Path) -> float | None:
-    """Bytes that may arrive: what was announced, and a little for what the cache notes."""
+    """Bytes that may arrive: the announced size, and a little for the cache's own files."""
     if not announced.exists():
         return None
     return int(announced.read_text(encoding="ascii")) * 1.01 + _SLACK_BYTES
 
 
 def _free(storage: Path) -> int:
-    there = next(folder for folder in (storage, *storage.parents) if folder.exists())
-    return shutil.disk_usage(there).free
+    existing = next(folder for folder in (storage, *storage.parents) if folder.exists())
+    return shutil.disk_usage(existing).free
 
 
 def _drop_unfinished(storage: Path) -> None:
-    """What a file without end left; the hub's client would go on from it."""
+    """Remove partial files; the hub's client would resume from them."""
     for file in storage.rglob("*.incomplete"):
         file.unlink(missing_ok=True)
 
 
 def _bytes_under(folder: Path) -> int:
     total = 0
-    # The child makes, renames and removes while we look: `os.walk` passes over what is gone.
+    # The child renames and removes files meanwhile: `os.walk` skips what is gone.
     for parent, _, names in os.walk(folder):
         for name in names:
             with suppress(FileNotFoundError):

@@ -1,4 +1,4 @@
-"""What of a model or a data set matters: its files, and whether they are all there."""
+"""The files of a model or a data set, and whether all of them are there."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Literal
 from distill_runner.errors import Refused
 from distill_runner.results.origins import HubRevision
 
-# One of these is the vocabulary; the settings beside it may be missing.
+# One of these must be there as the vocabulary; the tokenizer's settings may be missing.
 VOCABULARIES = {
     "tokenizer.json",
     "tokenizer.model",
@@ -48,18 +48,18 @@ SHARD = re.compile(r"(.*)-\d+-of-(\d+)(\..*)")
 
 
 class Unfit(Exception):
-    """A repository or folder that does not hold what is needed; the message says what."""
+    """A repository or folder lacks what is needed; the message says what."""
 
 
 @dataclass(frozen=True)
 class Repo:
-    """A repository of the hub, and of it what is wanted."""
+    """A repository of the hub, and which of its files are wanted."""
 
     id: str
     kind: Literal["model", "dataset"]
     subset: str | None = None
-    config_only: bool = False  # of a model: what it is, and none of its weights
-    weights: bool = True  # of a model; without them, config and tokenizer
+    config_only: bool = False  # of a model: only config.json
+    weights: bool = True  # of a model; False: config and tokenizer only
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def read_config(folder: Path) -> dict[str, object]:
     except OSError as error:
         raise Refused(f"{file} cannot be read: {error.strerror}.") from error
     if not isinstance(config, dict):
-        raise Refused(f"{file} holds no JSON object.")
+        raise Refused(f"{file} does not hold a JSON object.")
     named = config.get("architectures") or []
     if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
         raise Refused(f"{file} does not name its architectures: {str(named)[:60]}.")
@@ -104,13 +104,13 @@ def is_classifier(folder: Path) -> bool:
 
 
 def model_fingerprint(folder: Path) -> str:
-    """Digest of what decides a loaded model: names and contents of config, weights, tokenizer.
+    """Digest of everything that decides a loaded model: config, weights and tokenizer files.
 
     Returns:
-        SHA-256 in hex, the same wherever the folder lies.
+        SHA-256 in hex; it does not depend on where the folder lies.
 
     Raises:
-        Refused: its weights lie outside of the folder.
+        Refused: weights lie outside the folder.
     """
     others = {"config.json"} | VOCABULARIES | TOKENIZER_SETTINGS
     names = {*weight_files(folder), *(name for name in names_under(folder) if name in others)}
@@ -119,12 +119,12 @@ def model_fingerprint(folder: Path) -> str:
 
 
 def weight_files(folder: Path) -> list[str]:
-    """The files that transformers reads the weights from, as far as they are there.
+    """The existing files that transformers reads the weights from.
 
-    The config may name one; else it is the first of the usual ones. An index names the others.
+    The config may name one; else it is the first of `USUAL_WEIGHTS`. An index names its shards.
 
     Raises:
-        Refused: the config or an index names a file that lies outside of the folder.
+        Refused: the config or an index names a file outside the folder.
     """
     named = read_config(folder).get("transformers_weights")
     usual = [name for name in USUAL_WEIGHTS if (folder / name).is_file()][:1]
@@ -141,19 +141,23 @@ def _shards_of(index: Path) -> list[object]:
         return sorted(set(shards.values()))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Refused(
-            f"{index} is no index of weights ({type(error).__name__}: {error}).",
+            f"{index} is not an index of weights ({type(error).__name__}: {error}).",
             rule='JSON with a "weight_map" from each weight to its file',
         ) from error
 
 
 def _inside(folder: Path, name: object, where: str) -> str:
-    """The name of a file of the folder, as it is written in `where`."""
+    """The name of a file in the folder, as it is written in the file `where`.
+
+    Raises:
+        Refused: it leads outside the folder.
+    """
     root = os.path.abspath(folder)
     if not isinstance(name, str) or not os.path.abspath(os.path.join(root, name)).startswith(
         root + os.sep
     ):
         raise Refused(
-            f"{folder / where} names weights that lie outside of its folder.",
+            f"{folder / where} names weights outside its folder.",
             key=where,
             value=name,
             rule="the name of a file in the model's folder",
@@ -171,7 +175,7 @@ def hub_revision(folder: Path) -> HubRevision | None:
 
 
 def file_digest(file: Path) -> str:
-    """SHA-256 of a file in hex; read once per process as long as size and time of change stay."""
+    """SHA-256 of a file in hex; read again only if its size or modification time changes."""
     stat = file.stat()
     return _digest(_Stamp(str(file.resolve()), stat.st_size, stat.st_mtime_ns))
 
@@ -183,30 +187,29 @@ def _digest(stamp: _Stamp) -> str:
 
 
 def names_under(folder: Path) -> list[str]:
-    """The files of a folder and its subfolders, as a hub lists them."""
-    return [
-        path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file()
-    ]
+    """The files of a folder and its subfolders, named as the hub names them."""
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return [path.relative_to(folder).as_posix() for path in files]
 
 
 def check_vocabulary(folder: Path, *, key: str) -> None:
-    """Refuse a model folder without one.
+    """Refuse a model folder without a vocabulary.
 
     Raises:
-        Refused: no file of it is there.
+        Refused: none of `VOCABULARIES` is there.
     """
     if VOCABULARIES.isdisjoint(names_under(folder)) and not _reads_bytes(folder):
         raise Refused(
-            f"{folder} has no vocabulary: all its words would be unknown.",
+            f"{folder} has no vocabulary: every word would be unknown.",
             key=key,
             value=str(folder),
             rule="one of " + ", ".join(sorted(VOCABULARIES)),
-            way_out="the tokenizer's files from where the model comes from",
+            way_out="the tokenizer files that were published with the model",
         )
 
 
 def _reads_bytes(folder: Path) -> bool:
-    """Whether the tokenizer counts bytes or characters, and so has no vocabulary to read."""
+    """Whether the tokenizer reads bytes or characters, and so needs no vocabulary."""
     try:
         said = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
         return str(said["tokenizer_class"]).removesuffix("Fast") in _OF_BYTES
@@ -215,7 +218,7 @@ def _reads_bytes(folder: Path) -> bool:
 
 
 def weights_of(folder: Path, *, key: str) -> list[str]:
-    """The files of a model folder that hold its weights: safetensors where there are any.
+    """The weight files of a model folder: safetensors if there are any, else pickles.
 
     Raises:
         Refused: there are none.
@@ -224,14 +227,12 @@ def weights_of(folder: Path, *, key: str) -> list[str]:
     safe = [name for name in names if SAFETENSORS.fullmatch(name) and name.endswith("tensors")]
     pickled = [name for name in names if PYTORCH.fullmatch(name) and name.endswith(".bin")]
     if not safe and not pickled:
-        raise Refused(
-            f"{folder} has no weights.", key=key, value=str(folder), rule=WEIGHTS
-        )  # a random start asks for none
+        raise Refused(f"{folder} has no weights.", key=key, value=str(folder), rule=WEIGHTS)
     return safe or pickled
 
 
 def model_files(names: Iterable[str]) -> list[str]:
-    """Config, tokenizer files, and weights in one format: safetensors where there are any."""
+    """Config, tokenizer files, and weights in one format: safetensors if there are any."""
     names = list(names)
     files = {"config.json"} | VOCABULARIES | TOKENIZER_SETTINGS
     weights = [name for name in names if SAFETENSORS.fullmatch(name)]
@@ -240,7 +241,7 @@ def model_files(names: Iterable[str]) -> list[str]:
 
 
 def data_files(names: Iterable[str], subset: str | None) -> list[str]:
-    """The data files of one folder: the subset's, or the only one that holds any.
+    """The data files of one folder: the subset's, or the only folder that holds any.
 
     Raises:
         Unfit: there is no such folder.

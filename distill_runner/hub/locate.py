@@ -1,4 +1,4 @@
-"""Where models and data sets are found: own folders, then the hub's cache, then the hub."""
+"""Locates models and data sets: in local folders, in the hub's cache, on the hub."""
 
 from __future__ import annotations
 
@@ -50,17 +50,16 @@ def locate_model(
         model: a folder, or a hub id such as `google-bert/bert-base-uncased`.
         models_dir: holds folders named by the whole id or by its last part.
         key: the configuration key to blame.
-        config_only: the config is all that is needed.
-        weights: they are fetched too; False: config and tokenizer, unless all is here.
-        fetch_missing: ask the hub for what is not here; False raises `HubUnreachable` instead.
+        config_only: only config.json is needed.
+        weights: fetch them too; False: config and tokenizer only, unless the weights are cached.
+        fetch_missing: ask the hub for what is missing; False raises `HubUnreachable` instead.
 
     Returns:
-        A folder with config.json. What comes from the hub also has weights and a
-        vocabulary, unless told otherwise; in the user's own folders these may be missing,
-        as for a random start.
+        A folder with config.json. From the hub it also has weights and a vocabulary, unless the
+        arguments exclude them; a local folder may lack them, as for a random start.
 
     Raises:
-        Refused: nowhere to be found, not a model folder, or the hub does not answer.
+        Refused: the model is not found, the folder is not a model's, or the hub does not answer.
     """
     way_out = (
         f"paths.models=DIR where DIR/{_last_part(model)} is the model's folder; or the folder "
@@ -86,16 +85,17 @@ def locate_dataset(
 
     Args:
         hub_id: such as `nyu-mll/glue`.
-        subset: the configuration of the data set, a folder such as `sst2`; None: it has one only.
+        subset: the data set's configuration, a folder such as `sst2`; None if it has only one.
         datasets_dir: holds <id>/<subset>, <last part of the id>/<subset> or <subset>.
         key: the configuration key to blame.
-        fetch_missing: ask the hub for what is not here; False raises `HubUnreachable` instead.
+        fetch_missing: ask the hub for what is missing; False raises `HubUnreachable` instead.
 
     Returns:
         A folder that holds train.*, validation.* and so on, or their numbered shards.
 
     Raises:
-        Refused: nowhere to be found, a folder without data, or the hub does not answer.
+        Refused: the data set is not found, the folder has no data files, or the hub does not
+            answer.
     """
     local = f"DIR/{_last_part(hub_id)}" + (f"/{subset}" if subset else "")
     way_out = (
@@ -162,7 +162,7 @@ def _from_hub(repo: Repo, *, key: str, way_out: str, fetch_missing: bool = True)
             key=key,
             value=repo.id,
             rule="a model's folder, or a hub id",
-            way_out="its path as seen from here, or a hub id such as distilbert-base-uncased",
+            way_out="a path from the current folder, or a hub id such as distilbert-base-uncased",
         )
     try:
         folder = _cached(replace(repo, weights=True)) or _cached(repo)
@@ -182,12 +182,12 @@ def _from_hub(repo: Repo, *, key: str, way_out: str, fetch_missing: bool = True)
 
 
 def _cached(repo: Repo) -> Path | None:
-    """The folder in the hub's cache where all that is wanted is there, asking no network."""
+    """The folder in the hub's cache if all wanted files are there; no network is used."""
     from huggingface_hub import get_cached_repo_tree, snapshot_download
     from huggingface_hub.errors import CachedRepoTreeNotFoundError, LocalEntryNotFoundError
 
     try:
-        # No patterns asks for no file: completeness is judged here, by what we want.
+        # An empty pattern list requests no file: completeness is checked below.
         found = snapshot_download(
             repo.id, repo_type=repo.kind, local_files_only=True, allow_patterns=[]
         )

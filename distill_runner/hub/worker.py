@@ -1,6 +1,6 @@
-"""The child process that fills the hub's cache: `python -m distill_runner.hub.worker ORDER`.
+"""The child process that downloads into the hub's cache.
 
-Its answer on stdout is one sentence on what went wrong, or nothing.
+`python -m distill_runner.hub.worker ORDER` prints one sentence on failure, otherwise nothing.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from distill_runner.hub.files import Repo, Unfit, wanted_files
 
 
 def _download(repo: Repo, *, endpoint: str, cache_dir: str, announced: Path) -> str:
-    """Download what is wanted of `repo`; returns one sentence on what went wrong, or nothing.
+    """Download the wanted files of `repo`; returns one sentence on failure, otherwise "".
 
-    How many bytes the hub says that this is, is written to `announced` first.
+    Writes the size that the hub announces, in bytes, to `announced` first.
     """
     from huggingface_hub import HfApi, constants, snapshot_download
     from huggingface_hub.hf_api import RepoFile
@@ -46,7 +46,7 @@ def _download(repo: Repo, *, endpoint: str, cache_dir: str, announced: Path) -> 
 
 
 def _tell(announced: Path, size: int) -> None:
-    """Renamed into place: whoever looks finds the whole number or none."""
+    """Write the size and rename the file into place, so that a reader never sees half of it."""
     partial = announced.with_suffix(".partial")
     partial.write_text(str(size), encoding="ascii")
     os.replace(partial, announced)
@@ -65,10 +65,10 @@ def _explained(error: BaseException, repo: Repo, endpoint: str) -> str:
             "then set HF_TOKEN to a token of that account."
         )
     if status in {401, 403}:
-        # The hub also answers so for ids that do not exist, lest it give private ones away.
+        # The hub answers the same for ids that do not exist, so as not to reveal private ones.
         return (
-            f"{endpoint} does not hand out {repo.id} (status {status}): the id is wrong, "
-            "or it is private and HF_TOKEN must hold a token that may read it."
+            f"{endpoint} refuses access to {repo.id} (status {status}): the id is wrong, "
+            "or the repository is private and HF_TOKEN must hold a token that can read it."
         )
     if status == 404:
         return f"{endpoint} knows no {repo.kind} {repo.id!r}."
@@ -83,11 +83,12 @@ def _end_with(parent: int) -> None:
 
 
 def main() -> None:
+    """Carry out the order in `sys.argv`, and print what came of it."""
     order = json.loads(sys.argv[1])
-    # A parent that was killed can no longer end us, and a silent hub never will.
+    # A killed parent cannot end this process, and a silent hub would keep it alive.
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     repo = Repo(**order["repo"])
-    with redirect_stdout(sys.stderr):  # what the client prints is not our answer
+    with redirect_stdout(sys.stderr):  # stdout is for our one sentence
         failure = _download(
             repo,
             endpoint=order["endpoint"],

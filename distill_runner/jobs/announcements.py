@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from distill_runner.config.schema import Config, Select
 from distill_runner.console.names import counted, data_name, listed
 from distill_runner.console.screen import Screen
-from distill_runner.pipeline.task_data import formula_on
 from distill_runner.planning.stages import TASK, Plan
 from distill_runner.report.at_chance import warnings
 from distill_runner.report.closing import next_steps, took_line
@@ -26,6 +25,7 @@ from distill_runner.report.robustness import robustness_table
 from distill_runner.report.tables import gain_line, result_lines, result_table
 from distill_runner.results.schema import PublishedFigure, RunResult
 from distill_runner.runtime.machine import Machine, cores
+from distill_runner.tasks.kinds import task_of
 
 if TYPE_CHECKING:
     from distill_runner.data.load import Prepared
@@ -72,12 +72,12 @@ def show_plan(
 
 def _losses(plan: Plan, config: Config) -> list[str]:
     lines = [
-        f"loss of {stage.name}: {stage.algorithm.formula()}"
+        f"loss of {stage.name}: {stage.algorithm.formula(task_of(config.dataset))}"
         for stage in plan.stages
         if stage.backbone_of
     ]
     # The last loss: whatever is deployed is finally trained on the task's rows.
-    return [*lines, f"loss: {formula_on(config.dataset, plan.stage(plan.deployed).algorithm)}"]
+    return [*lines, f"loss: {plan.stage(plan.deployed).algorithm.formula(task_of(config.dataset))}"]
 
 
 def _rows_line(name: str, prepared: Prepared, config: Config) -> str:

@@ -15,6 +15,7 @@ from distill_runner.errors import HubUnreachable, Refused, together
 from distill_runner.hub.files import check_vocabulary, weights_of
 from distill_runner.hub.locate import hub_revision, is_classifier, locate_model
 from distill_runner.planning.stages import TASK, Plan, Stage
+from distill_runner.tasks.kinds import task_of
 
 _Check = Callable[[], None]
 
@@ -76,7 +77,7 @@ def _check_files(settings: Dataset, at: str, config: Config) -> None:
         refusals = []
         for paths in locate(settings, source).values():
             try:
-                check_columns(settings, paths)
+                check_columns(task_of(settings).label_reader(settings), paths)
             except Refused as refusal:
                 refusals.append(refusal)
         if refusals:

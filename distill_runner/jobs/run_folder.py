@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from distill_runner.config.schema import Config
-from distill_runner.evaluation.scores import labels_of, scored
 from distill_runner.pipeline.outcome import Outcome
 from distill_runner.pipeline.predictions import Predictions
 from distill_runner.pipeline.run_curves import points_of
@@ -22,8 +21,12 @@ from distill_runner.results.schema import RunResult
 from distill_runner.results.typed_json import to_json
 from distill_runner.storage import integrity
 from distill_runner.storage.store import write_json
+from distill_runner.tasks.base import Task, scored_splits
+from distill_runner.tasks.kinds import task_of
 
 if TYPE_CHECKING:
+    from datasets import Dataset
+
     from distill_runner.data.load import Prepared
 
 
@@ -46,7 +49,7 @@ def write_run_folder(
     (folder / "student" / "README.md").write_text(model_card(result), encoding="utf-8")
     _write_curves(folder / "metrics.jsonl", outcome)
     splits = [
-        *scored(config.dataset),
+        *scored_splits(config.dataset),
         "quiz",
         *(["train"] if saw_every_training_row(outcome, data) else []),
     ]
@@ -55,8 +58,8 @@ def write_run_folder(
         if split in data.splits:
             _write_predictions(
                 folder / "predictions" / f"{split}.csv",
-                data.splits[split]["id"][:],
-                labels_of(data.splits[split]),
+                task_of(config.dataset),
+                data.splits[split],
                 answers.logits(outcome.plan.deployed, split),
                 data.label_names,
             )
@@ -89,21 +92,11 @@ def _write_curves(path: Path, outcome: Outcome) -> None:
 
 
 def _write_predictions(
-    path: Path,
-    ids: list[str],
-    labels: np.ndarray,
-    logits: np.ndarray,
-    classes: tuple[str, ...],
+    path: Path, task: Task, rows: Dataset, logits: np.ndarray, classes: tuple[str, ...]
 ) -> None:
     """Write label, prediction and logits by row id, and never the text."""
+    predictions = task.predictions(logits, task.labels(rows), classes)
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        if logits.shape[-1] == 1:
-            writer.writerow(["id", "label", "predicted"])
-            for row, label, value in zip(ids, labels, logits[:, 0], strict=True):
-                writer.writerow([row, f"{label:.7g}", f"{value:.7g}"])
-            return
-        writer.writerow(["id", "label", "predicted", *(f"logit_{name}" for name in classes)])
-        predicted = logits.argmax(axis=-1)
-        for row, label, answer, values in zip(ids, labels, predicted, logits, strict=True):
-            writer.writerow([row, classes[label], classes[answer], *(f"{v:.7g}" for v in values)])
+        for row_id, columns in zip(["id", *rows["id"][:]], predictions, strict=True):
+            writer.writerow([row_id, *columns])

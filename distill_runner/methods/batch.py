@@ -17,6 +17,7 @@ from distill_runner.data.masking import TARGETS
 from distill_runner.models.learner import Learner
 from distill_runner.models.teachers import TeacherSource
 from distill_runner.runtime.seeding import seed_at
+from distill_runner.tasks.base import Task
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Quiz:
     """Held-out labelled rows, as the student reads them."""
 
     inputs: tuple[Inputs, ...]  # pieces of like length, so that little of them is padding
-    labels: Tensor  # [quiz rows], in the pieces' order
+    labels: Tensor  # [quiz rows] or [quiz rows, outputs], in the pieces' order
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,17 @@ class Scene:
 
     student: Learner
     student_inputs: Inputs
-    labels: Tensor  # [batch]
+    task: Task
+    labels: Tensor  # [batch], or [batch, outputs] where a row has several
     teachers: TeacherSource
     ids: list[str]  # of the rows, in the batch's order
     teacher_inputs: Callable[[], list[Inputs]]  # one for each live teacher
     draw_quiz: Callable[[int | None], Quiz]
     address: Address
+
+    def hard_loss(self, logits: Tensor) -> Tensor:
+        """The task's loss of these logits, [batch, outputs], with the rows' labels."""
+        return self.task.hard_loss(logits, self.labels)
 
     def student_logits(self, mask: str = "student") -> Tensor:
         """The student's logits with the dropout mask of that name. [batch, classes]."""
@@ -86,7 +92,7 @@ class Scene:
         """[teachers, batch, classes]; with a graph where the algorithm trains teachers."""
         self._draw("teachers")  # for those that read with dropout on
         signals = self.teachers.signals(self.ids, self.teacher_inputs)
-        self.teachers.count(signals.detach(), self.labels)
+        self.teachers.count(self.task, signals.detach(), self.labels)
         return signals
 
     def join(self, signals: Tensor, temperature: float) -> Tensor:

@@ -13,20 +13,20 @@ from typing import ClassVar
 
 from distill_runner.methods.base import Algorithm, Needs, Passes, Update
 from distill_runner.methods.batch import Scene
-from distill_runner.objectives.logits import hard_label_loss
+from distill_runner.tasks.base import Task
 
 
 @dataclass(frozen=True, kw_only=True)
 class FineTune(Algorithm):
-    """Cross-entropy with the hard labels; squared error, where the learner answers with a score."""
+    """The task's loss with the hard labels: cross-entropy for classes, squared error for scores."""
 
     id: ClassVar[str] = "finetune"
     needs: ClassVar[Needs] = Needs(teachers="none")
     passes: ClassVar[Passes] = Passes(student=3)
 
-    def formula(self) -> str:
-        return "L = CE(y, s)"
+    def formula(self, task: Task) -> str:
+        return f"L = {task.hard_name}(y, s)"
 
     def updates(self, scene: Scene) -> Iterator[Update]:
-        loss = hard_label_loss(scene.student_logits(), scene.labels)
+        loss = scene.hard_loss(scene.student_logits())
         yield Update("student", loss, {"hard": loss.detach()})

@@ -15,26 +15,29 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from distill_runner.config.schema import Combine
 from distill_runner.config.schema.rules import ABOVE_0, SHARE, one_of
 from distill_runner.errors import Refused
 from distill_runner.methods.base import Algorithm, Needs, Passes, Update
 from distill_runner.methods.batch import Scene
 from distill_runner.objectives.logits import (
-    OF_SCORES,
+    RAW_LOGITS,
     SOFT_LOSSES,
     distillation_formula,
-    hard_label_loss,
     soft_loss,
 )
+from distill_runner.planning.stage_context import Context
+from distill_runner.tasks.base import Task
+from distill_runner.tasks.rules import TaskRules
 
 
 @dataclass(frozen=True, kw_only=True)
 class SoftTargets(Algorithm):
     """The settings and the loss that every method with soft targets shares.
 
-        L = (1 − α)·CE(y, s) + α·soft(s, t, T)
+        L = (1 − α)·hard(y, s) + α·soft(s, t, T)
 
-    With one output the hard term is the squared error, and `mse_logits` the only soft loss.
+    The hard loss is the task's: cross-entropy for classes, squared error for scores.
 
     Args:
         temperature: T > 0; 1 leaves the distributions as they are.
@@ -49,44 +52,54 @@ class SoftTargets(Algorithm):
     alpha: float = field(metadata=SHARE)
     soft_loss: str = field(metadata=one_of(SOFT_LOSSES))
 
-    def formula(self) -> str:
-        return distillation_formula(self.soft_loss, alpha=self.alpha, temperature=self.temperature)
+    def formula(self, task: Task) -> str:
+        return distillation_formula(
+            self.soft_loss, hard=task.hard_name, alpha=self.alpha, temperature=self.temperature
+        )
 
-    def left_aside(self) -> tuple[str, ...]:
-        return ("temperature",) if self.soft_loss == "mse_logits" else ()
+    def unread_settings(self) -> tuple[str, ...]:
+        return ("temperature",) if self._compares == RAW_LOGITS else ()
 
-    def check_combination(self, combine: str) -> None:
-        if combine == "prob_mean" and self.soft_loss == "mse_logits":
+    def check(self, context: Context) -> None:
+        self._check_task(context.task)
+        if context.combine is Combine.prob_mean and self._compares == RAW_LOGITS:
             raise Refused(
                 "A mean of probabilities has no raw logits to regress on.",
                 key="teacher.combine",
-                value=combine,
+                value=context.combine.value,
                 rule="method.soft_loss=mse_logits needs logit_mean",
                 way_out="teacher.combine=logit_mean",
             )
 
-    def check_regression(self) -> None:
-        if self.soft_loss not in OF_SCORES:
-            raise Refused(
-                "This soft loss compares distributions, and a score is none.",
-                key="method.soft_loss",
-                value=self.soft_loss,
-                rule=f"{', '.join(OF_SCORES)} under dataset.task=regression",
-                way_out=f"method.soft_loss={OF_SCORES[0]}",
-            )
+    def _check_task(self, rules: TaskRules) -> None:
+        if self._compares in rules.compares:
+            return
+        good = [name for name, loss in SOFT_LOSSES.items() if loss.compares in rules.compares]
+        raise Refused(
+            f"This soft loss compares {self._compares}, and {rules.answer} is none.",
+            key="method.soft_loss",
+            value=self.soft_loss,
+            rule=f"{', '.join(good)} under dataset.task={rules.kind.value}",
+            way_out=f"method.soft_loss={good[0]}",
+        )
+
+    @property
+    def _compares(self) -> str:
+        return SOFT_LOSSES[self.soft_loss].compares
 
     def distillation_loss(
-        self, student_logits: Tensor, teacher_logits: Tensor, labels: Tensor
+        self, task: Task, student_logits: Tensor, teacher_logits: Tensor, labels: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The mixed loss and its two parts, unweighted and detached.
 
         Args:
-            student_logits: [batch, classes].
-            teacher_logits: [batch, classes], already joined over the teachers.
-            labels: [batch].
+            task: has the loss with the labels.
+            student_logits: [batch, outputs].
+            teacher_logits: [batch, outputs], already joined over the teachers.
+            labels: [batch], or [batch, outputs] where a row has several.
         """
-        hard = hard_label_loss(student_logits, labels)
-        soft = soft_loss(self.soft_loss)(student_logits, teacher_logits, self.temperature)
+        hard = task.hard_loss(student_logits, labels)
+        soft = soft_loss(self.soft_loss).function(student_logits, teacher_logits, self.temperature)
         loss = (1 - self.alpha) * hard + self.alpha * soft
         return loss, {"hard": hard.detach(), "soft": soft.detach()}
 
@@ -101,5 +114,7 @@ class KD(SoftTargets):
 
     def updates(self, scene: Scene) -> Iterator[Update]:
         teacher_logits = scene.teacher_logits(self.temperature)
-        loss, terms = self.distillation_loss(scene.student_logits(), teacher_logits, scene.labels)
+        loss, terms = self.distillation_loss(
+            scene.task, scene.student_logits(), teacher_logits, scene.labels
+        )
         yield Update("student", loss, terms)

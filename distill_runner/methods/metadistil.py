@@ -19,7 +19,7 @@ from typing import ClassVar, Optional
 import torch
 
 from distill_runner.config.schema.rules import ABOVE_0, AT_LEAST_0, AT_LEAST_1, one_of
-from distill_runner.methods.base import Needs, Passes, RoleSettings, Update, require
+from distill_runner.methods.base import Needs, OptimizerSettings, Passes, Update, require
 from distill_runner.methods.batch import Scene
 from distill_runner.methods.kd import SoftTargets
 from distill_runner.methods.pilot import (
@@ -30,7 +30,9 @@ from distill_runner.methods.pilot import (
     pilot_forward,
     teacher_surrogate,
 )
-from distill_runner.objectives.logits import accuracy, hard_label_loss
+from distill_runner.models.architecture import families
+from distill_runner.planning.stage_context import Context
+from distill_runner.tasks.base import Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +54,6 @@ class MetaDistil(SoftTargets):
     """
 
     id: ClassVar[str] = "metadistil"
-    needs: ClassVar[Needs] = Needs(teachers="trained", quiz=True)
     roles: ClassVar[tuple[str, ...]] = ("teacher", "student")
     # Every micro-batch would make a pilot step of its own: another algorithm.
     accumulates: ClassVar[bool] = False
@@ -67,39 +68,45 @@ class MetaDistil(SoftTargets):
     finite_difference_length: float = field(metadata=ABOVE_0)
     divide_by_pilot_rate: bool
 
-    def formula(self) -> str:
-        return (
-            f"{super().formula()}\n"
-            f"teachers: CE(quiz; s − {self.pilot_learning_rate:g}·∇L), by {self.derivative}"
-        )
+    def formula(self, task: Task) -> str:
+        pilot = f"s − {self.pilot_learning_rate:g}·∇L"
+        quiz = f"teachers: {task.hard_name}(quiz; {pilot}), by {self.derivative}"
+        return f"{super().formula(task)}\n{quiz}"
 
     @property
-    def differentiates_forwards(self) -> bool:
-        return self.derivative == "jvp"
+    def needs(self) -> Needs:
+        chosen = None if self.update_teachers is None else tuple(self.update_teachers)
+        return Needs(teachers="trained", trained_teachers=chosen, quiz=True)
 
-    def left_aside(self) -> tuple[str, ...]:
-        exact = self.derivative == "jvp"
-        return (*super().left_aside(), *(("finite_difference_length",) if exact else ()))
+    def check(self, context: Context) -> None:
+        super().check(context)
+        self._check_positions(context.teachers)
+        if self.derivative == "jvp" and context.models is not None:
+            families.check_forward_derivative(context.models.student, key=context.models.key)
 
-    def settings_of(self, role: str) -> RoleSettings:
-        if role == "student":
-            return RoleSettings()
-        factor = self.pilot_learning_rate if self.divide_by_pilot_rate else 1.0
-        return RoleSettings(learning_rate=self.teacher_learning_rate, eps_factor=factor)
-
-    def trained_teachers(self, count: int) -> tuple[int, ...]:
+    def _check_positions(self, count: int) -> None:
         chosen = self.update_teachers
-        if chosen is None:
-            return tuple(range(count))
         require(
-            len(chosen) > 0
-            and len(set(chosen)) == len(chosen)
-            and all(0 <= at < count for at in chosen),
+            chosen is None
+            or (
+                len(chosen) > 0
+                and len(set(chosen)) == len(chosen)
+                and all(0 <= at < count for at in chosen)
+            ),
             key="update_teachers",
             value=chosen,
             rule=f"positions from 0..{count - 1}, each once, one at least; null is all of them",
         )
-        return tuple(chosen)
+
+    def unread_settings(self) -> tuple[str, ...]:
+        exact = self.derivative == "jvp"
+        return (*super().unread_settings(), *(("finite_difference_length",) if exact else ()))
+
+    def settings_of(self, role: str) -> OptimizerSettings:
+        if role == "student":
+            return OptimizerSettings()
+        factor = self.pilot_learning_rate if self.divide_by_pilot_rate else 1.0
+        return OptimizerSettings(learning_rate=self.teacher_learning_rate, eps_factor=factor)
 
     def updates(self, scene: Scene) -> Iterator[Update]:
         pilot = self._pilot(scene)
@@ -113,7 +120,7 @@ class MetaDistil(SoftTargets):
             student_logits=pilot_forward(scene),
             teacher_signals=scene.teacher_signals(),
             loss=lambda student_logits, signals: self.distillation_loss(
-                student_logits, scene.join(signals, self.temperature), scene.labels
+                scene.task, student_logits, scene.join(signals, self.temperature), scene.labels
             )[0],
             learning_rate=self.pilot_learning_rate,
             keep_graph=self.real_step_mask == "same",
@@ -123,7 +130,7 @@ class MetaDistil(SoftTargets):
         """Step 2: quiz the assumed student, and blame the teachers."""
         quiz = scene.quiz(self.quiz_batch)
         quiz_logits = pilot.logits_of(scene.student, quiz)
-        quiz_loss = hard_label_loss(quiz_logits, quiz.labels)
+        quiz_loss = scene.task.hard_loss(quiz_logits, quiz.labels)
         blame = pilot.gradient(quiz_loss)
         if self.derivative == "jvp":
             change = jvp(lambda: pilot_forward(scene), scene.student, blame)
@@ -136,8 +143,9 @@ class MetaDistil(SoftTargets):
             )
         surrogate = teacher_surrogate(pilot, change)
         terms = {"quiz": quiz_loss.detach()}
-        if quiz_logits.shape[-1] > 1:
-            terms["quiz_accuracy"] = accuracy(quiz_logits.detach(), quiz.labels)
+        right = scene.task.right(quiz_logits.detach(), quiz.labels)
+        if right is not None:
+            terms["quiz_accuracy"] = right.to(torch.float32).mean()
         return Update("teacher", surrogate, terms)
 
     def _student_update(self, scene: Scene, pilot: Pilot) -> Update:
@@ -147,5 +155,5 @@ class MetaDistil(SoftTargets):
         logits = pilot.student_logits
         if self.real_step_mask == "fresh":
             logits = scene.student_logits("real")
-        loss, terms = self.distillation_loss(logits, teacher_logits, scene.labels)
+        loss, terms = self.distillation_loss(scene.task, logits, teacher_logits, scene.labels)
         return Update("student", loss, terms)

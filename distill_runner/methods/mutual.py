@@ -19,7 +19,8 @@ from torch import Tensor
 from distill_runner.config.schema.rules import ABOVE_0, AT_LEAST_0, one_of
 from distill_runner.methods.base import Algorithm, Needs, Passes, Update
 from distill_runner.methods.batch import Scene
-from distill_runner.objectives.logits import hard_label_loss, kl
+from distill_runner.objectives.logits import kl
+from distill_runner.tasks.base import Task
 
 FORMS = ("simultaneous", "alternating")
 
@@ -50,18 +51,18 @@ class Mutual(Algorithm):
     mimicry: float = field(metadata=AT_LEAST_0)
     form: str = field(metadata=one_of(FORMS))
 
-    def formula(self) -> str:
+    def formula(self, task: Task) -> str:
         return (
-            f"L_k = CE(y, z_k) + {self.mimicry:g}·mean over l≠k of "
+            f"L_k = {task.hard_name}(y, z_k) + {self.mimicry:g}·mean over l≠k of "
             f"{self.temperature:g}²·KL(z_l‖z_k), T={self.temperature:g}, {self.form}"
         )
 
-    def left_aside(self) -> tuple[str, ...]:
+    def unread_settings(self) -> tuple[str, ...]:
         return () if self.mimicry else ("temperature",)
 
     def updates(self, scene: Scene) -> Iterator[Update]:
         student, peers = scene.student_logits(), scene.teacher_signals()
-        yield Update("student", *self._loss(student, peers, scene.labels))
+        yield Update("student", *self._loss(scene, student, peers))
         if self.form == "alternating":
             with torch.no_grad():
                 student = scene.student_logits()
@@ -69,22 +70,19 @@ class Mutual(Algorithm):
         every: dict[str, Tensor] = {}
         for at, own in enumerate(peers):
             others = torch.cat([student[None], peers[:at], peers[at + 1 :]])
-            loss, terms = self._loss(own, others, scene.labels)
+            loss, terms = self._loss(scene, own, others)
             losses.append(loss)
             every |= {f"{name}_{at + 1}": term for name, term in terms.items()}
         yield Update("teacher", torch.stack(losses).sum(), every)
 
-    def _loss(
-        self, own: Tensor, others: Tensor, labels: Tensor
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def _loss(self, scene: Scene, own: Tensor, others: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """L_k and its two parts, unweighted.
 
         Args:
             own: z_k, [batch, classes].
             others: z_l, [others, batch, classes].
-            labels: [batch].
         """
-        hard = hard_label_loss(own, labels)
+        hard = scene.hard_loss(own)
         apart = [kl(own, other, self.temperature) for other in others.detach()]
         mimicry = torch.stack(apart).mean()
         loss = hard + self.mimicry * mimicry

@@ -1,16 +1,16 @@
-"""Stochastic depth: while a learner trains, some of its layers are left out of a pass.
+"""Stochastic depth: a forward pass in training skips some of the learner's layers.
 
-Layer l of L is skipped with probability p·l/L, all rows of the batch alike: the deeper, the
-likelier (Huang et al. 2016, section 3, whose survival probability of the last layer is 1 - p).
+Layer l of L is skipped with probability p·l/L, for all rows of the batch at once, so deeper layers
+are skipped more often (Huang et al. 2016, section 3; their survival probability of the last layer
+is 1 - p).
 
-There a block is x + f(x), and at test time f is scaled by its survival probability. A layer
-of BERT ends in a LayerNorm of that sum, so nothing passes it by and a scaled output would be
-normalised back: the sound form is LayerDrop's (Fan et al. 2020), which skips a whole layer in
-training, hands on its input, itself a LayerNorm's output, and scales neither then nor later.
-When a learner is evaluated every layer takes part.
+In a ResNet a block is x + f(x), and at test time f is scaled by its survival probability. A layer
+of BERT ends in a LayerNorm of that sum, which would undo the scaling. So this follows LayerDrop
+(Fan et al. 2020): a skipped layer passes on its input, and nothing is scaled in training or later.
+In evaluation every layer takes part.
 
 A learner of one layer loses it with probability p; its head then reads the embedding of the
-first token, alike in every row.
+first token, which is the same in every row.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from distill_runner.models.architecture.layers import layers_of
 from distill_runner.models.fast.first_token import first_token
 from distill_runner.models.fast.packed import Packing
 
-# Their layers take hidden states first and give hidden states alone.
+# Their layers take hidden states as the first argument and return nothing else.
 _FAMILIES = ("bert", "roberta", "distilbert")
 
 
@@ -41,10 +41,10 @@ class StochasticDepth:
 
     @classmethod
     def of(cls, module: Any, p: float) -> StochasticDepth | None:
-        """None for `p` of 0, where nothing is drawn either.
+        """The layers of a classifier; None for `p` of 0, where no random number is drawn.
 
         Raises:
-            Refused: an architecture whose layers cannot be skipped here.
+            Refused: the architecture's layers cannot be skipped.
         """
         if not p:
             return None
@@ -52,10 +52,10 @@ class StochasticDepth:
         return cls(tuple(layers_of(module)), p)
 
     def draw(self) -> list[bool]:
-        """Which layers are skipped, from the first on; all chances in one draw.
+        """Draw which layers are skipped, from the first to the last.
 
-        Of the CPU's generator, whose seed is the pass's address: a layer that is skipped on
-        one device is on another, and no GPU has to be waited for.
+        The CPU's generator decides, also for a GPU: every device then skips the same layers,
+        and the host does not wait for the GPU.
         """
         depth = len(self.layers)
         chances = self.p * torch.arange(1, depth + 1) / depth
@@ -64,10 +64,10 @@ class StochasticDepth:
 
     @contextmanager
     def drawn(self, *, narrowed: bool) -> Iterator[None]:
-        """Inside, the layers that a draw made here has hit hand on what they are given.
+        """Inside, the layers that one draw has chosen pass on their input.
 
         Args:
-            narrowed: the last layer answers for the first token alone.
+            narrowed: the last layer computes the first token only.
         """
         last = len(self.layers) - 1
         with ExitStack() as skipping:
@@ -79,17 +79,17 @@ class StochasticDepth:
 
 
 def check_family(model_type: object) -> None:
-    """Refuse an architecture whose layers cannot be skipped here.
+    """Refuse an architecture whose layers cannot be skipped.
 
     Raises:
-        Refused: it is none of those that are known.
+        Refused: it is not BERT, RoBERTa or DistilBERT.
     """
     if model_type not in _FAMILIES:
         raise Refused(
-            f"The layers of a {model_type} cannot be skipped here.",
+            f"Stochastic depth cannot skip the layers of a {model_type}.",
             key="student.model",
             value=model_type,
-            rule="BERT, RoBERTa or DistilBERT, where the method has stochastic depth",
+            rule="BERT, RoBERTa or DistilBERT where the method uses stochastic depth",
             way_out="method.stochastic_depth=0",
         )
 
@@ -104,9 +104,8 @@ def _first_token(hidden: Tensor, *_: Any, packing: Packing | None = None, **__: 
 
 @contextmanager
 def _replaced(layer: Any, forward: Callable[..., Tensor]) -> Iterator[None]:
-    """Inside, the layer answers by `forward`; after it, as it did before."""
-    own = vars(layer)
-    before = own.get("forward")  # the narrowed one, which is an attribute of the instance
+    """Inside, the layer runs `forward` in place of its own."""
+    before = vars(layer).get("forward")  # a narrowed forward is an attribute of the instance
     layer.forward = forward
     try:
         yield

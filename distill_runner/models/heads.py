@@ -1,14 +1,13 @@
 """Soft heads: a linear layer for each teacher, on the first token's last state (TMKD, §3.2).
 
-The classifier that the architecture has already is the golden head. With soft heads on, a
-learner answers with the mean of all heads' probabilities, which is no single linear head:
-so they are saved beside the model, which stays a plain classifier that transformers loads.
+The architecture's own classifier is the golden head. With soft heads a learner predicts the mean
+of all heads' probabilities, which no single linear head can express. So the soft heads are saved
+in a file beside the model, which remains a plain classifier that transformers can load.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +16,21 @@ from torch import Tensor, nn
 
 from distill_runner.errors import Refused
 from distill_runner.runtime.seeding import seed_at
+from distill_runner.tasks.kinds import task_of_model
 
 FILE = "soft_heads.safetensors"
 _NAME = "soft_heads"  # of the submodule
 
 
 def add(module: Any, *, heads: int, classes: int, seed: int, golden: bool) -> None:
-    """Give a classifier `heads` soft heads of its own, at a fresh start.
+    """Attach freshly initialised soft heads to a classifier.
 
     Args:
         module: a transformers sequence classifier.
-        heads: one for each teacher.
+        heads: how many, one for each teacher.
         classes: outputs of each head.
         seed: of their weights.
-        golden: whether the golden head has a say in the answer.
+        golden: whether the golden head counts in the prediction.
     """
     torch.manual_seed(seed_at(seed, "soft heads"))
     weights = nn.Linear(module.config.hidden_size, heads * classes)
@@ -61,26 +61,26 @@ def of(module: Any) -> nn.Linear | None:
 
 
 def logits_of(output: Any) -> Tensor:
-    """Every head's logits, the golden head's first. [1 + soft heads, batch, classes]."""
+    """Logits of every head, the golden head first. [1 + soft heads, batch, classes].
+
+    Args:
+        output: of a classifier with soft heads.
+    """
     golden: Tensor = output.logits
     soft = output[_NAME].view(len(golden), -1, golden.shape[-1]).transpose(0, 1)
     return torch.cat([golden[None], soft])
 
 
-def mean_answer(logits: Tensor, *, golden: bool) -> Tensor:
-    """log of the mean of the heads' probabilities (TMKD, eq. 6). [batch, classes].
+def mean_answer(module: Any, logits: Tensor) -> Tensor:
+    """The answer of all heads together (TMKD, eq. 6). [batch, classes].
 
-    Of one class, a score, the mean itself.
+    The golden head counts unless it learnt nothing (§5.4).
 
     Args:
         logits: [1 + soft heads, batch, classes], the golden head's first.
-        golden: whether that one counts (§5.4 leaves it out where it learnt nothing).
     """
-    kept = logits if golden else logits[1:]
-    if logits.shape[-1] == 1:
-        return kept.mean(0)
-    counted = kept.log_softmax(-1)
-    return counted.logsumexp(0) - math.log(len(counted))
+    counted = logits if module.golden_head else logits[1:]
+    return task_of_model(module.config).mean_answer(counted)
 
 
 def without(module: Any) -> dict[str, Tensor]:
@@ -92,7 +92,7 @@ def without(module: Any) -> dict[str, Tensor]:
 def save(module: Any, folder: Path) -> None:
     """Write the soft heads to `FILE`: weight [heads, classes, width] and bias [heads, classes].
 
-    Its metadata say whether the golden head counts. Nothing is written where there are none.
+    The metadata record whether the golden head counts. Without soft heads no file is written.
     """
     from safetensors.torch import save_file
 

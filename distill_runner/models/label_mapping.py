@@ -1,4 +1,4 @@
-"""Labels are mapped by name: a teacher's output 0 need not be the data set's class 0."""
+"""Maps labels by name: a teacher's output 0 need not be the data set's class 0."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from distill_runner.errors import Refused
 
 
 def columns_for(classes: Sequence[str], own: Sequence[str], *, name: str) -> tuple[int, ...] | None:
-    """Which output of a classifier is class 0, 1, … of the data set.
+    """The index of a classifier's output for class 0, 1, … of the data set.
 
     Args:
         classes: the data set's classes, in order.
-        own: the classifier's names of its outputs, in order.
-        name: of the classifier, as printed.
+        own: the names of the classifier's outputs, in order.
+        name: the classifier's name, as printed.
 
     Returns:
-        One index for each class; None where they agree already.
+        One index for each class; None where both orders agree.
 
     Raises:
-        Refused: its names say nothing (LABEL_0), or it does not know one of the classes.
+        Refused: the names are placeholders (LABEL_0), or one of the classes is missing.
     """
     if list(own) == list(classes):
         return None
@@ -35,8 +35,8 @@ def columns_for(classes: Sequence[str], own: Sequence[str], *, name: str) -> tup
     # An exact name wins over one that differs in case.
     at = {label.casefold(): index for index, label in reversed(list(enumerate(own)))}
     exact = {label: index for index, label in enumerate(own)}
-    found = {label: exact.get(label, at.get(label.casefold())) for label in classes}
-    missing = [label for label, index in found.items() if index is None]
+    indices = {label: exact.get(label, at.get(label.casefold())) for label in classes}
+    missing = [label for label, index in indices.items() if index is None]
     if missing:
         raise Refused(
             f"{name} does not know the label {missing[0]!r} of the data set.",
@@ -45,13 +45,13 @@ def columns_for(classes: Sequence[str], own: Sequence[str], *, name: str) -> tup
             rule=f"labels that the teacher knows: {', '.join(own)}",
             way_out="dataset.label_names=[…], teacher.labels=[…] or teacher.finetune=always",
         )
-    columns = tuple(index for index in found.values() if index is not None)
+    columns = tuple(index for index in indices.values() if index is not None)
     if len(set(columns)) < len(columns):
         raise Refused(
-            f"Two labels of the data set are one label of {name}.",
+            f"Two labels of the data set map to one label of {name}.",
             key="dataset.label_names",
             value=list(classes),
-            rule="each label is another output of the teacher",
+            rule="a different output of the teacher for each label",
             way_out="teacher.labels=[…] with their exact names",
         )
     return None if columns == tuple(range(len(own))) else columns

@@ -1,8 +1,8 @@
-"""A classifier's body read token by token, and a masked-LM head on it for as long as that takes.
+"""The token states of a classifier's body, and a masked-LM head for as long as one is needed.
 
-BERT, RoBERTa and DistilBERT have one form of head: a linear layer, its activation, LayerNorm,
-and the word embedding itself as the decoder, with a bias of its own for each word. It is no
-part of the classifier that is saved.
+BERT, RoBERTa and DistilBERT share one form of head: a linear layer, its activation, LayerNorm,
+and the word embedding as the decoder, with one bias for each word. The head is not saved with
+the classifier.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from distill_runner.models.untrusted import reading
 from distill_runner.runtime.seeding import seed_at
 
 _NAME = "language_head"  # of the submodule
-# A head's own layer; its decoder is tied, and need not be in a checkpoint.
+# The head's linear layer by family; the decoder is tied and may be missing from a checkpoint.
 _DENSE = ("transform.dense.weight", "lm_head.dense.weight", "vocab_transform.weight")
 
 
 class LanguageHead(nn.Module):
-    """States to logits over the vocabulary, decoded by the body's own word embedding."""
+    """Maps states to logits over the vocabulary; the decoder is the body's word embedding."""
 
     def __init__(self, dense: nn.Module, activation: Any, norm: nn.Module, bias: Tensor) -> None:
         super().__init__()
@@ -35,7 +35,12 @@ class LanguageHead(nn.Module):
         self.bias = nn.Parameter(bias.detach().clone())
 
     def forward(self, states: Tensor, words: Tensor) -> Tensor:
-        """states: [tokens, width], words: [vocabulary, width] → [tokens, vocabulary]."""
+        """Logits over the vocabulary, [tokens, vocabulary].
+
+        Args:
+            states: [tokens, width].
+            words: the word embedding, [vocabulary, width].
+        """
         found: Tensor = self.norm(self.activation(self.dense(states)))
         return nn.functional.linear(found, words, self.bias)
 
@@ -45,12 +50,12 @@ def load_head(folder: Path, *, seed: int, random: bool, key: str) -> LanguageHea
 
     Args:
         folder: a model folder in Hugging Face format.
-        seed: of the head where `random`.
-        random: a fresh one, for a body that is random too, or for a learner that has none.
+        seed: of the head's weights where `random`.
+        random: make a fresh head, for a random body or a checkpoint without one.
         key: the configuration key to blame.
 
     Raises:
-        Refused: the folder cannot be read, or its family's heads are not known here.
+        Refused: the folder cannot be read, or its family is not BERT, RoBERTa or DistilBERT.
     """
     from transformers import AutoConfig, AutoModelForMaskedLM
 
@@ -92,7 +97,7 @@ def _head_of(module: Any, *, key: str) -> LanguageHead:
             module.vocab_projector.bias,
         )
     raise Refused(
-        f"The language head of a {family} is not known here.",
+        f"The language head of a {family} is not supported.",
         key=key,
         value=family,
         rule="BERT, RoBERTa or DistilBERT",
@@ -100,24 +105,29 @@ def _head_of(module: Any, *, key: str) -> LanguageHead:
 
 
 def attach(module: Any, head: LanguageHead) -> None:
-    """Give a classifier's body a language head, trained with it."""
+    """Attach a language head to a classifier, to be trained with it."""
     module.language_head = head.to(next(module.parameters()).device)
 
 
+def is_attached(module: Any) -> bool:
+    """Whether a classifier has a language head."""
+    return hasattr(module, _NAME)
+
+
 def fits(head: LanguageHead, module: Any) -> bool:
-    """Whether the head reads states as wide as that classifier's."""
+    """Whether the head's width is that of the classifier's states."""
     return bool(head.norm.weight.numel() == module.config.hidden_size)
 
 
 def states(module: Any, inputs: Inputs, columns: tuple[str, ...]) -> Tensor:
-    """The body's last states of every token that is no padding. [tokens, width].
+    """The body's last state of every token but padding. [tokens, width].
 
-    The whole last layer is computed, and padding is read: both shortcuts are the classifier's.
+    The shortcuts of a classifier do not apply: the whole last layer is computed, padding included.
 
     Args:
         module: a transformers sequence classifier.
-        inputs: [batch, tokens] each.
-        columns: those that the body reads.
+        inputs: each [batch, tokens].
+        columns: the names of those that the body reads.
     """
     read = {name: inputs[name] for name in columns if name in inputs}
     found: Tensor = module.base_model(**read)[0][inputs["attention_mask"].bool()]
@@ -125,21 +135,25 @@ def states(module: Any, inputs: Inputs, columns: tuple[str, ...]) -> Tensor:
 
 
 def logits(module: Any, states: Tensor) -> Tensor:
-    """[tokens, width] → [tokens, vocabulary], in float32 at least."""
+    """Logits of the language head, in float32 or wider. [tokens, vocabulary].
+
+    Args:
+        states: [tokens, width].
+    """
     found: Tensor = module.language_head(states, module.get_input_embeddings().weight)
     return found.to(torch.promote_types(found.dtype, torch.float32))
 
 
 def without(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights of a module without those of its language head."""
+    """A module's weights without those of its language head."""
     return {name: w for name, w in weights.items() if not name.startswith(f"{_NAME}.")}
 
 
 def check_words(student: Encoder, teacher: Encoder, *, names: tuple[str, str], key: str) -> None:
-    """Refuse a student that numbers the words otherwise than its teacher: they read one text.
+    """Refuse a student whose token ids differ from its teacher's: both read the same ids.
 
     Args:
-        names: of the student's model and of the teacher's.
+        names: the student's model and the teacher's.
 
     Raises:
         Refused: the two vocabularies differ.
@@ -151,7 +165,7 @@ def check_words(student: Encoder, teacher: Encoder, *, names: tuple[str, str], k
             f"{len(ours):,} tokens, the teacher's {len(theirs):,}.",
             key=key,
             value=names[0],
-            rule="the teacher's tokens under the same ids, where a stage learns token by token",
-            way_out="a student of the teacher's family (teacher=bert has student=distilbert), "
-            "or a teacher of the student's",
+            rule="the teacher's tokens with the same ids, where a stage learns token by token",
+            way_out="a student of the teacher's family (student=distilbert for teacher=bert), "
+            "or a teacher of the student's family",
         )

@@ -1,10 +1,10 @@
-"""A model with its own tokenizer and its own order of labels."""
+"""A classifier with its tokenizer and the mapping of its outputs to the data set's classes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -18,16 +18,18 @@ from distill_runner.models.depth import StochasticDepth
 from distill_runner.models.fast.first_token import LastLayer
 from distill_runner.models.fast.packed import Packer
 
+ATTACHED = "attached"  # of the submodule that holds what is trained beside the classifier
+
 
 class Learner:
-    """A text classifier that answers in the data set's classes, in the data set's order.
+    """A text classifier whose logits are in the data set's order of classes.
 
     Args:
         name: as printed.
         module: a transformers sequence classifier.
         encoder: its tokenizer.
-        columns: which output of the module is class 0, 1, … of the data set; None where
-            they agree already.
+        columns: the module's output for class 0, 1, … of the data set; None where the orders
+            agree.
     """
 
     def __init__(
@@ -54,36 +56,48 @@ class Learner:
         self._forward = torch.compile(self.module, dynamic=True)
 
     def read_first_token_only(self) -> None:
-        """From now on compute the last layer for the first token alone, where that is enough."""
+        """From now on compute the last layer for the first token only, where the head allows it."""
         self._last_layer = LastLayer.of(self.module)
 
     def leave_padding_out(self) -> None:
-        """From now on read batches without their padding, where that pays.
+        """From now on read batches without their padding, where that is faster.
 
-        Only together with `read_first_token_only`: the rows' ends are lost in between.
+        Takes effect only after `read_first_token_only`: packed rows lose their other positions.
         """
         self._packer = Packer.of(self.module) if self._last_layer else None
 
     def skip_layers(self, p: float) -> None:
-        """From now on skip layers while training: the last with probability `p`, 0..1.
+        """From now on skip layers in training; `p` is the last layer's probability, 0..1.
 
         Raises:
-            Refused: an architecture whose layers cannot be skipped here.
+            Refused: the architecture's layers cannot be skipped.
         """
         self._depth = StochasticDepth.of(self.module, p)
 
+    def attach(self, name: str, module: nn.Module) -> None:
+        """Train another module with this one; `loading.save` leaves it out."""
+        if not hasattr(self.module, ATTACHED):
+            self.module.add_module(ATTACHED, nn.ModuleDict())
+        self.attached.add_module(name, module)
+
+    @property
+    def attached(self) -> nn.ModuleDict:
+        """What was attached, by name."""
+        return cast("nn.ModuleDict", self.module.get_submodule(ATTACHED))
+
+    @property
+    def reads_all_words(self) -> bool:
+        """Whether the whole word table is read at every step, as a language head does."""
+        return language.is_attached(self.module)
+
     @property
     def leaves_padding_out(self) -> bool:
-        """Whether rows of different lengths cost no padding."""
+        """Whether batches of rows of different lengths are read without padding."""
         return self._packer is not None
 
     @property
-    def _golden(self) -> bool:
-        return bool(self.module.golden_head)
-
-    @property
     def parameters(self) -> int:
-        """How many parameters there are, embeddings included."""
+        """The number of parameters, embeddings included."""
         return sum(weight.numel() for weight in self.module.parameters())
 
     @property
@@ -92,16 +106,16 @@ class Learner:
         return self._columns is None
 
     def trainable(self) -> list[tuple[str, Tensor]]:
-        """Name and weight of everything that training may change."""
+        """Names and weights that training may change."""
         return [(n, w) for n, w in self.module.named_parameters() if w.requires_grad]
 
     def logits(self, inputs: Inputs) -> Tensor:
-        """[batch, classes], in float32 at least, whatever precision the module ran in."""
+        """Logits in the data set's order of classes, in float32 or wider. [batch, classes]."""
         found = self.head_logits(inputs)
-        return found[0] if len(found) == 1 else heads.mean_answer(found, golden=self._golden)
+        return found[0] if len(found) == 1 else heads.mean_answer(self.module, found)
 
     def head_logits(self, inputs: Inputs) -> Tensor:
-        """Of every head, soft heads after the classifier's own. [heads, batch, classes]."""
+        """Logits of every head, the classifier's own first. [heads, batch, classes]."""
         return row_groups.read_apart(self.module, self._head_logits, inputs)
 
     def _head_logits(self, inputs: Inputs) -> Tensor:
@@ -121,12 +135,12 @@ class Learner:
         return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
     def on_device(self, inputs: Inputs, device: torch.device) -> Inputs:
-        """`inputs` on the device, once each token id is known to have a row in the word table.
+        """Move `inputs` to the device, after a check that the embedding has every token id.
 
-        The check is made on the host: on a GPU such an id stops the whole process.
+        The check runs on the host: on a GPU a missing id would abort the whole process.
 
         Raises:
-            DistillError: an id is not among the words that the model has now.
+            DistillError: the embedding has no row for an id.
         """
         ids = inputs["input_ids"]
         words = self._words
@@ -146,7 +160,7 @@ class Learner:
 
     @contextmanager
     def reading_only(self, words: Tensor) -> Iterator[None]:
-        """Inside, token ids are refused for which `words`, [vocabulary], is not true."""
+        """Inside, refuse token ids that `words` does not mark as true. words: [vocabulary]."""
         before, self._words = self._words, words
         try:
             yield
@@ -154,12 +168,12 @@ class Learner:
             self._words = before
 
     def token_states(self, inputs: Inputs) -> Tensor:
-        """The last states of every token that is no padding. [tokens, width]."""
+        """The last state of every token but padding. [tokens, width]."""
         names = self.encoder.tokenizer.model_input_names
         return language.states(self.module, inputs, tuple(names))
 
     def token_logits(self, states: Tensor) -> Tensor:
-        """What its language head makes of `states`. [tokens, vocabulary]."""
+        """The language head's logits for `states`, [tokens, width]. [tokens, vocabulary]."""
         return language.logits(self.module, states)
 
     @contextmanager
@@ -174,7 +188,7 @@ class Learner:
 
     @contextmanager
     def with_weights(self, weights: Mapping[str, Tensor]) -> Iterator[None]:
-        """Run on these weights in place of the module's own, which stay untouched."""
+        """Inside, run on these weights in place of the module's own, which stay unchanged."""
         before, self._weights = self._weights, weights
         try:
             yield
@@ -183,7 +197,7 @@ class Learner:
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
-        """Dropout off, and back as it was."""
+        """Inside, evaluation mode: dropout is off."""
         training = self.module.training
         self.module.eval()
         try:

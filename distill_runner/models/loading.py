@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,16 @@ from distill_runner.models import heads, language, tokenizer_fit, untrusted
 from distill_runner.models.architecture import families
 from distill_runner.models.architecture.layers import copy_layers, keep_layers
 from distill_runner.models.label_mapping import columns_for
-from distill_runner.models.learner import Learner
+from distill_runner.models.learner import ATTACHED, Learner
 from distill_runner.runtime.seeding import seed_at
+from distill_runner.tasks.base import Task
 
 
 def load_trained(
     folder: Path,
     *,
     name: str,
+    task: Task,
     classes: Sequence[str],
     max_tokens: int,
     key: str,
@@ -35,6 +37,7 @@ def load_trained(
     Args:
         folder: a model folder in Hugging Face format.
         name: as printed.
+        task: the data set's.
         classes: the data set's classes, in order.
         max_tokens: length limit of its encoder.
         key: the configuration key to blame.
@@ -49,22 +52,28 @@ def load_trained(
     module = _load(folder, encoder, key=key)
     if soft_heads:
         heads.load(module, folder)
-    columns = _columns(module.config, labels, classes, name=name)
+    columns = _columns(module.config, labels, task, classes, name=name)
     return Learner(name, module, encoder, columns=columns)
 
 
 def check_labels(
-    folder: Path, *, name: str, classes: Sequence[str], key: str, labels: Sequence[str] | None
+    folder: Path,
+    *,
+    name: str,
+    task: Task,
+    classes: Sequence[str],
+    key: str,
+    labels: Sequence[str] | None,
 ) -> None:
     """Refuse a trained classifier that does not know the classes, from its config alone.
 
     Takes what `load_trained` takes, and raises what that would say of the labels.
     """
-    _columns(_config(folder, key=key), labels, classes, name=name)
+    _columns(_config(folder, key=key), labels, task, classes, name=name)
 
 
 def _columns(
-    config: Any, labels: Sequence[str] | None, classes: Sequence[str], *, name: str
+    config: Any, labels: Sequence[str] | None, task: Task, classes: Sequence[str], *, name: str
 ) -> tuple[int, ...] | None:
     outputs = config.num_labels
     if labels and len(labels) != outputs:
@@ -74,14 +83,7 @@ def _columns(
             value=list(labels),
             rule=f"{outputs} names, one for each output, in their order",
         )
-    if (len(classes) == 1) != (outputs == 1):
-        raise Refused(
-            f"{name} has {outputs} outputs.",
-            key="dataset.task",
-            value="regression" if len(classes) == 1 else "classification",
-            rule="one output for a score, one for each class",
-            way_out="teacher.finetune=always, or another teacher",
-        )
+    task.check_outputs(outputs, name=name)
     if len(classes) == 1:
         return None  # whatever its name is
     own = list(labels) if labels else [config.id2label[at] for at in range(outputs)]
@@ -92,6 +94,7 @@ def new_classifier(
     folder: Path,
     *,
     name: str,
+    task: Task,
     classes: Sequence[str],
     max_tokens: int,
     seed: int,
@@ -105,6 +108,7 @@ def new_classifier(
     Args:
         folder: architecture, tokenizer and (unless `random`) pre-trained weights.
         name: as printed.
+        task: the data set's.
         classes: the data set's classes.
         max_tokens: length limit of its encoder.
         seed: of the head, and of all weights where `random`.
@@ -116,38 +120,35 @@ def new_classifier(
     Raises:
         Refused: the folder cannot be read, or a layer does not exist.
     """
-    encoder = load_encoder(folder, max_tokens, key=key)
+    encoder, head = load_encoder(folder, max_tokens, key=key), task.head(classes)
     torch.manual_seed(seed_at(seed, "initialisation"))
     if teacher is not None:
-        module = _from_config(folder, classes, encoder, key=key, layers=layers)
+        module = _from_config(folder, head, encoder, key=key, layers=layers)
         origin = _load(teacher, None, key=key) if isinstance(teacher, Path) else teacher
         copy_layers(origin, module, layers)
     else:
         module = (
-            _from_config(folder, classes, encoder, key=key)
+            _from_config(folder, head, encoder, key=key)
             if random
-            else _load(folder, encoder, key=key, classes=classes)
+            else _load(folder, encoder, key=key, head=head)
         )
         if not random and is_classifier(folder):
             # The head of another training is no fresh head, and its size must decide nothing.
             torch.manual_seed(seed_at(seed, "initialisation"))
-            body, module = module, _from_config(folder, classes, encoder, key=key)
+            body, module = module, _from_config(folder, head, encoder, key=key)
             module.base_model.load_state_dict(body.base_model.state_dict())
         if layers is not None:
             keep_layers(module, layers)
     return Learner(name, module, encoder)
 
 
-def check_start(
-    folder: Path, *, teacher: Path, layers: Sequence[int] | None, classes: Sequence[str], key: str
-) -> None:
+def check_start(folder: Path, *, teacher: Path, layers: Sequence[int] | None, key: str) -> None:
     """Refuse a student that no layers of the teacher fit, before the teacher is trained.
 
     Args:
         folder: the student's architecture.
         teacher: a model folder of the teacher's architecture; its weights are not read.
         layers: of the teacher, 0-based; None spreads them evenly.
-        classes: the data set's classes.
         key: the configuration key to blame.
 
     Raises:
@@ -155,8 +156,8 @@ def check_start(
     """
     # The copy itself, on tensors that have a shape and no content.
     with torch.device("meta"):
-        source = _from_config(teacher, classes, None, key="teacher.models")
-        copy_layers(source, _from_config(folder, classes, None, key=key, layers=layers), layers)
+        source = _from_config(teacher, {}, None, key="teacher.models")
+        copy_layers(source, _from_config(folder, {}, None, key=key, layers=layers), layers)
 
 
 def width_of(folder: Path, *, key: str) -> int:
@@ -208,6 +209,7 @@ def save(learner: Learner, folder: Path, *, classes: Sequence[str]) -> None:
         config.id2label = dict(enumerate(classes))
         config.label2id = {name: at for at, name in enumerate(classes)}
     body = language.without(heads.without(learner.module))
+    body = {name: w for name, w in body.items() if not name.startswith(f"{ATTACHED}.")}
     learner.module.save_pretrained(folder, state_dict=body)  # type: ignore[operator]
     heads.save(learner.module, folder)
     tokenizer = learner.encoder.tokenizer
@@ -219,12 +221,11 @@ def save(learner: Learner, folder: Path, *, classes: Sequence[str]) -> None:
 
 
 def _load(
-    folder: Path, encoder: Encoder | None, *, key: str, classes: Sequence[str] | None = None
+    folder: Path, encoder: Encoder | None, *, key: str, head: Mapping[str, Any] | None = None
 ) -> Any:
     from transformers import AutoModelForSequenceClassification
 
-    fresh = {} if classes is None else _label_maps(classes)
-    config = _settled(folder, encoder, key=key, **fresh)
+    config = _settled(folder, encoder, key=key, **(head or {}))
     with untrusted.reading("The weights", folder, key=key, rule=WEIGHTS):
         module, told = AutoModelForSequenceClassification.from_pretrained(
             folder,
@@ -234,15 +235,15 @@ def _load(
             output_loading_info=True,
             config=config,
             # A head of another size is a fresh head's business, not an error.
-            ignore_mismatched_sizes=classes is not None,
+            ignore_mismatched_sizes=head is not None,
         )
-        untrusted.check_loaded(told, module, folder, key=key, head=classes is None)
+        untrusted.check_loaded(told, module, folder, key=key, head=head is None)
         return module
 
 
 def _from_config(
     folder: Path,
-    classes: Sequence[str],
+    head: Mapping[str, Any],
     encoder: Encoder | None,
     *,
     key: str,
@@ -251,7 +252,7 @@ def _from_config(
     """A classifier of random weights; one deeper than `layers` are many is cut to them."""
     from transformers import AutoModelForSequenceClassification
 
-    config = _settled(folder, encoder, key=key, **_label_maps(classes))
+    config = _settled(folder, encoder, key=key, **head)
     if layers and len(layers) < config.num_hidden_layers:
         config.num_hidden_layers = len(layers)
     with untrusted.reading("config.json", folder, key=key, rule=untrusted.CONFIG):
@@ -272,13 +273,3 @@ def _config(folder: Path, *, key: str, **settings: Any) -> Any:
 
     with untrusted.reading("config.json", folder, key=key, rule=untrusted.CONFIG):
         return AutoConfig.from_pretrained(folder, trust_remote_code=False, **settings)
-
-
-def _label_maps(classes: Sequence[str]) -> dict[str, Any]:
-    return {
-        "num_labels": len(classes),
-        "id2label": dict(enumerate(classes)),
-        "label2id": {name: at for at, name in enumerate(classes)},
-        # Of transformers' own loss, which trains nothing here; None: by the type of the labels.
-        "problem_type": "regression" if len(classes) == 1 else None,
-    }

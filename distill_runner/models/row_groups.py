@@ -1,4 +1,4 @@
-"""Groups the rows of a batch that a classifier can read together."""
+"""Splits a batch into groups of rows that a classifier can read together."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from distill_runner.models.architecture import families
 Forward = Callable[[Inputs], Tensor]  # -> [heads, rows, classes]
 
 
-def _kinds(module: Any, inputs: Inputs) -> Tensor | None:
-    """A number for each row: those of one number can be read in one batch. None: all can.
+def _group_numbers(module: Any, inputs: Inputs) -> Tensor | None:
+    """A number for each row; rows with the same number can share a batch. None: all rows can.
 
-    Rows of different lengths can where padding is known to change no answer.
+    Rows of different lengths share a batch only where padding is known to change no output.
     """
     mask = inputs["attention_mask"]
     if not families.fits(module, families.PADDING):
@@ -28,20 +28,20 @@ def _kinds(module: Any, inputs: Inputs) -> Tensor | None:
 
 
 def read_apart(module: Any, forward: Forward, inputs: Inputs) -> Tensor:
-    """What `forward` makes of the batch, in as many parts as the module needs.
+    """Run `forward` over the batch in as many parts as the module needs.
 
     Returns:
         [heads, rows, classes], in the batch's order.
     """
-    kinds = _kinds(module, inputs)
-    if kinds is None:
+    numbers = _group_numbers(module, inputs)
+    if numbers is None:
         return forward(inputs)
-    parts = [(kinds == kind).nonzero().squeeze(1) for kind in torch.unique(kinds)]
-    found = [forward(_only(inputs, rows)) for rows in parts]
-    return torch.cat(found, dim=1).index_select(1, torch.cat(parts).argsort())
+    groups = [(numbers == number).nonzero().squeeze(1) for number in torch.unique(numbers)]
+    logits = [forward(_select(inputs, rows)) for rows in groups]
+    return torch.cat(logits, dim=1).index_select(1, torch.cat(groups).argsort())
 
 
-def _only(inputs: Inputs, rows: Tensor) -> Inputs:
-    """These rows, as wide as the longest of them."""
+def _select(inputs: Inputs, rows: Tensor) -> Inputs:
+    """The inputs of these rows, cut to the longest of them."""
     width = int(inputs["attention_mask"][rows].sum(1).max())
     return {name: values[rows, :width] for name, values in inputs.items()}

@@ -1,6 +1,6 @@
-"""Small models of a known family, with a tokenizer of their own, made here from random.
+"""Small random models with tokenizers of their own, built from a few sizes.
 
-They stand in for the hub's models in the offline profile: the same classes, the same
+They stand in for the hub's models in the offline profile: the same model classes and the same
 tokenizer algorithms, only smaller.
 """
 
@@ -15,14 +15,20 @@ from distill_runner.errors import Refused
 
 _BERT_SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 _ROBERTA_SPECIALS = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
-_SPREAD = 0.02 * 768**0.5  # of BERT's first weights, times the root of its width
+_SPREAD = 0.02 * 768**0.5  # BERT's initialisation scale, times the square root of its width
 
 
 def build(spec: BuiltModel, texts: Iterable[str], folder: Path, *, max_tokens: int) -> None:
     """Write `config.json` and a tokenizer trained on `texts` into `folder`; no weights.
 
+    Args:
+        spec: family and sizes.
+        texts: what the tokenizer is trained on.
+        folder: where to write; made if missing.
+        max_tokens: longest text that the model must read, in tokens.
+
     Raises:
-        Refused: the family is not one of those that can be built.
+        Refused: the family is not bert, roberta or distilbert.
     """
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = _tokenizer(spec, texts, folder)
@@ -65,20 +71,20 @@ def _wordpieces(texts: Iterable[str], size: int) -> list[str]:
     trainer = trainers.WordPieceTrainer(
         vocab_size=size,
         show_progress=False,
-        # Left to itself the trainer numbers these in the order of a hash table that is
-        # seeded anew in every process, and ties between pieces fall by number.
+        # Otherwise the trainer numbers them in the order of a hash table whose seed differs in
+        # every process, and breaks ties between pieces by number.
         special_tokens=[*_BERT_SPECIALS, *(f"##{one}" for one in sorted(characters))],
     )
     tokenizer.train_from_iterator(texts, trainer)
-    found = tokenizer.get_vocab()
-    return sorted(found, key=lambda token: found[token])
+    ids = tokenizer.get_vocab()
+    return sorted(ids, key=lambda token: ids[token])
 
 
 def _config(spec: BuiltModel, tokenizer: Any, max_tokens: int) -> Any:
     from transformers import BertConfig, DistilBertConfig, RobertaConfig
 
     size = len(tokenizer)
-    # At 0.02 a narrow model's logits hardly depend on its text, and some seeds never learn.
+    # With 0.02 a narrow model's logits hardly depend on the text, and some seeds never learn.
     spread = _SPREAD / spec.width**0.5
     if spec.family == "distilbert":
         return DistilBertConfig(

@@ -15,6 +15,7 @@ from distill_runner.data.encoding import Inputs
 from distill_runner.models.learner import Learner
 from distill_runner.models.stored_logits import Signals
 from distill_runner.objectives.ensemble import Ensemble
+from distill_runner.tasks.base import Task
 
 InputsOf = Callable[[], list[Inputs]]  # one for each teacher, in its own tokens
 
@@ -50,13 +51,14 @@ class TeacherSource(ABC):
         """[teachers, batch, classes] → [batch, classes]."""
         return self._ensemble.join(signals, temperature)
 
-    def count(self, signals: Tensor, labels: Tensor) -> None:
+    def count(self, task: Task, signals: Tensor, labels: Tensor) -> None:
         """Add one batch to each teacher's score inside the loop."""
-        if signals.shape[-1] == 1:
-            return  # a score is not right or wrong
+        right = task.right(signals, labels)
+        if right is None:
+            return
+        self._right += right.sum(dim=-1)
         # A hidden label, below 0, is nobody's answer.
-        self._right += (signals.argmax(dim=-1) == labels).sum(dim=-1)
-        self._rows += int((labels >= 0).sum())
+        self._rows += int((labels.reshape(len(labels), -1)[:, 0] >= 0).sum())
 
     def take_score(self) -> dict[str, float]:
         """Each teacher's accuracy on the rows counted since the last call, 0..1."""
@@ -84,6 +86,7 @@ class NoTeachers(TeacherSource):
         super().__init__((), Ensemble(Combine.logit_mean, ()), torch.device("cpu"))
 
     def signals(self, ids: Sequence[str], inputs: InputsOf) -> Tensor:  # noqa: ARG002
+        """Fail: there are no teachers."""
         raise RuntimeError("an algorithm that declares no teachers asked for their signals")
 
 
@@ -96,10 +99,12 @@ class LanguageTeacher(NoTeachers):
         self._learner = learner
 
     def token_states(self, inputs: Inputs) -> Tensor:
+        """The last hidden states of the tokens, without a gradient."""
         with torch.no_grad():
             return self._learner.token_states(inputs)
 
     def token_logits(self, states: Tensor) -> Tensor:
+        """The language head's logits, without a gradient."""
         with torch.no_grad():
             return self._learner.token_logits(states)
 
@@ -124,6 +129,7 @@ class LiveTeachers(TeacherSource):
             learner.module.requires_grad_(at in self._trained)
 
     def signals(self, ids: Sequence[str], inputs: InputsOf) -> Tensor:  # noqa: ARG002
+        """Run every teacher on the rows; only those that train keep a gradient."""
         graph = torch.is_grad_enabled()
         logits = []
         for at, (learner, own) in enumerate(zip(self.learners, inputs(), strict=True)):
@@ -147,5 +153,6 @@ class CachedTeachers(TeacherSource):
         self._device = device
 
     def signals(self, ids: Sequence[str], inputs: InputsOf) -> Tensor:  # noqa: ARG002
+        """Look the stored logits of the rows up."""
         stacked = np.stack([signals.of(ids) for signals in self._cached])
         return torch.from_numpy(stacked).to(self._device)

@@ -1,4 +1,4 @@
-"""A tokenizer made to fit its classifier: what it pads with, on which side, what it names."""
+"""Adapts a tokenizer to its classifier: padding token, padding side and input columns."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from distill_runner.models.architecture import families
 
 
 def fit(tokenizer: Any, config: Any, *, key: str) -> None:
-    """Make a folder's tokenizer serve the folder's classifier; it is saved so with a student.
+    """Adapt a folder's tokenizer to the folder's classifier; a student is saved with the result.
 
     Args:
         tokenizer: as loaded; changed in place.
-        config: of the same folder.
+        config: the config of the same folder.
         key: the configuration key to blame.
 
     Raises:
-        Refused: nothing in its vocabulary can pad a batch.
+        Refused: no token of its vocabulary can pad a batch.
     """
     from transformers import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
 
@@ -27,16 +27,16 @@ def fit(tokenizer: Any, config: Any, *, key: str) -> None:
     if tokenizer.pad_token is None:
         tokenizer.pad_token = _padding(tokenizer, config, key=key)
     if cls.__name__ in families.PADDING:
-        # Before the text it would move the text's positions.
+        # Padding on the left would shift the positions of the text.
         tokenizer.padding_side = "right"
 
 
 def _padding(tokenizer: Any, config: Any, *, key: str) -> str:
-    """A token of the vocabulary that stands for padding where the tokenizer names none."""
-    special, own = tokenizer.all_special_tokens, config.get_text_config().pad_token_id
-    known = isinstance(own, int) and own >= 0  # some configs have -1 for none
-    named = tokenizer.convert_ids_to_tokens(own) if known else None
-    for token in (named, tokenizer.eos_token, tokenizer.unk_token, tokenizer.bos_token):
+    """The token to pad with where the tokenizer names none."""
+    special, padding_id = tokenizer.all_special_tokens, config.get_text_config().pad_token_id
+    has_id = isinstance(padding_id, int) and padding_id >= 0  # some configs write -1 for none
+    from_config = tokenizer.convert_ids_to_tokens(padding_id) if has_id else None
+    for token in (from_config, tokenizer.eos_token, tokenizer.unk_token, tokenizer.bos_token):
         if token is not None and token in special:
             return str(token)
     raise Refused(
@@ -44,15 +44,15 @@ def _padding(tokenizer: Any, config: Any, *, key: str) -> str:
         key=key,
         value=tokenizer.name_or_path,
         rule="a tokenizer with a token for padding, for the end of a text, or for unknown words",
-        way_out="the name of one of its tokens as pad_token in tokenizer_config.json",
+        way_out="name one of its tokens as pad_token in tokenizer_config.json",
     )
 
 
 def check_ends(module: Any, tokenizer: Any, *, key: str) -> None:
-    """Refuse a tokenizer that leaves out the token whose state the head reads.
+    """Refuse a tokenizer that does not write the end token whose state the head reads.
 
     Raises:
-        Refused: a text does not end in it.
+        Refused: an encoded text lacks that token.
     """
     if not families.counts_ends(module):
         return
@@ -60,9 +60,9 @@ def check_ends(module: Any, tokenizer: Any, *, key: str) -> None:
     if end not in tokenizer("a")["input_ids"]:
         raise Refused(
             f"A {type(module).__name__} reads the state of the token {end}, and this tokenizer "
-            "puts none behind a text.",
+            "does not end a text with it.",
             key=key,
             value=tokenizer.name_or_path,
             rule="a tokenizer that ends each text with the model's eos_token_id",
-            way_out="the tokenizer's files from where the model comes from",
+            way_out="the tokenizer files that were published with the model",
         )

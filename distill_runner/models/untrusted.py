@@ -1,7 +1,7 @@
-"""Model folders that anybody may have written: read whole, or refused with one sentence.
+"""Checks of model folders from unknown sources: each is read whole or refused with one sentence.
 
-Nothing that comes with a model is run, no size is believed before it is measured, and weights
-and words that do not belong to the architecture are found before anything is trained on them.
+Code that comes with a model is never run, sizes are measured before memory is taken, and weights
+or vocabularies that do not belong to the architecture are found before training.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ TOKENIZER = "a folder with tokenizer.json"
 _SIZES = ("num_hidden_layers", "n_layers", "n_layer", "hidden_size", "dim", "n_embd",
           "num_attention_heads", "n_heads", "n_head", "vocab_size")  # fmt: skip
 _MOST_LAYERS = 1000
-_MOST_COUNTED = 100_000  # of what a config has a number of: labels, heads, experts
+_MOST_COUNTED = 100_000  # limit of every other count in a config: labels, heads, experts
 _MOST_MISSING_WORDS = 1000
 
 
 @contextmanager
 def reading(what: str, folder: Path, *, key: str, rule: str) -> Iterator[None]:
-    """Whatever a library raises over a model's files becomes one refusal.
+    """Turn any error that a library raises while it reads a model's files into one refusal.
 
-    Of what transformers says from then on, errors alone are shown, and no bars.
+    From here on transformers logs errors only and shows no progress bars.
 
     Args:
-        what: is read, such as "The tokenizer".
-        folder: of the model.
+        what: what is read, such as "The tokenizer".
+        folder: the model's folder.
         key: the configuration key to blame.
         rule: what the folder should hold.
     """
@@ -50,7 +50,7 @@ def reading(what: str, folder: Path, *, key: str, rule: str) -> Iterator[None]:
         yield
     except (Refused, MemoryError):
         raise
-    except Exception as error:  # a parser of files that anybody wrote raises what it raises
+    except Exception as error:  # parsers of malformed files raise anything
         raise Refused(
             f"{what} of this model cannot be read: {_reason(error)}",
             key=key,
@@ -62,17 +62,17 @@ def reading(what: str, folder: Path, *, key: str, rule: str) -> Iterator[None]:
 def _reason(error: Exception) -> str:
     said = str(error)
     if "trust_remote_code" in said:
-        return "it comes with code of its own, which is never run here."
+        return "it needs code of its own, which distill-run never runs."
     if "weights_only" in said or "Weights only" in said:
-        return "its pickle holds more than tensors, and nothing in a pickle is run here."
+        return "its pickle holds more than tensors, and distill-run runs nothing in a pickle."
     return f"{type(error).__name__}: {' '.join(said.split())[:300]}"
 
 
 def check_config(folder: Path, *, key: str) -> nn.Module:
-    """The classifier that a folder's config describes, without weights.
+    """Build the classifier that a folder's config describes, on the meta device.
 
     Raises:
-        Refused: it describes none, or one that is larger than this machine's memory.
+        Refused: the config describes no text classifier, or one larger than this machine's memory.
     """
     from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForSequenceClassification
 
@@ -90,15 +90,15 @@ def check_config(folder: Path, *, key: str) -> nn.Module:
             config, trust_remote_code=False
         )
         size = 4 * sum(weight.numel() for weight in module.parameters())
-    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if size > there:
-        what = f"it asks for {size / 1e9:,.0f} GB, and this machine has {there / 1e9:,.0f} GB"
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if size > memory:
+        what = f"it needs {size / 1e9:,.0f} GB, and this machine has {memory / 1e9:,.0f} GB"
         raise _bad_config(folder, key, what)
     return module
 
 
 def _check_number(folder: Path, key: str, name: str, value: object) -> None:
-    """Refuse a number that would take forever before its size could be measured."""
+    """Refuse a number so large that building the model would not end."""
     if name in _SIZES and (type(value) is not int or value < 1):
         raise _bad_config(folder, key, f"{name} is {str(value)[:40]!r}")
     if isinstance(value, int | float):
@@ -120,11 +120,11 @@ def check_words(module: nn.Module, tokenizer: Any, folder: Path, *, key: str) ->
     """Refuse a tokenizer that does not belong to the model.
 
     Args:
-        module: of the folder; its weights do not matter.
-        tokenizer: of the folder.
+        module: the folder's model; its weights are not read.
+        tokenizer: the folder's tokenizer.
 
     Raises:
-        Refused: the folder has no vocabulary, or one of another size than the embedding.
+        Refused: the folder has no vocabulary, or its size does not fit the embedding.
     """
     check_vocabulary(folder, key=key)
     table = families.word_table(module)
@@ -135,20 +135,20 @@ def check_words(module: nn.Module, tokenizer: Any, folder: Path, *, key: str) ->
     # An embedding is often padded to a multiple of 128, and rarely by more than half.
     if highest >= rows or (2 * words < rows and rows - words > _MOST_MISSING_WORDS):
         raise Refused(
-            f"The tokenizer in {folder} is of another model: {words:,} tokens, ids up to "
-            f"{highest:,}, for {rows:,} rows of the embedding.",
+            f"The tokenizer in {folder} belongs to another model: it has {words:,} tokens with ids "
+            f"up to {highest:,}, and the embedding has {rows:,} rows.",
             key=key,
             value=str(folder),
-            rule="a token for each row of the embedding, but for some that fill it up",
-            way_out="the tokenizer's files from where the model comes from",
+            rule="one token for each row of the embedding, apart from a few rows of padding",
+            way_out="the tokenizer files that were published with the model",
         )
 
 
 def check_weights(folder: Path, *, key: str) -> None:
-    """Refuse weights that cannot be read, from their headers where the format has any.
+    """Refuse weights that cannot be read; of safetensors only the headers are read.
 
     Raises:
-        Refused: a file is cut short, is of another format, or holds more than tensors.
+        Refused: a file is truncated, has another format, or holds more than tensors.
     """
     from safetensors import safe_open
 
@@ -162,25 +162,28 @@ def check_weights(folder: Path, *, key: str) -> None:
 
 
 def check_loaded(told: dict[str, Any], module: Any, folder: Path, *, key: str, head: bool) -> None:
-    """Refuse weights that left a part of the body, or of the head, as it was drawn at random.
+    """Refuse weights that leave part of the body, or of the head, randomly initialised.
 
     Args:
-        told: what transformers says of the loading.
-        module: as loaded.
-        head: the head is of the folder too.
+        told: the loading info that transformers returned.
+        module: the loaded model.
+        head: whether the head must come from the folder too.
+
+    Raises:
+        Refused: a weight is missing or has another shape.
     """
     body = f"{module.base_model_prefix}."
-    odd = [str(item[0]) for item in told["mismatched_keys"]] + [
-        # A pooler belongs to the head: pre-training by hidden words has none.
+    misfits = [str(item[0]) for item in told["mismatched_keys"]] + [
+        # A pooler belongs to the head: masked-LM pre-training has none.
         name
         for name in told["missing_keys"]
         if head or "pooler" not in name
     ]
-    ours = sorted(name for name in odd if head or name.startswith(body))
-    if ours:
+    wrong = sorted(name for name in misfits if head or name.startswith(body))
+    if wrong:
         raise Refused(
-            f"The weights in {folder} are not those of its architecture: {len(ours)} are missing "
-            f"or of another shape, such as {ours[0]}.",
+            f"The weights in {folder} do not fit its architecture: {len(wrong)} are missing or "
+            f"have another shape, such as {wrong[0]}.",
             key=key,
             value=str(folder),
             rule=WEIGHTS,
@@ -188,11 +191,11 @@ def check_loaded(told: dict[str, Any], module: Any, folder: Path, *, key: str, h
 
 
 def unknown_share(tokens: Iterable[Any], tokenizer: Any) -> float:
-    """Which share of the words in encoded texts the tokenizer does not know.
+    """The share of tokens in encoded texts that are the unknown token, 0..1.
 
     Args:
-        tokens: chunks of a column of token ids.
-        tokenizer: as it encoded them.
+        tokens: chunks of an Arrow column of token-id lists.
+        tokenizer: the one that encoded them.
     """
     import pyarrow as pa
     import pyarrow.compute as pc

@@ -1,9 +1,9 @@
-"""The word embedding cut to the token ids that a stage reads.
+"""Cuts the word embedding to the token ids that a stage reads.
 
-Most of a small model's weights are rows of words that its data never say. They get no
-gradient, and yet every step fills, measures and steps over them. AdamW does one thing to
-them: it decays them. So does it to a row of ones that nobody reads, and what that row has
-become in the end is what the rows left out are multiplied by when they come back.
+Most of a small model's weights are embeddings of words that its data never contain. They get no
+gradient, yet every step zeroes, clips and updates them. AdamW only decays them, so one unused row
+of ones is kept in their place: after training its value is the factor by which the rows left out
+are multiplied when they come back.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from torch import Tensor, nn
 from distill_runner.models.architecture import families
 from distill_runner.models.learner import Learner
 
-# Below this share of rows left out, the detour is not worth it.
+# Cut only where at least this share of the rows goes: cutting has a cost of its own.
 _WORTH = 0.2
 
 
 @contextmanager
 def cut_to(learner: Learner, ids: np.ndarray) -> Iterator[None]:
-    """Inside, the learner has the words `ids` alone, under the same ids; afterwards all again.
+    """Inside, the learner's embedding has only the rows of `ids`; the ids stay the same.
 
-    Nothing changes for a model whose word table serves another part too, is small, or is looked
-    up in ways that are not known.
+    Nothing changes for a model that shares its embedding with another part, loses few rows, or
+    looks tokens up in ways that are not known.
 
     Args:
-        learner: it refuses to take a token outside `ids` to the device.
-        ids: every token id that it will read. [ids], any order.
+        learner: refuses tokens outside `ids` meanwhile.
+        ids: every token id that it will read. [ids], in any order.
     """
     table = _word_table(learner)
     kept = None if table is None else _kept(table, ids)
@@ -42,7 +42,7 @@ def cut_to(learner: Learner, ids: np.ndarray) -> Iterator[None]:
     full, padding = table.weight.detach(), table.padding_idx
     places = torch.full((len(full),), -1, dtype=torch.long, device=full.device)
     places[kept] = torch.arange(len(kept), device=full.device)
-    # Where the table is looked up and nowhere else: the model compares ids with that of padding.
+    # Renumber at the lookup only: elsewhere the model compares ids with the padding id.
     renumbered = table.register_forward_pre_hook(lambda _, inputs: (places[inputs[0]],))
     rows = torch.cat([full[kept], full.new_ones(1, full.shape[1])])
     _set(table, rows, padding=None if padding is None else int(places[padding]))
@@ -69,7 +69,7 @@ def _word_table(learner: Learner) -> nn.Embedding | None:
 
 
 def _kept(table: nn.Embedding, ids: np.ndarray) -> Tensor | None:
-    """The ids that stay, in order; None where too few would go."""
+    """The ids that stay, in ascending order; None where too few rows would go."""
     padding = [] if table.padding_idx is None else [table.padding_idx]
     kept = np.union1d(padding, ids).astype(np.int64)
     if len(kept) > (1 - _WORTH) * table.num_embeddings:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,32 +11,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from distill_runner.config.schema import Combine
-
-
-@dataclass(frozen=True)
-class Ensemble:
-    """Several teachers, and how their logits become one set.
-
-    Args:
-        combine: a mean of logits or of probabilities.
-        weights: [teachers], sum 1.
-        temperatures: [teachers], each above 0; a teacher's logits are divided by its own before
-            they meet the others', so that one that is too sure of itself does not outshout them.
-            None: all 1.
-    """
-
-    combine: Combine
-    weights: tuple[float, ...]
-    temperatures: tuple[float, ...] | None = None
-
-    def join(self, signals: Tensor, temperature: float) -> Tensor:
-        """[teachers, batch, classes] → [batch, classes]; `temperature` is the distillation's."""
-        weights = signals.new_tensor(self.weights)
-        if self.temperatures is not None:
-            signals = signals / signals.new_tensor(self.temperatures)[:, None, None]
-        if self.combine is Combine.prob_mean:
-            return prob_mean(signals, weights, temperature)
-        return logit_mean(signals, weights)
 
 
 def weights_by_accuracy(
@@ -92,3 +66,44 @@ def prob_mean(signals: Tensor, weights: Tensor, temperature: float) -> Tensor:
     log_probs = F.log_softmax(signals / temperature, dim=-1)
     weighted = log_probs + weights.log()[:, None, None]
     return temperature * torch.logsumexp(weighted, dim=0)
+
+
+def equal_mean_of_probabilities(logits: Tensor) -> Tensor:
+    """log of the mean of the heads' probabilities (TMKD, eq. 6).
+
+    Args:
+        logits: [heads, batch, classes].
+
+    Returns:
+        [batch, classes].
+    """
+    log_probs = logits.log_softmax(-1)
+    return log_probs.logsumexp(0) - math.log(len(log_probs))
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Several teachers, and how their logits become one set.
+
+    Args:
+        combine: a mean of logits or of probabilities.
+        weights: [teachers], sum 1.
+        temperatures: [teachers], each above 0; a teacher's logits are divided by its own before
+            they meet the others', so that one that is too sure of itself does not outshout them.
+            None: all 1.
+        mean_probabilities: (signals, weights, temperature) -> logits of the mean probabilities.
+    """
+
+    combine: Combine
+    weights: tuple[float, ...]
+    temperatures: tuple[float, ...] | None = None
+    mean_probabilities: Callable[[Tensor, Tensor, float], Tensor] = prob_mean
+
+    def join(self, signals: Tensor, temperature: float) -> Tensor:
+        """[teachers, batch, classes] → [batch, classes]; `temperature` is the distillation's."""
+        weights = signals.new_tensor(self.weights)
+        if self.temperatures is not None:
+            signals = signals / signals.new_tensor(self.temperatures)[:, None, None]
+        if self.combine is Combine.prob_mean:
+            return self.mean_probabilities(signals, weights, temperature)
+        return logit_mean(signals, weights)

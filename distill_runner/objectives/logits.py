@@ -8,14 +8,16 @@ divides by C, so a copied alpha means something else there.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from distill_runner.errors import Refused
 
-SoftLoss = Callable[[Tensor, Tensor, float], Tensor]
+# What a soft loss compares.
+DISTRIBUTIONS = "distributions"
+RAW_LOGITS = "raw logits"
 
 
 def _check_shapes(student_logits: Tensor, teacher_logits: Tensor) -> None:
@@ -26,22 +28,34 @@ def _check_shapes(student_logits: Tensor, teacher_logits: Tensor) -> None:
         )
 
 
-def hard_label_loss(student_logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy with the true label at T = 1; squared error, where there is one output.
+def cross_entropy(student_logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy with the true class at T = 1.
 
         L = mean_b −log p(z_s,b, 1)[y_b]
-        L = mean_b ( z_s,b − y_b )²          (C = 1: regression)
 
     Args:
         student_logits: [batch, classes].
-        labels: [batch], class indices, or scores where there is one output.
+        labels: [batch], class indices.
 
     Returns:
-        Scalar, in nats, or in the scores' unit squared.
+        Scalar, in nats.
     """
-    if student_logits.shape[-1] == 1:
-        return F.mse_loss(student_logits[..., 0], labels.to(student_logits.dtype))
     return F.cross_entropy(student_logits, labels)
+
+
+def squared_error(student_logits: Tensor, labels: Tensor) -> Tensor:
+    """Squared error of the one output.
+
+        L = mean_b ( z_s,b − y_b )²
+
+    Args:
+        student_logits: [batch, 1].
+        labels: [batch], scores.
+
+    Returns:
+        Scalar, in the scores' unit squared.
+    """
+    return F.mse_loss(student_logits[..., 0], labels.to(student_logits.dtype))
 
 
 def kl(student_logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:
@@ -135,28 +149,24 @@ def mse_logits(student_logits: Tensor, teacher_logits: Tensor, temperature: floa
     return F.mse_loss(student_logits, teacher_logits)
 
 
+@dataclass(frozen=True)
+class SoftLoss:
+    """A loss between student and teacher logits."""
+
+    function: Callable[[Tensor, Tensor, float], Tensor]  # (student, teacher, T) -> scalar
+    formula: str
+    compares: str = DISTRIBUTIONS  # of the logits; raw logits are compared without T
+
+
 # Named by what they compute; the comment says who computes it so.
 SOFT_LOSSES: dict[str, SoftLoss] = {
-    "kl": kl,  # HF DistilBERT, torchdistill
-    "kl_elementwise": kl_elementwise,  # PKD, TAKD
-    "soft_ce": soft_cross_entropy,  # Hinton 2015
-    "soft_ce_without_t2": cross_entropy_without_t2,  # TextBrewer
-    "soft_ce_elementwise": cross_entropy_elementwise,  # TinyBERT
-    "mse_prob": mse_probabilities,  # MetaDistil's code
-    "mse_logits": mse_logits,  # TMKD
-}
-
-# What also compares single scores, no distributions.
-OF_SCORES = ("mse_logits",)
-
-FORMULAS: dict[str, str] = {
-    "kl": "T²·KL(t‖s)",
-    "kl_elementwise": "T²/C·KL(t‖s)",
-    "soft_ce": "T²·CE(t, s)",
-    "soft_ce_without_t2": "CE(t, s)",
-    "soft_ce_elementwise": "1/C·CE(t, s)",
-    "mse_prob": "T²/C·‖p(s,T) − p(t,T)‖²",
-    "mse_logits": "1/C·‖s − t‖²",
+    "kl": SoftLoss(kl, "T²·KL(t‖s)"),  # HF DistilBERT, torchdistill
+    "kl_elementwise": SoftLoss(kl_elementwise, "T²/C·KL(t‖s)"),  # PKD, TAKD
+    "soft_ce": SoftLoss(soft_cross_entropy, "T²·CE(t, s)"),  # Hinton 2015
+    "soft_ce_without_t2": SoftLoss(cross_entropy_without_t2, "CE(t, s)"),  # TextBrewer
+    "soft_ce_elementwise": SoftLoss(cross_entropy_elementwise, "1/C·CE(t, s)"),  # TinyBERT
+    "mse_prob": SoftLoss(mse_probabilities, "T²/C·‖p(s,T) − p(t,T)‖²"),  # MetaDistil's code
+    "mse_logits": SoftLoss(mse_logits, "1/C·‖s − t‖²", compares=RAW_LOGITS),  # TMKD
 }
 
 
@@ -176,18 +186,14 @@ def soft_loss(name: str) -> SoftLoss:
     return SOFT_LOSSES[name]
 
 
-def distillation_formula(name: str, *, alpha: float, temperature: float) -> str:
-    """The resolved loss as a line of text, for the log of a run."""
-    soft = FORMULAS[name].replace("T²", f"{temperature:g}²")
-    at = f", T={temperature:g}" if name != "mse_logits" else ""
-    return f"L = {1 - alpha:g}·CE(y, s) + {alpha:g}·{soft}{at}"
+def distillation_formula(name: str, *, hard: str, alpha: float, temperature: float) -> str:
+    """The loss with its settings filled in, as a line of text for a run's log.
 
-
-def formula_of_scores(formula: str) -> str:
-    """An algorithm's formula as it is where learners answer with a score (`hard_label_loss`)."""
-    return formula.replace("CE(", "MSE(")
-
-
-def accuracy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Share of rows whose largest logit is the label's. Scalar in 0..1."""
-    return (logits.argmax(dim=-1) == labels).to(torch.float32).mean()
+    Args:
+        name: of the soft loss.
+        hard: short name of the loss with the labels.
+    """
+    loss = SOFT_LOSSES[name]
+    soft = loss.formula.replace("T²", f"{temperature:g}²")
+    at = f", T={temperature:g}" if loss.compares != RAW_LOGITS else ""
+    return f"L = {1 - alpha:g}·{hard}(y, s) + {alpha:g}·{soft}{at}"

@@ -71,7 +71,7 @@ class StageKeys:
             language_teacher=self._weights(teacher) if teacher else None,
             rows=self._rows(stage),
             training=stage.training,
-            selected_by=self._data[stage.data].main.value if selected else None,
+            selected_by=self._data[stage.data].task.selection_metric.value if selected else None,
             seed=stage.seed,
             first_epoch=stage.first_epoch,
             numerics=self._numerics(),

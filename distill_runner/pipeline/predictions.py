@@ -9,9 +9,11 @@ import numpy as np
 
 from distill_runner.config.schema import Combine, Noise
 from distill_runner.console.names import stage_name
+from distill_runner.models import heads
 from distill_runner.objectives.ensemble import Ensemble
 from distill_runner.pipeline.parts import Parts
 from distill_runner.planning.stages import TASK, Plan, Stage
+from distill_runner.tasks.base import Task
 
 if TYPE_CHECKING:
     from distill_runner.data.encoding import View
@@ -31,6 +33,7 @@ class Predictions:
         self._plan = plan
         self._parts = parts
         self._data = parts.data[TASK].data
+        self._task = parts.data[TASK].task
         self._say = say
         self._known: dict[tuple[str, str], np.ndarray] = {}
 
@@ -39,8 +42,12 @@ class Predictions:
         asked = stage, split
         if asked not in self._known:
             each = [self._of_one(name, split) for name in self._together(stage)]
-            self._known[asked] = mean_of_models(each)
+            self._known[asked] = mean_of_models(self._task, each)
         return self._known[asked]
+
+    def has_soft_heads(self, stage: str) -> bool:
+        """Whether a stage's student answers with soft heads beside its classifier."""
+        return (self._parts.finished[stage].model / heads.FILE).is_file()
 
     def without_soft_heads(self, stage: str, split: str) -> np.ndarray:
         """Of a student with soft heads as a plain classifier would load it: without them."""
@@ -65,13 +72,12 @@ class Predictions:
         stage = self._taught
         if stage.teachers == self._plan.teachers and not self._apart:
             return _joined(each, self._parts.teachers.ensemble(stage))
-        return _joined(each, _equal(self.combine, len(each)))
+        return _joined(each, _equal(self._task, self.combine, len(each)))
 
     @property
     def combine(self) -> Combine:
         """How `join` joins the configured teachers."""
-        scores = len(self._data.label_names) == 1
-        return Combine.prob_mean if self._apart and not scores else self._taught.combination.combine
+        return self._task.mean_of_models if self._apart else self._taught.combination.combine
 
     @property
     def _taught(self) -> Stage:
@@ -86,14 +92,15 @@ class Predictions:
 
     @property
     def _apart(self) -> bool:
-        """Whether each teacher has a soft head of its own, and none is joined."""
-        count = len(self._taught.teachers)
-        return 0 < count == self._taught.algorithm.soft_heads(count)
+        """Whether each teacher has an output of its own, and none is joined."""
+        return bool(self._taught.teachers) and not self._taught.algorithm.needs.joined
 
     def under_noise(self, stage: str, noises: Sequence[Noise]) -> list[np.ndarray]:
         """As `logits` on the test rows, clean and under each noise."""
         each = [self._one_under_noise(name, noises) for name in self._together(stage)]
-        return [mean_of_models(of_one_noise) for of_one_noise in zip(*each, strict=True)]
+        return [
+            mean_of_models(self._task, of_one_noise) for of_one_noise in zip(*each, strict=True)
+        ]
 
     def learners(self, stage: str) -> list[tuple[Learner, View]]:
         """The learners that answer for a stage, each with its view of the test rows."""
@@ -128,16 +135,15 @@ class Predictions:
         return ids
 
 
-def mean_of_models(each: Sequence[np.ndarray]) -> np.ndarray:
-    """log of the mean of the models' probabilities, or the mean of their scores."""
+def mean_of_models(task: Task, each: Sequence[np.ndarray]) -> np.ndarray:
+    """The answer of models that answer together: logits, [rows, outputs]."""
     if len(each) == 1:
         return each[0]
-    combine = Combine.logit_mean if each[0].shape[-1] == 1 else Combine.prob_mean
-    return _joined(each, _equal(combine, len(each)))
+    return _joined(each, _equal(task, task.mean_of_models, len(each)))
 
 
-def _equal(combine: Combine, count: int) -> Ensemble:
-    return Ensemble(combine, (1 / count,) * count)
+def _equal(task: Task, combine: Combine, count: int) -> Ensemble:
+    return task.ensemble(combine, (1 / count,) * count)
 
 
 def _joined(each: Sequence[np.ndarray], ensemble: Ensemble) -> np.ndarray:

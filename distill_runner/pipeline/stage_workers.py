@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from multiprocessing.context import SpawnProcess
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -67,7 +68,7 @@ def helpers(config: Config, plan: Plan, *, count: int) -> Iterator[None]:
         for _ in range(count)
     ]
     try:
-        with _unheard():
+        with _unheard(), _without_main():
             for process in started:
                 process.start()
         yield
@@ -96,6 +97,17 @@ def _unheard() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """Inside, new processes do not import the program that called us: that would run it again."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 class _Silent(Screen):

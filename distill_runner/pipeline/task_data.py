@@ -8,32 +8,26 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from distill_runner.config.schema import Dataset, Noise, NoiseSeenBy, Task
+from distill_runner.config.schema import Dataset, Noise, NoiseSeenBy
 from distill_runner.data.encoding import ChosenView, Encoder, Encoding, NoisyView, View, encode
 from distill_runner.data.masking import MaskedView
 from distill_runner.data.unlabelled import HIDDEN
 from distill_runner.errors import Refused
-from distill_runner.evaluation import scores
-from distill_runner.methods.base import Algorithm
+from distill_runner.methods.base import OfferedRows
 from distill_runner.models.learner import Learner
 from distill_runner.models.teachers import LiveTeachers, TeacherSource
 from distill_runner.models.untrusted import unknown_share
-from distill_runner.objectives.logits import formula_of_scores
 from distill_runner.planning.stages import POOL, UNLABELLED, Stage
 from distill_runner.results.scores import Score
 from distill_runner.storage.integrity import Say
+from distill_runner.tasks.base import scored_splits
+from distill_runner.tasks.kinds import task_of
 from distill_runner.training import loop
 
 if TYPE_CHECKING:
     import datasets
 
     from distill_runner.data.load import Prepared
-
-
-def formula_on(settings: Dataset, algorithm: Algorithm) -> str:
-    """The algorithm's loss as it is on rows of that task."""
-    formula = algorithm.formula()
-    return formula_of_scores(formula) if settings.task is Task.regression else formula
 
 
 class TaskData:
@@ -48,8 +42,8 @@ class TaskData:
 
     def __init__(self, data: Prepared, settings: Dataset, store: Path, *, say: Say = print) -> None:
         self.data = data
+        self.task = task_of(settings)
         self.max_tokens = settings.max_tokens
-        self.main = settings.metrics[0]
         self.noise_seed = settings.split_seed
         self._settings = settings
         self._store = store
@@ -64,28 +58,26 @@ class TaskData:
             if split in stage.rows or (stage.reads_task and split != UNLABELLED)
         }
 
-    def formula(self, algorithm: Algorithm) -> str:
-        """The algorithm's loss as it is on these rows."""
-        return formula_on(self._settings, algorithm)
-
     def scored(self, stage: Stage) -> list[str]:
         """The splits on which the finished stage is scored; none where no head of it learnt."""
-        if stage.algorithm.needs.language:
+        if stage.backbone_of is not None:
             return []
-        return [split for split in scores.scored(self._settings) if self.has(split)]
+        return [split for split in scored_splits(self._settings) if self.has(split)]
 
     def score(self, logits: np.ndarray, split: str) -> Score:
         """What logits on a split, in its order, are worth by the data set's own metrics."""
-        return scores.score_rows(logits, self.data.splits[split], self._settings.metrics)
+        return self.task.score(logits, self.data.splits[split])
 
     def has(self, split: str) -> bool:
+        """Whether the split has rows."""
         return split in self.data.splits
 
     def labels(self, split: str) -> np.ndarray:
-        """[rows], class indices, or scores."""
-        return scores.labels_of(self.data.splits[split])
+        """Of every row (`Task.labels`)."""
+        return self.task.labels(self.data.splits[split])
 
     def ids(self, split: str) -> list[str]:
+        """The ids of the split's rows."""
         ids: list[str] = self.data.splits[split]["id"][:]
         return ids
 
@@ -103,30 +95,31 @@ class TaskData:
         live = teachers.learners if isinstance(teachers, LiveTeachers) else ()
         both = stage.noise is not None and stage.noise.seen_by is NoiseSeenBy.both
         table, _ = self._encode(stage.rows, student.encoder)
-        ids, labels = table["id"][:], scores.labels_of(table)
-        whole = self._view(stage, student, noisy=True)
-        view: View = whole
-        counts: dict[str, int] = {}
+        ids, labels = table["id"][:], self.task.labels(table)
         if stage.algorithm.needs.pool:
             labels = labels.copy()
             labels[-self.data.counts[POOL] :] = HIDDEN
-            signals = teachers.join(teachers.signals(ids, list), 1.0).cpu().numpy()
-            choice = stage.algorithm.choose(
-                labels,
-                signals,
+        choice = stage.algorithm.rows(
+            OfferedRows(
+                labels=labels,
                 classes=self.data.label_names,
                 teacher=" and ".join(name.removeprefix("teacher/") for name in stage.teachers),
+                logits=lambda: teachers.join(teachers.signals(ids, list), 1.0).cpu().numpy(),
             )
-            ids, labels = [ids[at] for at in choice.positions], labels[choice.positions]
-            view, counts = ChosenView(whole, choice.positions), dict(choice.counts)
-        if stage.algorithm.needs.language:
-            share = stage.algorithm.hidden_words()
-            view = MaskedView(view, ids, student.encoder, share, stage.seed)
+        )
+        whole = self._view(stage, student, noisy=True)
+        view: View = whole
+        chosen = choice.positions
+        if chosen is not None:
+            ids, labels = [ids[at] for at in chosen], labels[chosen]
+            view = ChosenView(whole, chosen)
+        if choice.hidden_words:
+            view = MaskedView(view, ids, student.encoder, choice.hidden_words, stage.seed)
         quiz = "quiz" if stage.algorithm.needs.quiz else None
         return loop.Rows(
             ids=ids,
             labels=labels,
-            counts=counts,
+            counts=dict(choice.counts),
             student=view,
             teachers=[self._view(stage, teacher, noisy=both) for teacher in live],
             quiz=self.split(quiz, student) if quiz else None,
@@ -160,7 +153,7 @@ class TaskData:
         None where nobody can know, for noise makes words that no row holds, and where every
         word counts: a language head's softmax is over all of them.
         """
-        if stage.noise is not None or stage.algorithm.needs.language:
+        if stage.noise is not None or learner.reads_all_words:
             return None
         splits = [s for s in (*stage.rows, "quiz", "validation") if self.has(s)]
         found = [self.split(split, learner).vocabulary() for split in splits]

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from distill_runner.config.schema import Config, NearChance
 from distill_runner.console.names import short_name
 from distill_runner.errors import Refused
-from distill_runner.evaluation.chance_level import beside_chance
 from distill_runner.pipeline.logit_cache import LogitCache
 from distill_runner.pipeline.task_data import TaskData
 from distill_runner.planning.ranges import teacher_on
@@ -41,15 +40,15 @@ def show_teacher(
         return
     answers = logits.logits(stage.name, "validation").of(rows.ids("validation"))
     found = rows.score(answers, "validation")
-    chance = beside_chance(found, answers, rows.data.splits["validation"], rows.main)
+    chance = rows.task.chance_level(found, answers, rows.data.splits["validation"])
     seen = "; may have seen the test rows" if may_have_seen_test_rows else ""
     score = f"{found.primary_metric} {100 * found.value:.1f}"
-    say(f"  {name}: validation {score} {chance.shown}{seen}")
+    say(f"  {name}: validation {score} {chance.beside}{seen}")
     teacher = teacher_on(config, stage.data)
     if chance.reached and teacher.near_chance is NearChance.refuse:
         prefix = "" if teacher is config.teacher else f"{PRETRAIN}."
         raise Refused(
-            f"The teacher {name} is not better than chance: {chance.told}.",
+            f"The teacher {name} is not better than chance: {chance.evidence}.",
             key=f"{prefix}teacher.near_chance",
             value="refuse",
             rule="a teacher must know more than the largest class, than a ranking by lot, "

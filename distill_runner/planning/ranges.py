@@ -7,20 +7,16 @@ from distill_runner.config.schema import (
     Combine,
     Config,
     Dataset,
-    Metric,
     NoiseKind,
     SplitScheme,
-    Task,
     Teacher,
     WeighBy,
 )
 from distill_runner.config.schema.rules import check_values
 from distill_runner.errors import Refused
 from distill_runner.planning.stages import POOL, PRETRAIN, UNLABELLED
+from distill_runner.tasks.rules import RANKING, check_classes, rules_of
 
-RANKING = (Metric.map, Metric.mrr)
-OF_SCORES = (Metric.pearson, Metric.spearman)
-_OF_TWO_CLASSES = (Metric.f1, *RANKING)
 _SPLITS = ("train", "quiz", "validation", "test", POOL, UNLABELLED)
 
 
@@ -56,7 +52,7 @@ def check_settings(config: Config) -> None:
     _check_pretrain(config)
     _check_robustness(config)
     _check_baseline(config)
-    _check_regression(config)
+    _check_answers(config)
 
 
 def _check_pretrain(config: Config) -> None:
@@ -117,46 +113,29 @@ def _check_dataset(dataset: Dataset, prefix: str) -> None:
 
 
 def _check_task(dataset: Dataset, prefix: str) -> None:
-    """Refuse metrics of the other task, and what scores do not have."""
-    regression = dataset.task is Task.regression
+    """Refuse metrics of another task, and what the labels of this one do not have."""
+    rules = rules_of(dataset.task)
     for metric in dataset.metrics:
-        good = "pearson,spearman" if regression else "accuracy,macro_f1"
         _rule(
-            (metric in OF_SCORES) is regression,
+            metric in rules.metrics,
             key=f"{prefix}dataset.metrics",
             value=metric.value,
-            rule=f"metrics of {dataset.task.value}",
-            way_out=f"{prefix}dataset.metrics=[{good}], or another {prefix}dataset.task",
+            rule=f"metrics of {rules.kind.value}",
+            way_out=f"{prefix}dataset.metrics=[{rules.suggested}], or another {prefix}dataset.task",
         )
     _rule(
-        not (regression and dataset.label_names),
+        rules.no_names is None or not dataset.label_names,
         key=f"{prefix}dataset.label_names",
         value=dataset.label_names,
-        rule=f"null under {prefix}dataset.task=regression: scores have no names",
+        rule=f"null under {prefix}dataset.task={rules.kind.value}: {rules.no_names}",
     )
     _rule(
-        not (regression and dataset.generate),
+        rules.no_corpus is None or not dataset.generate,
         key=f"{prefix}dataset.task",
         value=dataset.task.value,
-        rule="classification: the generated corpus has classes",
+        rule=f"classification: {rules.no_corpus}",
         way_out="dataset=stsb, or dataset=files",
     )
-
-
-def check_classes(dataset: Dataset, classes: int) -> None:
-    """Refuse metrics of two classes where there are others.
-
-    Raises:
-        Refused: at the first one.
-    """
-    for metric in dataset.metrics:
-        _rule(
-            classes == 2 or metric not in _OF_TWO_CLASSES,
-            key="dataset.metrics",
-            value=metric.value,
-            rule=f"a metric of two classes, and there are {classes}",
-            way_out="dataset.metrics=[accuracy,macro_f1]",
-        )
 
 
 def _check_teachers(teacher: Teacher, prefix: str) -> None:
@@ -208,38 +187,38 @@ def _check_baseline(config: Config) -> None:
     )
 
 
-def _check_regression(config: Config) -> None:
-    """Refuse what only answers in classes have: probabilities, and a share of right ones."""
+def _check_answers(config: Config) -> None:
+    """Refuse what the answers of a task do not have: probabilities, votes, right and wrong."""
     for dataset, teacher, prefix in taught(config):
-        if dataset.task is not Task.regression:
-            continue
-        reason = f"under {prefix}dataset.task=regression"
+        rules = rules_of(dataset.task)
+        under = f"under {prefix}dataset.task={rules.kind.value}"
         _rule(
-            teacher.combine is Combine.logit_mean,
+            rules.no_probabilities is None or teacher.combine is Combine.logit_mean,
             key=f"{prefix}teacher.combine",
             value=teacher.combine.value,
-            rule=f"logit_mean {reason}: a score has no probabilities",
+            rule=f"logit_mean {under}: {rules.no_probabilities}",
             way_out=f"{prefix}teacher.combine=logit_mean",
         )
         _rule(
-            teacher.weigh_by is WeighBy.weights,
+            rules.no_votes is None or teacher.weigh_by is WeighBy.weights,
             key=f"{prefix}teacher.weigh_by",
             value=teacher.weigh_by.value,
-            rule=f"weights {reason}: its weights are those of votes for classes",
+            rule=f"weights {under}: {rules.no_votes}",
             way_out=f"{prefix}teacher.weigh_by=weights",
         )
         _rule(
-            teacher.temperatures is None,
+            rules.no_temperatures is None or teacher.temperatures is None,
             key=f"{prefix}teacher.temperatures",
             value=teacher.temperatures,
-            rule=f"null {reason}: a score that is divided is another score",
+            rule=f"null {under}: {rules.no_temperatures}",
             way_out=f"{prefix}teacher.temperatures=null",
         )
+    rules = rules_of(config.dataset.task)
     _rule(
-        config.evaluation.robustness is None or config.dataset.task is not Task.regression,
+        rules.no_robustness is None or config.evaluation.robustness is None,
         key="evaluation.robustness",
         value=config.evaluation.robustness,
-        rule="null under dataset.task=regression: it is measured in accuracy",
+        rule=f"null under dataset.task={rules.kind.value}: {rules.no_robustness}",
         way_out="evaluation.robustness=null",
     )
 

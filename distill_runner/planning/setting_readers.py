@@ -22,9 +22,11 @@ class Run:
     plan: Plan
 
     def stages(self, data: str) -> list[Stage]:
+        """The stages that train on the data set."""
         return [stage for stage in self.plan.stages if stage.data == data]
 
     def teachers(self, data: str) -> list[Stage]:
+        """The stages of the data set's teachers."""
         names = self.plan.pretrain_teachers if data == PRETRAIN else self.plan.teachers
         return [self.plan.stage(name) for name in names]
 

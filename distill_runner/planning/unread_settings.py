@@ -154,7 +154,7 @@ def _settings_read(plan: Plan) -> list[dict[str, Any]]:
     stages = []
     for stage in plan.stages:
         algorithm = stage.algorithm
-        read = {k: v for k, v in vars(algorithm).items() if k not in algorithm.left_aside()}
+        read = {k: v for k, v in vars(algorithm).items() if k not in algorithm.unread_settings()}
         stages.append({**vars(stage), "algorithm": (type(algorithm), read)})
     return [*stages, vars(replace(plan, stages=()))]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from distill_runner.evaluation.intervals import mean_interval
+from distill_runner.evaluation.metrics.intervals import mean_interval
 from distill_runner.report.at_chance import at_chance, both_at_chance
 from distill_runner.report.causes import status_of
 from distill_runner.report.choosing import (

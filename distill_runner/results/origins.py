@@ -23,6 +23,7 @@ class DataResult:
     """How the data were cut, and what came of it."""
 
     name: Annotated[str, "the data set as people know it"]
+    task: Annotated[str, "what the labels are, as `dataset.task` has it"]
     hub: Annotated[str | None, "its id on the Hugging Face hub; null for files"]
     subset: Annotated[str | None, "its configuration on the hub"]
     texts: Annotated[tuple[str, ...], "the text columns: one, or the two of a pair"]

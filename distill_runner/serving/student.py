@@ -14,12 +14,13 @@ from distill_runner.evaluation.predict import predict
 from distill_runner.models import loading
 from distill_runner.models.learner import Learner
 from distill_runner.pipeline.predictions import mean_of_models
+from distill_runner.pipeline.stage_records import read_record
 from distill_runner.results.schema import RunResult
 from distill_runner.serving.finished_run import FinishedRun, read_run
 from distill_runner.serving.texts import Text, TextView, checked_texts
 from distill_runner.storage.store import Store
-
-Prediction = str | float  # a class, or a score
+from distill_runner.tasks.base import Answer, Task
+from distill_runner.tasks.kinds import task_named
 
 
 class Predictor:
@@ -27,6 +28,7 @@ class Predictor:
 
     Args:
         learners: that answer together.
+        task: what they answer.
         classes: the data set's, in order; one for scores.
         pairs: whether they read two texts at a time.
         device: where they compute.
@@ -37,18 +39,20 @@ class Predictor:
         self,
         learners: Sequence[Learner],
         *,
+        task: Task,
         classes: tuple[str, ...],
         pairs: bool,
         device: torch.device,
         bf16: bool,
     ) -> None:
+        self.task = task
         self.classes = classes
         self.pairs = pairs
         self._learners = tuple(learners)
         self._device = device
         self._bf16 = bf16
 
-    def predict(self, texts: Iterable[Text]) -> list[Prediction]:
+    def predict(self, texts: Iterable[Text]) -> list[Answer]:
         """The class of each text; of a regression its score.
 
         Args:
@@ -57,10 +61,7 @@ class Predictor:
         Raises:
             Refused: an item is no text, or no pair where pairs are expected.
         """
-        logits = self.logits(texts)
-        if len(self.classes) == 1:
-            return [float(score) for score in logits[:, 0]]
-        return [self.classes[at] for at in logits.argmax(axis=-1)]
+        return self.task.answers(self.logits(texts), self.classes)
 
     def predict_proba(self, texts: Iterable[Text]) -> np.ndarray:
         """The probability of each class. [texts, classes], each row sums to 1.
@@ -71,16 +72,16 @@ class Predictor:
         Raises:
             Refused: as `predict`, and of a regression: scores have no probabilities.
         """
-        if len(self.classes) == 1:
+        if self.task.rules.no_probabilities is not None:
             raise Refused(
                 "A score has no probabilities.",
                 key="dataset.task",
-                value="regression",
+                value=self.task.rules.kind.value,
                 rule="predict_proba is for classes",
                 way_out="predict(texts) gives the scores",
             )
         logits = torch.from_numpy(self.logits(texts)).double()
-        return np.asarray(logits.softmax(dim=-1).numpy())
+        return np.asarray(self.task.probabilities(logits).numpy())
 
     def logits(self, texts: Iterable[Text]) -> np.ndarray:
         """What `predict` goes by. [texts, classes]; of a regression the scores, [texts, 1].
@@ -100,7 +101,7 @@ class Predictor:
             )
             for learner in self._learners
         ]
-        return mean_of_models(each)
+        return mean_of_models(self.task, each)
 
 
 class Student(Predictor):
@@ -120,6 +121,7 @@ class Student(Predictor):
                 self._learner(folder, name=name, device=device)
                 for name, folder in zip(run.student_names, run.student_folders, strict=True)
             ],
+            task=task_named(run.result.data.task),
             classes=run.result.data.classes,
             pairs=len(run.result.data.texts) == 2,
             device=device,
@@ -149,10 +151,15 @@ class Student(Predictor):
                 "what is missing",
             )
         artifact = store.artifact(key)
-        labels = artifact.facts()["stage"]["learner"]["labels"]
+        labels = read_record(artifact).labels
         learner = self._learner(artifact.model, name=name, device=self._device, labels=labels)
         return Predictor(
-            [learner], classes=self.classes, pairs=self.pairs, device=self._device, bf16=self._bf16
+            [learner],
+            task=self.task,
+            classes=self.classes,
+            pairs=self.pairs,
+            device=self._device,
+            bf16=self._bf16,
         )
 
     def _learner(
@@ -167,6 +174,7 @@ class Student(Predictor):
         learner = loading.load_trained(
             folder,
             name=name,
+            task=task_named(data.task),
             classes=data.classes,
             max_tokens=data.max_tokens,
             key="run_folder",

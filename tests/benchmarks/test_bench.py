@@ -38,6 +38,7 @@ from distill_runner.models.learner import Learner
 from distill_runner.models.stand_ins import build
 from distill_runner.models.teachers import LiveTeachers
 from distill_runner.objectives.ensemble import Ensemble
+from distill_runner.tasks.classification import Classification
 
 needs_accelerate = pytest.mark.skipif(
     importlib.util.find_spec("accelerate") is None, reason="accelerate is not installed"
@@ -94,6 +95,7 @@ def test_the_double_backward_peer_moves_the_teacher_as_we_do(new_learner: NewLea
     scene = Scene(
         student=student,
         student_inputs=batch,
+        task=Classification(),
         labels=labels,
         teachers=LiveTeachers(
             [teacher], Ensemble(Combine.logit_mean, (1.0,)), torch.device("cpu"), trained=[0]
@@ -147,6 +149,7 @@ def our_loss(setting: Setting, folder: Path) -> float:
     product.student.module.eval()
     taught = job.teachers.join(job.teachers.signals(job.rows.ids[:8], list), 2.0)
     loss, _ = job.algorithm.distillation_loss(  # type: ignore[attr-defined]
+        Classification(),
         product.student.logits(job.rows.student.inputs(rows, 0)),
         taught,
         torch.from_numpy(job.rows.labels[rows]),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -105,3 +107,18 @@ def test_a_run_may_be_made_in_another_thread(tmp_path: Path) -> None:
     thread.start()
     thread.join()
     assert [result.method for result in found] == ["finetune"]
+
+
+def test_a_script_that_runs_with_two_processes_is_not_run_by_the_second(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    folders = [f"store.dir={tmp_path / 'store'}", f"output_dir={tmp_path / 'run'}"]
+    asked = [*SHRUNK, "method=kd", "teacher=bert+roberta", "runtime.processes=2", *folders]
+    script.write_text(
+        "import distill_runner\nprint('once')\n"
+        f"result = distill_runner.run({asked!r}, show=False)\n"
+        "print(sorted(result.stages))\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True)
+    stages = "['baseline', 'kd', 'teacher/bert-base-uncased', 'teacher/roberta-base']"
+    assert done.stdout.splitlines() == ["once", stages]
+    assert done.stderr == ""

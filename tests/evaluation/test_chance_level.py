@@ -17,13 +17,14 @@ from support.tiny import run
 
 from distill_runner.config.schema import Metric
 from distill_runner.evaluation.chance_level import verdict
-from distill_runner.evaluation.scores import score_rows
 from distill_runner.report.at_chance import warnings
 from distill_runner.report.card import model_card
 from distill_runner.report.sweeps import job_rows, seed_rows
 from distill_runner.report.tables import gain_line, result_table
 from distill_runner.results.files import read_result
 from distill_runner.results.measurements import AtChance
+from distill_runner.tasks.classification import Classification
+from distill_runner.tasks.regression import Regression
 
 ROWS = "text,label\n" + "".join(
     f"a {word} film number {n},{label}\n"
@@ -133,8 +134,9 @@ def judged(
     answers: np.ndarray, splits: dict[str, Dataset], *, metrics: list[Metric], classes: list[str]
 ) -> AtChance | None:
     test = splits["test"]
-    found = score_rows(answers, test, metrics)
-    return verdict(found, answers, "test", test, metric=metrics[0], classes=classes)
+    kind = Regression if metrics[0] in Regression.rules.metrics else Classification
+    task = kind(tuple(metrics))
+    return verdict(task, task.score(answers, test), answers, "test", test, names=classes)
 
 
 def test_one_answer_for_all_rows_is_named() -> None:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from distill_runner.evaluation.intervals import (
+from distill_runner.evaluation.metrics.intervals import (
     bootstrap_interval,
     mean_interval,
     paired_rows_interval,

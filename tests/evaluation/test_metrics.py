@@ -13,9 +13,10 @@ import pytest
 from scipy import stats
 
 from distill_runner.config.schema import Metric
-from distill_runner.evaluation import scores
-from distill_runner.evaluation.metrics import expected_by_lot, pearson, rank, spearman
-from distill_runner.evaluation.scores import score
+from distill_runner.evaluation.metrics.correlations import pearson, spearman
+from distill_runner.evaluation.metrics.rankings import expected_by_lot, rank
+from distill_runner.tasks.classification import Classification
+from distill_runner.tasks.regression import Regression
 
 RANKINGS = (Metric.map, Metric.mrr)
 
@@ -55,7 +56,7 @@ def plain_correlation(labels: list[int], told: list[int], classes: int) -> float
 @pytest.mark.parametrize("seed", range(5))
 def test_f1_of_class_1_is_that_of_its_precision_and_recall(seed: int) -> None:
     labels, logits = answers(2, seed)
-    found = score(logits, labels, metrics=[Metric.f1])
+    found = Classification((Metric.f1,)).score_answers(logits, labels)
     told = logits.argmax(axis=-1).tolist()
     assert found["f1"] == pytest.approx(plain_f1(labels.tolist(), told, 1))
 
@@ -63,7 +64,7 @@ def test_f1_of_class_1_is_that_of_its_precision_and_recall(seed: int) -> None:
 @pytest.mark.parametrize("classes", [2, 3, 4])
 def test_macro_f1_is_the_mean_over_the_classes(classes: int) -> None:
     labels, logits = answers(classes, 7)
-    found = score(logits, labels, metrics=[Metric.macro_f1]).metrics["macro_f1"]
+    found = Classification((Metric.macro_f1,)).score_answers(logits, labels).metrics["macro_f1"]
     told = logits.argmax(axis=-1).tolist()
     each = [plain_f1(labels.tolist(), told, k) for k in range(classes)]
     assert found == pytest.approx(sum(each) / classes)
@@ -72,7 +73,7 @@ def test_macro_f1_is_the_mean_over_the_classes(classes: int) -> None:
 @pytest.mark.parametrize("classes", [2, 3, 4])
 def test_matthews_is_the_correlation_of_true_and_predicted_class(classes: int) -> None:
     labels, logits = answers(classes, 3)
-    found = score(logits, labels, metrics=[Metric.matthews]).metrics["matthews"]
+    found = Classification((Metric.matthews,)).score_answers(logits, labels).metrics["matthews"]
     told = logits.argmax(axis=-1).tolist()
     assert found == pytest.approx(plain_correlation(labels.tolist(), told, classes))
 
@@ -81,13 +82,18 @@ def test_matthews_of_four_counts_is_the_printed_formula() -> None:
     tp, tn, fp, fn = 6, 3, 1, 2
     labels = np.array([1] * tp + [0] * tn + [0] * fp + [1] * fn)
     told = np.array([1] * tp + [0] * tn + [1] * fp + [0] * fn)
-    found = score(np.eye(2)[told], labels, metrics=[Metric.matthews]).metrics["matthews"]
+    found = (
+        Classification((Metric.matthews,))
+        .score_answers(np.eye(2)[told], labels)
+        .metrics["matthews"]
+    )
     bottom = math.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))
     assert found == pytest.approx((tp * tn - fp * fn) / bottom)
 
 
 def test_one_answer_for_all_rows_correlates_with_nothing_and_scores_the_majority() -> None:
-    found = score(np.eye(2)[[1] * 10], np.array([1] * 7 + [0] * 3), metrics=[Metric.matthews])
+    labels = np.array([1] * 7 + [0] * 3)
+    found = Classification((Metric.matthews,)).score_answers(np.eye(2)[[1] * 10], labels)
     assert found["matthews"] == 0.0
     assert found["accuracy"] == found.majority == 0.7
 
@@ -124,7 +130,7 @@ def test_map_and_mrr_are_those_of_a_plain_count_ties_included(seed: int) -> None
     # What ranks is the difference of the two logits, not the second alone; quarters are exact.
     shift = np.array([draw.randrange(40) / 4 for _ in rows])
     logits = np.stack([shift, shift + values], axis=1)
-    found = score(logits, labels, metrics=RANKINGS, groups=groups)
+    found = Classification(RANKINGS).score_answers(logits, labels, groups=groups)
     precision, first, questions, without = plain_ranking(rows)
     assert (found.questions, found.without_positive) == (questions, without)
     assert found.metrics["map"] == pytest.approx(precision)
@@ -134,7 +140,7 @@ def test_map_and_mrr_are_those_of_a_plain_count_ties_included(seed: int) -> None
 def test_a_model_that_answers_all_alike_gains_nothing_by_the_order_of_the_rows() -> None:
     logits, groups = np.zeros((4, 2)), np.zeros(4, dtype=int)
     for labels in ([1, 0, 0, 0], [0, 0, 0, 1]):
-        found = score(logits, np.array(labels), metrics=RANKINGS, groups=groups)
+        found = Classification(RANKINGS).score_answers(logits, np.array(labels), groups=groups)
         assert (found["map"], found["mrr"]) == (0.25, 0.25)
 
 
@@ -152,7 +158,7 @@ def test_chance_is_the_mean_over_every_order(n: int, ones: int) -> None:
 
 def test_accuracy_is_always_there_and_leads() -> None:
     labels, logits = answers(2, 1)
-    found = score(logits, labels, metrics=[Metric.matthews, Metric.f1])
+    found = Classification((Metric.matthews, Metric.f1)).score_answers(logits, labels)
     assert list(found.metrics) == ["accuracy", "matthews", "f1"]
     assert found.primary_metric == "accuracy"
 
@@ -178,7 +184,7 @@ def test_a_score_of_scores_has_its_main_metrics_interval_and_no_accuracy() -> No
     draw = np.random.default_rng(1)
     labels = draw.uniform(0, 5, size=400).astype(np.float32)
     told = (labels + draw.normal(size=400)).astype(np.float32)[:, None]
-    found = score(told, labels, metrics=[Metric.pearson, Metric.spearman])
+    found = Regression().score_answers(told, labels)
     assert list(found.metrics) == ["pearson", "spearman"]
     assert (found.primary_metric, found.value) == ("pearson", found["pearson"])
     assert found.majority is None
@@ -194,7 +200,7 @@ def test_the_lead_in_a_ranking_is_paired_over_the_groups_with_students_interval(
     theirs = [1.0, 2.0, 2.0, 1.0, 1.0, 0.0, 3.0, 1.0, 2.0]
     rows = datasets.Dataset.from_dict({"label": labels, "group": groups})
     two = [np.stack([np.zeros(9), np.array(scores)], axis=1) for scores in (ours, theirs)]
-    found = scores.ranking_lead(*two, rows, Metric.mrr)
+    found = Classification((Metric.mrr,)).ranking_leads(*two, rows)["mrr"]
     assert found is not None
     differences = [1 - 1 / 2, 0.0, 1 - 1 / 3]
     mean = sum(differences) / 3
@@ -204,4 +210,4 @@ def test_the_lead_in_a_ranking_is_paired_over_the_groups_with_students_interval(
     assert found.low == pytest.approx(mean - 4.30265273 * error)
     assert found.high == pytest.approx(mean + 4.30265273 * error)
     few = [logits[:2] for logits in two]
-    assert scores.ranking_lead(*few, rows.select([0, 1]), Metric.mrr) is None
+    assert Classification((Metric.mrr,)).ranking_leads(*few, rows.select([0, 1])) == {"mrr": None}

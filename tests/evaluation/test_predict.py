@@ -13,8 +13,8 @@ from support.learners import FAMILIES, NewLearner
 
 from distill_runner.data.encoding import encode
 from distill_runner.evaluation.predict import predict
-from distill_runner.evaluation.scores import score
 from distill_runner.results.typed_json import to_json
+from distill_runner.tasks.classification import Classification
 
 # Rows: true class, predicted class.
 ANSWERS = [(0, 0), (0, 0), (0, 1), (1, 1), (1, 1), (1, 0), (2, 1), (2, 2)]
@@ -26,7 +26,7 @@ def logits_for(predictions: list[int], classes: int) -> np.ndarray:
 
 def test_accuracy_and_macro_f1_are_those_counted_by_hand() -> None:
     labels, predictions = (list(part) for part in zip(*ANSWERS, strict=True))
-    found = score(logits_for(predictions, 3), np.array(labels))
+    found = Classification().score_answers(logits_for(predictions, 3), np.array(labels))
     # Right/predicted/true: 2/3/3, 2/4/3, 1/1/2.
     assert (found["accuracy"], found.n) == (5 / 8, 8)
     assert found["macro_f1"] == pytest.approx((4 / 6 + 4 / 7 + 2 / 3) / 3)
@@ -34,7 +34,7 @@ def test_accuracy_and_macro_f1_are_those_counted_by_hand() -> None:
 
 def test_the_interval_is_wilsons() -> None:
     labels, predictions = (list(part) for part in zip(*ANSWERS, strict=True))
-    found = score(logits_for(predictions, 3), np.array(labels))
+    found = Classification().score_answers(logits_for(predictions, 3), np.array(labels))
     z, n, share = 1.959964, 8, 5 / 8
     middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     reach = z * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
@@ -42,18 +42,18 @@ def test_the_interval_is_wilsons() -> None:
 
 
 def test_a_model_that_always_says_one_class_has_half_of_the_f1() -> None:
-    found = score(logits_for([1] * 10, 2), np.array([1] * 8 + [0] * 2))
+    found = Classification().score_answers(logits_for([1] * 10, 2), np.array([1] * 8 + [0] * 2))
     assert found["accuracy"] == 0.8
     assert found["macro_f1"] == pytest.approx((2 * 8 / 18) / 2)
 
 
 def test_a_class_that_neither_occurs_nor_is_predicted_does_not_count() -> None:
-    found = score(logits_for([0, 1], 4), np.array([0, 1]))
+    found = Classification().score_answers(logits_for([0, 1], 4), np.array([0, 1]))
     assert (found["accuracy"], found["macro_f1"]) == (1.0, 1.0)
 
 
 def test_a_score_is_plain_numbers() -> None:
-    found = to_json(score(logits_for([0, 1], 2), np.array([0, 1])))
+    found = to_json(Classification().score_answers(logits_for([0, 1], 2), np.array([0, 1])))
     assert found["macro_f1"] == 1.0
     assert {type(value) for value in found.values()} == {int, float, str, type(None)}
 

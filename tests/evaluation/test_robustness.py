@@ -14,7 +14,7 @@ from distill_runner.console.screen import terminal
 from distill_runner.data import encoding
 from distill_runner.errors import Refused
 from distill_runner.evaluation import robustness
-from distill_runner.evaluation.intervals import paired_rows_interval
+from distill_runner.evaluation.metrics.intervals import paired_rows_interval
 from distill_runner.pipeline.logit_cache import LogitCache
 from distill_runner.report.card import model_card
 from distill_runner.report.robustness import robustness_table

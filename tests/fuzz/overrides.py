@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from fuzz.cases import FEW_ROWS, SHRUNK, Case, Place
@@ -102,9 +101,9 @@ def _like(rng: random.Random, value: Any) -> list[str]:
 
 @cache
 def _options(group: str) -> tuple[str, ...]:
-    from distill_runner.config.compose import config_path
+    from distill_runner.config.compose import option_names
 
-    return tuple(sorted(path.stem for path in Path(config_path(), group).glob("*.yaml")))
+    return tuple(option_names(group))
 
 
 @cache

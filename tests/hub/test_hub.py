@@ -61,7 +61,7 @@ def test_a_folder_without_config_is_not_a_model_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["{", "[1]"])
 def test_a_config_that_is_no_json_object_is_refused(tmp_path: Path, text: str) -> None:
     write(tmp_path / "config.json", text)
-    with pytest.raises(Refused, match=r"config\.json (is not JSON|holds no JSON object)"):
+    with pytest.raises(Refused, match=r"config\.json (is not JSON|does not hold a JSON object)"):
         find_model(str(tmp_path))
     with pytest.raises(Refused, match=r"config\.json"):
         locate.read_config(tmp_path)
@@ -213,7 +213,7 @@ def test_a_gated_model_asks_for_a_token(served: Hub) -> None:
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_private_id_asks_for_a_token(served: Hub, status: int) -> None:
     served.private[MODEL] = status
-    with pytest.raises(Refused, match=r"does not hand out.*HF_TOKEN"):
+    with pytest.raises(Refused, match=r"refuses access to.*HF_TOKEN"):
         find_model(MODEL)
 
 

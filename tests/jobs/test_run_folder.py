@@ -14,11 +14,10 @@ import numpy as np
 import pytest
 from support.tiny import MODEL, run
 
-from distill_runner.config.schema import Metric
 from distill_runner.data.synthetic import generate
 from distill_runner.errors import Refused
-from distill_runner.evaluation.comparison import Measure
 from distill_runner.results.collect.comparisons import transferred_share
+from distill_runner.tasks.classification import Classification
 
 BARE = """
 import json, sys, torch
@@ -116,7 +115,7 @@ def test_the_transferred_share_is_of_a_gain_that_is_clear(
         return np.array([[1.0, 0.0] if one == "1" else [0.0, 1.0] for one in right])
 
     found = transferred_share(
-        Measure(Metric.accuracy),
+        Classification(),
         student=answers("11110000"),
         baseline=answers("00000000"),
         teachers=answers(teachers),

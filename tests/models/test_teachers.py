@@ -18,6 +18,7 @@ from distill_runner.models.learner import Learner
 from distill_runner.models.teachers import CachedTeachers, LiveTeachers, NoTeachers
 from distill_runner.objectives import ensemble
 from distill_runner.objectives.ensemble import Ensemble
+from distill_runner.tasks.classification import Classification
 
 CPU = torch.device("cpu")
 WEIGHTS = torch.tensor([0.25, 0.75])
@@ -133,19 +134,19 @@ def counting() -> tuple[CachedTeachers, Tensor, Tensor]:
 
 def test_a_teachers_score_is_its_share_of_right_rows_since_it_was_last_taken() -> None:
     source, found, labels = counting()
-    source.count(found, labels)
-    source.count(found[:, :1], torch.tensor([1]))
+    source.count(Classification(), found, labels)
+    source.count(Classification(), found[:, :1], torch.tensor([1]))
     assert source.take_score() == {"sure": 0.75, "wrong": 0.25}
     assert source.take_score() == {}
-    source.count(found, labels)
+    source.count(Classification(), found, labels)
     assert source.take_score() == {"sure": 1.0, "wrong": 0.0}
 
 
 def test_a_score_goes_on_from_a_checkpoint() -> None:
     source, found, labels = counting()
-    source.count(found, labels)
+    source.count(Classification(), found, labels)
     resumed, _, _ = counting()
     resumed.load_score_state(source.score_state())
-    resumed.count(found[:, :1], torch.tensor([1]))
+    resumed.count(Classification(), found[:, :1], torch.tensor([1]))
     assert resumed.take_score() == {"sure": 0.75, "wrong": 0.25}
     assert source.take_score() == {"sure": 1.0, "wrong": 0.0}

@@ -20,6 +20,7 @@ import distill_runner
 from distill_runner.errors import Refused
 from distill_runner.hub.locate import locate_model
 from distill_runner.models import loading, untrusted
+from distill_runner.tasks.classification import Classification
 
 KEY = "student.model"
 WORDS = [
@@ -70,6 +71,7 @@ def load(folder: Path) -> None:
     loading.new_classifier(
         folder,
         name="x",
+        task=Classification(),
         classes=["a", "b"],
         max_tokens=8,
         seed=1,

@@ -13,14 +13,12 @@ from torch import Tensor
 from distill_runner.errors import Refused
 from distill_runner.methods.kd import KD
 from distill_runner.objectives.logits import (
-    FORMULAS,
     SOFT_LOSSES,
-    accuracy,
     distillation_formula,
-    formula_of_scores,
-    hard_label_loss,
     soft_loss,
 )
+from distill_runner.tasks.classification import Classification
+from distill_runner.tasks.regression import Regression
 
 Rows = list[list[float]]
 
@@ -90,7 +88,8 @@ def tensor(rows: Rows) -> Tensor:
 
 def student_gradient(name: str, student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     student = student.detach().clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(soft_loss(name)(student, teacher, temperature), student)
+    loss = soft_loss(name).function(student, teacher, temperature)
+    (gradient,) = torch.autograd.grad(loss, student)
     return gradient
 
 
@@ -119,7 +118,7 @@ def test_a_soft_loss_equals_its_equation_by_plain_arithmetic(
     name: str, classes: int, temperature: float
 ) -> None:
     student, teacher = STUDENT[classes], TEACHER[classes]
-    found = soft_loss(name)(tensor(student), tensor(teacher), temperature).item()
+    found = soft_loss(name).function(tensor(student), tensor(teacher), temperature).item()
     assert found == pytest.approx(SLOW[name](student, teacher, temperature), rel=1e-12)
 
 
@@ -142,7 +141,7 @@ def test_a_student_that_agrees_with_its_teacher_feels_no_pull(
     gradient = student_gradient(name, teacher, teacher, temperature)
     assert gradient.abs().max() < 1e-15
     if "ce" not in name:
-        value = soft_loss(name)(teacher, teacher, temperature).item()
+        value = soft_loss(name).function(teacher, teacher, temperature).item()
         assert value == pytest.approx(0.0, abs=1e-15)
 
 
@@ -158,7 +157,7 @@ def test_a_soft_cross_entropy_ends_at_the_teachers_entropy(name: str) -> None:
     probs = [slow_softmax(row, temperature) for row in teacher]
     entropy = -sum(p * math.log(p) for row in probs for p in row) / len(probs)
     scale = {"soft_ce": temperature**2, "soft_ce_elementwise": 1 / 3}.get(name, 1.0)
-    found = soft_loss(name)(tensor(teacher), tensor(teacher), temperature).item()
+    found = soft_loss(name).function(tensor(teacher), tensor(teacher), temperature).item()
     assert found == pytest.approx(scale * entropy)
 
 
@@ -175,10 +174,10 @@ def test_a_small_step_down_brings_the_student_nearer_to_its_teacher(
     def distance(logits: Tensor) -> Tensor:
         if name == "mse_logits":
             return (logits - teacher).norm(dim=-1)
-        return SOFT_LOSSES["kl"](logits, teacher, temperature)
+        return SOFT_LOSSES["kl"].function(logits, teacher, temperature)
 
     assert (distance(moved) < distance(student)).all()
-    sure = soft_loss(name)(moved, teacher, temperature) < soft_loss(name)(
+    sure = soft_loss(name).function(moved, teacher, temperature) < soft_loss(name).function(
         student, teacher, temperature
     )
     assert sure
@@ -188,13 +187,13 @@ def test_a_small_step_down_brings_the_student_nearer_to_its_teacher(
 def test_logits_of_different_shapes_are_an_error_and_are_not_broadcast(name: str) -> None:
     for other in ((3, 3), (1, 2), (2,)):
         with pytest.raises(ValueError, match="must agree in shape"):
-            soft_loss(name)(torch.zeros(3, 2), torch.zeros(other), 2.0)
+            soft_loss(name).function(torch.zeros(3, 2), torch.zeros(other), 2.0)
 
 
 @every_loss
 def test_the_teachers_logits_keep_their_gradient(name: str) -> None:
     teacher = tensor(TEACHER[3]).requires_grad_()
-    soft_loss(name)(tensor(STUDENT[3]), teacher, 2.0).backward()
+    soft_loss(name).function(tensor(STUDENT[3]), teacher, 2.0).backward()
     assert teacher.grad is not None
     assert teacher.grad.norm() > 0
 
@@ -202,7 +201,7 @@ def test_the_teachers_logits_keep_their_gradient(name: str) -> None:
 @pytest.mark.parametrize("name", SOFT_LOSSES)
 def test_very_sure_logits_give_a_finite_loss_in_float32(name: str) -> None:
     student = torch.tensor([[200.0, -200.0]], requires_grad=True)
-    loss = soft_loss(name)(student, torch.tensor([[-200.0, 200.0]]), 1.0)
+    loss = soft_loss(name).function(student, torch.tensor([[-200.0, 200.0]]), 1.0)
     loss.backward()
     assert torch.isfinite(loss)
     assert torch.isfinite(student.grad).all()
@@ -288,9 +287,11 @@ def test_alpha_0_is_exactly_the_hard_label_loss_and_its_gradient(name: str) -> N
     for algorithm in (with_defaults(KD, alpha=0.0, temperature=3.0, soft_loss=name), None):
         student = torch.tensor(STUDENT[3], requires_grad=True)
         if algorithm is None:
-            loss = hard_label_loss(student, labels)
+            loss = Classification().hard_loss(student, labels)
         else:
-            loss, _ = algorithm.distillation_loss(student, torch.tensor(TEACHER[3]), labels)
+            loss, _ = algorithm.distillation_loss(
+                Classification(), student, torch.tensor(TEACHER[3]), labels
+            )
         (gradient,) = torch.autograd.grad(loss, student)
         gradients.append((loss.item(), gradient))
     assert gradients[0][0] == gradients[1][0]
@@ -302,7 +303,7 @@ def test_alpha_weighs_the_soft_term_and_the_terms_are_reported_unweighted(name: 
     labels = torch.tensor([0, 2, 1])
     student, teacher = tensor(STUDENT[3]), tensor(TEACHER[3])
     loss, terms = with_defaults(KD, alpha=0.3, temperature=5.0, soft_loss=name).distillation_loss(
-        student, teacher, labels
+        Classification(), student, teacher, labels
     )
     hard = -sum(
         math.log(slow_softmax(row, 1.0)[label])
@@ -315,10 +316,9 @@ def test_alpha_weighs_the_soft_term_and_the_terms_are_reported_unweighted(name: 
 
 
 def test_every_loss_has_a_formula_that_shows_its_temperature() -> None:
-    assert set(FORMULAS) == set(SOFT_LOSSES)
-    kl = distillation_formula("kl", alpha=0.25, temperature=2.0)
+    kl = distillation_formula("kl", hard="CE", alpha=0.25, temperature=2.0)
     assert kl == "L = 0.75·CE(y, s) + 0.25·2²·KL(t‖s), T=2"
-    logits = distillation_formula("mse_logits", alpha=1.0, temperature=2.0)
+    logits = distillation_formula("mse_logits", hard="CE", alpha=1.0, temperature=2.0)
     assert logits == "L = 0·CE(y, s) + 1·1/C·‖s − t‖²"
 
 
@@ -328,18 +328,19 @@ def test_a_loss_that_does_not_exist_is_refused_by_name() -> None:
     assert "soft_ce_elementwise" in str(caught.value)
 
 
-def test_accuracy_is_the_share_of_rows_whose_largest_logit_is_the_labels() -> None:
+def test_an_answer_is_right_where_the_largest_logit_is_the_labels() -> None:
     logits = torch.tensor([[1.0, 2.0], [3.0, 0.0], [0.0, 1.0], [5.0, 4.0]])
-    assert accuracy(logits, torch.tensor([1, 0, 0, 0])).item() == 0.75
+    right = Classification().right(logits, torch.tensor([1, 0, 0, 0]))
+    assert right.tolist() == [True, True, False, True]
 
 
-def test_the_hard_loss_of_one_output_is_the_squared_error() -> None:
+def test_the_hard_loss_of_scores_is_the_squared_error() -> None:
     scores, labels = torch.tensor([[0.5], [2.0], [-1.0]]), torch.tensor([1.0, 4.5, -1.0])
-    found = hard_label_loss(scores, labels)
+    found = Regression().hard_loss(scores, labels)
     assert found == pytest.approx((0.5**2 + 2.5**2 + 0) / 3)
-    assert hard_label_loss(scores, torch.tensor([1, 4, 0])).dtype == torch.float32
+    assert Regression().hard_loss(scores, torch.tensor([1, 4, 0])).dtype == torch.float32
 
 
 def test_the_formula_of_scores_names_the_squared_error() -> None:
-    classes = distillation_formula("mse_logits", alpha=0.5, temperature=2.0)
-    assert formula_of_scores(classes) == "L = 0.5·MSE(y, s) + 0.5·1/C·‖s − t‖²"
+    formula = with_defaults(KD, soft_loss="mse_logits").formula(Regression())
+    assert formula == "L = 0.5·MSE(y, s) + 0.5·1/C·‖s − t‖²"

@@ -16,7 +16,7 @@ from support.results import a_baseline, a_job, a_lost_job, a_result, a_score
 from support.tiny import composed, run
 
 from distill_runner.config import schema
-from distill_runner.config.compose import config_path, typed
+from distill_runner.config.compose import option_names, typed
 from distill_runner.data.load import Prepared, prepare
 from distill_runner.errors import Refused
 from distill_runner.hub.locate import locate_dataset
@@ -27,7 +27,7 @@ from distill_runner.report.tables import fit_width, sweep_table, table_width
 from distill_runner.results.files import Job, read_result
 from distill_runner.results.schema import BaselineResult
 
-DATASETS = sorted(path.stem for path in Path(config_path(), "dataset").glob("*.yaml"))
+DATASETS = option_names("dataset")
 # The text columns and the class names of the hub's files, in the hub's order.
 HUB = {
     "sst2": (["sentence"], ["negative", "positive"]),

@@ -127,6 +127,7 @@ def a_pair_of_teachers(scores: Mapping[str, Score]) -> JointTeachers:
 
 _DATA = DataResult(
     name="synthetic",
+    task="classification",
     hub=None,
     subset=None,
     texts=("text",),
@@ -186,7 +187,9 @@ def a_result(validation: float = 0.8, test: float = 0.8, **changed: Any) -> RunR
         "training": TRAINING,
         "teachers_on_training_rows": {},
         "data": _DATA,
-        "stages": {"kd": StageResult(key="0", trained_now=True, training_seconds=2.0)},
+        "stages": {
+            "kd": StageResult(role="student", key="0", trained_now=True, training_seconds=2.0)
+        },
         "versions": {},
         "provenance": _PROVENANCE,
     }

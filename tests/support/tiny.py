@@ -16,7 +16,13 @@ from omegaconf import DictConfig
 
 from distill_runner import cli
 from distill_runner.command_line.overrides import groups_among
-from distill_runner.config.compose import config_path, raw_method, register_schema, typed
+from distill_runner.config.compose import (
+    config_path,
+    option_names,
+    raw_method,
+    register_schema,
+    typed,
+)
 from distill_runner.config.schema import Config
 from distill_runner.console.screen import Screen
 from distill_runner.data.inputs import read_data
@@ -29,10 +35,7 @@ from distill_runner.planning.stages import Plan
 from distill_runner.runtime.machine import resolve_machine
 from distill_runner.tracking.trackers import NoTracker
 
-METHODS, STUDENTS, TEACHERS = (
-    sorted(path.stem for path in Path(config_path(), group).glob("*.yaml"))
-    for group in ("method", "student", "teacher")
-)
+METHODS, STUDENTS, TEACHERS = (option_names(group) for group in ("method", "student", "teacher"))
 
 MODEL = (
     "{{family: {family}, layers: 1, width: {width}, heads: 2, feedforward: 16, "
@@ -117,7 +120,10 @@ class Bench:
 
     @classmethod
     def make(cls, store: Path, method: str, overrides: Sequence[str] = ()) -> Bench:
-        config, plan = planned(shrunk(store, f"method={method}", *overrides), method)
+        return cls.of(*planned(shrunk(store, f"method={method}", *overrides), method))
+
+    @classmethod
+    def of(cls, config: Config, plan: Plan) -> Bench:
         runner = Runner(
             config,
             plan,

@@ -15,7 +15,7 @@ from distill_runner.config.schema.data import (
     NoiseSeenBy,
     Split,
     SplitScheme,
-    Task,
+    TaskKind,
     Unlabelled,
 )
 from distill_runner.config.schema.machine import (
@@ -77,7 +77,7 @@ __all__ = [
     "Start",
     "Store",
     "Student",
-    "Task",
+    "TaskKind",
     "Teacher",
     "TeacherTraining",
     "Tracker",

@@ -5,19 +5,18 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from distill_runner.config import schema
+from distill_runner.data.readers.label_reader import FileLabels, Label, LabelReader, Value
 from distill_runner.data.readers.places import Places
 from distill_runner.errors import Refused
 
 if TYPE_CHECKING:
     from datasets import Dataset
-
-Label = str | int | float  # a float: a score
 
 _WHOLE = re.compile(r"-?[0-9]+")
 _NUMBER = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?")
@@ -26,24 +25,72 @@ _MISSING = {"nan", "none", "null", "n/a", "na", "<na>", "#n/a"}
 _HIDDEN = -1  # what GLUE puts where a label is kept back
 
 
-@dataclass(frozen=True)
-class FileLabels:
-    """The labels of one file, row by row; not yet class indices, but scores if any.
+class ClassLabels(LabelReader):
+    """Labels that are classes, by name or by number."""
 
-    Args:
-        numbers: of the rows in the file.
-    """
+    def count_labels(self, cells: Sequence[str], known: Counter[str]) -> int:
+        here = Counter(cells)
+        return sum(cell in known or here[cell] > 1 for cell in cells)
 
-    places: Places
-    labels: list[Label]
-    numbers: list[int]
+    def are_hidden(self, table: Dataset) -> bool:
+        return no_labels(self.settings, table)
 
-    @property
-    def file(self) -> str:
-        return self.places.file
+    def marked(self, values: Sequence[object], file: str) -> list[int]:
+        delimited = Path(file).suffix.lower() in (".csv", ".tsv")
+        return find_marked(self.settings, values, as_numbers=delimited)
+
+    def missing(self, values: Sequence[object], file: str) -> list[int]:
+        return find_missing(self.settings, values, file)
+
+    def missing_note(self, words: Sequence[str]) -> str:
+        note = "; dataset.label_names=[…] with its name in it makes a word a class"
+        return note if words else ""
+
+    def read(self, table: Dataset, places: Places, numbers: list[int]) -> FileLabels:
+        """The table's labels; class names stored in the file take the place of their numbers.
+
+        Raises:
+            Refused: a label is neither a whole number nor a name.
+        """
+        names = getattr(table.features[self.settings.label], "names", None)
+        labels = [
+            _label(self.settings, value, names, places, row)
+            for row, value in zip(numbers, table[self.settings.label], strict=True)
+        ]
+        # A delimited file has no types, so there a number is a number however it was read.
+        if Path(places.file).suffix.lower() in (".csv", ".tsv"):
+            labels = _untyped(self.settings, labels, places, numbers)
+        return FileLabels(places, labels, numbers)
+
+    def encode(
+        self, found: Mapping[str, FileLabels]
+    ) -> tuple[tuple[str, ...], dict[str, Sequence[Value]]]:
+        """The classes' names, and each file split's labels as their indices.
+
+        Raises:
+            Refused: a label is none of the classes, or the training labels are no classes.
+        """
+        distinct = {label for part in found.values() for label in part.labels}
+        given = self.settings.label_names
+        names = list(map(str, _names_of(self.settings, distinct) if given is None else given))
+        if given is None:
+            _check_alike(names)
+        index: dict[Label, int] = {name: n for n, name in enumerate(names)}
+        # Names that are numbers name those: with [1, 2, 3] a label 1 is the first class.
+        numbered = all(_WHOLE.fullmatch(name) for name in names)
+        index |= {int(name) if numbered else n: n for n, name in enumerate(names)}
+        for part in found.values():
+            for row, label in zip(part.numbers, part.labels, strict=True):
+                if label not in index:
+                    raise _outside(self.settings, part.places.of(row), label, distinct)
+        indices = {split: [index[label] for label in part.labels] for split, part in found.items()}
+        _check_classes(self.settings, names, indices["train"])
+        for n in sorted(set(range(len(names))) - set(indices["train"])):
+            raise _untrained(self.settings, n, names, found, indices)
+        return tuple(names), dict(indices)
 
 
-def are_hidden(settings: schema.Dataset, table: Dataset) -> bool:
+def no_labels(settings: schema.Dataset, table: Dataset) -> bool:
     """Whether the table's labels are kept back: no column of them, or -1 in every row."""
     if settings.label not in table.column_names:
         return True
@@ -69,17 +116,17 @@ def find_missing(settings: schema.Dataset, values: Sequence[object], file: str) 
     ]
 
 
-def marked(settings: schema.Dataset, values: Sequence[object], file: str) -> list[int]:
+def find_marked(
+    settings: schema.Dataset, values: Sequence[object], *, as_numbers: bool
+) -> list[int]:
     """The rows whose label is `dataset.no_label`, in whatever type the column has it.
 
     Args:
-        file: its name; in a delimited one -1.0 is the number that -1 is.
+        as_numbers: a text that reads as the number -1.0 is the number -1.
     """
     mark = settings.no_label
     if mark is None:
         return []
-    score = settings.task is schema.Task.regression
-    as_numbers = score or Path(file).suffix.lower() in (".csv", ".tsv")
     return [
         row
         for row, value in enumerate(values)
@@ -95,29 +142,6 @@ def _short(value: object) -> str:
         return f"{float(str(value)):g}"
     except ValueError:
         return ""
-
-
-def read_labels(
-    settings: schema.Dataset, table: Dataset, places: Places, numbers: list[int]
-) -> FileLabels:
-    """The table's labels; class names stored in the file take the place of their numbers.
-
-    Args:
-        table: the rows that have a label.
-        numbers: of these rows in the file.
-
-    Raises:
-        Refused: a label is neither a whole number nor a name.
-    """
-    names = getattr(table.features[settings.label], "names", None)
-    labels = [
-        _label(settings, value, names, places, row)
-        for row, value in zip(numbers, table[settings.label], strict=True)
-    ]
-    # A delimited file has no types, so there a number is a number however it was read.
-    if Path(places.file).suffix.lower() in (".csv", ".tsv"):
-        labels = _untyped(settings, labels, places, numbers)
-    return FileLabels(places, labels, numbers)
 
 
 def _label(
@@ -150,34 +174,6 @@ def _untyped(
         what = f"A label is neither a whole number nor a name: {broken[0]}, {where}."
         raise _bad_label(settings, what)
     return [int(numbers[str(label)]) for label in labels]
-
-
-def class_indices(
-    settings: schema.Dataset, found: Mapping[str, FileLabels]
-) -> tuple[tuple[str, ...], dict[str, list[int]]]:
-    """The classes' names, and each file split's labels as their indices.
-
-    Raises:
-        Refused: a label is none of the classes, or the training labels are no classes.
-    """
-    distinct = {label for part in found.values() for label in part.labels}
-    given = settings.label_names
-    names = [str(name) for name in (_names_of(settings, distinct) if given is None else given)]
-    if given is None:
-        _check_alike(names)
-    index: dict[Label, int] = {name: n for n, name in enumerate(names)}
-    # Names that are numbers themselves name theirs: with [1, 2, 3] a label 1 is the first class.
-    numbered = all(_WHOLE.fullmatch(name) for name in names)
-    index |= {int(name) if numbered else n: n for n, name in enumerate(names)}
-    for part in found.values():
-        for row, label in zip(part.numbers, part.labels, strict=True):
-            if label not in index:
-                raise _outside(settings, part.places.of(row), label, distinct)
-    indices = {split: [index[label] for label in part.labels] for split, part in found.items()}
-    _check_classes(settings, names, indices["train"])
-    for n in sorted(set(range(len(names))) - set(indices["train"])):
-        raise _untrained(settings, n, names, found, indices)
-    return tuple(names), indices
 
 
 def check_trained(settings: schema.Dataset, names: Sequence[str], labels: Collection[int]) -> None:

@@ -7,17 +7,20 @@ fifty. So a quote stands where the format has one, or the file is refused.
 from __future__ import annotations
 
 import csv
-import math
 import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from distill_runner.config import schema
 from distill_runner.data.readers.files import bad_content, bad_path, unreadable
 from distill_runner.errors import Refused
+
+if TYPE_CHECKING:
+    from distill_runner.data.readers.label_reader import LabelReader
 
 # Fields that are quoted whole, with each quote inside doubled, or that hold no quote.
 _FIELD = r'(?:"(?:[^"]++|"")*+"|[^",\r\n]*+)'
@@ -41,17 +44,20 @@ def header(settings: schema.Dataset, path: Path) -> list[str]:
     return names.cells
 
 
-def rows(settings: schema.Dataset, path: Path, wanted: list[str]) -> Iterator[list[str]]:
+def rows(labels: LabelReader, path: Path, wanted: list[str]) -> Iterator[list[str]]:
     """The `wanted` cells of each row.
 
     Raises:
         Refused: a row has more or fewer fields than the first line, or its quotes are wrong.
     """
+    settings = labels.settings
     records = _records(settings, path)
     names = next(records).cells
     at = [names.index(name) for name in wanted]
-    label = names.index(settings.label) if settings.label in names else None
-    swallowed = _Swallowed(settings, width=len(names), label=label)
+    present = [names.index(name) for name in labels.columns if name in names]
+    # Of several columns none alone tells a row from a line of text.
+    label = present[0] if len(present) == 1 else None
+    swallowed = _Swallowed(labels, width=len(names), label=label)
     for record in records:
         if len(record.cells) != len(names):
             raise bad_content(
@@ -142,7 +148,7 @@ def _misquoted(settings: schema.Dataset, path: Path, line: int, why: str) -> Ref
 class _Swallowed:
     """Finds rows that lie inside a quoted field because two quotes too many stand around them."""
 
-    settings: schema.Dataset
+    labels: LabelReader
     width: int
     label: int | None  # its column
     _known: Counter[str] = field(default_factory=Counter)
@@ -167,21 +173,10 @@ class _Swallowed:
                     f"'{path.name}', lines {record.line} to {last}: one quoted field holds what "
                     f"looks like {count} rows of their own."
                 )
-                raise bad_content(self.settings, path, what, rule=_RULE, way_out=_WAY_OUT)
+                raise bad_content(self.labels.settings, path, what, rule=_RULE, way_out=_WAY_OUT)
 
     def _rows_in(self, alike: list[list[str]]) -> int:
         """How many of the lines end in a label, as a row would; sentences do not."""
         if self.label is None:
             return len(alike)
-        cells = [cell[self.label] for cell in alike]
-        if self.settings.task is schema.Task.regression:
-            return sum(_is_number(cell) for cell in cells)
-        here = Counter(cells)
-        return sum(cell in self._known or here[cell] > 1 for cell in cells)
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        return math.isfinite(float(cell))
-    except ValueError:
-        return False
+        return self.labels.count_labels([cell[self.label] for cell in alike], self._known)

@@ -13,17 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from distill_runner.config import schema
-from distill_runner.data.readers.class_labels import (
-    are_hidden,
-    class_indices,
-    find_missing,
-    marked,
-    read_labels,
-)
+from distill_runner.data.readers.columns import text_columns
+from distill_runner.data.readers.label_reader import LabelReader, Value
 from distill_runner.data.readers.missing import LABEL, TEXT, Gaps, check_none, without_text
 from distill_runner.data.readers.places import Places
-from distill_runner.data.readers.scores import all_scores, read_scores
-from distill_runner.data.readers.tables import load, text_columns
+from distill_runner.data.readers.tables import load
 from distill_runner.errors import Refused
 
 if TYPE_CHECKING:
@@ -37,7 +31,7 @@ class Rows:
     ids: list[str]
     texts: list[str]
     pairs: list[str] | None
-    labels: Sequence[float]
+    labels: Sequence[Value]
     groups: list[str] | None = None  # what the rows of one group have alike
 
     def __len__(self) -> int:
@@ -64,33 +58,34 @@ class Source:
     left_out: dict[str, dict[str, int]]  # by file, how many rows of the others for what
 
 
-def read(settings: schema.Dataset, files: Mapping[str, tuple[Path, ...]], *, cache: Path) -> Source:
+def read(labels: LabelReader, files: Mapping[str, tuple[Path, ...]], *, cache: Path) -> Source:
     """Reads the files that `files.locate` found.
 
     Args:
+        labels: reads those of the data set.
         cache: a folder for the intermediate tables; not needed afterwards.
 
     Raises:
         Refused: a file, a column or a label is not what the settings say.
     """
+    settings = labels.settings
     found: dict[str, _File] = {}
     hidden = 0
     for split, paths in files.items():
-        table = load(settings, paths, cache=cache)
-        if split != "train" and are_hidden(settings, table):
+        table = load(labels, paths, cache=cache)
+        if split != "train" and labels.are_hidden(table):
             _check_not_extra(settings, split, paths[0].name)
             hidden += len(table)
         else:
-            found[split] = _file(settings, table, Places(settings, paths))
+            found[split] = _file(labels, table, Places(settings, paths))
     check_none(settings, [file.gaps for file in found.values()])
     kept = {split: file.kept() for split, file in found.items()}
-    regression = settings.task is schema.Task.regression
-    reader = read_scores if regression else read_labels
-    labels = {
-        split: reader(settings, table, found[split].gaps.places, numbers)
-        for split, (table, numbers) in kept.items()
-    }
-    names, values = (all_scores if regression else class_indices)(settings, labels)
+    names, values = labels.encode(
+        {
+            split: labels.read(table, found[split].gaps.places, numbers)
+            for split, (table, numbers) in kept.items()
+        }
+    )
     rows = {
         split: _rows(settings, *kept[split], found[split].gaps.places, split, values[split])
         for split in found
@@ -133,17 +128,15 @@ class _File:
         return dict(counts)
 
 
-def _file(settings: schema.Dataset, table: Dataset, places: Places) -> _File:
-    values = list(table[settings.label])
-    marks = marked(settings, values, places.file)
+def _file(reader: LabelReader, table: Dataset, places: Places) -> _File:
+    settings, values = reader.settings, reader.values(table)
+    marks = reader.marked(values, places.file)
     gone = set(marks)
     texts = [row for row in without_text(table, text_columns(settings)) if row not in gone]
     gone |= set(texts)
-    labels = [row for row in find_missing(settings, values, places.file) if row not in gone]
-    words = [row for row in labels if isinstance(values[row], str) and values[row].strip()]
-    classes = settings.task is schema.Task.classification
-    note = "; dataset.label_names=[…] with its name in it makes a word a class"
-    note = note if words and classes else ""
+    labels = [row for row in reader.missing(values, places.file) if row not in gone]
+    words = [str(values[row]) for row in labels if isinstance(values[row], str)]
+    note = reader.missing_note([word for word in words if word.strip()])
     return _File(settings, table, marks, Gaps(places, {TEXT: texts, LABEL: labels}, note))
 
 
@@ -153,7 +146,7 @@ def _rows(
     numbers: list[int],
     places: Places,
     split: str,
-    labels: Sequence[float],
+    labels: Sequence[Value],
 ) -> Rows:
     columns = [list(table[name]) for name in text_columns(settings)]
     return Rows(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from distill_runner.config import schema
-from distill_runner.data.readers.class_labels import FileLabels, Label
+from distill_runner.data.readers.class_labels import find_marked, find_missing, no_labels
+from distill_runner.data.readers.label_reader import FileLabels, Label, LabelReader, Value
 from distill_runner.data.readers.places import Places
 from distill_runner.errors import Refused
 
@@ -19,26 +21,59 @@ _LARGEST = 3.4028234e38  # that float32, in which scores are kept, can hold
 OUTPUT = "score"  # the name of the one output
 
 
-def read_scores(
-    settings: schema.Dataset, table: Dataset, places: Places, numbers: list[int]
-) -> FileLabels:
-    """The table's scores.
+class ScoreLabels(LabelReader):
+    """Labels that are numbers."""
 
-    Args:
-        table: the rows that have a label.
-        numbers: of these rows in the file.
+    def count_labels(self, cells: Sequence[str], known: Counter[str]) -> int:  # noqa: ARG002
+        return sum(_is_number(cell) for cell in cells)
 
-    Raises:
-        Refused: a label is no finite number.
-    """
-    names = getattr(table.features[settings.label], "names", None)
-    if names is not None:
-        raise _no_score(settings, f"'{places.file}' holds classes: {', '.join(names[:5])}.")
-    scores: list[Label] = [
-        _score(settings, value, places, row)
-        for row, value in zip(numbers, table[settings.label], strict=True)
-    ]
-    return FileLabels(places, scores, numbers)
+    def are_hidden(self, table: Dataset) -> bool:
+        return no_labels(self.settings, table)
+
+    def marked(self, values: Sequence[object], file: str) -> list[int]:  # noqa: ARG002
+        return find_marked(self.settings, values, as_numbers=True)
+
+    def missing(self, values: Sequence[object], file: str) -> list[int]:
+        return find_missing(self.settings, values, file)
+
+    def read(self, table: Dataset, places: Places, numbers: list[int]) -> FileLabels:
+        """The table's scores.
+
+        Raises:
+            Refused: a label is no finite number.
+        """
+        settings = self.settings
+        names = getattr(table.features[settings.label], "names", None)
+        if names is not None:
+            raise _no_score(settings, f"'{places.file}' holds classes: {', '.join(names[:5])}.")
+        scores: list[Label] = [
+            _score(settings, value, places, row)
+            for row, value in zip(numbers, table[settings.label], strict=True)
+        ]
+        return FileLabels(places, scores, numbers)
+
+    def encode(
+        self, found: Mapping[str, FileLabels]
+    ) -> tuple[tuple[str, ...], dict[str, Sequence[Value]]]:
+        """The name of the one output, and each file split's scores.
+
+        Raises:
+            Refused: all training rows have the same one.
+        """
+        scores = {split: _numbers(part.labels) for split, part in found.items()}
+        check_spread(self.settings, set(scores["train"]), "training")
+        return (OUTPUT,), dict(scores)
+
+
+def _numbers(labels: Sequence[Label]) -> list[float]:
+    return [float(label) for label in labels if not isinstance(label, tuple)]
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        return math.isfinite(float(cell))
+    except ValueError:
+        return False
 
 
 def _score(settings: schema.Dataset, value: object, places: Places, row: int) -> float:
@@ -53,19 +88,6 @@ def _score(settings: schema.Dataset, value: object, places: Places, row: int) ->
         what = f"A label is too large for float32: {value}, {places.of(row)}."
         raise _no_score(settings, what)
     return found
-
-
-def all_scores(
-    settings: schema.Dataset, found: Mapping[str, FileLabels]
-) -> tuple[tuple[str, ...], dict[str, list[float]]]:
-    """The name of the one output, and each file split's scores.
-
-    Raises:
-        Refused: all training rows have the same one.
-    """
-    scores = {split: [float(label) for label in part.labels] for split, part in found.items()}
-    check_spread(settings, set(scores["train"]), "training")
-    return (OUTPUT,), scores
 
 
 def check_spread(settings: schema.Dataset, distinct: Collection[float], split: str) -> None:

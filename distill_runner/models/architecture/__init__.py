@@ -1,4 +1,4 @@
-"""What is known of model families and their layers.
+"""Properties of model families and access to their layers.
 
 Imports errors.
 """

@@ -1,8 +1,7 @@
 """Properties of transformers' text classifiers, listed class by class.
 
-A shortcut is taken by the classes with which it has been compared, and by no other: an
-architecture that is not named here reads every batch as transformers itself would, rows of
-one length at a time.
+A shortcut applies only to the classes it has been compared with. Any other architecture reads
+each batch as transformers itself would, in groups of rows of one length.
 """
 
 from __future__ import annotations
@@ -25,21 +24,21 @@ def _classes(listed: str) -> frozenset[str]:
     return frozenset(f"{name}{_KNOWN}" for name in listed.split())
 
 
-# Bidirectional, and every attention layer has a dropout module of its own: `attention`.
+# Bidirectional, and every attention layer has its own dropout module (see `fast.attention`).
 OWN_ATTENTION = _classes("Bert Roberta XLMRoberta Camembert DistilBert Electra")
 
-# Their word table is looked up in one place, and by the tokens of the text alone.
+# They look up the word embedding in one place only, with the ids of the text.
 ONE_WORD_TABLE = OWN_ATTENTION | _classes(
     "Albert Deberta DebertaV2 GPT2 GPTNeoX Llama MPNet Mistral MobileBert ModernBert OPT Qwen2 "
     "Qwen3"
 )
 
-# The body's first state has seen the whole text.
+# The body's first state attends to the whole text.
 FIRST_STATE = OWN_ATTENTION | _classes(
     "Albert Deberta DebertaV2 Ernie MPNet MobileBert ModernBert RoFormer"
 )
 
-# A row answers beside padding as it does alone.
+# Padding changes no row's output.
 PADDING = OWN_ATTENTION | _classes(
     "AXK1 AXK2 Albert Arcee Bart BigBird BigBirdPegasus BioGpt Bloom CTRL Data2VecText Deberta "
     "DebertaV2 DeepseekV2 DeepseekV3 DiffLlama Doge Ernie Esm Esmc EuroBert Exaone4 Falcon GPT2 "
@@ -53,19 +52,19 @@ PADDING = OWN_ATTENTION | _classes(
     "UltraVBert XLMRobertaXL Xmod"
 )
 
-# The head reads the last <eos>, and takes all rows of a batch to have as many of them.
+# The head reads the last <eos> and assumes the same number of them in every row of a batch.
 _COUNTS_ENDS = _classes("Bart BigBirdPegasus MBart MT5 Mvp PLBart T5 UMT5")
 
-# Number their positions from the padding id on.
+# Positions are numbered from padding id + 1.
 _COUNTS_FROM_PADDING = _names(
     "camembert data2vec-text esm ibert layoutlmv3 lilt longformer luke markuplm mpnet roberta "
     "roberta-prelayernorm xlm-roberta xlm-roberta-xl xmod"
 )
 
-# Would look segment numbers up among the words.
+# Look up segment numbers in the word embedding.
 _SEGMENTS_ARE_WORDS = _names("ctrl flaubert gpt-sw3 gpt2 openai-gpt xlm")
 
-# Parts that torch cannot differentiate forwards.
+# torch has no forward-mode derivative for a part of these.
 _NO_FORWARD_DERIVATIVE = _classes("Bloom Phimoe Yoso")
 
 _CANNOT = {
@@ -76,13 +75,13 @@ _CANNOT = {
 
 
 def fits(module: Any, classes: frozenset[str]) -> bool:
-    """Whether the module is one of these classes of transformers itself."""
+    """Whether the module's class is one of these and defined in transformers."""
     cls = type(module)
     return cls.__name__ in classes and cls.__module__.startswith("transformers.")
 
 
 def word_table(module: Any) -> nn.Embedding | None:
-    """The embedding that token ids are looked up in; None for one of another kind."""
+    """The embedding that token ids are looked up in; None if the model has no such table."""
     try:
         table = module.get_input_embeddings()
     except NotImplementedError:  # CANINE hashes characters
@@ -96,14 +95,14 @@ def counts_ends(module: Any) -> bool:
 
 
 def check_supported(model_type: object, *, key: str) -> None:
-    """Refuse an architecture that cannot work here.
+    """Refuse an architecture that distill-run cannot use.
 
     Raises:
-        Refused: it is one of those.
+        Refused: the architecture is known not to work.
     """
     if (why := _CANNOT.get(str(model_type))) is not None:
         raise Refused(
-            f"A {model_type} cannot be used here: {why}.",
+            f"A {model_type} cannot be used: {why}.",
             key=key,
             value=model_type,
             rule="an encoder or a decoder that reads texts of any length",
@@ -122,7 +121,7 @@ def check_forward_derivative(module: Any, *, key: str) -> None:
 
 
 def no_forward_derivative(module: nn.Module, *, key: str) -> Refused:
-    """What is said of a student that torch cannot differentiate forwards."""
+    """The refusal of a student without a forward-mode derivative."""
     return Refused(
         f"The exact derivative of a {type(module).__name__} cannot be taken.",
         key=key,
@@ -133,10 +132,10 @@ def no_forward_derivative(module: nn.Module, *, key: str) -> Refused:
 
 
 def check_first_state(module: Any, *, key: str) -> None:
-    """Refuse a student whose first state has not seen the text, where heads read that state.
+    """Refuse a student whose first state does not attend to the whole text; soft heads read it.
 
     Raises:
-        Refused: it is none of those that are known.
+        Refused: the class is not in `FIRST_STATE`.
     """
     if not fits(module, FIRST_STATE):
         names = sorted(name.removesuffix(_KNOWN) for name in FIRST_STATE)
@@ -144,7 +143,7 @@ def check_first_state(module: Any, *, key: str) -> None:
             f"Soft heads cannot read the states of a {type(module).__name__}.",
             key=key,
             value=type(module).__name__.removesuffix(_KNOWN),
-            rule=f"an encoder whose first state answers for the text: {', '.join(names)}",
+            rule=f"an encoder whose first state represents the text: {', '.join(names)}",
             way_out="method=kd",
         )
 
@@ -155,7 +154,7 @@ def first_position(config: Any) -> int:
 
 
 def positions(config: Any) -> int | None:
-    """How many tokens a text may have; None where there is no bound."""
+    """The most tokens that a text may have; None without a limit."""
     text = config.get_text_config()
     found = getattr(text, "max_position_embeddings", None)
     if not isinstance(found, int) or found < 1:
@@ -165,12 +164,12 @@ def positions(config: Any) -> int | None:
 
 
 def read_columns(cls: type, model_type: str, columns: list[str]) -> list[str]:
-    """Those of a tokenizer's columns that a model of that class reads.
+    """The tokenizer's columns that a model of this class reads.
 
     Args:
-        cls: of the classifier.
-        model_type: as its config has it.
-        columns: as the tokenizer names them.
+        cls: the classifier's class.
+        model_type: of its config.
+        columns: the tokenizer's names of them.
     """
     taken = inspect.signature(cls.forward).parameters  # type: ignore[attr-defined]
     segments = "token_type_ids" in taken and model_type not in _SEGMENTS_ARE_WORDS
@@ -178,16 +177,16 @@ def read_columns(cls: type, model_type: str, columns: list[str]) -> list[str]:
 
 
 def settle(config: Any, *, padding: int | None) -> None:
-    """Change what would make an answer depend on the batch, and nothing that changes a weight.
+    """Set what makes a row's output independent of its batch; no weight changes.
 
     Args:
-        config: of a model that is not made yet.
-        padding: the tokenizer's id; None: no text will be read.
+        config: of a model that is not built yet.
+        padding: the tokenizer's padding id; None if no text will be read.
     """
-    config.return_dict = True  # an answer by name, not by its place in a tuple
+    config.return_dict = True  # outputs by name instead of by position
     if getattr(config, "attention_type", None) == "block_sparse":
-        # BigBird's draws blocks at random, and one short batch switches it off for good.
+        # BigBird draws blocks at random, and one short batch turns that off for good.
         config.attention_type = "original_full"
     if padding is not None and config.model_type not in _COUNTS_FROM_PADDING:
-        # A decoder's head looks for the last token that is no padding.
+        # A decoder's head finds the last token by the padding id.
         config.pad_token_id = config.get_text_config().pad_token_id = padding

@@ -1,4 +1,4 @@
-"""Students cut from larger models: which layers are kept, and under which names they go on."""
+"""Students cut from larger models: chooses layers and copies their weights."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def layers_of(module: Any) -> nn.ModuleList:
     """The list of transformer layers of a BERT-, RoBERTa- or DistilBERT-like classifier.
 
     Raises:
-        Refused: the architecture has none that is known here.
+        Refused: the architecture's layers are not known.
     """
     body = module.base_model
     stack = getattr(body, "encoder", None) or getattr(body, "transformer", None)
     layers = getattr(stack, "layer", None)
     if not isinstance(layers, nn.ModuleList):
         raise Refused(
-            f"The layers of a {type(module).__name__} are not known here.",
+            f"The layers of a {type(module).__name__} cannot be chosen.",
             key="student.layers",
             value=None,
             rule="BERT, RoBERTa or DistilBERT",
@@ -47,9 +47,9 @@ def layers_of(module: Any) -> nn.ModuleList:
 
 
 def spread(depth: int, wanted: int) -> tuple[int, ...]:
-    """`wanted` layers spread evenly over `depth`, first and last included.
+    """`wanted` layers spaced evenly over `depth`, including the first and the last.
 
-    For 12 and 6 these are DistilBERT's 0, 2, 4, 7, 9, 11.
+    For depth 12 and 6 layers they are DistilBERT's 0, 2, 4, 7, 9, 11.
     """
     if wanted == 1:
         return (0,)
@@ -60,26 +60,29 @@ def keep_layers(module: Any, layers: Sequence[int]) -> None:
     """Keep only these layers of a classifier, in this order.
 
     Raises:
-        Refused: one of them does not exist.
+        Refused: a layer does not exist.
     """
     stack = layers_of(module)
     check_layers(layers, len(stack))
     kept = [stack[at] for at in layers]
     del stack[:]
     stack.extend(kept)
-    # DistilBERT's config calls it n_layers and answers to this name too.
+    # DistilBERT's config maps this name to its own n_layers.
     module.config.num_hidden_layers = len(kept)
 
 
 def copy_layers(teacher: Any, student: Any, layers: Sequence[int] | None) -> None:
-    """Fill the student's body from chosen layers of the teacher (DistilBERT's recipe).
+    """Copy chosen layers of the teacher into the student's body (DistilBERT's recipe).
 
-    The head stays as it is, and so does what the student has no name for: DistilBERT lacks
-    BERT's segment embedding, and its published recipe leaves it out, as is done here.
-    `layers` of None spreads them evenly over the teacher.
+    The head keeps its weights. Parts that the student does not have are left out, as in the
+    published recipe: DistilBERT has no segment embedding.
+
+    Args:
+        teacher, student: transformers classifiers.
+        layers: of the teacher, 0-based; None spaces them evenly.
 
     Raises:
-        Refused: the two do not fit together.
+        Refused: family, width, vocabulary or number of layers do not fit.
     """
     depth, wanted = len(layers_of(teacher)), len(layers_of(student))
     chosen = tuple(layers) if layers is not None else spread(depth, min(depth, wanted))
@@ -133,7 +136,7 @@ def check_layers(layers: Sequence[int], depth: int) -> None:
     """Refuse layers that a model of that depth does not have.
 
     Raises:
-        Refused: there is no such layer, or none at all.
+        Refused: a layer does not exist or is named twice, or the list is empty.
     """
     valid = all(0 <= at < depth for at in layers) and len(set(layers)) == len(layers)
     if not layers or not valid:

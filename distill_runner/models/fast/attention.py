@@ -1,8 +1,7 @@
-"""Softmax attention as transformers calls it, where torch's fused kernel does not serve.
+"""Softmax attention for transformers where torch's fused kernel does not apply.
 
-With dropout on, a CPU runs the plain product anyway; spelled out here, it drops with the
-layer's own dropout. And rows that stand one after the other, without padding, attend each
-to themselves (`packed`).
+With dropout on, a CPU computes the plain product anyway; written out here, it uses the layer's own
+dropout module. It also lets rows that are packed without padding attend to themselves (`packed`).
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from distill_runner.models.architecture import families
 if TYPE_CHECKING:
     from distill_runner.models.fast.packed import Packing
 
-NAME = "distill_runner_cpu"  # among transformers' attention functions
+NAME = "distill_runner_cpu"  # under which transformers knows this attention function
 
 
 def attend(
@@ -36,7 +35,7 @@ def attend(
     """Attention of every query to the tokens of its row.
 
     Args:
-        module: the layer that asks; its `dropout` falls on the attention weights.
+        module: the attention layer; its `dropout` is applied to the attention weights.
         query: [batch, heads, queries, head size].
         key, value: [batch, heads, tokens, head size].
         attention_mask: [batch, 1, queries, tokens], True where attended to; None: everywhere.

@@ -1,9 +1,9 @@
-"""The last layer computed for the first token alone.
+"""Computes the last layer for the first token only.
 
-A classifier of BERT's kind reads one state of its last layer, the first
-token's. The other tokens are needed there to be attended to, and no further: their
-queries, their output and the feed-forward above them never reach the logits. Leaving
-them out changes neither logits nor gradients; with dropout on, fewer masks are drawn.
+A BERT-like classifier reads one state of its last layer, the first token's. In that layer the other
+tokens serve only as keys and values: their queries, outputs and feed-forward never reach the
+logits. Leaving them out changes neither logits nor gradients; with dropout on, fewer masks are
+drawn.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ Forward = Callable[..., Tensor]  # (hidden [batch, tokens, width], mask) -> [bat
 
 @dataclass(frozen=True)
 class LastLayer:
-    """A classifier's last layer, and its forward for the first token alone."""
+    """A classifier's last layer and its forward for the first token only."""
 
     layer: Any
     forward: Forward
 
     @classmethod
     def of(cls, module: Any) -> LastLayer | None:
-        """None for an architecture that is not known to read the first token only."""
+        """The last layer; None for an architecture that may read other tokens too."""
         make = _FORWARDS.get(type(module).__name__)
         config = module.config
         plain = (
@@ -48,8 +48,8 @@ class LastLayer:
 
     @contextmanager
     def narrowed(self) -> Iterator[None]:
-        """Inside, the layer answers for the first token alone."""
-        # An attribute of the instance goes before the method of its class.
+        """Inside, the layer computes the first token only."""
+        # An instance attribute takes precedence over the class's method.
         self.layer.forward = self.forward
         try:
             yield
@@ -98,7 +98,11 @@ def _distilbert(layer: Any) -> Forward:
 
 
 def first_token(hidden: Tensor, packing: Packing | None) -> Tensor:
-    """The first token of every row. [batch, 1, width]."""
+    """The first token of every row. [batch, 1, width].
+
+    Args:
+        hidden: [batch, tokens, width]; packed, [1, tokens of all rows, width].
+    """
     if packing is None:
         return hidden[:, :1]
     return hidden.squeeze(0).index_select(0, packing.firsts)[:, None]
@@ -113,18 +117,18 @@ def _attend(
     mask: Tensor | None,
     packing: Packing | None,
 ) -> Tensor:
-    """Attention from the first token alone: softmax(q·(K x + b)) (V x + c).
+    """Attention of the first token only: softmax(q·(K x + b)) (V x + c).
 
-    With one query a row no token needs a key or a value of its own: q·(K x) = (qK)·x, and
-    the mean of V x is V times the mean of x.
+    With one query per row no key or value has to be computed: q·(K x) = (qK)·x, and the weighted
+    mean of V x is V times the weighted mean of x.
 
     Args:
-        attention: the layer's, for its dropout and its scale.
+        attention: the layer's attention module, for its dropout and scale.
         query: [batch, 1, width].
         key, value: its linear layers, K x + b and V x + c.
         hidden: x, [batch, tokens, width].
         mask: [batch, 1, tokens, tokens], True where attended to, or None.
-        packing: where the rows lie if `hidden` is [1, tokens of all, width].
+        packing: where each row lies if `hidden` is [1, tokens of all rows, width].
 
     Returns:
         [batch, 1, width].
@@ -153,7 +157,7 @@ def _attend(
 def _parts(
     hidden: Tensor, mask: Tensor | None, packing: Packing | None
 ) -> Iterator[tuple[slice, Tensor, Tensor | None]]:
-    """Rows that lie together: which, their states, and [rows, 1, tokens] True at a token."""
+    """Groups of rows: the rows, their states, and a mask [rows, 1, tokens], True at tokens."""
     if packing is None:
         yield slice(None), hidden, None if mask is None else mask[:, 0, :1]
         return

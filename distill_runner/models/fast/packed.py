@@ -1,9 +1,9 @@
-"""A batch read without its padding: the rows stand one after the other in a single long row.
+"""Reads a batch without padding: its rows are concatenated into one long row.
 
-What works on each token by itself, the embeddings, the linear layers, LayerNorm, then
-works on tokens alone; only the attention must know where a row ends, and takes the rows
-in groups of like length. Logits and gradients are those of the padded batch; with dropout
-on, the masks have another shape, so a seed draws others.
+Embeddings, linear layers and LayerNorm work on each token by itself, so they then compute real
+tokens only. Attention must know where each row ends; it takes the rows in groups of similar length.
+Logits and gradients equal those of the padded batch. With dropout on, the masks have another
+shape, so the same seed draws different ones.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from distill_runner.data.encoding import Inputs
 from distill_runner.models.architecture import families
 from distill_runner.models.fast import attention
 
-# Rows that attend together: few enough to have one length nearly, enough for large products.
+# Rows in one attention group: few enough for similar lengths, enough for large products.
 _GROUP = 11
-# Padded tokens for each real one from which on packing pays.
+# Padded tokens per real token from which packing is faster.
 _WASTE = 1.15
 
 Attend = Callable[[Tensor, Tensor, Tensor, "Tensor | None"], Tensor]
@@ -30,27 +30,31 @@ Attend = Callable[[Tensor, Tensor, Tensor, "Tensor | None"], Tensor]
 
 @dataclass(frozen=True)
 class Group:
-    """Neighbouring rows, the shortest first."""
+    """Neighbouring rows in the packed order, shortest first."""
 
     rows: slice  # of the packed order
-    mask: Tensor | None  # [rows, width of the longest], True at a token; None: all are as long
+    mask: Tensor | None  # [rows, longest], True at tokens; None if all rows are equally long
 
 
 @dataclass(frozen=True)
 class Packing:
-    """Where each row of a batch lies."""
+    """Where each row of a batch lies in the long row."""
 
-    order: Tensor  # [rows], the row of the batch that stands at each place
-    firsts: Tensor  # [rows], in that order: the place of its first token
+    order: Tensor  # [rows], the batch's row numbers in packed order
+    firsts: Tensor  # [rows], in packed order: where each row's first token lies
     groups: tuple[Group, ...]
     shapes: tuple[tuple[int, ...], ...]  # rows and width of each group
-    # The groups' padded rows, all one after the other, have more places than there are tokens:
-    origins: Tensor | None  # [places], the token that stands there; None: no row is padded
-    places: Tensor | None  # [tokens], where each stands
+    # The groups' padded rows, concatenated, have more slots than there are tokens.
+    origins: Tensor | None  # [slots], which token fills each slot; None if no row is padded
+    places: Tensor | None  # [tokens], the slot of each token
 
     @classmethod
     def of(cls, lengths: np.ndarray) -> Packing:
-        """The rows sorted by length. lengths: [rows], tokens of each."""
+        """Pack rows in order of length.
+
+        Args:
+            lengths: [rows], tokens of each.
+        """
         order = np.argsort(lengths, kind="stable")
         sizes = lengths[order]
         firsts = np.cumsum(sizes) - sizes
@@ -61,7 +65,7 @@ class Packing:
             mask = None if token.all() else torch.from_numpy(token)
             groups.append(Group(slice(int(rows[0]), int(rows[-1]) + 1), mask))
             shapes.append(token.shape)
-            # Where there is no token, any will do: no one attends to it.
+            # Slots without a token may hold any token: none attends to them.
             origins.append((firsts[rows][:, None] + np.arange(width) * token).ravel())
             real.append(token.ravel())
         padded = any(group.mask is not None for group in groups)
@@ -75,8 +79,8 @@ class Packing:
         )
 
     def split(self, long: Tensor) -> list[Tensor]:
-        """[tokens of all rows, …] → [rows, width, …] of every group."""
-        # index_select, because its gradient is added up several times faster than an index's.
+        """Split [tokens of all rows, …] into one [rows, width, …] per group."""
+        # index_select: its backward is several times faster than that of indexing.
         spread = long if self.origins is None else long.index_select(0, self.origins)
         parts = torch.split(spread, [rows * width for rows, width in self.shapes])
         return [
@@ -85,15 +89,15 @@ class Packing:
         ]
 
     def join(self, parts: list[Tensor]) -> Tensor:
-        """The way back: [rows, width, …] of every group → [tokens of all rows, …]."""
+        """Join one [rows, width, …] per group into [tokens of all rows, …]; reverses `split`."""
         spread = torch.cat([part.flatten(0, 1) for part in parts])
         return spread if self.places is None else spread.index_select(0, self.places)
 
     def attend(self, of_group: Attend, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """Each row's attention to itself.
+        """Let each row attend to itself.
 
         Args:
-            of_group: attention over padded rows.
+            of_group: attention over one group's padded rows.
             query, key, value: [1, heads, tokens, size].
 
         Returns:
@@ -110,25 +114,25 @@ class Packing:
         return self.join(found)[None]
 
     def unsorted(self, packed: Tensor, *, dim: int = 0) -> Tensor:
-        """What has the rows along `dim`, in the packed order → in the batch's."""
+        """Put the rows along `dim` from packed order back into the batch's order."""
         return packed.index_select(dim, self.order.argsort())
 
 
 @dataclass(frozen=True)
 class Packer:
-    """Packs the batches of one classifier where that pays."""
+    """Packs the batches of one classifier where that is faster."""
 
     first_position: int  # RoBERTa counts from the padding id on
 
     @classmethod
     def of(cls, module: Any) -> Packer | None:
-        """None for a module whose attention is not ours to replace."""
+        """A packer; None for a module whose attention cannot be replaced."""
         if not attention.take_over(module):
             return None
         return cls(families.first_position(module.config))
 
     def pack(self, inputs: Inputs) -> tuple[dict[str, Any], Packing] | None:
-        """What the module is called with in place of `inputs`; None where padding costs little."""
+        """Arguments for the module in place of `inputs`, and the packing; None if not worth it."""
         mask = inputs["attention_mask"]
         if mask.device.type != "cpu" or mask.shape[0] < 2:
             return None

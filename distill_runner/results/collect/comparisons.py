@@ -7,9 +7,6 @@ from functools import partial
 import numpy as np
 
 from distill_runner.config.schema import Select
-from distill_runner.evaluation.comparison import Measure
-from distill_runner.evaluation.scores import ranking_lead
-from distill_runner.planning.ranges import RANKING
 from distill_runner.planning.stages import POOL
 from distill_runner.results.collect.finished import (
     FinishedRun,
@@ -19,6 +16,7 @@ from distill_runner.results.collect.finished import (
 from distill_runner.results.collect.models import at_chance, is_at_chance
 from distill_runner.results.schema import BaselineResult, TrainingRowsScore
 from distill_runner.results.scores import Agreement, Gain
+from distill_runner.tasks.base import Task
 
 
 def baseline(run: FinishedRun) -> BaselineResult | None:
@@ -36,42 +34,38 @@ def baseline(run: FinishedRun) -> BaselineResult | None:
         metrics["selection_on_validation"] = chosen
     chance = at_chance(run, partial(run.predictions.logits, name))
     return BaselineResult(
-        parameters=run.parameters(name),
+        parameters=run.record(name).parameters,
         steps=run.steps(name),
         fewer_steps=run.steps(name) < run.steps(run.plan.deployed),
         selection=stage.training.select.value,
-        times_smaller=run.times_smaller(run.parameters(name)),
+        times_smaller=run.times_smaller(run.record(name).parameters),
         may_have_seen_test_rows=run.may_have_seen_test_rows(name),
         no_better_than_chance=is_at_chance(run, chance),
         chance=chance,
         metrics=metrics,
-        training=run.training(name),
+        training=run.record(name).training,
         gain=gains,
     )
 
 
 def _gain(run: FinishedRun, baseline: str, split: str) -> Gain:
     ours, theirs = (run.predictions.logits(name, split) for name in (run.plan.deployed, baseline))
-    interval = run.measure.lead(ours, theirs, run.labels[split])
+    interval = run.task.lead(ours, theirs, run.labels[split])
     share = None
     if run.plan.teachers:
         teachers = run.predictions.joined_teachers(split)
-        share = transferred_share(run.measure, ours, theirs, teachers, run.labels[split])
+        share = transferred_share(run.task, ours, theirs, teachers, run.labels[split])
     return Gain(
         difference=run.value(ours, split) - run.value(theirs, split),
         low=interval.low,
         high=interval.high,
         transferred=share,
-        ranking={
-            metric.value: ranking_lead(ours, theirs, run.data.splits[split], metric)
-            for metric in run.config.dataset.metrics
-            if metric in RANKING
-        },
+        ranking=run.task.ranking_leads(ours, theirs, run.data.splits[split]),
     )
 
 
 def transferred_share(
-    measure: Measure,
+    task: Task,
     student: np.ndarray,
     baseline: np.ndarray,
     teachers: np.ndarray,
@@ -86,10 +80,10 @@ def transferred_share(
     Returns:
         None where the teachers' gain is not significant.
     """
-    if measure.lead(teachers, baseline, labels).low <= 0:
+    if task.lead(teachers, baseline, labels).low <= 0:
         return None
-    before = measure.worth(baseline, labels)
-    return (measure.worth(student, labels) - before) / (measure.worth(teachers, labels) - before)
+    before = task.value(baseline, labels)
+    return (task.value(student, labels) - before) / (task.value(teachers, labels) - before)
 
 
 def agreement(run: FinishedRun) -> dict[str, Agreement]:
@@ -106,7 +100,7 @@ def agreement(run: FinishedRun) -> dict[str, Agreement]:
             run.predictions.joined_teachers(split),
         )
         found[split] = Agreement(
-            with_teachers=run.measure.alike(ours, theirs),
+            with_teachers=run.task.agreement(ours, theirs),
             teachers_score=run.value(theirs, split),
         )
     return found
@@ -131,6 +125,9 @@ def _accuracy_on_training_rows(run: FinishedRun, name: str) -> float | None:
         return None
     splits = [split for split in run.deployed.rows if split != POOL]
     right = [
-        run.predictions.logits(name, split).argmax(axis=-1) == run.labels[split] for split in splits
+        found
+        for split in splits
+        if (found := run.task.right(run.predictions.logits(name, split), run.labels[split]))
+        is not None
     ]
     return float(np.concatenate(right).mean())

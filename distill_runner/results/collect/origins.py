@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from distill_runner.console.names import data_name
-from distill_runner.data.readers.tables import text_columns
+from distill_runner.data.readers.columns import text_columns
 from distill_runner.results.collect.finished import FinishedRun
 from distill_runner.results.origins import DataResult, DataSource, Provenance, SplitSizes
 from distill_runner.results.schema import StageResult
@@ -18,6 +18,7 @@ def data_result(run: FinishedRun) -> DataResult:
     split = dataset.split
     return DataResult(
         name=data_name(dataset),
+        task=dataset.task.value,
         hub=dataset.hub if dataset.path is None else None,
         subset=dataset.subset,
         texts=tuple(text_columns(dataset)),
@@ -41,9 +42,10 @@ def stage_results(run: FinishedRun) -> dict[str, StageResult]:
     """Every stage that took place, in the order of the plan."""
     return {
         name: StageResult(
+            role=run.plan.stage(name).role.value,
             key=artifact.key,
             trained_now=name in run.outcome.trained,
-            training_seconds=run.training(name).wall_seconds,
+            training_seconds=run.record(name).training.wall_seconds,
         )
         for name, artifact in run.outcome.artifacts.items()
     }

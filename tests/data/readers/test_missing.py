@@ -109,7 +109,7 @@ def test_dropped_rows_are_counted_by_file_and_reason_and_the_others_are_as_befor
 def test_a_score_that_is_missing_is_dropped_too(tmp_path: Path) -> None:
     rows = "".join(f"film {n},{n / 7}\n" for n in range(120))
     (tmp_path / "a.csv").write_text(f"text,label\n{rows}a,nan\nb,\n")
-    scores = {"task": schema.Task.regression, "metrics": [schema.Metric.pearson]}
+    scores = {"task": schema.TaskKind.regression, "metrics": [schema.Metric.pearson]}
     assert "line 122 (without label)" in refused(tmp_path / "a.csv", **scores)
     found = cut(tmp_path / "a.csv", missing=DROP, **scores)
     assert found.left_out == {"a.csv": {"without label": 2}}

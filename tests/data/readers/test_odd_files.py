@@ -15,6 +15,7 @@ from distill_runner.data.load import prepare
 from distill_runner.data.readers.files import locate
 from distill_runner.data.readers.labelled_rows import Source, read
 from distill_runner.errors import Refused
+from distill_runner.tasks.kinds import task_of
 
 REVIEWS = "".join(f"a film of {n} minutes,{'pos' if n % 2 else 'neg'}\n" for n in range(60))
 
@@ -25,7 +26,8 @@ def settings(**changes: object) -> schema.Dataset:
 
 def found_in(where: Path, /, **changes: object) -> Source:
     wanted = settings(**changes)
-    return read(wanted, locate(wanted, where), cache=where.parent / "cache")
+    reader, files = task_of(wanted).label_reader(wanted), locate(wanted, where)
+    return read(reader, files, cache=where.parent / "cache")
 
 
 def refusal(where: Path, /, **changes: object) -> Refused:
@@ -68,7 +70,7 @@ def test_a_class_that_lies_inside_stray_quotes_is_no_sentence(tmp_path: Path) ->
 def test_stray_quotes_swallow_no_scores(tmp_path: Path) -> None:
     scores = "".join(f"film {n},{n / 7}\n" for n in range(10))
     path = write(tmp_path / "a.csv", f'text,label\n{scores}"one,1.5\n{scores}two",2.5\n')
-    assert "11 rows" in str(refusal(path, task=schema.Task.regression))
+    assert "11 rows" in str(refusal(path, task=schema.TaskKind.regression))
 
 
 def test_texts_of_several_lines_with_commas_are_texts(tmp_path: Path) -> None:
@@ -215,7 +217,7 @@ def test_a_parquet_file_that_was_damaged_crashes_nothing(tmp_path: Path) -> None
 
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.csv")
-    assert "read twice" in str(refusal(tmp_path / "a.csv"))
+    assert "not a regular file" in str(refusal(tmp_path / "a.csv"))
     assert "no training file" in str(refusal(tmp_path))
 
 
@@ -295,6 +297,6 @@ def test_a_score_that_float32_cannot_hold_is_refused_by_file_and_row(
     tmp_path: Path, label: str
 ) -> None:
     path = write(tmp_path / "a.csv", f"text,label\na,1\nb,2\nc,{label}\n")
-    error = refusal(path, task=schema.Task.regression)
+    error = refusal(path, task=schema.TaskKind.regression)
     assert error.key == "dataset.label"
     assert "'a.csv', line 4" in str(error)

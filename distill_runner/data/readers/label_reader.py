@@ -1,0 +1,152 @@
+"""What every kind of label needs to be read from files."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from distill_runner.config import schema
+from distill_runner.data.readers.places import Places
+from distill_runner.errors import Refused
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+Label = str | int | float | tuple[str, ...]  # as read: a class, a score, or a set of labels
+Value = float | tuple[int, ...]  # as stored: a class index, a score, or 0 or 1 for each label
+
+_KINDS = {str: "names", bool: "true or false", int: "numbers", float: "numbers"}
+
+
+@dataclass(frozen=True)
+class FileLabels:
+    """The labels of one file, row by row; not yet class indices, but scores if any.
+
+    Args:
+        numbers: of the rows in the file.
+    """
+
+    places: Places
+    labels: list[Label]
+    numbers: list[int]
+
+    @property
+    def file(self) -> str:
+        """The name of the file."""
+        return self.places.file
+
+
+class LabelReader(ABC):
+    """Reads the labels of one data set.
+
+    Args:
+        settings: of the data set.
+    """
+
+    def __init__(self, settings: schema.Dataset) -> None:
+        self.settings = settings
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that hold the labels; none where the rows are read without."""
+        return (self.settings.label,) if self.settings.label else ()
+
+    # --- columns as files hold them ---
+
+    def takes_value(self, value: object) -> bool:
+        """Whether a JSON value can be a label."""
+        return isinstance(value, str | int | float)
+
+    def takes_feature(self, feature: object) -> bool:
+        """Whether a typed column can hold labels."""
+        import datasets
+
+        kind = feature.dtype if isinstance(feature, datasets.Value) else ""
+        plain = ("string", "large_string", "null", "int", "uint", "float", "bool")
+        return kind.startswith(plain) or isinstance(feature, datasets.ClassLabel)
+
+    def column(self, path: Path, labels: Sequence[Any]) -> Any:
+        """The labels of a file as an Arrow column of one type.
+
+        Raises:
+            Refused: some are of one kind, some of another, or a number is too large for any.
+        """
+        import pyarrow as pa
+
+        first: dict[str, Any] = {}
+        for label in labels:
+            if label is not None:
+                first.setdefault(_KINDS[type(label)], label)
+        if len(first) < 2:
+            with suppress(pa.ArrowInvalid, OverflowError):
+                return pa.chunked_array([pa.array(labels)])
+        some = ", some ".join(f"{kind} ({repr(label)[:40]})" for kind, label in first.items())
+        what = f"'{path.name}': some labels are {some}."
+        if len(first) < 2:
+            what = f"'{path.name}': a label is too large a number."
+        raise Refused(
+            what,
+            key="dataset.label",
+            value=self.settings.label,
+            rule="labels of one kind: names, numbers, or true and false",
+            way_out="write the labels alike in every row",
+        )
+
+    @abstractmethod
+    def count_labels(self, cells: Sequence[str], known: Counter[str]) -> int:
+        """How many of the cells look like labels.
+
+        Args:
+            known: the cells of the label column so far.
+        """
+
+    # --- rows with and without a label ---
+
+    @abstractmethod
+    def are_hidden(self, table: Dataset) -> bool:
+        """Whether the table's labels are kept back."""
+
+    def values(self, table: Dataset) -> list[object]:
+        """What the label column holds, row by row."""
+        return list(table[self.settings.label])
+
+    @abstractmethod
+    def marked(self, values: Sequence[object], file: str) -> list[int]:
+        """The rows whose label is `dataset.no_label`, in whatever type the column has it."""
+
+    @abstractmethod
+    def missing(self, values: Sequence[object], file: str) -> list[int]:
+        """The rows that have no label."""
+
+    def missing_note(self, words: Sequence[str]) -> str:  # noqa: ARG002
+        """What to add to a refusal of rows whose labels are such words for a missing value."""
+        return ""
+
+    # --- labels ---
+
+    @abstractmethod
+    def read(self, table: Dataset, places: Places, numbers: list[int]) -> FileLabels:
+        """The labels of the rows that have one.
+
+        Args:
+            table: those rows.
+            numbers: of these rows in the file.
+
+        Raises:
+            Refused: a label is none of its kind.
+        """
+
+    @abstractmethod
+    def encode(
+        self, found: Mapping[str, FileLabels]
+    ) -> tuple[tuple[str, ...], dict[str, Sequence[Value]]]:
+        """The names of the model's outputs, and each file split's labels as they are stored.
+
+        Raises:
+            Refused: the labels of the files do not go together.
+        """

@@ -1,0 +1,4 @@
+"""Metrics and their intervals: plain functions of arrays.
+
+Imports config.
+"""

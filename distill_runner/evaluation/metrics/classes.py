@@ -1,0 +1,71 @@
+"""Classification metrics: functions of the table of true and predicted classes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from distill_runner.config.schema import Metric
+from distill_runner.evaluation.metrics.evaluate_metric import offline_metric
+
+Table = np.ndarray  # [true class, predicted class], counts of rows
+
+
+def accuracy(table: Table) -> float:
+    """The share of rows on the diagonal."""
+    return float(np.diag(table).sum() / table.sum())
+
+
+def macro_f1(table: Table) -> float:
+    """The mean of F1 over the classes that occur or are predicted; the others have none."""
+    found = _f1(table)
+    return float(found[~np.isnan(found)].mean())
+
+
+def f1(table: Table) -> float:
+    """F1 of class 1; 0 where it neither occurs nor is predicted."""
+    return float(np.nan_to_num(_f1(table)[1]))
+
+
+def _f1(table: Table) -> np.ndarray:
+    """F1 of each class; nan where it neither occurs nor is predicted. [classes]."""
+    both = table.sum(axis=0) + table.sum(axis=1)
+    found = np.full(len(table), np.nan)
+    np.divide(2 * np.diag(table), both, out=found, where=both > 0)
+    return found
+
+
+def matthews(table: Table) -> float:
+    """Correlation of true and predicted class, -1..1 (Gorodkin 2004, of two classes Matthews').
+
+    0 where only one class is predicted or occurs, so that nothing can correlate.
+    """
+    n, true, predicted = table.sum(), table.sum(axis=1), table.sum(axis=0)
+    scale = np.sqrt((n**2 - true @ true) * (n**2 - predicted @ predicted))
+    return float((n * np.trace(table) - true @ predicted) / scale) if scale else 0.0
+
+
+_OF_TABLE: dict[Metric, Callable[[Table], float]] = {
+    Metric.accuracy: accuracy,
+    Metric.macro_f1: macro_f1,
+    Metric.f1: f1,
+    Metric.matthews: matthews,
+}
+
+
+@cache
+def class_metrics() -> Any:
+    """The classification metrics as one `evaluate.Metric`; it computes those of `names`."""
+
+    def compute(
+        predictions: list[int], references: list[int], classes: int, names: Sequence[Metric]
+    ) -> dict[str, float]:
+        table = np.zeros((classes, classes))
+        np.add.at(table, (np.asarray(references), np.asarray(predictions)), 1)
+        return {name.value: _OF_TABLE[name](table) for name in names}
+
+    kinds = {"predictions": "int64", "references": "int64"}
+    return offline_metric("Metrics of class predictions.", compute, kinds)

@@ -1,0 +1,97 @@
+"""Ranking metrics: means over groups of rows of a function of the labels in ranked order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from distill_runner.config.schema import Metric
+from distill_runner.evaluation.metrics.evaluate_metric import offline_metric
+
+Ranked = Sequence[np.ndarray]  # per group that has a 1, its labels 0 or 1, best rank first
+
+
+def average_precision(ranked: np.ndarray) -> float:
+    """The mean, over the ranks of the 1s, of the share of 1s down to there."""
+    precision = np.cumsum(ranked) / np.arange(1, len(ranked) + 1)
+    return float(precision[ranked == 1].mean())
+
+
+def reciprocal_rank(ranked: np.ndarray) -> float:
+    """One over the rank of the first 1."""
+    return 1 / (1 + int(np.argmax(ranked)))
+
+
+_OF_RANKING: dict[Metric, Callable[[np.ndarray], float]] = {
+    Metric.map: average_precision,
+    Metric.mrr: reciprocal_rank,
+}
+
+
+def rank(scores: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> Ranked:
+    """The labels of each group that has a 1, by falling score.
+
+    Among equal scores the 0s stand first: a model that answers all alike earns nothing by
+    the order of the rows.
+
+    Args:
+        scores: [rows].
+        labels: [rows], 0 or 1.
+        groups: [rows], the number of each row's group.
+    """
+    order = np.lexsort((labels, -scores, groups))
+    edges = np.flatnonzero(np.diff(groups[order])) + 1
+    return [part for part in np.split(labels[order], edges) if part.any()]
+
+
+def each_group(metric: Metric, ranked: Ranked) -> np.ndarray:
+    """A ranking metric of every group; its mean is the metric. [groups]."""
+    return np.array([_OF_RANKING[metric](part) for part in ranked])
+
+
+def expected_by_lot(metric: Metric, ranked: Ranked) -> float:
+    """What a ranking metric is expected to be where the order of the rows is drawn by lot."""
+    return float(np.mean([_BY_LOT[metric](len(part), int(part.sum())) for part in ranked]))
+
+
+def _average_precision_by_lot(n: int, ones: int) -> float:
+    # Rank k holds a 1 with ones/n; of the k-1 above it (ones-1)/(n-1) are 1s on average.
+    ranks = np.arange(1, n + 1)
+    above = (ones - 1) / (n - 1) if n > 1 else 0.0
+    return float(((1 + (ranks - 1) * above) / ranks).mean())
+
+
+def _reciprocal_rank_by_lot(n: int, ones: int) -> float:
+    # none: the chance that ranks 1 to k-1 hold no 1.
+    expected, none = 0.0, 1.0
+    for k in range(1, n - ones + 2):
+        here = ones / (n - k + 1)
+        expected += none * here / k
+        none *= 1 - here
+    return expected
+
+
+_BY_LOT: dict[Metric, Callable[[int, int], float]] = {
+    Metric.map: _average_precision_by_lot,
+    Metric.mrr: _reciprocal_rank_by_lot,
+}
+
+
+@cache
+def ranking_metrics() -> Any:
+    """The ranking metrics as one `evaluate.Metric`; `predictions` are scores of class 1."""
+
+    def compute(
+        predictions: list[float], references: list[int], groups: list[int], names: Sequence[Metric]
+    ) -> dict[str, float | int]:
+        numbers = np.asarray(groups)
+        ranked = rank(np.asarray(predictions), np.asarray(references), numbers)
+        questions = len(np.unique(numbers))
+        found = {name.value: float(each_group(name, ranked).mean()) for name in names}
+        return {**found, "questions": questions, "without_positive": questions - len(ranked)}
+
+    kinds = {"predictions": "float64", "references": "int64", "groups": "int64"}
+    return offline_metric("Metrics of rankings.", compute, kinds)

@@ -1,0 +1,35 @@
+"""Which task a data set, or a trained model, has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from distill_runner.config.schema import Dataset
+from distill_runner.tasks.base import Task
+from distill_runner.tasks.classification import Classification
+from distill_runner.tasks.regression import Regression
+
+_TASKS: tuple[type[Task], ...] = (Classification, Regression)
+
+
+def task_of(settings: Dataset) -> Task:
+    """The task of a data set, scored by its metrics."""
+    found = {task.rules.kind: task for task in _TASKS}[settings.task]
+    return found(tuple(settings.metrics))
+
+
+def task_named(kind: str) -> Task:
+    """The task of that name, with its usual metrics."""
+    return {task.rules.kind.value: task for task in _TASKS}[kind]()
+
+
+def task_of_model(config: Any) -> Task:
+    """The task that a trained model's config tells of, with its usual metrics.
+
+    Args:
+        config: a transformers config.
+    """
+    kinds = {task.problem_type: task for task in _TASKS if task.problem_type is not None}
+    if config.problem_type in kinds:
+        return kinds[config.problem_type]()
+    return Regression() if config.num_labels == 1 else Classification()

@@ -1,0 +1,92 @@
+"""What each kind of task allows in the settings; nothing here imports torch or numpy."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from distill_runner.config.schema import Dataset, Metric, TaskKind
+from distill_runner.errors import Refused
+
+RANKING = (Metric.map, Metric.mrr)
+_OF_SCORES = (Metric.pearson, Metric.spearman)
+_OF_TWO_CLASSES = (Metric.f1, *RANKING)
+
+
+@dataclass(frozen=True)
+class TaskRules:
+    """What a kind of task allows; where it forbids something, the reason is a text.
+
+    Args:
+        kind: its value of `dataset.task`.
+        answer: what one answer is, with its article.
+        metrics: those that can score it.
+        suggested: metrics to name in a refusal.
+        compares: what a soft loss may compare (`objectives.logits.SoftLoss.compares`).
+        classes: whether an answer is a distribution over classes.
+        no_names: why the labels have no names; None: they have.
+        no_corpus: why the generated corpus does not serve; None: it does.
+        no_probabilities: why `teacher.combine=prob_mean` makes no sense.
+        no_votes: why `teacher.weigh_by=validation` makes no sense.
+        no_temperatures: why `teacher.temperatures` make no sense.
+        no_robustness: why `evaluation.robustness` makes no sense.
+    """
+
+    kind: TaskKind
+    answer: str
+    metrics: tuple[Metric, ...]
+    suggested: str
+    compares: Collection[str]
+    classes: bool = False
+    no_names: str | None = None
+    no_corpus: str | None = None
+    no_probabilities: str | None = None
+    no_votes: str | None = None
+    no_temperatures: str | None = None
+    no_robustness: str | None = None
+
+
+_CLASSIFICATION = TaskRules(
+    kind=TaskKind.classification,
+    answer="a distribution over classes",
+    metrics=tuple(metric for metric in Metric if metric not in _OF_SCORES),
+    suggested="accuracy,macro_f1",
+    compares=("distributions", "raw logits"),
+    classes=True,
+)
+_REGRESSION = TaskRules(
+    kind=TaskKind.regression,
+    answer="a score",
+    metrics=_OF_SCORES,
+    suggested="pearson,spearman",
+    compares=("raw logits",),
+    no_names="scores have no names",
+    no_corpus="the generated corpus has classes",
+    no_probabilities="a score has no probabilities",
+    no_votes="its weights are those of votes for classes",
+    no_temperatures="a score that is divided is another score",
+    no_robustness="it is measured in accuracy",
+)
+_RULES = {rules.kind: rules for rules in (_CLASSIFICATION, _REGRESSION)}
+
+
+def rules_of(kind: TaskKind) -> TaskRules:
+    """What that kind of task allows."""
+    return _RULES[kind]
+
+
+def check_classes(dataset: Dataset, classes: int) -> None:
+    """Refuse metrics of two classes where there are others.
+
+    Raises:
+        Refused: at the first one.
+    """
+    for metric in dataset.metrics:
+        if classes != 2 and metric in _OF_TWO_CLASSES:
+            raise Refused(
+                "dataset.metrics is out of range.",
+                key="dataset.metrics",
+                value=metric.value,
+                rule=f"a metric of two classes, and there are {classes}",
+                way_out="dataset.metrics=[accuracy,macro_f1]",
+            )
