@@ -49,8 +49,7 @@ def representative(costs: np.ndarray, offsets: np.ndarray) -> np.ndarray:
 
 
 def offsets_of(number: int, *, rounds: int, count: int) -> np.ndarray:
-    """Places in the bins of chunk `number`: low in some, high in others, and over all rounds
-    each place once. [count]."""
+    """[count], places within the bins of chunk `number`, 0..1; over all rounds each place once."""
     return ((number + np.arange(count)) % rounds + 0.5) / rounds
 
 

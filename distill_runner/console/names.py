@@ -22,7 +22,7 @@ def with_layers(model: str, layers: Sequence[int] | None) -> str:
 
 
 def layers_of(layers: Sequence[int]) -> str:
-    """ "layer 0", "layers 0–2" or "layers 0, 2, 4", joined by no-break spaces."""
+    """Layers in words, such as "layer 0", "layers 0–2" or "layers 0, 2, 4"; spaces do not break."""
     in_row = list(layers) == list(range(layers[0], layers[0] + len(layers)))
     if len(layers) > 1 and in_row:
         return f"layers\u00a0{layers[0]}–{layers[-1]}"

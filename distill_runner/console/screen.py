@@ -107,6 +107,7 @@ class Screen:
         )
 
     def close(self) -> None:
+        """Close the log."""
         self._file.close()
 
 

@@ -1,4 +1,4 @@
-"""Labelled and unlabelled rows: loaded, split, encoded, batched.
+"""Loads, splits, encodes and batches labelled and unlabelled rows.
 
 Imports planning, hub, storage, runtime and below.
 """

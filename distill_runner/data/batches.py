@@ -1,4 +1,4 @@
-"""Which rows make up which step: a function of (seed, epoch, step)."""
+"""Assigns rows to training steps, as a function of (seed, epoch, step)."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 from distill_runner.config.schema import Batching
 from distill_runner.runtime.seeding import generator_at
 
-# Rows of this many batches are sorted together: long enough to leave hardly any padding,
-# short enough that a batch's company changes every epoch.
+# Rows are sorted by length in windows of this many batches: large enough for little padding,
+# small enough that batches differ from epoch to epoch.
 _WINDOW = 200
 
 
@@ -19,10 +19,10 @@ class Order:
     """The order of the training rows.
 
     Args:
-        lengths: tokens of each row, as the student reads it.
-        batch_size: rows of a batch; the last one of an epoch may be short.
-        seed: of the run.
-        batching: by_length puts sentences of like length in a batch, random does not.
+        lengths: [rows], tokens of each row in the student's encoding.
+        batch_size: rows per batch; the last batch of an epoch may be shorter.
+        seed: the run's seed.
+        batching: by_length groups rows of similar length into batches, random does not.
     """
 
     lengths: np.ndarray
@@ -32,10 +32,11 @@ class Order:
 
     @property
     def batches_per_epoch(self) -> int:
+        """The number of batches, a short last one included."""
         return -(-len(self.lengths) // self.batch_size)
 
     def epoch(self, epoch: int) -> list[np.ndarray]:
-        """The rows of each batch of `epoch`; every row occurs once."""
+        """The rows of each batch of `epoch`; every row occurs exactly once."""
         generator = generator_at(self.seed, "order", epoch)
         rows = generator.permutation(len(self.lengths))
         if self.batching is Batching.by_length:
@@ -52,7 +53,7 @@ class Order:
 
 
 def quiz_rows(total: int, size: int | None, *, seed: int, epoch: int, step: int) -> np.ndarray:
-    """The quiz rows of one step: all, or `size` drawn without replacement."""
+    """The quiz rows of one step: all rows, or `size` of them drawn without replacement."""
     if size is None or size >= total:
         return np.arange(total)
     return generator_at(seed, "quiz", epoch, step).choice(total, size=size, replace=False)

@@ -1,4 +1,4 @@
-"""Texts as token ids: once per tokenizer, memory-mapped, padded batch by batch."""
+"""Encodes texts as token ids: once per tokenizer, memory-mapped, padded per batch."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Inputs = dict[str, Tensor]  # input_ids, attention_mask, … each [batch, tokens
 
 
 class Encoder:
-    """One tokenizer with one length limit."""
+    """A tokenizer with a length limit."""
 
     def __init__(self, tokenizer: Any, max_tokens: int) -> None:
         self.tokenizer = tokenizer
@@ -38,20 +38,20 @@ class Encoder:
         self.key = hashlib.sha256(json.dumps(state).encode()).hexdigest()[:16]
 
     def columns(self, pairs: bool) -> tuple[str, ...]:
-        """What the model reads beside the attention mask; one segment needs no segment ids."""
+        """The model's inputs besides the attention mask; segment ids only if they differ."""
         segments = "token_type_ids" in self.tokenizer.model_input_names
         needed = segments and (pairs or self._one_text_has_segments)
         return ("input_ids", "token_type_ids") if needed else ("input_ids",)
 
     @cached_property
     def _one_text_has_segments(self) -> bool:
-        """Whether special tokens have a segment of their own, as XLNet's <cls> has."""
+        """Whether special tokens have their own segment, as XLNet's <cls> does."""
         return any(self.tokenizer("a")["token_type_ids"])
 
     def tokenize(
         self, texts: Sequence[str], pairs: Sequence[str] | None = None
     ) -> dict[str, list[list[int]]]:
-        """Token ids of each text (or pair), special tokens included, cut to the limit."""
+        """Token ids of each text or pair, with special tokens, truncated to the limit."""
         encoded = self.tokenizer(
             list(texts),
             None if pairs is None else list(pairs),
@@ -59,7 +59,7 @@ class Encoder:
             max_length=self.max_tokens,
             return_attention_mask=False,
         )
-        # A tokenizer without special tokens makes nothing of an empty text, and no model reads it.
+        # Without special tokens an empty text has no ids, which models reject.
         instead = {"input_ids": [self._end], "token_type_ids": [0]}
         return {
             name: [row or instead[name] for row in encoded[name]]
@@ -72,7 +72,7 @@ class Encoder:
         return int(next(one for one in ends if one is not None))
 
     def pad(self, columns: dict[str, list[np.ndarray]]) -> Inputs:
-        """Rows of ids as tensors, padded to the longest row of this batch."""
+        """Pad rows of ids to the longest row, and return tensors [batch, tokens]."""
         rows = columns["input_ids"]
         width = max(len(row) for row in rows)
         mask = np.zeros((len(rows), width), dtype=np.int64)
@@ -89,7 +89,7 @@ class Encoder:
 
 
 def _decided(tokenizer: Any) -> dict[str, Any]:
-    """What decides the ids: not paths and names, nor what the last call left as its limit."""
+    """The tokenizer's state that determines ids, without paths, names and the last limit."""
     if tokenizer.is_fast:
         found: dict[str, Any] = json.loads(tokenizer.backend_tokenizer.to_str())
         return found | {"truncation": None, "padding": None}
@@ -100,28 +100,28 @@ def _decided(tokenizer: Any) -> dict[str, Any]:
 
 
 class View(Protocol):
-    """What one learner reads of a table of rows."""
+    """The rows of a table as one learner reads them."""
 
     @property
     def lengths(self) -> np.ndarray:
-        """Tokens of each clean row."""
+        """[rows], tokens of each row without noise."""
         ...
 
     def inputs(self, rows: np.ndarray, epoch: int) -> Inputs:
-        """The padded inputs of `rows` as read in `epoch`."""
+        """The padded inputs of `rows` in `epoch`."""
         ...
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """The clean view: every row tokenised once."""
+    """The view without noise: every row is tokenised once."""
 
     encoder: Encoder
     tokens: Dataset  # Arrow, memory-mapped; one list column per model input
     lengths: np.ndarray
 
     def vocabulary(self) -> np.ndarray:
-        """Every token id that occurs, padding included. [ids]."""
+        """[ids], the sorted ids that occur, including padding."""
         import pyarrow.compute as pc
 
         occurring = pc.unique(pc.list_flatten(self.tokens.data.column("input_ids"))).to_numpy()
@@ -133,6 +133,7 @@ class Encoding:
         epoch: int = 0,  # noqa: ARG002
         copies: np.ndarray | None = None,  # noqa: ARG002
     ) -> Inputs:
+        """The padded inputs of `rows`, the same in every epoch and for every copy."""
         table = self.tokens.with_format("arrow")[rows.tolist()]
         columns = {}
         for name in table.column_names:
@@ -145,7 +146,7 @@ class Encoding:
 
 @dataclass(frozen=True)
 class NoisyView:
-    """The noisy view: the noise of a row is drawn anew every epoch, then tokenised."""
+    """The view with noise, which is drawn anew for every row and epoch before tokenising."""
 
     clean: Encoding
     table: Dataset
@@ -154,14 +155,15 @@ class NoisyView:
 
     @property
     def lengths(self) -> np.ndarray:
+        """[rows], tokens of each row without noise."""
         return self.clean.lengths
 
     def inputs(self, rows: np.ndarray, epoch: int, copies: np.ndarray | None = None) -> Inputs:
-        """The padded inputs of `rows` as read in `epoch`.
+        """The padded inputs of `rows` in `epoch`.
 
         Args:
             rows: [batch], positions.
-            copies: [batch], which copy of its row each is, from 0 on; None: none is repeated.
+            copies: [batch], the index of each copy of a row, from 0; None if no row is repeated.
         """
         batch = self.table[rows.tolist()]
         encoder = self.clean.encoder
@@ -184,9 +186,9 @@ class NoisyView:
 
 @dataclass(frozen=True)
 class ChosenView:
-    """Some rows of another view, in an order of their own; a row may occur more than once.
+    """Selected rows of another view, in any order and possibly repeated.
 
-    Where the other view is noisy, each copy of a row has noise of its own.
+    If the other view is noisy, every copy of a row has its own noise.
     """
 
     whole: Encoding | NoisyView
@@ -194,12 +196,13 @@ class ChosenView:
 
     @property
     def lengths(self) -> np.ndarray:
+        """[rows], tokens of each selected row without noise."""
         lengths: np.ndarray = self.whole.lengths[self.positions]
         return lengths
 
     @cached_property
     def copies(self) -> np.ndarray:
-        """[rows], how often each row has occurred before."""
+        """[rows], how many earlier copies each row has."""
         order = np.argsort(self.positions, kind="stable")
         _, first, counts = np.unique(self.positions[order], return_index=True, return_counts=True)
         copies = np.empty(len(order), dtype=np.int64)
@@ -207,20 +210,21 @@ class ChosenView:
         return copies
 
     def inputs(self, rows: np.ndarray, epoch: int) -> Inputs:
+        """The padded inputs of the selected `rows` in `epoch`."""
         return self.whole.inputs(self.positions[rows], epoch, self.copies[rows])
 
 
 def encode(
     table: Dataset, encoder: Encoder, *, fingerprint: str, store: Path, say: Say = print
 ) -> Encoding:
-    """Tokenise every row of `table`, or find it done in the store.
+    """Tokenise every row of `table`, or load the result from the store.
 
     Args:
-        table: columns id, text, optionally text_pair.
+        table: columns id, text and, for pairs, text_pair.
         encoder: the tokenizer and its limit.
-        fingerprint: of the table's rows.
+        fingerprint: identifies the table's rows.
         store: the store's folder.
-        say: told what is damaged there.
+        say: receives messages about damage.
     """
     from datasets import Dataset
 

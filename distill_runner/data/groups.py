@@ -1,4 +1,4 @@
-"""Rows that belong together, as the candidate answers of one question do."""
+"""Keeps groups of rows together, such as the candidate answers to one question."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def without_groups(
     positions: list[int], groups: Sequence[str], held_out: Iterable[Rows]
 ) -> list[int]:
-    """The positions whose group no held-out file has."""
+    """The positions whose group does not occur in a held-out file."""
     taken = {group for rows in held_out for group in rows.groups or ()}
     return [n for n in positions if groups[n] not in taken]
 
@@ -22,11 +22,11 @@ def without_groups(
 def whole_groups(
     pool: list[int], groups: Sequence[str], count: int, generator: Generator
 ) -> list[int]:
-    """Whole groups in random order, as near to `count` rows as they come.
+    """Draw whole groups in random order until they have about `count` rows.
 
-    Every group that still fits is taken; one more where that ends nearer to `count`, or
-    where no group is so small. So a number of rows is hit where small groups are left to
-    fill the gap, and missed by less than the smallest group left over where they are not.
+    Every group that still fits is taken, and then one more if that comes closer to `count` or
+    if nothing fitted. The number of rows is exact if small groups are left to fill the gap,
+    and otherwise off by less than the smallest remaining group.
     """
     if not count:
         return []

@@ -1,4 +1,4 @@
-"""The data sets that a plan reads, from their files or the hub."""
+"""Reads the data sets of a plan from their files or the hub."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from distill_runner.storage.integrity import Say
 
 
 def read_data(config: Config, plan: Plan, *, say: Say = print) -> dict[str, Prepared]:
-    """Every data set that the plan's stages name, cut into its splits.
+    """Read every data set of the plan's stages, divided into its splits.
 
     Args:
-        say: told which rows are left out, and what is damaged in the store.
+        say: receives messages about rows left out, and about damage in the store.
 
     Raises:
         Refused: a file, a column or a label is missing or wrong.
@@ -34,7 +34,7 @@ def read_data(config: Config, plan: Plan, *, say: Say = print) -> dict[str, Prep
 
 
 def _read(config: Config, name: str, reads_unlabelled: bool, say: Say) -> Prepared:
-    """The data set of that name, with its rows without labels where they are read."""
+    """Read one data set, with its unlabelled rows if they are used."""
     settings = settings_of(config, name)
     store, prefix = Path(config.store.dir), "" if name == TASK else f"{name}."
     unlabelled, at = settings.unlabelled, "dataset"
@@ -51,7 +51,7 @@ def _read(config: Config, name: str, reads_unlabelled: bool, say: Say) -> Prepar
 
 
 def given_data(config: Config, plan: Plan) -> dict[str, DataSource]:
-    """Where each data set of the plan came from, as it was named: its files and their digests."""
+    """The origin of each data set of the plan: its name, files and their digests."""
     given = {}
     for name in plan.data:
         settings = settings_of(config, name)
@@ -79,7 +79,7 @@ def _given(named: Dataset | Unlabelled, settings: Dataset, config: Config) -> Da
 
 
 def settings_of(config: Config, name: str) -> Dataset:
-    """The settings of a data set of the plan."""
+    """The settings of the plan's data set `name`."""
     settings = config.dataset if name == TASK else config.pretrain.dataset
     assert settings is not None
     return settings
@@ -88,10 +88,13 @@ def settings_of(config: Config, name: str) -> Dataset:
 def source_of(
     settings: Dataset | Unlabelled, config: Config, *, fetch_missing: bool = True
 ) -> Path | None:
-    """The local files of a data set: named, or fetched from the hub; None: it is generated.
+    """Locate the files of a data set, and fetch them from the hub if necessary.
+
+    Returns:
+        None for a generated data set.
 
     Raises:
-        Refused: they are nowhere to be found.
+        Refused: the files cannot be found.
     """
     if settings.path is not None:
         return Path(settings.path).expanduser()

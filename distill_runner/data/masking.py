@@ -1,7 +1,7 @@
-"""Words hidden from a learner that has to find them again (Devlin et al. 2019, section 3.1).
+"""Masks tokens for masked language modelling (Devlin et al. 2019, section 3.1).
 
-Drawn anew every epoch, and addressed: which tokens of a row are hidden, and by what, is a
-function of (seed, epoch, row id), whatever batch or process the row is in.
+The masks are drawn anew every epoch and addressed: the masked tokens of a row and their
+replacements are a function of (seed, epoch, row id), independent of batch and process.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from distill_runner.data.encoding import Encoder, Inputs, View
 from distill_runner.errors import Refused
 from distill_runner.runtime.seeding import generator_at
 
-TARGETS = "targets"  # beside a learner's inputs: the hidden tokens
-NONE = -1  # the target of a token that is not hidden
-# Of the hidden tokens: behind the mask, and another word in their place; the rest stay.
+TARGETS = "targets"  # the key of the masked tokens among a learner's inputs
+NONE = -1  # the target of a token that is not masked
+# Shares of the chosen tokens: replaced by the mask, by another token; the rest stay.
 _MASKED, _REPLACED = 0.8, 0.1
 
 
 @dataclass(frozen=True)
 class MaskedView:
-    """Another view with a share of its tokens hidden; special tokens never are.
+    """Another view with a share of its tokens masked; special tokens are never masked.
 
-    Its inputs have `TARGETS` too, [batch, tokens]: the id of a hidden token, else `NONE`.
+    Its inputs also contain `TARGETS`, [batch, tokens]: the id of a masked token, else `NONE`.
 
     Args:
-        whole: what is masked.
-        ids: of its rows.
-        encoder: of the learner, whose mask token is put in.
-        share: of the tokens, 0..1; each is drawn by itself.
-        seed: of the stage.
+        whole: the view to mask.
+        ids: the ids of its rows.
+        encoder: the learner's encoder, which has the mask token.
+        share: the probability of each token, 0..1.
+        seed: the stage's seed.
     """
 
     whole: View
@@ -45,9 +45,11 @@ class MaskedView:
 
     @property
     def lengths(self) -> np.ndarray:
+        """[rows], tokens of each row."""
         return self.whole.lengths
 
     def inputs(self, rows: np.ndarray, epoch: int) -> Inputs:
+        """The padded inputs of `rows` in `epoch`, masked, with `TARGETS`."""
         inputs = dict(self.whole.inputs(rows, epoch))
         tokens, targets = inputs["input_ids"].numpy().copy(), []
         for at, row in enumerate(rows.tolist()):
@@ -61,8 +63,8 @@ class MaskedView:
     def _hide(
         self, tokens: np.ndarray, generator: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The row as it is read, and what is hidden in it. Each [tokens]."""
-        # Drawn for as many tokens as any row may have: padding moves no draw.
+        """The masked row and its targets, each [tokens]."""
+        # Drawn for the maximum length, so that padding does not change the draws.
         drawn = generator.random((2, self.encoder.max_tokens))[:, : len(tokens)]
         words = generator.choice(self._words, self.encoder.max_tokens)[: len(tokens)]
         hidden = (drawn[0] < self.share) & ~np.isin(tokens, self._specials)
@@ -76,19 +78,19 @@ class MaskedView:
 
     @cached_property
     def _words(self) -> np.ndarray:
-        """What may stand in place of a hidden token: every token but the special ones."""
+        """The tokens that may replace a chosen one: all except special tokens."""
         return np.setdiff1d(np.arange(len(self.encoder.tokenizer)), self._specials)
 
 
 def check_maskable(encoder: Encoder, *, key: str) -> None:
-    """Refuse a tokenizer that has nothing to hide a word behind.
+    """Reject a tokenizer without a mask token.
 
     Raises:
-        Refused: it has no mask token.
+        Refused: the tokenizer has no mask token.
     """
     if encoder.tokenizer.mask_token_id is None:
         raise Refused(
-            "Words cannot be hidden from this model.",
+            "This model cannot learn from masked words.",
             key=key,
             value=None,
             rule="a tokenizer with a mask token",

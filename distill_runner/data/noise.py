@@ -1,8 +1,8 @@
-"""Noise on a sentence before a learner reads it; labels stay as they are.
+"""Adds noise to texts before a learner reads them; labels are not changed.
 
-Words are what whitespace separates, so the same noise serves every tokenizer.
-Fresh every epoch, and addressed: what happens to a row is a function of
-(seed, epoch, row id, copy), whatever batch or process it is in.
+Words are separated by whitespace, so the noise does not depend on the tokenizer. It is drawn
+anew every epoch and addressed: the noise of a row is a function of (seed, epoch, row id, copy),
+independent of batch and process.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from distill_runner.config.schema import Noise, NoiseKind
 from distill_runner.errors import Refused
 from distill_runner.runtime.seeding import generator_at
 
-_MARKS = ".,;:!?)]}\"'…"  # punctuation that `replace_word` leaves at a word's end
+_MARKS = ".,;:!?)]}\"'…"  # punctuation that `replace_word` keeps at the end of a word
 
 
 def add_noise(
@@ -27,34 +27,36 @@ def add_noise(
     mask_token: str,
     generator: np.random.Generator,
 ) -> str:
-    """`text` with noise of one kind.
+    """Add noise of one kind to `text`.
 
-    Each word is hit with probability `p`, independently; a text in which none is hit
-    comes back as it was, whitespace included.
+    Each word is chosen with probability `p`, independently. A text without a chosen word is
+    returned unchanged, including its whitespace.
 
-        none          nothing happens
-        replace_word  the word becomes `word`, punctuation at its end stays
-        mask          the word becomes `mask_token`, punctuation and all
-        delete        the word goes; one word, drawn at random, survives when all would go
-        swap          the word changes places with its right neighbour; from left to
-                      right, and no word is moved twice
+        none          no change
+        replace_word  the word becomes `word`, but keeps the punctuation at its end
+        mask          the word and its punctuation become `mask_token`
+        delete        the word is removed; if all are chosen, one random word is kept
+        swap          the word is swapped with its right neighbour, from left to right;
+                      no word is moved twice
 
     Args:
-        p: 0..1; 0 leaves the text untouched, 1 hits every word.
-        mask_token: of the learner's own tokenizer, such as `[MASK]` or `<mask>`.
+        p: 0..1; 0 changes nothing, 1 chooses every word.
+        mask_token: the mask token of the learner's tokenizer, such as `[MASK]` or `<mask>`.
 
     Raises:
-        Refused: `kind` is none of these, or `p` is outside 0..1.
+        Refused: `kind` is unknown, or `p` is outside 0..1.
     """
     if kind not in _KINDS:
         raise Refused(
-            "There is no such kind of noise.",
+            "This kind of noise does not exist.",
             key="noise.kind",
             value=kind,
             rule="one of " + ", ".join(_KINDS),
         )
     if not 0.0 <= p <= 1.0:
-        raise Refused("The chance of noise is a probability.", key="noise.p", value=p, rule="0..1")
+        raise Refused(
+            "The probability of noise is out of range.", key="noise.p", value=p, rule="0..1"
+        )
     words = text.split()
     hit = (generator.random(len(words)) < p).tolist()
     if kind == "none" or not any(hit):
@@ -73,13 +75,13 @@ def noisy(
     mask_token: str,
     copies: Sequence[int] | None = None,
 ) -> list[str]:
-    """Every text with its own noise, a function of (seed, epoch, row id, copy) and the text.
+    """Add noise to every text, as a function of (seed, epoch, row id, copy) and the text.
 
     Args:
-        row_ids: of the texts, in the same order; unique within the data.
-        epoch: 0-based; another epoch draws other noise.
-        copies: of a row that is repeated, which one each text is, from 0 on, so that each draws
-            its own noise; None: no row is repeated.
+        row_ids: the ids of the texts, in the same order; unique within the data.
+        epoch: from 0; every epoch draws new noise.
+        copies: the index of each copy of a repeated row, from 0, so that every copy has its own
+            noise; None if no row is repeated.
     """
     if noise.kind is NoiseKind.none or noise.p == 0:
         return list(texts)
@@ -90,7 +92,7 @@ def noisy(
             p=noise.p,
             word=noise.word,
             mask_token=mask_token,
-            # The first copy draws what a row that is not repeated does.
+            # The first copy gets the same noise as a row that is not repeated.
             generator=generator_at(seed, "noise", epoch, row_id, *([copy] if copy else [])),
         )
         for text, row_id, copy in zip(texts, row_ids, copies or [0] * len(texts), strict=True)
@@ -122,7 +124,7 @@ def _swap(words: list[str], hit: Hits, _: str, __: np.random.Generator) -> list[
     while place < len(words) - 1:
         if hit[place]:
             swapped[place], swapped[place + 1] = swapped[place + 1], swapped[place]
-            place += 1  # the neighbour has been moved as well
+            place += 1  # the neighbour was moved too
         place += 1
     return swapped
 

@@ -1,4 +1,4 @@
-"""Which texts lie inside which others, word for word."""
+"""Finds texts that are contained in other texts, word for word."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from numpy.random import Generator
     from numpy.typing import NDArray
 
-SHARED_WORDS = 3  # from so many words on, a text inside another is the same material
+SHARED_WORDS = 3  # a contained text of at least this many words counts as shared material
 
 
 class Phrases:
-    """Which texts lie inside which others, as consecutive words (separated by one space).
+    """The texts contained in other texts as consecutive words, separated by single spaces.
 
-    A text is looked for only where its rarest run of `SHARED_WORDS` words occurs,
-    so the work grows with the words, not with the square of a text's length.
+    A text is searched only where its rarest run of `SHARED_WORDS` words occurs, so the work
+    grows with the number of words, not with its square.
 
     Attributes:
-        inside: per text, the texts of `SHARED_WORDS` words or more that lie inside it.
-        around: the same relation, seen from the inner text.
+        inside: for each text, the texts of at least `SHARED_WORDS` words that it contains.
+        around: for each text, the texts that contain it.
     """
 
     def __init__(self, texts: Sequence[str]) -> None:
@@ -33,12 +34,12 @@ class Phrases:
         self._words = np.fromiter(chain.from_iterable(words), dtype=np.int64)
         self.inside: list[set[int]] = [set() for _ in texts]
         self.around: list[set[int]] = [set() for _ in texts]
-        # Shorter texts are no shared material, but being inside another they are not maximal.
+        # Shorter texts are not shared material, but they are not maximal if contained.
         self._around_short: dict[int, set[int]] = {}
         runs = self._words
         self._search(1, runs)
         for length in range(2, SHARED_WORDS + 1):
-            # Numbers for the runs one word longer: equal numbers, equal words.
+            # Number the runs that are one word longer: equal numbers mean equal words.
             longer = runs[:-1] * len(vocabulary) + self._words[length - 1 :]
             runs = np.unique(longer, return_inverse=True)[1]
             self._search(length, runs)
@@ -47,19 +48,19 @@ class Phrases:
         return len(self._sizes)
 
     def touching(self, rows: Iterable[int]) -> set[int]:
-        """The texts that contain one of `rows` or lie inside one."""
+        """The texts that contain one of `rows` or are contained in one."""
         return {other for row in rows for other in self.inside[row] | self.around[row]}
 
     def is_maximal(self, row: int, *, among: set[int]) -> bool:
-        """Whether the text lies inside no other text of `among`, however short it is."""
+        """Whether no other text of `among` contains this one, even if it is short."""
         around = self._around_short.get(row, self.around[row])
         return among.isdisjoint(around)
 
     def _search(self, length: int, runs: NDArray[np.int64]) -> None:
-        """Finds the texts of `length` words (from `SHARED_WORDS` on: or more) in the others.
+        """Find the texts of `length` words in the others; for `SHARED_WORDS`, also longer ones.
 
         Args:
-            runs: for each word, the number of the run of `length` words that begins there.
+            runs: for each word, the number of the run of `length` words that starts there.
         """
         within_text = self._within_text(length)
         anchors = self._anchors(length, runs, np.bincount(runs[within_text], minlength=1))
@@ -73,7 +74,7 @@ class Phrases:
                     self._note(inner, outer)
 
     def _within_text(self, length: int) -> NDArray[np.bool_]:
-        """For each run, whether it ends before its text does."""
+        """For each run, whether it stays within its text."""
         ends = np.repeat(self._starts[1:], self._sizes)
         last = np.arange(len(ends)) + length
         within: NDArray[np.bool_] = (last <= ends)[: max(0, len(ends) - length + 1)]
@@ -82,7 +83,7 @@ class Phrases:
     def _anchors(
         self, length: int, runs: NDArray[np.int64], frequency: NDArray[np.int64]
     ) -> dict[int, list[tuple[int, int]]]:
-        """Per run, the texts whose rarest it is, and at which of their words it begins."""
+        """For each run, the texts whose rarest run it is, and where it starts in them."""
         anchors: dict[int, list[tuple[int, int]]] = {}
         for row, size in enumerate(self._sizes):
             if size == length or size > length == SHARED_WORDS:
@@ -104,3 +105,23 @@ class Phrases:
         else:
             self.inside[outer].add(inner)
             self.around[inner].add(outer)
+
+
+def whole_phrases(phrases: Phrases, alive: list[int], size: int, generator: Generator) -> list[int]:
+    """Draw maximal phrases and the texts inside them, in random order, up to `size` rows."""
+    candidates = set(alive)
+    maximal = [n for n in alive if phrases.is_maximal(n, among=candidates)]
+    order = [maximal[n] for n in generator.permutation(len(maximal))]
+    chosen: set[int] = set()
+    passed_over = []
+    for outer in order:
+        group = (({outer} | phrases.inside[outer]) & candidates) - chosen
+        if len(chosen) + len(group) <= size:
+            chosen |= group
+        else:
+            passed_over.append(outer)
+    # If no whole group fits the gap, take a part of one; its other rows leave the pool.
+    for outer in passed_over:
+        group = (phrases.inside[outer] & candidates) - chosen
+        chosen.update([outer, *sorted(group)][: size - len(chosen)])
+    return sorted(chosen)

@@ -1,13 +1,13 @@
-"""A sentiment corpus from a grammar of our own, for a machine that has no data set.
+"""Generates a sentiment corpus from a grammar, for machines without a data set.
 
-Every clause has a value: its opinion word's signed strength, changed by the words around
-it. "Not" turns a clause round and "but" lets one clause overrule another, so counting
-words leaves a gap which a deeper model can close.
+Every clause has a value: the signed strength of its opinion word, changed by the words around
+it. "Not" reverses a clause and "but" lets one clause overrule another, so that counting words
+is not enough and deeper models do better.
 
-It is made so that there is something to distil. A share of the labels, in every split, is
-wrong on purpose: a teacher's probabilities average over that noise, and a student learns
-from them what it would need more rows to learn from the labels. The wrong labels of the
-test rows also set a ceiling: with a tenth of them, 90% accuracy.
+The corpus leaves something to distil. A share of the labels, in every split, is wrong on
+purpose: a teacher's probabilities average over that noise, so a student learns from them what
+it would need more labelled rows for. The wrong labels also limit accuracy: with a tenth of
+them, to 90%.
 """
 
 from __future__ import annotations
@@ -58,17 +58,17 @@ T = TypeVar("T")
 
 
 def generate(rows: int, seed: int) -> list[tuple[str, int]]:
-    """`rows` distinct sentences with their labels: 0 negative, 1 positive.
+    """Generate distinct sentences with labels: 0 negative, 1 positive.
 
-    The labels are balanced to the row, and `LABEL_NOISE` of them contradict their text.
-    The same arguments give the same rows in every process.
+    The classes are balanced, and a share `LABEL_NOISE` of the labels contradicts its text. The
+    same arguments give the same rows in every process.
 
     Raises:
         Refused: `rows` is negative.
     """
     if rows < 0:
         raise Refused(
-            "A corpus cannot have a negative number of rows.",
+            "The number of generated rows is negative.",
             key="dataset.generate",
             value=rows,
             rule="0 or more",
@@ -85,22 +85,25 @@ def generate(rows: int, seed: int) -> list[tuple[str, int]]:
 
 
 class Dice:
-    """Choices from one stream of uniform numbers."""
+    """Random choices from one stream of uniform numbers."""
 
     def __init__(self, generator: np.random.Generator) -> None:
         self.uniform = generator.random
 
     def happens(self, share: float) -> bool:
+        """True with probability `share`."""
         return self.uniform() < share
 
     def one_of(self, options: Sequence[T]) -> T:
+        """One of the options, all equally likely."""
         return options[int(self.uniform() * len(options))]
 
     def zipf(self, options: Sequence[T]) -> T:
-        """The earlier an option stands, the likelier it is."""
+        """One of the options, earlier ones more likely."""
         return options[int(self.uniform() ** STEEPNESS * len(options))]
 
     def weighted(self, shapes: Sequence[Shape]) -> Shape:
+        """One of the shapes, by their shares."""
         rest = self.uniform()
         for shape in shapes[:-1]:
             rest -= shape.share
@@ -118,7 +121,7 @@ def _new_sentence(dice: Dice, sign: int, seen: set[str]) -> str:
 
 
 def _sentence(dice: Dice, sign: int) -> str:
-    """One sentence that means `sign`."""
+    """A sentence whose opinion has the sign."""
     body = _body(dice, sign)
     if dice.happens(FILLER):
         remark = dice.one_of(REMARKS)
@@ -141,7 +144,7 @@ def _body(dice: Dice, sign: int) -> str:
 
 
 def _balance(dice: Dice, sign: int) -> str:
-    """Two clauses at odds whose sum has the sign asked for, clearly."""
+    """Two contradicting clauses whose sum clearly has the sign."""
     while True:
         ours, other = _clause(dice, sign), _clause(dice, -sign)
         if sign * (ours[1] + other[1]) >= MARGIN:
@@ -151,7 +154,7 @@ def _balance(dice: Dice, sign: int) -> str:
 
 
 def _clause(dice: Dice, sign: int) -> Valued:
-    """A clause whose value has the sign asked for."""
+    """A clause whose value has the sign."""
     if dice.happens(DENIED):
         text, value = _plain_clause(dice, -sign)
         return f"{dice.one_of(DENIALS)} {text}", REVERSED * value
@@ -168,13 +171,13 @@ def _plain_clause(dice: Dice, sign: int) -> Valued:
 
 
 def _opinion(dice: Dice, shape: Shape, sign: int, *, negated: bool) -> Valued:
-    """The word that carries the clause's value; adjectives may be composed and graded."""
+    """The clause's opinion word; adjectives may be composed and intensified."""
     if shape.words is not ADJECTIVES:
         return dice.zipf(shape.words[sign])
     word, value = dice.zipf((COMPOSED_WORDS if dice.happens(COMPOSED) else ADJECTIVES)[sign])
     if not dice.happens(GRADED):
         return word, value
-    # "Not a bit dull" says more than "not dull": after a negation only the strong ones.
+    # Only strong intensifiers after a negation: "not a bit dull" is stronger than "not dull".
     if negated or dice.happens(0.6):
         return f"{dice.one_of(STRONG)} {word}", STRONGER * value
     return f"{dice.one_of(WEAK)} {word}", WEAKER * value

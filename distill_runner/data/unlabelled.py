@@ -1,4 +1,4 @@
-"""Texts without labels, for stages that learn from teachers alone."""
+"""Adds texts without labels, for stages that learn from teachers alone."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from distill_runner.storage.integrity import Say, provide
 if TYPE_CHECKING:
     from datasets import Dataset
 
-HIDDEN = -1  # the label of a row that has none, or whose label is not to be seen
-_FORMAT = 4  # of what is stored
+HIDDEN = -1  # the label of a row without one, or with a hidden one
+_FORMAT = 4  # version of the stored data
 
-Texts = tuple[str, ...]  # a row: its text, or its two
+Texts = tuple[str, ...]  # the one or two texts of a row
 
 
 def add_unlabelled(
@@ -37,16 +37,16 @@ def add_unlabelled(
     store_dir: Path,
     say: Say = print,
 ) -> Prepared:
-    """`prepared` with the split "unlabelled", the same columns, every label hidden.
+    """Add the split "unlabelled" to `prepared`, with the same columns and hidden labels.
 
-    A row that occurs twice is kept once, and one that is among the rows of validation, test
-    or an extra split is left out: a teacher's answer to a test row is a label of it.
+    Repeated rows are kept once. Rows of validation, test or an extra split are left out, since
+    a teacher's prediction for a test row would serve as its label.
 
     Args:
-        settings: of the labelled rows; `unlabelled` says where the others are.
+        settings: the data set's settings, whose `unlabelled` names the texts.
         source: their file or folder; None for the synthetic corpus.
-        store_dir: the store; this writes below its "data".
-        say: told what is damaged there.
+        store_dir: the store; this writes to its "data" folder.
+        say: receives messages about damage.
 
     Raises:
         Refused: the settings do not fit the files, or no row is left.
@@ -90,7 +90,7 @@ def _build(prepared: Prepared, settings: schema.Dataset, source: Path | None, fo
     )
     if not len(kept):
         raise Refused(
-            "No unlabelled row is left.",
+            "No unlabelled rows are left.",
             key="dataset.unlabelled.path",
             value=str(source),
             rule="rows that are not among those of validation, test and dataset.extra",
@@ -103,7 +103,7 @@ def _build(prepared: Prepared, settings: schema.Dataset, source: Path | None, fo
 def _read(
     settings: schema.Dataset, source: Path | None, *, cache: Path
 ) -> tuple[Dataset, dict[str, dict[str, int]]]:
-    """The text columns as they are in the file, and by file how many rows were left out."""
+    """The text columns of the file, and the number of rows left out, by file and reason."""
     from datasets import Dataset
 
     wanted, spoken = settings.unlabelled, as_dataset(settings)
@@ -111,7 +111,7 @@ def _read(
     if source is None:
         from distill_runner.data.synthetic import generate
 
-        # Another seed than the labelled rows': other sentences.
+        # A seed different from the labelled rows' gives different sentences.
         made = generate(wanted.generate, settings.split_seed + 1000)
         return Dataset.from_dict({names[0]: [text for text, _ in made]}), {}
     paths = locate(spoken, source)["train"]
@@ -132,9 +132,9 @@ def _unseen(
     target: Path,
     fingerprint: hashlib._Hash,
 ) -> Dataset:
-    """The rows of `table` that are kept, written to `target` and hashed as they are read.
+    """Write the rows of `table` that are kept to `target`, and hash them.
 
-    There may be many millions of them, so a row is remembered by 16 bytes.
+    There may be millions of rows, so each one seen is remembered as a digest of 16 bytes.
     """
     from datasets import Features, Value
 
@@ -175,12 +175,12 @@ def _mark(row: Texts) -> bytes:
 
 
 def _kept_out(settings: schema.Dataset) -> tuple[str, ...]:
-    """The splits whose rows no teacher may answer for the student."""
+    """The splits whose rows must not be used as unlabelled texts."""
     return ("validation", "test", *settings.extra)
 
 
 def as_dataset(settings: schema.Dataset) -> schema.Dataset:
-    """The unlabelled files as a data set's, so that they are read and refused like one."""
+    """The settings of the unlabelled files in the form of a data set, to share its readers."""
     wanted = settings.unlabelled
     return schema.Dataset(
         name=settings.name,

@@ -83,6 +83,7 @@ def _end_with(parent: int) -> None:
 
 
 def main() -> None:
+    """Carry out the order in `sys.argv`, and print what came of it."""
     order = json.loads(sys.argv[1])
     # A killed parent cannot end this process, and a silent hub would keep it alive.
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()

@@ -86,6 +86,7 @@ class NoTeachers(TeacherSource):
         super().__init__((), Ensemble(Combine.logit_mean, ()), torch.device("cpu"))
 
     def signals(self, ids: Sequence[str], inputs: InputsOf) -> Tensor:  # noqa: ARG002
+        """Fail: there are no teachers."""
         raise RuntimeError("an algorithm that declares no teachers asked for their signals")
 
 
@@ -98,10 +99,12 @@ class LanguageTeacher(NoTeachers):
         self._learner = learner
 
     def token_states(self, inputs: Inputs) -> Tensor:
+        """The last hidden states of the tokens, without a gradient."""
         with torch.no_grad():
             return self._learner.token_states(inputs)
 
     def token_logits(self, states: Tensor) -> Tensor:
+        """The language head's logits, without a gradient."""
         with torch.no_grad():
             return self._learner.token_logits(states)
 
@@ -126,6 +129,7 @@ class LiveTeachers(TeacherSource):
             learner.module.requires_grad_(at in self._trained)
 
     def signals(self, ids: Sequence[str], inputs: InputsOf) -> Tensor:  # noqa: ARG002
+        """Run every teacher on the rows; only those that train keep a gradient."""
         graph = torch.is_grad_enabled()
         logits = []
         for at, (learner, own) in enumerate(zip(self.learners, inputs(), strict=True)):
@@ -149,5 +153,6 @@ class CachedTeachers(TeacherSource):
         self._device = device
 
     def signals(self, ids: Sequence[str], inputs: InputsOf) -> Tensor:  # noqa: ARG002
+        """Look the stored logits of the rows up."""
         stacked = np.stack([signals.of(ids) for signals in self._cached])
         return torch.from_numpy(stacked).to(self._device)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from distill_runner.config.schema import BaselineSteps
 from distill_runner.methods.base import NothingToLearn
 from distill_runner.pipeline.logit_cache import LogitCache
+from distill_runner.pipeline.stage_records import read_record
 from distill_runner.pipeline.task_data import TaskData
 from distill_runner.planning.baseline import matched_baseline, steps_made
 from distill_runner.planning.stages import POOL, Plan, Stage, steps_of
@@ -141,4 +142,4 @@ class Course:
         if rows is not None:
             return steps_of(stage.training, rows)
         found = self._finished.get(stage.name)
-        return None if found is None else int(found.facts()["training"]["steps"])
+        return None if found is None else read_record(found).training.steps

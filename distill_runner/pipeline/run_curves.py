@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from distill_runner.pipeline.stage_records import read_record
 from distill_runner.planning.stages import Stage
 from distill_runner.storage.store import Artifact
 from distill_runner.tracking.curves import OnPoint, as_named, read_points
@@ -44,6 +45,6 @@ class RunCurves:
 
 def points_of(artifact: Artifact, stage: Stage) -> Iterator[tuple[int, dict[str, float]]]:
     """The points of a finished stage's curves, its teachers called as the plan does."""
-    names = dict(zip(artifact.facts()["stage"]["teachers"], stage.teachers, strict=True))
+    names = dict(zip(read_record(artifact).teachers, stage.teachers, strict=True))
     for step, values in read_points(artifact.curves):
         yield step, as_named(values, names)

@@ -23,6 +23,7 @@ from distill_runner.pipeline.preflight import Preflight, preflight
 from distill_runner.pipeline.run_curves import RunCurves
 from distill_runner.pipeline.run_progress import RunProgress
 from distill_runner.pipeline.stage_costs import costs_of, rows_of
+from distill_runner.pipeline.stage_records import read_record
 from distill_runner.pipeline.stage_training import StageTrainer
 from distill_runner.pipeline.teacher_scores import show_teacher
 from distill_runner.planning.stages import Plan, Stage, steps_of
@@ -251,7 +252,7 @@ class Runner:
         if made is None:
             if not stage.is_teacher or stage.name not in self._found:
                 self._curves.replay(artifact, stage)
-            self._curves.end(int(artifact.facts()["training"]["steps"]))
+            self._curves.end(read_record(artifact).training.steps)
         if stage.is_teacher:
             show_teacher(
                 stage,
@@ -268,8 +269,8 @@ class Runner:
             return f"found in the store ({self.key_of(stage)})"
         if not stage.training.epochs:
             return "as it is" if stage.already_finetuned else "at its start"
-        training = self._finished[stage.name].facts()["training"]
-        took = f"{counted(training['steps'], 'step')} in {duration(training['wall_seconds'])}"
+        training = read_record(self._finished[stage.name]).training
+        took = f"{counted(training.steps, 'step')} in {duration(training.wall_seconds)}"
         elsewhere = stage.name not in self._made and not self._with_workers
         return f"trained by another distill-run, {took}" if elsewhere else f"trained, {took}"
 

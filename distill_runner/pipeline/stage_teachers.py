@@ -17,6 +17,7 @@ from distill_runner.models.teachers import (
 from distill_runner.objectives.ensemble import Ensemble, weights_by_accuracy
 from distill_runner.pipeline.learner_factory import LearnerFactory
 from distill_runner.pipeline.logit_cache import LogitCache
+from distill_runner.pipeline.stage_records import read_record
 from distill_runner.pipeline.task_data import TaskData
 from distill_runner.planning.stages import Plan, Stage, steps_of
 from distill_runner.runtime.machine import Machine
@@ -52,7 +53,7 @@ class StageTeachers:
 
     def teachers(self, stage: Stage) -> TeacherSource:
         """The stage's teachers: cached where one pass over the clean rows serves it."""
-        if stage.algorithm.needs.language:
+        if stage.backbone_of is not None:
             return LanguageTeacher(self._factory.language_teacher(stage))
         if not stage.teachers:
             return NoTeachers()
@@ -65,17 +66,18 @@ class StageTeachers:
             ]
             return CachedTeachers(names, cached, ensemble, device)
         learners = [self._factory.trained(name) for name in stage.teachers]
-        trained = stage.algorithm.trained_teachers(len(learners))
+        trained = stage.algorithm.needs.positions_trained(len(learners))
         return LiveTeachers(learners, ensemble, device, trained=trained)
 
     def ensemble(self, stage: Stage) -> Ensemble:
         """How the logits of the stage's teachers are joined."""
         combination, weights = stage.combination, stage.combination.weights
         if combination.weigh_by is WeighBy.validation:
-            found = [self._finished[name].facts()["metrics"] for name in stage.teachers]
+            records = [read_record(self._finished[name]) for name in stage.teachers]
+            scores = [record.metrics["validation"] for record in records]
             weights = weights_by_accuracy(
-                [metrics["validation"]["accuracy"] for metrics in found],
-                rows=found[0]["validation"]["n"],
+                [score["accuracy"] for score in scores],
+                rows=scores[0].n,
                 classes=len(self._data[stage.data].data.label_names),
             )
         task = self._data[stage.data].task
@@ -97,5 +99,5 @@ def trained_teachers(stage: Stage, teachers: TeacherSource) -> list[Learner]:
     """Those of the stage's teachers that its algorithm trains."""
     if not isinstance(teachers, LiveTeachers):
         return []
-    trained = stage.algorithm.trained_teachers(len(teachers.learners))
+    trained = stage.algorithm.needs.positions_trained(len(teachers.learners))
     return [teachers.learners[at] for at in trained]

@@ -5,9 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from distill_runner.config.schema import Config
 from distill_runner.console.screen import Screen
@@ -19,7 +17,9 @@ from distill_runner.pipeline.run_curves import RunCurves
 from distill_runner.pipeline.run_progress import RunProgress
 from distill_runner.pipeline.stage_teachers import trained_teachers
 from distill_runner.planning.stages import Stage, steps_of
+from distill_runner.results.measurements import Training
 from distill_runner.results.scores import Score
+from distill_runner.results.stage_record import StageRecord
 from distill_runner.results.typed_json import to_json
 from distill_runner.runtime.machine import Machine, versions
 from distill_runner.runtime.provenance import surroundings
@@ -73,8 +73,8 @@ class StageTrainer:
             split: self._logits.predict(learner, stage, split) for split in data.scored(stage)
         }
         scores = {split: data.score(answers, split) for split, answers in logits.items()}
-        facts = self._facts(stage, key, learner, finished, scores)
-        artifact = self._store.finish(key, unfinished, facts)
+        record = self._record(stage, key, learner, finished, scores)
+        artifact = self._store.finish(key, unfinished, to_json(record))
         for split, answers in logits.items():
             self._logits.keep(artifact, stage, split, answers)
         return artifact
@@ -91,7 +91,7 @@ class StageTrainer:
             stage: the stages that it needs are done.
             folder: of checkpoint, best weights and curves; made if it is not there.
         """
-        learner = self._factory.learner(stage)
+        learner, attachments = self._factory.prepared(stage)
         teachers = self._teachers.teachers(stage)
         trained = trained_teachers(stage, teachers)
         data = self._data[stage.data]
@@ -105,6 +105,7 @@ class StageTrainer:
                 student=learner,
                 teachers=teachers,
                 roles={"student": [learner], **({"teacher": trained} if trained else {})},
+                attachments=attachments,
                 rows=rows,
                 training=stage.training,
                 seed=stage.seed,
@@ -163,30 +164,33 @@ class StageTrainer:
         }
         return {found.primary_metric: found.value, main: found[main], **of_teachers}
 
-    def _facts(
+    def _record(
         self,
         stage: Stage,
         key: str,
         learner: Learner,
         finished: loop.Finished,
         scores: Mapping[str, Score],
-    ) -> dict[str, Any]:
+    ) -> StageRecord:
         """What `stage.json` says."""
         data = self._data[stage.data]
-        return {
-            "key": key,
-            "stage": plain(stage),
-            "formula": stage.algorithm.formula(data.task),
-            "parameters": learner.parameters,
-            "training": {
-                **{k: v for k, v in asdict(finished).items() if k != "history"},
-                "device": self._machine.device.type,
-                "machine": self._machine.name,
-                "precision": self._machine.precision,
-            },
-            "history": finished.history,
-            "metrics": {split: to_json(score) for split, score in scores.items()},
-            "data": data.fingerprints(stage),
-            "versions": versions(),
-            "provenance": surroundings(),
-        }
+        training = {k: v for k, v in vars(finished).items() if k != "history"}
+        return StageRecord(
+            key=key,
+            stage=plain(stage),
+            teachers=stage.teachers,
+            labels=stage.learner.labels,
+            formula=stage.algorithm.formula(data.task),
+            parameters=learner.parameters,
+            training=Training(
+                **training,
+                device=self._machine.device.type,
+                machine=self._machine.name,
+                precision=self._machine.precision,
+            ),
+            history=tuple(finished.history),
+            metrics=scores,
+            fingerprints=data.fingerprints(stage),
+            versions=versions(),
+            provenance=surroundings(),
+        )

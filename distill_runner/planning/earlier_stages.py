@@ -31,6 +31,7 @@ class EarlierStages:
 
     @property
     def teacher_names(self) -> list[str]:
+        """The names of the teachers' stages."""
         return [stage.name for stage in self.teachers]
 
     def add(self, stage: Stage) -> None:

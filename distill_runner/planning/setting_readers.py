@@ -22,9 +22,11 @@ class Run:
     plan: Plan
 
     def stages(self, data: str) -> list[Stage]:
+        """The stages that train on the data set."""
         return [stage for stage in self.plan.stages if stage.data == data]
 
     def teachers(self, data: str) -> list[Stage]:
+        """The stages of the data set's teachers."""
         names = self.plan.pretrain_teachers if data == PRETRAIN else self.plan.teachers
         return [self.plan.stage(name) for name in names]
 
@@ -189,6 +191,7 @@ _RULES = [
 
 
 def reason(run: Run, key: Key) -> tuple[str, str | None]:
+    """Why the run does not read the key, and what to type instead."""
     name = ".".join(key)
     for one in _RULES:
         if fnmatch.fnmatchcase(name, one.keys) and one.unread(run):

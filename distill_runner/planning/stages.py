@@ -181,6 +181,7 @@ class Plan:
         return first.starts_random
 
     def stage(self, name: str) -> Stage:
+        """The stage of that name."""
         return next(stage for stage in self.stages if stage.name == name)
 
 

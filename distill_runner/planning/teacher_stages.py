@@ -35,7 +35,9 @@ class MakeAlgorithm(Protocol):
         *,
         stage: str = ...,
         key_of: Callable[[str], str] | None = ...,
-    ) -> Algorithm: ...
+    ) -> Algorithm:
+        """The algorithm of `node`, for the stage of that name."""
+        ...
 
 
 @dataclass(frozen=True)

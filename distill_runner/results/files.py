@@ -53,6 +53,7 @@ class Job:
 
     @property
     def overrides(self) -> Sequence[str]:
+        """The overrides of the run's command."""
         return self.attempt.overrides
 
 

@@ -25,14 +25,14 @@ class Malformed(DistillError):
     """JSON that is not what the class says.
 
     Args:
-        path: the keys down to the value, such as `metrics.test.n`.
+        path: the keys down to the value, such as `metrics.test.n`; empty: the whole.
         problem: what is wrong with it.
     """
 
     def __init__(self, path: str, problem: str) -> None:
         self.path = path
         self.problem = problem
-        super().__init__(f"{path or 'the top level'}: {problem}")
+        super().__init__(f"{path}: {problem}" if path else problem)
 
 
 @cache
@@ -42,6 +42,7 @@ def type_hints(kind: type) -> Mapping[str, Any]:
 
 
 def is_inline(hint: Any) -> bool:
+    """Whether the field's own fields are written into the parent's object."""
     return get_origin(hint) is Annotated and INLINE in get_args(hint)
 
 
@@ -102,6 +103,8 @@ def _read(hint: Any, value: object, path: str) -> Any:
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
         return _read(arguments[0], value, path)
+    if hint is object:
+        return value
     if origin in (Union, types.UnionType):
         (some,) = (one for one in arguments if one is not type(None))
         return None if value is None else _read(some, value, path)

@@ -26,10 +26,12 @@ class Machine:
 
     @property
     def precision(self) -> str:
+        """The number format: "bfloat16" or "float32"."""
         return "bfloat16" if self.bf16 else "float32"
 
     @property
     def name(self) -> str:
+        """The name of the GPU or of the processor."""
         if self.device.type == "cuda":
             return torch.cuda.get_device_name(self.device)
         return platform.processor() or platform.machine()

@@ -14,6 +14,7 @@ from distill_runner.evaluation.predict import predict
 from distill_runner.models import loading
 from distill_runner.models.learner import Learner
 from distill_runner.pipeline.predictions import mean_of_models
+from distill_runner.pipeline.stage_records import read_record
 from distill_runner.results.schema import RunResult
 from distill_runner.serving.finished_run import FinishedRun, read_run
 from distill_runner.serving.texts import Text, TextView, checked_texts
@@ -150,7 +151,7 @@ class Student(Predictor):
                 "what is missing",
             )
         artifact = store.artifact(key)
-        labels = artifact.facts()["stage"]["learner"]["labels"]
+        labels = read_record(artifact).labels
         learner = self._learner(artifact.model, name=name, device=self._device, labels=labels)
         return Predictor(
             [learner],

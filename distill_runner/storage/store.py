@@ -58,10 +58,12 @@ class Artifact:
 
     @property
     def model(self) -> Path:
+        """The model folder in Hugging Face format."""
         return self.folder / "model"
 
     @property
     def curves(self) -> Path:
+        """The file with the points of the training curves."""
         return self.folder / "metrics.jsonl"
 
     def facts(self) -> dict[str, Any]:
@@ -89,6 +91,7 @@ class Store:
         self._say = say
 
     def artifact(self, key: str) -> Artifact:
+        """The artifact of `key`, whether or not it exists."""
         return Artifact(key, self._artifacts / key)
 
     def has(self, key: str, *, hashed: bool = False) -> bool:
@@ -129,7 +132,7 @@ class Store:
 
     def set_damage_aside(self, key: str) -> None:
         """Move the artifact away if it is damaged; the caller must have claimed it."""
-        integrity.found_whole(self._artifacts / key, say=self._say)
+        integrity.is_intact(self._artifacts / key, say=self._say)
 
     def begin_again(self, unfinished: Path, why: str) -> None:
         """Move a damaged unfinished stage away, and create an empty folder in its place."""

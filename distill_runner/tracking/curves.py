@@ -40,6 +40,7 @@ class Curves:
 
     @property
     def pending(self) -> bool:
+        """Whether losses have been summed since the last point."""
         return bool(self._sums)
 
     def state(self) -> dict[str, Any]:

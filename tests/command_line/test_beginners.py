@@ -29,7 +29,9 @@ FOREIGN = re.compile(
     r"|object_type|Errno"
 )
 # What stands for something that only the person knows, or is not meant to be typed.
-NO_COMMAND = re.compile(r"[A-Z]{3,}|…|^leave it out$|^what is there|^pip |^eval |^distill-run -")
+NO_COMMAND = re.compile(
+    r"[A-Z]{3,}|…|^leave it out$|^the folder contains|^pip |^eval |^distill-run -"
+)
 
 
 def _cases() -> dict[str, str]:

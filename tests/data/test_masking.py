@@ -95,5 +95,5 @@ def test_what_is_hidden_is_a_function_of_seed_epoch_and_row(rows: Rows) -> None:
 
 def test_a_tokenizer_without_a_mask_token_is_refused() -> None:
     encoder = SimpleNamespace(tokenizer=SimpleNamespace(mask_token_id=None))
-    with pytest.raises(Refused, match="Words cannot be hidden"):
+    with pytest.raises(Refused, match="cannot learn from masked words"):
         check_maskable(encoder, key="student.model")  # type: ignore[arg-type]

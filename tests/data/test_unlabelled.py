@@ -102,5 +102,5 @@ def test_nothing_left_is_refused(tmp_path: Path) -> None:
     prepared = labelled(wanted, tmp_path / "store")
     seen = prepared.splits["test"][0]
     texts.write_text(f"question\tsentence\n{seen['text']}\t{seen['text_pair']}\n")
-    with pytest.raises(Refused, match="No unlabelled row is left"):
+    with pytest.raises(Refused, match="No unlabelled rows are left"):
         add_unlabelled(prepared, wanted, source=texts, store_dir=tmp_path / "store")

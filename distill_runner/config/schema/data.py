@@ -19,21 +19,29 @@ from distill_runner.config.schema.rules import (
 
 
 class SplitScheme(Enum):
+    """How rows are divided into splits."""
+
     random = "random"
     grouped = "grouped"
 
 
 class TaskKind(Enum):
+    """The kind of task."""
+
     classification = "classification"
     regression = "regression"
 
 
 class Missing(Enum):
+    """What happens to rows without a text or a label."""
+
     refuse = "refuse"
     drop = "drop"
 
 
 class Metric(Enum):
+    """The metrics that a data set can be scored by."""
+
     accuracy = "accuracy"
     macro_f1 = "macro_f1"
     f1 = "f1"  # of class 1; two classes
@@ -45,6 +53,8 @@ class Metric(Enum):
 
 
 class NoiseKind(Enum):
+    """What noise does to a word."""
+
     none = "none"
     replace_word = "replace_word"
     mask = "mask"
@@ -53,6 +63,8 @@ class NoiseKind(Enum):
 
 
 class NoiseSeenBy(Enum):
+    """The learners that read noisy texts."""
+
     student = "student"
     both = "both"
 

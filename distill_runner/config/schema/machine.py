@@ -12,12 +12,16 @@ from distill_runner.config.schema.rules import ABOVE_0, AT_LEAST_0, AT_LEAST_1
 
 
 class Device(Enum):
+    """The device that a run computes on."""
+
     auto = "auto"
     cpu = "cpu"
     cuda = "cuda"
 
 
 class Precision(Enum):
+    """The number format of the computation."""
+
     auto = "auto"
     float32 = "float32"
     bfloat16 = "bfloat16"

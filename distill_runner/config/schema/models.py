@@ -19,6 +19,8 @@ from distill_runner.config.schema.rules import (
 
 
 class Start(Enum):
+    """The weights that a student starts from."""
+
     pretrained = "pretrained"
     teacher = "teacher"
     pretrained_teacher = "pretrained_teacher"
@@ -26,22 +28,30 @@ class Start(Enum):
 
 
 class Combine(Enum):
+    """How the teachers' predictions are combined."""
+
     logit_mean = "logit_mean"
     prob_mean = "prob_mean"
 
 
 class WeighBy(Enum):
+    """What the teachers' weights are based on."""
+
     weights = "weights"
     validation = "validation"
 
 
 class Finetune(Enum):
+    """Whether teachers are fine-tuned."""
+
     auto = "auto"
     always = "always"
     never = "never"
 
 
 class NearChance(Enum):
+    """What happens if a teacher is not better than chance."""
+
     refuse = "refuse"
     allow = "allow"
 

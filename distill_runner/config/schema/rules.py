@@ -38,6 +38,7 @@ class Range:
     high_open: bool = False
 
     def holds(self, value: Any) -> bool:
+        """Whether the value obeys the rule."""
         above = value > self.low if self.low_open else value >= self.low
         below = value < self.high if self.high_open else value <= self.high
         # NaN fails both comparisons; infinity is no setting, even where nothing bounds it.
@@ -52,9 +53,11 @@ class OneOf:
 
     @property
     def words(self) -> str:
+        """The rule in words."""
         return "one of " + ", ".join(self.names)
 
     def holds(self, value: Any) -> bool:
+        """Whether the value obeys the rule."""
         return value in self.names
 
 
@@ -65,6 +68,7 @@ class RowsOrShare:
     words: str = "a whole number of rows, or a share below 1"
 
     def holds(self, value: Any) -> bool:
+        """Whether the value obeys the rule."""
         whole = value >= 1 and math.isfinite(value) and value == int(value)
         return 0 <= value < 1 or whole
 

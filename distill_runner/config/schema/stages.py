@@ -13,6 +13,8 @@ from distill_runner.config.schema.rules import AT_LEAST_0, LEARNING_RATE, one_of
 
 
 class When(Enum):
+    """Whether a baseline is trained."""
+
     auto = "auto"
     never = "never"
 

@@ -16,22 +16,30 @@ from distill_runner.config.schema.rules import (
 
 
 class Select(Enum):
+    """The epoch whose weights are kept."""
+
     last = "last"
     best_validation = "best_validation"
 
 
 class Schedule(Enum):
+    """How the learning rate changes after the warm-up."""
+
     linear = "linear"
     cosine = "cosine"
     constant = "constant"
 
 
 class Batching(Enum):
+    """How rows are grouped into batches."""
+
     by_length = "by_length"
     random = "random"
 
 
 class BaselineSteps(Enum):
+    """How long the baseline is trained."""
+
     match = "match"
     epochs = "epochs"
     best_epoch = "best_epoch"

@@ -1,4 +1,4 @@
-"""From files to labelled rows: formats, columns, labels.
+"""Reads labelled rows from files: formats, columns, labels.
 
 Imports config and errors.
 """

@@ -1,4 +1,4 @@
-"""Which files hold a data set: one file, or a folder's train, validation and test."""
+"""Locates the files of a data set: one file, or train, validation and test in a folder."""
 
 from __future__ import annotations
 
@@ -17,21 +17,20 @@ _FILE_SPLITS = {
     "dev": "validation",
     "test": "test",
 }
-# MNLI has two validation files and no plain one; this one is of the training rows' genres.
+# MNLI has two validation files; this one has the genres of the training rows.
 _STAND_INS = {"validation": "validation_matched"}
-_EXTRA = "validation_"  # and the name of an extra split
+_EXTRA = "validation_"  # followed by the name of an extra split
 _FILE_NAME = re.compile(r"(?P<name>.+?)(-(?P<shard>\d{5})-of-(?P<shards>\d{5}))?")
 
 
 def locate(settings: schema.Dataset, source: Path) -> dict[str, tuple[Path, ...]]:
-    """The files of each file split ("train", "validation", "test", and what is extra).
+    """The files of each split: "train", "validation", "test" and the extra ones.
 
     Args:
-        source: a file, which is all training rows, or the folder that holds train.*.
+        source: a file of training rows, or a folder with train.*.
 
     Raises:
-        Refused: there is no such file or folder, no training file, none for an extra split,
-            a choice of files, or one that may not be read.
+        Refused: a file does not exist, is ambiguous, or is not readable.
     """
     try:
         files = _located(settings, source)
@@ -41,7 +40,7 @@ def locate(settings: schema.Dataset, source: Path) -> dict[str, tuple[Path, ...]
     except OSError as error:
         what = f"'{source.name}' cannot be read: {error.strerror or error}."
         raise bad_content(
-            settings, source, what, rule="files that can be read", way_out="mend the permissions"
+            settings, source, what, rule="readable files", way_out="change the permissions"
         ) from error
     return files
 
@@ -49,11 +48,11 @@ def locate(settings: schema.Dataset, source: Path) -> dict[str, tuple[Path, ...]
 def _located(settings: schema.Dataset, source: Path) -> dict[str, tuple[Path, ...]]:
     if source.is_file():
         if source.suffix.lower() not in ENDINGS:
-            raise bad_path(settings, source, f"'{source.name}' is of an unsupported kind.")
+            raise bad_path(settings, source, f"'{source.name}' has an unsupported format.")
         _check_extra(settings, source, ())
         return {"train": (source,)}
     if not source.is_dir():
-        found = "is no file that can be read twice" if source.exists() else "does not exist"
+        found = "is not a regular file" if source.exists() else "does not exist"
         raise bad_path(settings, source, f"There is no file or folder '{source}': it {found}.")
     files = _files_in(source, settings.extra)
     if "train" not in files:
@@ -62,7 +61,7 @@ def _located(settings: schema.Dataset, source: Path) -> dict[str, tuple[Path, ..
     for split, paths in files.items():
         if not _are_one_whole(paths):
             names = ", ".join(path.name for path in paths)
-            what = f"It is not clear which file holds the {split} rows: {names}."
+            what = f"Several files could hold the {split} rows: {names}."
             raise bad_path(settings, source, what)
     return files
 
@@ -96,7 +95,7 @@ def _files_in(folder: Path, extra: Sequence[str]) -> dict[str, tuple[Path, ...]]
 
 
 def _are_one_whole(paths: tuple[Path, ...]) -> bool:
-    """Whether the files are a single one, or all the numbered shards of one."""
+    """Whether the files are a single file, or all shards of one."""
     matches = [_FILE_NAME.fullmatch(path.stem) for path in paths]
     shards = {match["shards"] for match in matches if match}
     suffixes = {path.suffix for path in paths}
@@ -105,7 +104,7 @@ def _are_one_whole(paths: tuple[Path, ...]) -> bool:
 
 
 def bad_path(settings: schema.Dataset, path: Path, what: str) -> Refused:
-    """The refusal of a file or folder, with what lies there."""
+    """The refusal of a file or folder, with a list of the files there."""
     return bad_content(
         settings,
         path,
@@ -119,7 +118,7 @@ def bad_path(settings: schema.Dataset, path: Path, what: str) -> Refused:
 def bad_content(
     settings: schema.Dataset, path: Path, what: str, *, rule: str, way_out: str
 ) -> Refused:
-    """The refusal of a file for what is written in it."""
+    """The refusal of a file because of its contents."""
     local = settings.path is not None
     return Refused(
         what,
@@ -131,19 +130,19 @@ def bad_content(
 
 
 def _listing(folder: Path) -> str:
-    """The folder's data files; where it has none, whatever else is there to be seen."""
+    """The folder's data files in words, or its other files if it has none."""
     try:
         names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     except OSError as error:
-        return f"another folder: this one cannot be listed ({error.strerror})"
+        return f"another folder; this one cannot be listed ({error.strerror})"
     data = [name for name in names if name.endswith(ENDINGS)]
     seen = data or [name for name in names if not name.startswith(".")]
     shown = ", ".join(seen[:12]) + (", …" if len(seen) > 12 else "")
-    return f"one of: {shown}" if data else f"what is there: {shown or 'nothing'}"
+    return f"one of: {shown}" if data else f"the folder contains: {shown or 'nothing'}"
 
 
 def unreadable(settings: schema.Dataset, path: Path, error: BaseException) -> Refused:
-    """The refusal of a file that `error` kept from being read."""
+    """The refusal of a file that could not be read because of `error`."""
     cause = error.__cause__ or error
     if isinstance(cause, UnicodeDecodeError):
         return bad_path(settings, path, f"'{path.name}' is not text in UTF-8.")

@@ -1,4 +1,4 @@
-"""Rows of JSON files: one object a line, or one list of objects."""
+"""Reads rows from JSON files: one object per line, or one list of objects."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ _WAY_OUT = 'lines such as {"text": "a good film", "label": "positive"}'
 
 @dataclass(frozen=True)
 class Record:
-    """One object, and where it stands in the file: "line 7"."""
+    """One object, and its place in the file, such as "line 7"."""
 
     where: str
     cells: dict[str, object]
 
 
 class _Twice(ValueError):
-    """An object has a key twice; the message names it."""
+    """An object has a repeated key, which the message names."""
 
 
 def records(settings: schema.Dataset, path: Path) -> Iterator[Record]:
-    """The objects of a file.
+    """Yield the objects of a file.
 
     Raises:
-        Refused: it holds something else, or an object that cannot be read.
+        Refused: the file contains something else, or an object that cannot be parsed.
     """
     for where, found in _values(settings, path):
         if not isinstance(found, dict):
-            raise _bad(settings, path, f"'{path.name}', {where}: no object.")
+            raise _bad(settings, path, f"'{path.name}', {where}: not an object.")
         yield Record(where, found)
 
 
@@ -66,7 +66,7 @@ def _parsed(settings: schema.Dataset, path: Path, where: str, text: str) -> obje
     try:
         return json.loads(text, object_pairs_hook=_once)
     except RecursionError:
-        why = "it is nested too deep"
+        why = "it is nested too deeply"
     except _Twice as error:
         why = f"it has the key {str(error)[:60]!r} twice"
     except ValueError as error:

@@ -37,6 +37,7 @@ class FileLabels:
 
     @property
     def file(self) -> str:
+        """The name of the file."""
         return self.places.file
 
 

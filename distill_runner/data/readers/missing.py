@@ -1,4 +1,4 @@
-"""Rows without a text or a label: all of them are named, or they are left out and counted."""
+"""Handles rows without a text or a label: they are refused, or left out and counted."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ TEXT, LABEL = "without text", "without label"
 
 @dataclass(frozen=True)
 class Gaps:
-    """The rows of one file that lack something, by what they lack.
+    """The incomplete rows of one file, by what they lack.
 
     Args:
-        rows: sorted, each in one list alone.
-        note: on the labels that were taken for none.
+        rows: sorted; each row is in one list only.
+        note: about the words that were read as missing labels.
     """
 
     places: Places
@@ -33,16 +33,17 @@ class Gaps:
 
     @property
     def counts(self) -> dict[str, int]:
+        """The number of incomplete rows by reason."""
         return {reason: len(rows) for reason, rows in self.rows.items() if rows}
 
     def kept(self, numbers: Iterable[int]) -> list[int]:
-        """Those of the rows that lack nothing."""
+        """The complete rows among `numbers`."""
         gone = {row for rows in self.rows.values() for row in rows}
         return [row for row in numbers if row not in gone]
 
 
 def without_text(table: Dataset, names: Sequence[str]) -> list[int]:
-    """The rows of which one of the text columns is empty, or blank."""
+    """The rows in which a text column is empty or blank."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -59,10 +60,10 @@ def without_text(table: Dataset, names: Sequence[str]) -> list[int]:
 
 
 def check_none(settings: schema.Dataset, gaps: Sequence[Gaps]) -> None:
-    """Refuse rows that lack something, unless they are to be left out.
+    """Refuse incomplete rows, unless `dataset.missing=drop`.
 
     Raises:
-        Refused: it names the first of them, and says how many there are.
+        Refused: there are incomplete rows; the first ones are named and all are counted.
     """
     count = sum(sum(one.counts.values()) for one in gaps)
     if not count or settings.missing is schema.Missing.drop:

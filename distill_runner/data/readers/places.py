@@ -1,4 +1,4 @@
-"""Maps rows to the file and line that they were read from, as an editor counts them."""
+"""Maps rows to the file and the line that they were read from."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from distill_runner.config import schema
 from distill_runner.data.readers import delimited
 from distill_runner.data.readers.json_records import records
 
-_NAMED = 10  # rows of a list; of the others, how many there are
+_NAMED = 10  # rows that a message names; further ones are counted
 
 
 class Places:
     """The rows of one file, or of its shards one after another, counted from 0.
 
-    The files are read again by whoever asks: to know every line from the first reading would
-    cost memory that only a refusal needs.
+    Lines are found by reading the files again, as only refusals need them.
     """
 
     def __init__(self, settings: schema.Dataset, paths: tuple[Path, ...]) -> None:
@@ -26,11 +25,11 @@ class Places:
         self._paths = paths
 
     def of(self, row: int) -> str:
-        """Such as "'reviews.csv', line 7"."""
+        """The place of a row, such as "'reviews.csv', line 7"."""
         return next(islice(self._all(), row, None))
 
     def some(self, rows: Collection[int]) -> list[str]:
-        """The places of the first of the rows."""
+        """The places of the first few rows."""
         wanted = sorted(rows)[:_NAMED]
         last = wanted[-1] + 1 if wanted else 0
         return [place for row, place in enumerate(islice(self._all(), last)) if row in wanted]

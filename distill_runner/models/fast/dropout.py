@@ -37,6 +37,7 @@ class Dropout(nn.Dropout):
     """torch's dropout with the cheaper mask."""
 
     def forward(self, hidden: Tensor) -> Tensor:
+        """Drop elements of `hidden` during training."""
         return drop(hidden, self.p) if self.training else hidden
 
 

@@ -34,16 +34,16 @@ def baseline(run: FinishedRun) -> BaselineResult | None:
         metrics["selection_on_validation"] = chosen
     chance = at_chance(run, partial(run.predictions.logits, name))
     return BaselineResult(
-        parameters=run.parameters(name),
+        parameters=run.record(name).parameters,
         steps=run.steps(name),
         fewer_steps=run.steps(name) < run.steps(run.plan.deployed),
         selection=stage.training.select.value,
-        times_smaller=run.times_smaller(run.parameters(name)),
+        times_smaller=run.times_smaller(run.record(name).parameters),
         may_have_seen_test_rows=run.may_have_seen_test_rows(name),
         no_better_than_chance=is_at_chance(run, chance),
         chance=chance,
         metrics=metrics,
-        training=run.training(name),
+        training=run.record(name).training,
         gain=gains,
     )
 

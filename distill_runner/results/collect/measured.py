@@ -59,8 +59,10 @@ def measure_latency(run: FinishedRun, machine: Machine) -> Latency | None:
         len(run.labels["test"]),
         machine,
     )
-    sizes = {title: run.parameters(name) for title, name in names.items()}
-    sizes[latency.STUDENT] = sum(map(run.parameters, plan.members or (plan.deployed,)))
+    sizes = {title: run.record(name).parameters for title, name in names.items()}
+    sizes[latency.STUDENT] = sum(
+        run.record(name).parameters for name in plan.members or (plan.deployed,)
+    )
     models = {
         title: ModelLatency(**vars(speeds[title]), parameters=sizes[title]) for title in names
     }

@@ -31,7 +31,7 @@ def teacher(run: FinishedRun, name: str) -> TeacherResult:
         name=short_name(name),
         model=stage.learner.id,
         layers=stage.learner.layers,
-        parameters=run.parameters(name),
+        parameters=run.record(name).parameters,
         steps=run.steps(name),
         seed=stage.seed,
         may_have_seen_test_rows=run.may_have_seen_test_rows(name),
@@ -49,7 +49,7 @@ def together(run: FinishedRun) -> JointTeachers | None:
     chance = at_chance(run, predictions.joined_teachers)
     return JointTeachers(
         combine=predictions.combine.value,
-        parameters=sum(map(run.parameters, names)),
+        parameters=sum(run.record(name).parameters for name in names),
         may_have_seen_test_rows=any(map(run.may_have_seen_test_rows, names)),
         no_better_than_chance=is_at_chance(run, chance),
         chance=chance,
@@ -88,9 +88,9 @@ def _intermediate(run: FinishedRun, stage: Stage) -> IntermediateResult:
         name=stage.name,
         model=stage.learner.id,
         layers=stage.learner.layers,
-        parameters=run.parameters(stage.name),
+        parameters=run.record(stage.name).parameters,
         steps=run.steps(stage.name),
-        chosen_rows=run.training(stage.name).counts or None,
+        chosen_rows=run.record(stage.name).training.counts or None,
         may_have_seen_test_rows=run.may_have_seen_test_rows(stage.name),
         no_better_than_chance=is_at_chance(run, chance),
         chance=chance,
@@ -101,7 +101,7 @@ def _intermediate(run: FinishedRun, stage: Stage) -> IntermediateResult:
 def student(run: FinishedRun) -> StudentResult:
     """The deployed model; of several that are deployed together, their size is the sum."""
     plan, stage = run.plan, run.deployed
-    parameters = sum(map(run.parameters, plan.members or (stage.name,)))
+    parameters = sum(run.record(name).parameters for name in plan.members or (stage.name,))
     chance = at_chance(run, partial(run.predictions.logits, stage.name))
     return StudentResult(
         name=stage.learner.id.rstrip("/").rsplit("/", 1)[-1],
@@ -169,7 +169,7 @@ def trained_teachers(run: FinishedRun) -> tuple[TaughtTeacher, ...]:
             name=short_name(name),
             model=run.model_id(name),
             layers=run.plan.stage(name).learner.layers,
-            parameters=run.parameters(name),
+            parameters=run.record(name).parameters,
             validation=last[figure],
         )
         for name, figure in figures.items()
@@ -180,7 +180,7 @@ def trained_teachers(run: FinishedRun) -> tuple[TaughtTeacher, ...]:
 def golden_head(run: FinishedRun) -> dict[str, GoldenHeadScore] | None:
     """What a student with soft heads scores by its plain classifier; None without soft heads."""
     stage, predictions = run.deployed, run.predictions
-    if not stage.algorithm.soft_heads(len(stage.teachers)) or run.plan.members:
+    if not predictions.has_soft_heads(stage.name) or run.plan.members:
         return None
     found = {}
     for split in run.scored_splits:
@@ -210,9 +210,9 @@ def pretrain(run: FinishedRun) -> PretrainResult | None:
             PretrainTeacher(
                 name=name,
                 model=run.model_id(name),
-                parameters=run.parameters(name),
+                parameters=run.record(name).parameters,
                 seed=run.plan.stage(name).seed,
-                metrics=run.stored_scores(name),
+                metrics=run.record(name).metrics,
             )
             for name in run.plan.pretrain_teachers
         ),

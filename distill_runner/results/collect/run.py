@@ -38,7 +38,7 @@ def collect_result(
         experiment=config.experiment,
         profile=config.profile,
         dataset=config.dataset.name,
-        formula=run.formula(deployed),
+        formula=run.record(deployed).formula,
         primary_metric=run.task.primary_metric.value,
         scored_by=tuple(metric.value for metric in config.dataset.metrics),
         selection=config.training.select.value,
@@ -60,11 +60,11 @@ def collect_result(
         agreement=comparisons.agreement(run),
         robustness=measured.measure_robustness(run),
         latency=measured.measure_latency(run, machine),
-        training=run.training(deployed),
+        training=run.record(deployed).training,
         teachers_on_training_rows=comparisons.teachers_on_training_rows(run),
         data=origins.data_result(run),
         stages=origins.stage_results(run),
-        versions=run.versions(deployed),
+        versions=run.record(deployed).versions,
         provenance=origins.provenance(run, sources),
     )
 

@@ -265,7 +265,7 @@ def test_two_files_for_one_split_are_refused(tmp_path: Path) -> None:
 
 def test_a_missing_shard_is_refused(tmp_path: Path) -> None:
     write_parquet(tmp_path / "train-00000-of-00002.parquet", text=["a", "b"], label=[0, 1])
-    assert "not clear" in str(refusal(tmp_path))
+    assert "could hold" in str(refusal(tmp_path))
 
 
 def test_the_folder_given_is_the_folder_of_the_files_and_not_one_above(tmp_path: Path) -> None:
@@ -273,7 +273,7 @@ def test_the_folder_given_is_the_folder_of_the_files_and_not_one_above(tmp_path:
     error = refusal(tmp_path, path=None, hub="nyu-mll/glue", subset="sst2")
     assert error.key == "dataset.hub"
     assert "no training file" in str(error)
-    assert "what is there: sst2" in str(error)
+    assert "the folder contains: sst2" in str(error)
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet", "jsonl"])

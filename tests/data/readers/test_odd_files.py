@@ -217,7 +217,7 @@ def test_a_parquet_file_that_was_damaged_crashes_nothing(tmp_path: Path) -> None
 
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.csv")
-    assert "read twice" in str(refusal(tmp_path / "a.csv"))
+    assert "not a regular file" in str(refusal(tmp_path / "a.csv"))
     assert "no training file" in str(refusal(tmp_path))
 
 
