@@ -32,6 +32,7 @@ from distill_runner.objectives.logits import SOFT_LOSSES
 from distill_runner.planning.stage_context import Context
 from distill_runner.runtime.seeding import seed_at
 from distill_runner.tasks.classification import Classification
+from distill_runner.tasks.regression import Regression
 from distill_runner.training.optim import adamw
 
 ETA = 0.05
@@ -68,7 +69,7 @@ class Cast:
         return Scene(
             student=self.student,
             student_inputs=self.inputs(self.student, TEXTS),
-            task=Classification(),
+            task=Regression() if self.labels.is_floating_point() else Classification(),
             labels=self.labels,
             teachers=self.source,
             ids=[f"row {at}" for at in range(len(TEXTS))],
