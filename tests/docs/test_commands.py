@@ -25,7 +25,6 @@ PAGES = ("README.md", "CONTRIBUTING.md", *sorted(
     str(page.relative_to(ROOT)) for page in (ROOT / "docs").rglob("*.md")
 ))  # fmt: skip
 _BLOCK = re.compile(r"^```(?:bash|console)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-_PYTHON = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _COMMENT = re.compile(r"\s+#\s.*$")
 DOCUMENTED = (f"hydra.searchpath=['file://{ROOT / 'tests' / 'conf'}']", "profile=documented")
 TWO_STAGES = (DOCUMENTED[0], "profile=documented_two_stages")
@@ -205,17 +204,6 @@ def test_the_four_commands_of_the_readme_end_in_predictions(
     capsys.readouterr()
     exec(program.words[2], {})
     assert capsys.readouterr().out.strip() in ("['good']", "['bad']")
-
-
-@pytest.mark.parametrize(
-    "program", _PYTHON.findall((ROOT / "docs" / "python_api.md").read_text(encoding="utf-8"))
-)
-def test_a_program_of_the_python_page_runs(
-    program: str, desk: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(desk)
-    small = ", ".join(repr(word) for word in SHRUNK)
-    exec(program.replace('"profile=tiny"', small), {})
 
 
 @pytest.mark.parametrize("printed", of_kind("question"))

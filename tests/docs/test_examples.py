@@ -52,7 +52,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ignored = shutil.ignore_patterns("__pycache__")
     for name in ("distill_runner", "conf", "tests/support", "tests/conf"):
         shutil.copytree(ROOT / name, copy / name, ignore=ignored)
-    for name in ("tests/conftest.py", "tests/test_contract.py", "tests/test_house.py"):
+    for name in ("tests/conftest.py", "tests/test_contract.py"):
         shutil.copy(ROOT / name, copy / name)
     shutil.copy(ROOT / "pyproject.toml", copy)
     return copy
@@ -68,7 +68,7 @@ def run_tests(project: Path, *arguments: str) -> None:
 def test_the_worked_examples_pass_their_tests(project: Path) -> None:
     tests = [name for page in PAGES for name in add_example(page, project)]
     assert len(tests) == len(PAGES)  # each example has one
-    run_tests(project, *tests, "tests/test_house.py")
+    run_tests(project, *tests)
 
 
 @pytest.mark.slow
