@@ -389,7 +389,8 @@ def test_names_given_twice_are_refused(tmp_path: Path) -> None:
 
 def test_a_column_of_identifiers_is_not_taken_for_classes(tmp_path: Path) -> None:
     numbers = [(f"text {n}", str(7_000_000 + n)) for n in range(50)]
-    assert "do not look like class numbers" in str(refusal(write_table(tmp_path / "a.csv", numbers)))
+    refused = refusal(write_table(tmp_path / "a.csv", numbers))
+    assert "do not look like class numbers" in str(refused)
     words = [(f"text {n}", f"row {n}") for n in range(50)]
     assert "do not look like classes" in str(refusal(write_table(tmp_path / "b.csv", words)))
 
