@@ -21,7 +21,7 @@ from distill_runner.planning.stages import PRETRAIN
 from distill_runner.tasks.rules import TaskRules, rules_of
 
 if TYPE_CHECKING:
-    from distill_runner.methods.base import Algorithm
+    from distill_runner.methods.base import Algorithm, TeacherUse
 
 
 def check_algorithm(
@@ -43,13 +43,7 @@ def check_algorithm(
         Refused: at the first one.
     """
     needs = algorithm.needs
-    if (needs.teachers == "none") != (not teaching):
-        raise Refused(
-            f"The stage {name!r} and its algorithm disagree about teachers.",
-            key=f"method.stages.{name}.teachers",
-            value=entry.teachers,
-            rule="none" if needs.teachers == "none" else "one at least",
-        )
+    _check_teachers(name, entry, needs.teachers, teaching)
     _check_outputs(config, name, algorithm, entry)
     algorithm.check(
         Context(
@@ -79,6 +73,19 @@ def _check_accumulation(config: Config, name: str, algorithm: Algorithm) -> None
             value=config.training.accumulate,
             rule=f"1 for the stage {name!r}",
             way_out="training.accumulate=1, and a smaller training.batch_size if memory is short",
+        )
+
+
+def _check_teachers(
+    name: str, entry: StageConfig, use: TeacherUse, teaching: tuple[str, ...]
+) -> None:
+    """Refuse a stage with teachers that its algorithm does not use, or without any."""
+    if (use == "none") != (not teaching):
+        raise Refused(
+            f"The stage {name!r} and its algorithm disagree about teachers.",
+            key=f"method.stages.{name}.teachers",
+            value=entry.teachers,
+            rule="none" if use == "none" else "one at least",
         )
 
 
