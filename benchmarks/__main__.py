@@ -13,7 +13,7 @@ import sys
 
 from benchmarks.options import RACES, Options, parse
 from distill_runner.errors import DistillError
-from distill_runner.storage.disk import of_the_system
+from distill_runner.storage.disk import explain_os_error
 
 
 def main() -> None:
@@ -22,7 +22,7 @@ def main() -> None:
     except DistillError as error:
         _leave(error)
     except OSError as error:
-        _leave(of_the_system(error, {}))
+        _leave(explain_os_error(error, {}))
     except KeyboardInterrupt:
         sys.exit(130)
 

@@ -50,6 +50,7 @@ UNTYPED_EDGE = {
     "planning.planner",  # a method's YAML
     "results.typed_json",  # result.json
     "storage.store",  # stage.json
+    "tasks.base",  # config.json
     "tracking.curves",  # the state that a checkpoint holds
     "tracking.wandb_worker",  # what comes through the pipe
 }

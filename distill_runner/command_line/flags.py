@@ -45,7 +45,7 @@ _RULE = "flags listed by `distill-run --help`, then GROUP=OPTION and KEY=VALUE"
 _NEGATED = re.compile(r"no_(?=.)")
 
 
-def in_order(argv: Sequence[str]) -> list[str]:
+def flags_first(argv: Sequence[str]) -> list[str]:
     """Move the flags to the front, as Hydra's parser needs the settings to be contiguous."""
     flags: list[str] = []
     others = list(argv)
@@ -79,7 +79,7 @@ def arguments(argv: Sequence[str]) -> tuple[list[str], bool]:
         raise _bad_flag(message, " ".join(argv), way_out="distill-run --help")
 
     parser.error = refuse
-    found = parser.parse_args(in_order(argv))
+    found = parser.parse_args(flags_first(argv))
     modes = [found.run, found.multirun, found.cfg is not None]
     if sum(modes) + found.shell_completion > 1:
         raise _bad_flag(

@@ -109,7 +109,7 @@ def _no_value(key: str, overrides: Sequence[str], why: str) -> Refused:
     )
 
 
-def below_nothing(error: AssertionError, overrides: Sequence[str]) -> Refused:
+def explain_null_parent(error: AssertionError, overrides: Sequence[str]) -> Refused:
     """The refusal for OmegaConf's assertion about a key whose parent is null.
 
     Raises:

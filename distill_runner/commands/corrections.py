@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from distill_runner.command_line.flags import arguments
-from distill_runner.command_line.hydra_errors import below_nothing, explain
+from distill_runner.command_line.hydra_errors import explain, explain_null_parent
 from distill_runner.command_line.overrides import check_overrides, check_typed_once, groups_among
 from distill_runner.config.compose import config_path, typed
 from distill_runner.errors import Mend, Refused, together, typeable
@@ -89,7 +89,7 @@ def fault_of(words: Sequence[str]) -> Refused | None:
     except (HydraException, OmegaConfBaseException) as error:
         return explain(error, overrides)
     except AssertionError as error:
-        return below_nothing(error, overrides)
+        return explain_null_parent(error, overrides)
     return None
 
 

@@ -22,8 +22,8 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from distill_runner.command_line.flags import arguments, in_order
-from distill_runner.command_line.hydra_errors import below_nothing, explain
+from distill_runner.command_line.flags import arguments, flags_first
+from distill_runner.command_line.hydra_errors import explain, explain_null_parent
 from distill_runner.command_line.overrides import (
     check_overrides,
     check_typed_once,
@@ -38,7 +38,7 @@ from distill_runner.config.sweep_composition import compose_no_run_for_its_mode
 from distill_runner.errors import DistillError, Refused
 from distill_runner.jobs.sweep import SweepTable
 from distill_runner.results.schema import RunResult
-from distill_runner.storage.disk import Places, of_the_system
+from distill_runner.storage.disk import Places, explain_os_error
 from distill_runner.storage.new_folders import NewFolders
 from distill_runner.tracking.trackers import Tracker, make_tracker
 
@@ -68,7 +68,7 @@ class Launch:
     _verdicts: list[DistillError] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.words = in_order(self.words)
+        self.words = flags_first(self.words)
 
     def carry_out(self) -> None:
         """Run the job, or each job of a sweep; print the configuration where that is asked for.
@@ -107,9 +107,9 @@ class Launch:
         if isinstance(error, HydraException | OmegaConfBaseException):
             return explain(error, self._overrides)
         if isinstance(error, AssertionError):
-            return below_nothing(error, self._overrides)
+            return explain_null_parent(error, self._overrides)
         if isinstance(error, OSError):
-            return of_the_system(error, _places(self._overrides))
+            return explain_os_error(error, _places(self._overrides))
         assert isinstance(error, DistillError)
         return error
 

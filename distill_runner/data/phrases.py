@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from numpy.random import Generator
     from numpy.typing import NDArray
 
 SHARED_WORDS = 3  # a contained text of at least this many words counts as shared material
@@ -104,3 +105,23 @@ class Phrases:
         else:
             self.inside[outer].add(inner)
             self.around[inner].add(outer)
+
+
+def whole_phrases(phrases: Phrases, alive: list[int], size: int, generator: Generator) -> list[int]:
+    """Draw maximal phrases and the texts inside them, in random order, up to `size` rows."""
+    candidates = set(alive)
+    maximal = [n for n in alive if phrases.is_maximal(n, among=candidates)]
+    order = [maximal[n] for n in generator.permutation(len(maximal))]
+    chosen: set[int] = set()
+    passed_over = []
+    for outer in order:
+        group = (({outer} | phrases.inside[outer]) & candidates) - chosen
+        if len(chosen) + len(group) <= size:
+            chosen |= group
+        else:
+            passed_over.append(outer)
+    # If no whole group fits the gap, take a part of one; its other rows leave the pool.
+    for outer in passed_over:
+        group = (phrases.inside[outer] & candidates) - chosen
+        chosen.update([outer, *sorted(group)][: size - len(chosen)])
+    return sorted(chosen)

@@ -1,8 +1,8 @@
-"""How labelled rows are cut into train, quiz, validation and test.
+"""Cuts labelled rows into train, quiz, validation and test.
 
-Pure functions of the rows, the wishes and `split_seed`. Every split draws from a
-generator of its own and the test rows are drawn first, so asking for more
-training rows changes no test row.
+The splits are a pure function of the rows, the settings and `split_seed`. Every split draws
+from its own generator and the test rows are drawn first, so a larger training split changes no
+test row.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 
 from distill_runner.config import schema
 from distill_runner.data.groups import whole_groups, without_groups
-from distill_runner.data.phrases import Phrases
+from distill_runner.data.phrases import Phrases, whole_phrases
 from distill_runner.data.readers.label_reader import Value
 from distill_runner.data.readers.labelled_rows import Rows
 from distill_runner.errors import Refused
@@ -26,20 +26,20 @@ if TYPE_CHECKING:
     from numpy.random import Generator
 
 DRAWN = ("test", "validation", "quiz", "train")  # in this order
-DEFAULT_SHARE = 0.1  # of the pool, for a held-out split that has no file of its own
+DEFAULT_SHARE = 0.1  # of the pool, for a held-out split without its own file
 _WORD = re.compile(r"[\w']+")
 
 
 @dataclass(frozen=True)
 class Cut:
-    """Rows per split ("rest": left over), and how many were dropped for which reason."""
+    """The rows of each split ("rest": left over), and the number dropped by reason."""
 
     splits: dict[str, Rows]
     dropped: dict[str, int]
 
 
 def normalised(rows: Rows) -> list[str]:
-    """Each row's text as it is compared: its words, case folded; punctuation does not count."""
+    """Each row's text in the form that is compared: case-folded words without punctuation."""
     firsts = [_words(text) for text in rows.texts]
     if rows.pairs is None:
         return firsts
@@ -49,7 +49,7 @@ def normalised(rows: Rows) -> list[str]:
 
 def _words(text: str) -> str:
     folded = text.casefold()
-    # A text of punctuation alone is compared as it is.
+    # A text without words is compared by its punctuation.
     return " ".join(_WORD.findall(folded)) or " ".join(folded.split())
 
 
@@ -60,35 +60,29 @@ def cut(
     seed: int,
     by_class: bool = True,
 ) -> Cut:
-    """Cuts the files' rows, each class in proportion; not `by_class`, all rows are drawn alike.
+    """Cut the files' rows into splits.
 
-    Validation and test files are taken whole unless a number asks for rows cut
-    from the training file, extra files always; only what equals a row of a test or an
-    extra file leaves the validation file.
-    Texts that carry two labels are dropped, repeated ones kept once, and what equals
-    a held-out file's row leaves the pool. The scheme
-    "grouped" also keeps apart what shares a phrase: texts of which one lies inside
-    the other as `phrases.SHARED_WORDS` or more consecutive words.
-    Where the rows have groups, no two splits share one, be they files or cut.
+    Validation and test files are used whole unless `split` gives a number, which cuts rows from
+    the training file instead; extra files are always used whole. The validation file loses the
+    rows that also occur in a test or an extra file.
+
+    The training file loses texts with two different labels, repetitions of a text, and rows
+    that occur in a held-out file. The scheme "grouped" also keeps shared phrases apart: texts
+    of which one contains the other as `phrases.SHARED_WORDS` or more consecutive words. If the
+    rows have groups, no group occurs in two splits.
+
+    Args:
+        seed: `dataset.split_seed`.
+        by_class: draw each class in proportion; otherwise all rows alike.
 
     Raises:
-        Refused: a number is no share or count, or more than there is, or the validation
-            file holds nothing but test rows.
+        Refused: a number is invalid or too large, or the validation file has only test rows.
     """
     _check_seed(seed)
     official = _official(files, split)
     train = files["train"]
     texts = normalised(train)
-    # Nearly every score, or set of labels, would be a class of its own.
-    classes = train.labels if by_class else [0] * len(train)
-    shared = _leave_to_test(official)
-    pool, dropped = _pool(texts, train.labels, held_out=official.values())
-    if shared:
-        dropped["dropped_from_validation"] = shared
-    if train.groups is not None:
-        before = len(pool)
-        pool = without_groups(pool, train.groups, official.values())
-        dropped["dropped_same_group"] = before - len(pool)
+    pool, dropped = _pool(texts, train, official)
     sizes = _sizes(split, len(pool), official)
     pool.sort(key=texts.__getitem__)  # the draw depends on the set of rows, not on their order
     drawn: dict[str, list[int]] = {}
@@ -96,17 +90,14 @@ def cut(
         before = len(pool)
         drawn, pool = _draw_grouped(texts, pool, official, sizes, split, seed)
         dropped["dropped_touching"] = before - len(pool) - sum(map(len, drawn.values()))
+    # Nearly every score, or set of labels, would be a class of its own.
+    classes = train.labels if by_class else [0] * len(train)
     for turn, name in enumerate(DRAWN):
         if name not in official and name not in drawn:
             count = _available(split, name, sizes[name], len(pool))
             generator = np.random.default_rng([seed, turn])
-            chosen = (
-                _stratified(pool, classes, count, generator)
-                if train.groups is None
-                else whole_groups(pool, train.groups, count, generator)
-            )
-            pool = _without(pool, chosen)
-            drawn[name] = chosen
+            drawn[name] = _draw(pool, classes, train.groups, count, generator)
+            pool = _without(pool, drawn[name])
     if not drawn["train"]:
         raise _short(split, "train", "No rows are left to train on.")
     rows = {name: train.take(sorted(chosen)) for name, chosen in drawn.items()}
@@ -114,14 +105,14 @@ def cut(
 
 
 def _official(files: dict[str, Rows], split: schema.Split) -> dict[str, Rows]:
-    """The files that are splits of their own, whole."""
+    """The files that are used whole as splits."""
     set_aside = {"train"} | {n for n in ("validation", "test") if getattr(split, n) is not None}
     named = [name for name in ("validation", "test") if name in files]
     return {name: files[name] for name in [*named, *files] if name not in set_aside}
 
 
 def _leave_to_test(official: dict[str, Rows]) -> int:
-    """Takes what test and extra files hold out of the validation file; returns how many rows."""
+    """Remove the rows of test and extra files from the validation file, and count them."""
     if "validation" not in official:
         return 0
     others = [found for name, found in official.items() if name != "validation"]
@@ -134,20 +125,35 @@ def _leave_to_test(official: dict[str, Rows]) -> int:
         return 0
     if not kept:
         raise Refused(
-            "Every row of the validation file is in a test file too.",
+            "Every row of the validation file is also in a test file.",
             key="dataset.split.validation",
             value=None,
-            rule="what is chosen on validation is judged on other rows",
-            way_out="dataset.split.validation=0.1 cuts it from the training file",
+            rule="validation and test rows must differ",
+            way_out="dataset.split.validation=0.1, which cuts it from the training file",
         )
     official["validation"] = rows.take(kept)
     return len(rows) - len(kept)
 
 
 def _pool(
+    texts: list[str], train: Rows, official: dict[str, Rows]
+) -> tuple[list[int], dict[str, int]]:
+    """The positions of the rows that may be drawn, and the number dropped by reason."""
+    shared = _leave_to_test(official)
+    pool, dropped = _distinct(texts, train.labels, held_out=official.values())
+    if shared:
+        dropped["dropped_from_validation"] = shared
+    if train.groups is not None:
+        before = len(pool)
+        pool = without_groups(pool, train.groups, official.values())
+        dropped["dropped_same_group"] = before - len(pool)
+    return pool, dropped
+
+
+def _distinct(
     texts: list[str], labels: Sequence[Value], *, held_out: Iterable[Rows]
 ) -> tuple[list[int], dict[str, int]]:
-    """Positions of the rows that may be drawn, and what was dropped."""
+    """One position of each text that has one label and is not held out; the number dropped."""
     kept: dict[str, int] = {}
     ambiguous: set[str] = set()
     for position, text in enumerate(texts):
@@ -165,7 +171,7 @@ def _pool(
 
 
 def _sizes(split: schema.Split, pool: int, official: Iterable[str]) -> dict[str, int | None]:
-    """Rows asked of the pool per split; None: all that is left."""
+    """The number of rows to draw for each split; None for all that are left."""
     sizes: dict[str, int | None] = {}
     shares = 0.0
     for name in DRAWN:
@@ -175,29 +181,29 @@ def _sizes(split: schema.Split, pool: int, official: Iterable[str]) -> dict[str,
         elif wish is None:
             sizes[name] = None if name == "train" else max(1, round(DEFAULT_SHARE * pool))
         elif not math.isfinite(wish) or wish < 0 or (wish >= 1 and wish != int(wish)):
-            raise _short(split, name, f"'{wish}' is neither a share nor a count of rows.")
+            raise _short(split, name, f"{wish} is neither a share nor a number of rows.")
         elif 0 < wish < 1:
             shares += wish
             sizes[name] = max(1, round(wish * pool))
         else:
             sizes[name] = int(wish)
     if shares > 1 + 1e-9:
-        raise _short(split, "train", f"The shares add up to {shares:g}, more than all rows.")
+        raise _short(split, "train", f"The shares add up to {shares:g}, which is more than 1.")
     return sizes
 
 
 def _available(split: schema.Split, name: str, size: int | None, left: int) -> int:
-    """The size as far as it can be had: a count is exact, a share gives way to what is left."""
+    """The number of rows that can be drawn: counts are exact, shares are limited to the rest."""
     wish: float | None = getattr(split, name)
     if size is not None and size > left and wish is not None and wish >= 1:
-        raise _short(split, name, f"{size} {name} rows are asked for, and only {left} are there.")
+        raise _short(split, name, f"{size} {name} rows are requested, but only {left} are left.")
     return left if size is None else min(size, left)
 
 
 def _stratified(
     pool: list[int], labels: Sequence[Value], count: int, generator: Generator
 ) -> list[int]:
-    """`count` rows, each class in proportion (largest remainders first)."""
+    """Draw `count` rows, each class in proportion, by the method of largest remainders."""
     if not count:
         return []
     order = generator.permutation(len(pool))
@@ -219,45 +225,36 @@ def _draw_grouped(
     split: schema.Split,
     seed: int,
 ) -> tuple[dict[str, list[int]], list[int]]:
-    """Test and validation rows whose phrases occur nowhere in the pool that stays."""
+    """Draw test and validation rows that share no phrase with the remaining pool."""
     outside = [text for rows in official.values() for text in normalised(rows)]
     phrases = Phrases([texts[n] for n in pool] + outside)
-    # From here on rows go by their place in `phrases`; the pool's come first, in its order.
+    # From here on rows are indices into `phrases`; those of the pool come first, in its order.
     alive = _without(range(len(pool)), phrases.touching(range(len(pool), len(phrases))))
     drawn: dict[str, list[int]] = {}
     for turn, name in enumerate(DRAWN[:2]):
         if name in official:
             continue
         size = _available(split, name, sizes[name], len(alive))
-        chosen = _whole_phrases(phrases, alive, size, np.random.default_rng([seed, turn]))
+        chosen = whole_phrases(phrases, alive, size, np.random.default_rng([seed, turn]))
         if len(chosen) < size:
-            what = f"{size} {name} rows are asked for, and whole phrases give {len(chosen)}."
+            what = f"{size} {name} rows are requested, but whole phrases give {len(chosen)}."
             raise _short(split, name, what)
         drawn[name] = [pool[n] for n in chosen]
         alive = _without(alive, phrases.touching(chosen) | set(chosen))
     return drawn, [pool[n] for n in alive]
 
 
-def _whole_phrases(
-    phrases: Phrases, alive: list[int], size: int, generator: Generator
+def _draw(
+    pool: list[int],
+    classes: Sequence[Value],
+    groups: Sequence[str] | None,
+    count: int,
+    generator: Generator,
 ) -> list[int]:
-    """Maximal phrases with what lies inside them, in random order, until there are `size` rows."""
-    candidates = set(alive)
-    maximal = [n for n in alive if phrases.is_maximal(n, among=candidates)]
-    order = [maximal[n] for n in generator.permutation(len(maximal))]
-    chosen: set[int] = set()
-    passed_over = []
-    for outer in order:
-        group = (({outer} | phrases.inside[outer]) & candidates) - chosen
-        if len(chosen) + len(group) <= size:
-            chosen |= group
-        else:
-            passed_over.append(outer)
-    # Should no whole group fit the gap, part of one does: the rest of it leaves the pool.
-    for outer in passed_over:
-        group = (phrases.inside[outer] & candidates) - chosen
-        chosen.update([outer, *sorted(group)][: size - len(chosen)])
-    return sorted(chosen)
+    """Draw whole groups if the rows have groups, else each class in proportion."""
+    if groups is not None:
+        return whole_groups(pool, groups, count, generator)
+    return _stratified(pool, classes, count, generator)
 
 
 def _without(pool: Iterable[int], rows: Iterable[int]) -> list[int]:
@@ -281,6 +278,6 @@ def _short(split: schema.Split, name: str, what: str) -> Refused:
         what,
         key=f"dataset.split.{name}",
         value=getattr(split, name),
-        rule="below 1 a share of the rows, else a count of rows that are there after dropping",
-        way_out=f"dataset.split.{name} smaller, or ask fewer rows of the other splits",
+        rule="a share below 1, or a number of rows that remain after dropping",
+        way_out=f"a smaller dataset.split.{name}, or fewer rows for the other splits",
     )

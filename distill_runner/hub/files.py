@@ -188,9 +188,8 @@ def _digest(stamp: _Stamp) -> str:
 
 def names_under(folder: Path) -> list[str]:
     """The files of a folder and its subfolders, named as the hub names them."""
-    return [
-        path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file()
-    ]
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return [path.relative_to(folder).as_posix() for path in files]
 
 
 def check_vocabulary(folder: Path, *, key: str) -> None:
@@ -228,9 +227,7 @@ def weights_of(folder: Path, *, key: str) -> list[str]:
     safe = [name for name in names if SAFETENSORS.fullmatch(name) and name.endswith("tensors")]
     pickled = [name for name in names if PYTORCH.fullmatch(name) and name.endswith(".bin")]
     if not safe and not pickled:
-        raise Refused(
-            f"{folder} has no weights.", key=key, value=str(folder), rule=WEIGHTS
-        )  # a random start asks for none
+        raise Refused(f"{folder} has no weights.", key=key, value=str(folder), rule=WEIGHTS)
     return safe or pickled
 
 

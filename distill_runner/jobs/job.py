@@ -30,7 +30,7 @@ from distill_runner.planning.unread_settings import check_all_read, unused_choic
 from distill_runner.report.summary import Summary, tracker_summary
 from distill_runner.results.files import Attempt, Status
 from distill_runner.results.schema import RunResult
-from distill_runner.storage.disk import behind, of_the_system
+from distill_runner.storage.disk import explain_os_error, find_os_error
 from distill_runner.storage.store import plain, write_json
 from distill_runner.tracking.trackers import Tracker, make_tracker
 
@@ -137,10 +137,10 @@ def _as_distill_error(raised: Exception, screen: Screen, command: Command) -> Di
             "allows it"
         )
     screen.note(*traceback.format_exception(raised))
-    refused_by_disk = behind(raised)
+    refused_by_disk = find_os_error(raised)
     if refused_by_disk is not None:
         places = {"store.dir": Path(command.config.store.dir), "output_dir": command.folder}
-        return of_the_system(refused_by_disk, places)
+        return explain_os_error(refused_by_disk, places)
     return DistillError(
         f"{type(raised).__name__}: {raised}\n"
         "  this is a bug in distill-run; the traceback is in log.txt of the run folder"

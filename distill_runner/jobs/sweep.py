@@ -17,7 +17,7 @@ from distill_runner.console.printable import wrapped
 from distill_runner.errors import DistillError, Refused
 from distill_runner.jobs.output_folder import check_store_apart, check_sweep, mark_sweep
 from distill_runner.results.files import ATTEMPT, FILES, Job, read_job
-from distill_runner.storage.disk import of_the_system
+from distill_runner.storage.disk import explain_os_error
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -54,7 +54,7 @@ class SweepTable(Callback):  # type: ignore[misc]
                 mark_sweep(folder)
                 SweepTable._began = (folder / FILES).stat().st_mtime
         except OSError as error:
-            SweepTable.verdict = of_the_system(
+            SweepTable.verdict = explain_os_error(
                 error, {"output_dir": folder, "store.dir": Path(config.store.dir)}
             )
         except DistillError as error:

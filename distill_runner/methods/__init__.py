@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING
 from distill_runner.exports import lazy_attributes
 
 if TYPE_CHECKING:
-    from distill_runner.methods.base import Algorithm, Needs, RoleSettings, Update, require
+    from distill_runner.methods.base import Algorithm, Needs, OptimizerSettings, Update, require
     from distill_runner.methods.batch import Scene
 
-__all__ = ["Algorithm", "Needs", "RoleSettings", "Scene", "Update", "require"]
+__all__ = ["Algorithm", "Needs", "OptimizerSettings", "Scene", "Update", "require"]
 
 __getattr__ = lazy_attributes(
     __name__,
     {
         "Algorithm": "base",
         "Needs": "base",
-        "RoleSettings": "base",
+        "OptimizerSettings": "base",
         "Scene": "batch",
         "Update": "base",
         "require": "base",

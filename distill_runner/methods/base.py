@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 import numpy as np
-from torch import Tensor
+from torch import Tensor, nn
 
+from distill_runner.config.schema import Schedule
 from distill_runner.config.schema.rules import check_values
 from distill_runner.errors import Refused
 from distill_runner.methods.batch import Scene
+from distill_runner.models.language import LanguageHead
+from distill_runner.models.learner import Learner
+from distill_runner.planning.stage_context import Context
 from distill_runner.tasks.base import Task
-from distill_runner.tasks.rules import TaskRules
 
 _ID = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -28,15 +31,37 @@ TeacherUse = Literal["none", "frozen", "trained"]
 
 
 @dataclass(frozen=True)
+class Pool:
+    """Use of the rows that the split leaves over, their labels hidden."""
+
+    ratio: float  # rows of the pool for each labelled one, at most
+    repeats: bool  # a row may be taken more than once
+
+    def most_rows(self, labelled: int, pool: int) -> int:
+        """The most rows that a stage trains on, of so many."""
+        wanted = int(self.ratio * labelled)
+        return labelled + (wanted if self.repeats else min(wanted, pool))
+
+
+@dataclass(frozen=True)
 class Needs:
     """What must be there before the first step."""
 
     teachers: TeacherUse = "none"
+    trained_teachers: tuple[int, ...] | None = None  # positions of those trained; None: all
     teacher_dropout: bool = False  # teachers that are trained read with dropout on
+    joined: bool = True  # the teachers' answers become one; else each has an output of its own
+    labels: bool = True  # without, the classifier itself learns nothing
     quiz: bool = False  # held-out labelled rows that no learner trains on
     classes: bool = False  # answers that are distributions, not one score
-    pool: bool = False  # the rows that the split leaves over, their labels hidden
-    language: bool = False  # words hidden, and the first teacher before its fine-tuning
+    pool: Pool | None = None
+    language: bool = False  # the first teacher before its fine-tuning, token by token
+
+    def positions_trained(self, count: int) -> tuple[int, ...]:
+        """Which of `count` teachers are trained, by position from 0."""
+        if self.teachers != "trained":
+            return ()
+        return tuple(range(count)) if self.trained_teachers is None else self.trained_teachers
 
 
 @dataclass(frozen=True)
@@ -56,29 +81,67 @@ class Update:
     terms: Mapping[str, Tensor] = field(default_factory=dict)  # detached scalars
 
 
-@dataclass(frozen=True)
-class Choice:
-    """Which rows a stage trains on, and how that came about."""
-
-    positions: np.ndarray  # [rows to train on], into the rows on offer; a row may be repeated
-    counts: Mapping[str, int]  # printed, and part of the result
-
-
 class NothingToLearn(Refused):
     """A stage's teachers leave it no rows to learn from; a chain ends before that stage."""
 
 
 @dataclass(frozen=True)
-class RoleSettings:
-    """How a role's optimiser differs from the stage's; None keeps the stage's."""
+class OptimizerSettings:
+    """How the optimiser of some weights differs from the stage's; None keeps the stage's."""
 
     learning_rate: float | None = None
-    eps_factor: float = 1.0  # AdamW's eps is multiplied by this
+    weight_decay: float | None = None
+    schedule: Schedule | None = None
+    eps_factor: float = 1.0  # AdamW's eps is multiplied by this; of a role alone
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """A module that is trained with the student and is no part of the model that is deployed."""
+
+    name: str
+    module: nn.Module  # in `updates`: `batch.student.attached[name]`
+    settings: OptimizerSettings = OptimizerSettings()
+
+
+@dataclass(frozen=True)
+class StartingStudent:
+    """A stage's student before its first step."""
+
+    learner: Learner  # on the CPU
+    teachers: int  # how many teach
+    classes: int  # outputs of the classifier
+    seed: int  # of the stage
+    language_head: Callable[[], LanguageHead]  # the teacher's where it fits, else a fresh one
+
+
+@dataclass(frozen=True)
+class OfferedRows:
+    """The rows that a stage may train on."""
+
+    labels: np.ndarray  # [rows], -1 where hidden
+    classes: Sequence[str]
+    teacher: str  # the teachers' labels, for a message
+    logits: Callable[[], np.ndarray]  # [rows, classes], the joined teachers' on the clean text
+
+
+@dataclass(frozen=True)
+class RowChoice:
+    """Which rows a stage trains on, and how the student reads them."""
+
+    positions: np.ndarray | None = None  # into the offered rows, repeats allowed; None: all
+    counts: Mapping[str, int] = field(default_factory=dict)  # printed, and part of the result
+    hidden_words: float = 0.0  # share of a row's tokens that are hidden, 0..1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Algorithm(ABC):
     """One algorithm box of a paper. Its fields are its YAML's keys.
+
+    A subclass declares what it needs and costs, and has four hooks, in the order of a run:
+    `check` refuses what cannot work, `prepare` changes the student before its first step,
+    `rows` chooses what is learnt from, and `updates` says what each step minimises. Only
+    `updates` must be written.
 
     Every class that is no mere base declares an `id` of its own. It stands in the keys of stored
     stages in place of the class's name and module, so it outlives both; a change of what the
@@ -86,10 +149,28 @@ class Algorithm(ABC):
     """
 
     id: ClassVar[str]
-    needs: ClassVar[Needs]
     roles: ClassVar[tuple[str, ...]] = ("student",)  # in the order in which they are updated
     accumulates: ClassVar[bool] = True  # k micro-batches mean the same as one batch
     passes: ClassVar[Passes] = Passes()
+
+    # --- declarations --------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def needs(self) -> Needs:
+        """What must be there before the first step; a class attribute where no setting decides."""
+
+    @abstractmethod
+    def formula(self, task: Task) -> str:
+        """The loss with its settings filled in, as it is for that task; printed in every run."""
+
+    def settings_of(self, role: str) -> OptimizerSettings:  # noqa: ARG002
+        """How the optimiser of `role` is set."""
+        return OptimizerSettings()
+
+    def unread_settings(self) -> tuple[str, ...]:
+        """Names of the fields that its other fields leave unread."""
+        return ()
 
     def __post_init__(self) -> None:
         """Check each setting against its range.
@@ -125,93 +206,39 @@ class Algorithm(ABC):
                 way_out=f'id: ClassVar[str] = "{cls.__name__.lower()}" in that class',
             )
 
+    # --- hooks ---------------------------------------------------------------------------
+
+    def check(self, context: Context) -> None:  # noqa: B027
+        """Refuse a stage in which this algorithm cannot work.
+
+        It is called when the plan is made, and again once the models are found.
+
+        Raises:
+            Refused: at the first fault.
+        """
+
+    def prepare(self, student: StartingStudent) -> Sequence[Attachment]:  # noqa: ARG002
+        """Change the student before its first step.
+
+        Returns:
+            Modules to train with it, each with optimiser settings of its own.
+        """
+        return ()
+
+    def rows(self, offered: OfferedRows) -> RowChoice:  # noqa: ARG002
+        """Choose the rows to train on.
+
+        Raises:
+            NothingToLearn: there are none.
+        """
+        return RowChoice()
+
     @abstractmethod
     def updates(self, scene: Scene) -> Iterator[Update]:
         """Yield one `Update` for each of `roles`, in that order, for one micro-batch.
 
         The loop steps a role's optimiser before it asks for the next update.
         """
-
-    @abstractmethod
-    def formula(self, task: Task) -> str:
-        """The loss with its settings filled in, as it is for that task; printed in every run."""
-
-    def settings_of(self, role: str) -> RoleSettings:  # noqa: ARG002
-        """How the optimiser of `role` is set."""
-        return RoleSettings()
-
-    def trained_teachers(self, count: int) -> tuple[int, ...]:
-        """Which of `count` teachers this algorithm trains, by position."""
-        return tuple(range(count)) if self.needs.teachers == "trained" else ()
-
-    def soft_heads(self, teachers: int) -> int:  # noqa: ARG002
-        """How many heads the student has beside its classifier, under so many teachers."""
-        return 0
-
-    @property
-    def reads_labels(self) -> bool:
-        """Whether the rows must have labels; without, the classifier itself learns nothing."""
-        return True
-
-    def hidden_words(self) -> float:
-        """The share of a row's tokens that are hidden, 0..1, where the algorithm needs language."""
-        return 0.0
-
-    def check_language(self, *, teacher_head: bool, same_width: bool) -> None:  # noqa: B027
-        """Refuse a teacher of language that this algorithm cannot learn from.
-
-        Args:
-            teacher_head: whether its checkpoint has a masked-LM head.
-            same_width: whether its states are as wide as the student's.
-        """
-
-    def skips_layers(self) -> float:
-        """The chance that a pass of the student in training skips its last layer, 0..1.
-
-        Earlier layers are skipped less (`models.depth`). Where a method sets it, its YAML calls
-        it `stochastic_depth`.
-        """
-        return 0.0
-
-    @property
-    def differentiates_forwards(self) -> bool:
-        """Whether it takes forward-mode derivatives of the student."""
-        return False
-
-    def left_aside(self) -> tuple[str, ...]:
-        """The settings that its other settings leave unread."""
-        return ()
-
-    def choose(
-        self,
-        labels: np.ndarray,
-        signals: np.ndarray,  # noqa: ARG002
-        *,
-        classes: Sequence[str],  # noqa: ARG002
-        teacher: str,  # noqa: ARG002
-    ) -> Choice:
-        """The rows to train on, where the algorithm needs a pool: all, if it does not choose.
-
-        Args:
-            labels: [rows], -1 where hidden.
-            signals: [rows, classes], the joined teachers' logits on the clean rows.
-            classes: their names.
-            teacher: the teachers' names, for a message.
-
-        Raises:
-            NothingToLearn: there are none.
-        """
-        return Choice(np.arange(len(labels)), {})
-
-    def most_rows(self, labelled: int, pool: int) -> int:
-        """The most rows that `choose` may leave, of so many."""
-        return labelled + pool
-
-    def check_combination(self, combine: str) -> None:  # noqa: B027
-        """Refuse a way of joining several teachers that this algorithm cannot use."""
-
-    def check_task(self, rules: TaskRules) -> None:  # noqa: B027
-        """Refuse settings that make no sense for that kind of task."""
 
 
 def require(holds: bool, *, key: str, value: object, rule: str) -> None:

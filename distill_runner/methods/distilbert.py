@@ -11,7 +11,7 @@ words and the states can still be learnt from.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -20,9 +20,21 @@ from torch import Tensor
 
 from distill_runner.config.schema.rules import ABOVE_0, AT_LEAST_0, SHARE_INSIDE
 from distill_runner.errors import Refused
-from distill_runner.methods.base import Algorithm, Needs, Passes, Update, require
+from distill_runner.methods.base import (
+    Algorithm,
+    Attachment,
+    Needs,
+    OfferedRows,
+    Passes,
+    RowChoice,
+    StartingStudent,
+    Update,
+    require,
+)
 from distill_runner.methods.batch import Scene
+from distill_runner.models import language
 from distill_runner.objectives.tokens import cosine_distance, masked_word_loss, token_kl
+from distill_runner.planning.stage_context import Context
 from distill_runner.tasks.base import Task
 
 
@@ -55,7 +67,7 @@ class TripleLoss(Algorithm):
     """
 
     id: ClassVar[str] = "distilbert_pretraining"
-    needs: ClassVar[Needs] = Needs(language=True)
+    needs: ClassVar[Needs] = Needs(language=True, labels=False)
     passes: ClassVar[Passes] = Passes(student=3, teacher=1)
     # A mean over tokens: rows of a micro-batch count by how many they have.
     accumulates: ClassVar[bool] = False
@@ -72,15 +84,8 @@ class TripleLoss(Algorithm):
         weights = (self.a_ce, self.a_mlm, self.a_cos)
         require(any(weights), key="a_ce", value=self.a_ce, rule="one of the three above 0")
 
-    @property
-    def reads_labels(self) -> bool:
-        return False
-
-    def left_aside(self) -> tuple[str, ...]:
+    def unread_settings(self) -> tuple[str, ...]:
         return () if self.a_ce else ("temperature", "restrict_ce_to_mask")
-
-    def hidden_words(self) -> float:
-        return self.mask_share
 
     def formula(self, task: Task) -> str:  # noqa: ARG002
         where = ", at the hidden words" if self.restrict_ce_to_mask else ""
@@ -92,8 +97,11 @@ class TripleLoss(Algorithm):
         }
         return "L = " + " + ".join(term for term, weight in terms.items() if weight)
 
-    def check_language(self, *, teacher_head: bool, same_width: bool) -> None:
-        if self.a_ce and not teacher_head:
+    def check(self, context: Context) -> None:
+        models = context.models
+        if models is None:
+            return
+        if self.a_ce and not models.teacher_has_language_head:
             raise Refused(
                 "The teacher's checkpoint has no masked-LM head: it has no distribution over "
                 "words to teach.",
@@ -102,7 +110,7 @@ class TripleLoss(Algorithm):
                 rule="0, or a checkpoint that was saved with its head, such as bert-base-uncased",
                 way_out="method.a_ce=0, or another teacher",
             )
-        if self.a_cos and not same_width:
+        if self.a_cos and not models.teacher_is_as_wide:
             raise Refused(
                 "The student's states are not as wide as the teacher's.",
                 key="method.a_cos",
@@ -110,6 +118,13 @@ class TripleLoss(Algorithm):
                 rule="0, or a student of the teacher's width",
                 way_out="method.a_cos=0",
             )
+
+    def prepare(self, student: StartingStudent) -> Sequence[Attachment]:
+        language.attach(student.learner.module, student.language_head())
+        return ()
+
+    def rows(self, offered: OfferedRows) -> RowChoice:  # noqa: ARG002
+        return RowChoice(hidden_words=self.mask_share)
 
     def updates(self, scene: Scene) -> Iterator[Update]:
         ours, theirs, targets = scene.student_states(), scene.teacher_states(), scene.hidden_words()

@@ -15,6 +15,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from distill_runner.config.schema import Combine
 from distill_runner.config.schema.rules import ABOVE_0, SHARE, one_of
 from distill_runner.errors import Refused
 from distill_runner.methods.base import Algorithm, Needs, Passes, Update
@@ -25,6 +26,7 @@ from distill_runner.objectives.logits import (
     distillation_formula,
     soft_loss,
 )
+from distill_runner.planning.stage_context import Context
 from distill_runner.tasks.base import Task
 from distill_runner.tasks.rules import TaskRules
 
@@ -55,20 +57,21 @@ class SoftTargets(Algorithm):
             self.soft_loss, hard=task.hard_name, alpha=self.alpha, temperature=self.temperature
         )
 
-    def left_aside(self) -> tuple[str, ...]:
+    def unread_settings(self) -> tuple[str, ...]:
         return ("temperature",) if self._compares == RAW_LOGITS else ()
 
-    def check_combination(self, combine: str) -> None:
-        if combine == "prob_mean" and self._compares == RAW_LOGITS:
+    def check(self, context: Context) -> None:
+        self._check_task(context.task)
+        if context.combine is Combine.prob_mean and self._compares == RAW_LOGITS:
             raise Refused(
                 "A mean of probabilities has no raw logits to regress on.",
                 key="teacher.combine",
-                value=combine,
+                value=context.combine.value,
                 rule="method.soft_loss=mse_logits needs logit_mean",
                 way_out="teacher.combine=logit_mean",
             )
 
-    def check_task(self, rules: TaskRules) -> None:
+    def _check_task(self, rules: TaskRules) -> None:
         if self._compares in rules.compares:
             return
         good = [name for name, loss in SOFT_LOSSES.items() if loss.compares in rules.compares]

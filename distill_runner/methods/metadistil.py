@@ -19,7 +19,7 @@ from typing import ClassVar, Optional
 import torch
 
 from distill_runner.config.schema.rules import ABOVE_0, AT_LEAST_0, AT_LEAST_1, one_of
-from distill_runner.methods.base import Needs, Passes, RoleSettings, Update, require
+from distill_runner.methods.base import Needs, OptimizerSettings, Passes, Update, require
 from distill_runner.methods.batch import Scene
 from distill_runner.methods.kd import SoftTargets
 from distill_runner.methods.pilot import (
@@ -30,6 +30,8 @@ from distill_runner.methods.pilot import (
     pilot_forward,
     teacher_surrogate,
 )
+from distill_runner.models.architecture import families
+from distill_runner.planning.stage_context import Context
 from distill_runner.tasks.base import Task
 
 
@@ -52,7 +54,6 @@ class MetaDistil(SoftTargets):
     """
 
     id: ClassVar[str] = "metadistil"
-    needs: ClassVar[Needs] = Needs(teachers="trained", quiz=True)
     roles: ClassVar[tuple[str, ...]] = ("teacher", "student")
     # Every micro-batch would make a pilot step of its own: another algorithm.
     accumulates: ClassVar[bool] = False
@@ -73,32 +74,39 @@ class MetaDistil(SoftTargets):
         return f"{super().formula(task)}\n{quiz}"
 
     @property
-    def differentiates_forwards(self) -> bool:
-        return self.derivative == "jvp"
+    def needs(self) -> Needs:
+        chosen = None if self.update_teachers is None else tuple(self.update_teachers)
+        return Needs(teachers="trained", trained_teachers=chosen, quiz=True)
 
-    def left_aside(self) -> tuple[str, ...]:
-        exact = self.derivative == "jvp"
-        return (*super().left_aside(), *(("finite_difference_length",) if exact else ()))
+    def check(self, context: Context) -> None:
+        super().check(context)
+        self._check_positions(context.teachers)
+        if self.derivative == "jvp" and context.models is not None:
+            families.check_forward_derivative(context.models.student, key=context.models.key)
 
-    def settings_of(self, role: str) -> RoleSettings:
-        if role == "student":
-            return RoleSettings()
-        factor = self.pilot_learning_rate if self.divide_by_pilot_rate else 1.0
-        return RoleSettings(learning_rate=self.teacher_learning_rate, eps_factor=factor)
-
-    def trained_teachers(self, count: int) -> tuple[int, ...]:
+    def _check_positions(self, count: int) -> None:
         chosen = self.update_teachers
-        if chosen is None:
-            return tuple(range(count))
         require(
-            len(chosen) > 0
-            and len(set(chosen)) == len(chosen)
-            and all(0 <= at < count for at in chosen),
+            chosen is None
+            or (
+                len(chosen) > 0
+                and len(set(chosen)) == len(chosen)
+                and all(0 <= at < count for at in chosen)
+            ),
             key="update_teachers",
             value=chosen,
             rule=f"positions from 0..{count - 1}, each once, one at least; null is all of them",
         )
-        return tuple(chosen)
+
+    def unread_settings(self) -> tuple[str, ...]:
+        exact = self.derivative == "jvp"
+        return (*super().unread_settings(), *(("finite_difference_length",) if exact else ()))
+
+    def settings_of(self, role: str) -> OptimizerSettings:
+        if role == "student":
+            return OptimizerSettings()
+        factor = self.pilot_learning_rate if self.divide_by_pilot_rate else 1.0
+        return OptimizerSettings(learning_rate=self.teacher_learning_rate, eps_factor=factor)
 
     def updates(self, scene: Scene) -> Iterator[Update]:
         pilot = self._pilot(scene)

@@ -57,7 +57,7 @@ class Mutual(Algorithm):
             f"{self.temperature:g}²·KL(z_l‖z_k), T={self.temperature:g}, {self.form}"
         )
 
-    def left_aside(self) -> tuple[str, ...]:
+    def unread_settings(self) -> tuple[str, ...]:
         return () if self.mimicry else ("temperature",)
 
     def updates(self, scene: Scene) -> Iterator[Update]:

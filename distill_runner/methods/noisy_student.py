@@ -19,16 +19,23 @@ import torch
 from torch.nn import functional as F
 
 from distill_runner.config.schema.rules import ABOVE_0, SHARE_BELOW_1
+from distill_runner.errors import Refused
 from distill_runner.methods.base import (
     Algorithm,
-    Choice,
+    Attachment,
     Needs,
     NothingToLearn,
+    OfferedRows,
     Passes,
+    Pool,
+    RowChoice,
+    StartingStudent,
     Update,
     require,
 )
 from distill_runner.methods.batch import Scene
+from distill_runner.models.depth import check_family
+from distill_runner.planning.stage_context import Context
 from distill_runner.tasks.base import Task
 
 
@@ -56,7 +63,6 @@ class NoisyStudent(Algorithm):
     """
 
     id: ClassVar[str] = "noisy_student"
-    needs: ClassVar[Needs] = Needs(teachers="frozen", pool=True, classes=True)
     passes: ClassVar[Passes] = Passes(student=3)
 
     ratio: float = field(metadata=ABOVE_0)
@@ -75,32 +81,41 @@ class NoisyStudent(Algorithm):
             f"or in the pool CE({taught}, s){skipped if self.stochastic_depth else ''}"
         )
 
-    def left_aside(self) -> tuple[str, ...]:
+    def unread_settings(self) -> tuple[str, ...]:
         return ("temperature",) if self.hard else ()
 
-    def skips_layers(self) -> float:
-        return self.stochastic_depth
+    @property
+    def needs(self) -> Needs:
+        return Needs(teachers="frozen", pool=Pool(self.ratio, self.balance), classes=True)
 
-    def most_rows(self, labelled: int, pool: int) -> int:
-        wanted = int(self.ratio * labelled)
-        return labelled + (wanted if self.balance else min(wanted, pool))
+    def check(self, context: Context) -> None:
+        if not self.stochastic_depth:
+            return
+        if context.compiled:
+            raise Refused(
+                "A compiled forward has every layer.",
+                key="runtime.compile",
+                value=True,
+                rule=f"false for the stage {context.stage!r}, which skips layers at random",
+                way_out="runtime.compile=false, or method.stochastic_depth=0",
+            )
+        if context.models is not None:
+            check_family(context.models.student.config.model_type)
 
-    def choose(
-        self,
-        labels: np.ndarray,
-        signals: np.ndarray,
-        *,
-        classes: Sequence[str],
-        teacher: str,
-    ) -> Choice:
+    def prepare(self, student: StartingStudent) -> Sequence[Attachment]:
+        student.learner.skip_layers(self.stochastic_depth)
+        return ()
+
+    def rows(self, offered: OfferedRows) -> RowChoice:
+        labels, classes = offered.labels, offered.classes
         known, pool = np.flatnonzero(labels >= 0), np.flatnonzero(labels < 0)
-        logits = torch.from_numpy(signals[pool])
+        logits = torch.from_numpy(offered.logits()[pool])
         every, predicted = (found.numpy() for found in logits.softmax(-1).max(-1))
         sure = every >= self.min_confidence
         wanted = int(self.ratio * len(known))
         self._check_ratio(wanted, len(classes))
         by_class = np.bincount(predicted[sure], minlength=len(classes))
-        self._check_sure(by_class, every, predicted, classes=classes, teacher=teacher)
+        self._check_sure(by_class, every, predicted, classes=classes, teacher=offered.teacher)
         kept, confidence = pool[sure], every[sure]
         if self.balance:
             chosen = balanced(kept, predicted[sure], confidence, len(classes), total=wanted)
@@ -109,7 +124,7 @@ class NoisyStudent(Algorithm):
         counts = {"labelled": len(known), "pool": len(pool), "sure": len(kept)}
         counts |= {f"sure of {name}": int(n) for name, n in zip(classes, by_class, strict=True)}
         counts |= {"pseudo-labelled": len(chosen), "of them distinct": len(np.unique(chosen))}
-        return Choice(np.concatenate([known, chosen]), counts)
+        return RowChoice(np.concatenate([known, chosen]), counts)
 
     def _check_ratio(self, wanted: int, classes: int) -> None:
         """Refuse a ratio under which no row of the pool is taken, or none of some class."""

@@ -12,16 +12,28 @@ teacher with it has 67.35 (table 5), many without it 59.92 (table 6), both 67.50
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 from torch import Tensor
 
+from distill_runner.config.schema import Combine
 from distill_runner.config.schema.rules import Range, rule
-from distill_runner.methods.base import Algorithm, Needs, Passes, Update, require
+from distill_runner.methods.base import (
+    Algorithm,
+    Attachment,
+    Needs,
+    Passes,
+    StartingStudent,
+    Update,
+    require,
+)
 from distill_runner.methods.batch import Scene
+from distill_runner.models import heads
+from distill_runner.models.architecture import families
 from distill_runner.objectives.logits import mse_logits
+from distill_runner.planning.stage_context import Context
 from distill_runner.tasks.base import Task
 
 _SOFT_SHARE = Range(
@@ -47,7 +59,6 @@ class SoftHeads(Algorithm):
     """
 
     id: ClassVar[str] = "tmkd"
-    needs: ClassVar[Needs] = Needs(teachers="frozen")
     passes: ClassVar[Passes] = Passes(student=3)
 
     alpha: float = field(metadata=rule(_SOFT_SHARE))
@@ -60,19 +71,28 @@ class SoftHeads(Algorithm):
         return f"L = {1 - self.alpha:g}·{task.hard_name}(y, z_g) + {self.alpha:g}·{soft}"
 
     @property
-    def reads_labels(self) -> bool:
-        return self.alpha < 1
+    def needs(self) -> Needs:
+        return Needs(teachers="frozen", joined=self.averaged, labels=self.alpha < 1)
 
-    def soft_heads(self, teachers: int) -> int:
-        return 1 if self.averaged else teachers
-
-    def check_combination(self, combine: str) -> None:
+    def check(self, context: Context) -> None:
         require(
-            not (self.averaged and combine == "prob_mean"),
+            not (self.averaged and context.combine is Combine.prob_mean),
             key="averaged",
             value=self.averaged,
             rule="teacher.combine=logit_mean: a mean of probabilities has no raw logits",
         )
+        if context.models is not None:
+            families.check_first_state(context.models.student, key=context.models.key)
+
+    def prepare(self, student: StartingStudent) -> Sequence[Attachment]:
+        heads.add(
+            student.learner.module,
+            heads=1 if self.averaged else student.teachers,
+            classes=student.classes,
+            seed=student.seed,
+            golden=self.needs.labels,
+        )
+        return ()
 
     def updates(self, scene: Scene) -> Iterator[Update]:
         signals = scene.teacher_signals()
@@ -93,7 +113,7 @@ class SoftHeads(Algorithm):
         """
         # Heads are of one size, so the mean over all is the mean of the heads' means.
         soft = mse_logits(heads[1:].flatten(0, 1), targets.flatten(0, 1), 1.0)
-        if not self.reads_labels:
+        if not self.needs.labels:
             return soft, {"soft": soft.detach()}
         hard = task.hard_loss(heads[0], labels)
         terms = {"hard": hard.detach(), "soft": soft.detach()}

@@ -109,6 +109,11 @@ def attach(module: Any, head: LanguageHead) -> None:
     module.language_head = head.to(next(module.parameters()).device)
 
 
+def is_attached(module: Any) -> bool:
+    """Whether a classifier has a language head."""
+    return hasattr(module, _NAME)
+
+
 def fits(head: LanguageHead, module: Any) -> bool:
     """Whether the head's width is that of the classifier's states."""
     return bool(head.norm.weight.numel() == module.config.hidden_size)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,8 @@ from distill_runner.models.architecture import families
 from distill_runner.models.depth import StochasticDepth
 from distill_runner.models.fast.first_token import LastLayer
 from distill_runner.models.fast.packed import Packer
+
+ATTACHED = "attached"  # of the submodule that holds what is trained beside the classifier
 
 
 class Learner:
@@ -71,6 +73,22 @@ class Learner:
             Refused: the architecture's layers cannot be skipped.
         """
         self._depth = StochasticDepth.of(self.module, p)
+
+    def attach(self, name: str, module: nn.Module) -> None:
+        """Train another module with this one; `loading.save` leaves it out."""
+        if not hasattr(self.module, ATTACHED):
+            self.module.add_module(ATTACHED, nn.ModuleDict())
+        self.attached.add_module(name, module)
+
+    @property
+    def attached(self) -> nn.ModuleDict:
+        """What was attached, by name."""
+        return cast("nn.ModuleDict", self.module.get_submodule(ATTACHED))
+
+    @property
+    def reads_all_words(self) -> bool:
+        """Whether the whole word table is read at every step, as a language head does."""
+        return language.is_attached(self.module)
 
     @property
     def leaves_padding_out(self) -> bool:

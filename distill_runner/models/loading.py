@@ -16,7 +16,7 @@ from distill_runner.models import heads, language, tokenizer_fit, untrusted
 from distill_runner.models.architecture import families
 from distill_runner.models.architecture.layers import copy_layers, keep_layers
 from distill_runner.models.label_mapping import columns_for
-from distill_runner.models.learner import Learner
+from distill_runner.models.learner import ATTACHED, Learner
 from distill_runner.runtime.seeding import seed_at
 from distill_runner.tasks.base import Task
 
@@ -209,6 +209,7 @@ def save(learner: Learner, folder: Path, *, classes: Sequence[str]) -> None:
         config.id2label = dict(enumerate(classes))
         config.label2id = {name: at for at, name in enumerate(classes)}
     body = language.without(heads.without(learner.module))
+    body = {name: w for name, w in body.items() if not name.startswith(f"{ATTACHED}.")}
     learner.module.save_pretrained(folder, state_dict=body)  # type: ignore[operator]
     heads.save(learner.module, folder)
     tokenizer = learner.encoder.tokenizer

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from distill_runner.config.schema import Config
-from distill_runner.models import heads, language, loading
+from distill_runner.methods.base import Attachment, StartingStudent
+from distill_runner.models import language, loading
 from distill_runner.models.fast.dropout import draw_cheaply
 from distill_runner.models.learner import Learner
 from distill_runner.pipeline.finished_stages import FinishedStages
@@ -52,20 +53,22 @@ class LearnerFactory:
 
     def learner(self, stage: Stage) -> Learner:
         """The learner at the stage's first step."""
+        return self.prepared(stage)[0]
+
+    def prepared(self, stage: Stage) -> tuple[Learner, Sequence[Attachment]]:
+        """The learner at the stage's first step, and what its algorithm has attached to it."""
         learner = self._at_start(stage)
-        count = stage.algorithm.soft_heads(len(stage.teachers))
-        if count:
-            heads.add(
-                learner.module,
-                heads=count,
-                classes=len(self._data[stage.data].data.label_names),
-                seed=stage.seed,
-                golden=stage.algorithm.reads_labels,
-            )
-        if stage.algorithm.needs.language:
-            language.attach(learner.module, self._language_head(stage, learner))
-        learner.skip_layers(stage.algorithm.skips_layers())
-        return self._on_device(learner)
+        student = StartingStudent(
+            learner=learner,
+            teachers=len(stage.teachers),
+            classes=len(self._data[stage.data].data.label_names),
+            seed=stage.seed,
+            language_head=lambda: self._language_head(stage, learner),
+        )
+        attachments = stage.algorithm.prepare(student)
+        for attachment in attachments:
+            learner.attach(attachment.name, attachment.module)
+        return self._on_device(learner), attachments
 
     def trained(self, name: str, *, soft_heads: bool = True) -> Learner:
         """The learner that the finished stage `name` left."""

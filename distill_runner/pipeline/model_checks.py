@@ -12,10 +12,10 @@ from distill_runner.hub.locate import read_config
 from distill_runner.models import language, loading
 from distill_runner.models.architecture import families
 from distill_runner.models.architecture.layers import check_layers, layers_of
-from distill_runner.models.depth import check_family
 from distill_runner.pipeline.model_folders import ModelFolders
 from distill_runner.pipeline.task_data import TaskData
 from distill_runner.planning.initialisation import TeacherLayers
+from distill_runner.planning.stage_context import Context, StageModels
 from distill_runner.planning.stages import TASK, Plan, Stage
 from distill_runner.storage.integrity import Say
 
@@ -54,8 +54,7 @@ class ModelChecks:
             self._check_files(stage)
         if stage.backbone_of is not None:
             self.check(self._plan.stage(stage.backbone_of))
-        if stage.algorithm.needs.language:
-            self._check_language(stage)
+        stage.algorithm.check(self._context(stage))
 
     def check_words(self, stage: Stage, *, say: Say) -> None:
         """Warn where the learner's tokenizer reads many words of its rows as unknown.
@@ -85,17 +84,9 @@ class ModelChecks:
         return self._unknown[rows]
 
     def _check_architecture(self, stage: Stage) -> None:
-        algorithm, key = stage.algorithm, stage.learner.config_key
-        shape = self._folders.shape_of(stage)
         self._check_length(stage)
-        if algorithm.skips_layers():
-            check_family(shape.config.model_type)
-        if algorithm.soft_heads(len(stage.teachers)):
-            families.check_first_state(shape, key=key)
-        if algorithm.differentiates_forwards:
-            families.check_forward_derivative(shape, key=key)
         if stage.learner.layers is not None:
-            layers_of(shape)
+            layers_of(self._folders.shape_of(stage))
 
     def _check_length(self, stage: Stage) -> None:
         """Refuse texts longer than the model has positions for, before a long one comes by."""
@@ -164,23 +155,44 @@ class ModelChecks:
                 "teacher=bert",
             ) from refusal
 
-    def _check_language(self, stage: Stage) -> None:
-        """Refuse a teacher of language that the learner cannot follow."""
-        assert stage.backbone_of is not None
-        teacher, key = self._plan.stage(stage.backbone_of), stage.learner.config_key
-        both = [self._folders.folder_of(stage), self._folders.folder_of(teacher)]
-        limit = self._data[stage.data].max_tokens
-        ours, theirs = (loading.load_encoder(folder, limit, key=key) for folder in both)
+    def _context(self, stage: Stage) -> Context:
+        return Context(
+            stage=stage.name,
+            teachers=len(stage.teachers),
+            combine=stage.combination.combine,
+            task=self._data[stage.data].task.rules,
+            compiled=self._config.runtime.compile,
+            models=self._models(stage),
+        )
+
+    def _models(self, stage: Stage) -> StageModels:
+        """What an algorithm may ask of the stage's models.
+
+        Raises:
+            Refused: the learner cannot read what its teacher of language reads.
+        """
+        key, shape = stage.learner.config_key, self._folders.shape_of(stage)
+        if stage.backbone_of is None:
+            return StageModels(key, shape)
+        teacher = self._plan.stage(stage.backbone_of)
+        self._check_same_words(stage, teacher)
+        both = [self._folders.folder_of(one) for one in (stage, teacher)]
+        widths = {loading.width_of(folder, key=key) for folder in both}
+        # Only the weights tell whether there is a head.
+        unknown = not self._folders.has_weights(both[1])
+        has_head = unknown or load_language_head(teacher, self._folders) is not None
+        return StageModels(key, shape, has_head, len(widths) == 1)
+
+    def _check_same_words(self, stage: Stage, teacher: Stage) -> None:
+        """Refuse a learner that numbers the words otherwise than its teacher of language."""
+        key, limit = stage.learner.config_key, self._data[stage.data].max_tokens
+        ours, theirs = (
+            loading.load_encoder(self._folders.folder_of(one), limit, key=key)
+            for one in (stage, teacher)
+        )
         check_maskable(ours, key=key)
         names = stage.learner.id, teacher.learner.id
         language.check_words(ours, theirs, names=names, key=key)
-        widths = {loading.width_of(folder, key=key) for folder in both}
-        # Only the weights tell whether there is a head.
-        has_head = not self._folders.has_weights(both[1]) or self._has_language_head(teacher)
-        stage.algorithm.check_language(teacher_head=has_head, same_width=len(widths) == 1)
-
-    def _has_language_head(self, teacher: Stage) -> bool:
-        return load_language_head(teacher, self._folders) is not None
 
 
 def load_language_head(teacher: Stage, folders: ModelFolders) -> language.LanguageHead | None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from distill_runner.config.schema import Combine, Noise
 from distill_runner.console.names import stage_name
+from distill_runner.models import heads
 from distill_runner.objectives.ensemble import Ensemble
 from distill_runner.pipeline.parts import Parts
 from distill_runner.planning.stages import TASK, Plan, Stage
@@ -43,6 +44,10 @@ class Predictions:
             each = [self._of_one(name, split) for name in self._together(stage)]
             self._known[asked] = mean_of_models(self._task, each)
         return self._known[asked]
+
+    def has_soft_heads(self, stage: str) -> bool:
+        """Whether a stage's student answers with soft heads beside its classifier."""
+        return (self._parts.finished[stage].model / heads.FILE).is_file()
 
     def without_soft_heads(self, stage: str, split: str) -> np.ndarray:
         """Of a student with soft heads as a plain classifier would load it: without them."""
@@ -87,9 +92,8 @@ class Predictions:
 
     @property
     def _apart(self) -> bool:
-        """Whether each teacher has a soft head of its own, and none is joined."""
-        count = len(self._taught.teachers)
-        return 0 < count == self._taught.algorithm.soft_heads(count)
+        """Whether each teacher has an output of its own, and none is joined."""
+        return bool(self._taught.teachers) and not self._taught.algorithm.needs.joined
 
     def under_noise(self, stage: str, noises: Sequence[Noise]) -> list[np.ndarray]:
         """As `logits` on the test rows, clean and under each noise."""

@@ -27,6 +27,5 @@ def rows_of(stage: Stage, data: TaskData) -> int:
     """How many rows a stage trains on; of a pool the most that it may choose."""
     counts = data.data.counts
     labelled = sum(counts[split] for split in stage.rows if split != POOL)
-    if POOL not in stage.rows:
-        return labelled
-    return stage.algorithm.most_rows(labelled, counts.get(POOL, 0))
+    pool = stage.algorithm.needs.pool
+    return pool.most_rows(labelled, counts.get(POOL, 0)) if pool else labelled

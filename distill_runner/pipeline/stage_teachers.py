@@ -53,7 +53,7 @@ class StageTeachers:
 
     def teachers(self, stage: Stage) -> TeacherSource:
         """The stage's teachers: cached where one pass over the clean rows serves it."""
-        if stage.algorithm.needs.language:
+        if stage.backbone_of is not None:
             return LanguageTeacher(self._factory.language_teacher(stage))
         if not stage.teachers:
             return NoTeachers()
@@ -66,7 +66,7 @@ class StageTeachers:
             ]
             return CachedTeachers(names, cached, ensemble, device)
         learners = [self._factory.trained(name) for name in stage.teachers]
-        trained = stage.algorithm.trained_teachers(len(learners))
+        trained = stage.algorithm.needs.positions_trained(len(learners))
         return LiveTeachers(learners, ensemble, device, trained=trained)
 
     def ensemble(self, stage: Stage) -> Ensemble:
@@ -99,5 +99,5 @@ def trained_teachers(stage: Stage, teachers: TeacherSource) -> list[Learner]:
     """Those of the stage's teachers that its algorithm trains."""
     if not isinstance(teachers, LiveTeachers):
         return []
-    trained = stage.algorithm.trained_teachers(len(teachers.learners))
+    trained = stage.algorithm.needs.positions_trained(len(teachers.learners))
     return [teachers.learners[at] for at in trained]

@@ -91,7 +91,7 @@ class StageTrainer:
             stage: the stages that it needs are done.
             folder: of checkpoint, best weights and curves; made if it is not there.
         """
-        learner = self._factory.learner(stage)
+        learner, attachments = self._factory.prepared(stage)
         teachers = self._teachers.teachers(stage)
         trained = trained_teachers(stage, teachers)
         data = self._data[stage.data]
@@ -105,6 +105,7 @@ class StageTrainer:
                 student=learner,
                 teachers=teachers,
                 roles={"student": [learner], **({"teacher": trained} if trained else {})},
+                attachments=attachments,
                 rows=rows,
                 training=stage.training,
                 seed=stage.seed,

@@ -13,6 +13,7 @@ from distill_runner.data.encoding import ChosenView, Encoder, Encoding, NoisyVie
 from distill_runner.data.masking import MaskedView
 from distill_runner.data.unlabelled import HIDDEN
 from distill_runner.errors import Refused
+from distill_runner.methods.base import OfferedRows
 from distill_runner.models.learner import Learner
 from distill_runner.models.teachers import LiveTeachers, TeacherSource
 from distill_runner.models.untrusted import unknown_share
@@ -59,7 +60,7 @@ class TaskData:
 
     def scored(self, stage: Stage) -> list[str]:
         """The splits on which the finished stage is scored; none where no head of it learnt."""
-        if stage.algorithm.needs.language:
+        if stage.backbone_of is not None:
             return []
         return [split for split in scored_splits(self._settings) if self.has(split)]
 
@@ -95,29 +96,30 @@ class TaskData:
         both = stage.noise is not None and stage.noise.seen_by is NoiseSeenBy.both
         table, _ = self._encode(stage.rows, student.encoder)
         ids, labels = table["id"][:], self.task.labels(table)
-        whole = self._view(stage, student, noisy=True)
-        view: View = whole
-        counts: dict[str, int] = {}
         if stage.algorithm.needs.pool:
             labels = labels.copy()
             labels[-self.data.counts[POOL] :] = HIDDEN
-            signals = teachers.join(teachers.signals(ids, list), 1.0).cpu().numpy()
-            choice = stage.algorithm.choose(
-                labels,
-                signals,
+        choice = stage.algorithm.rows(
+            OfferedRows(
+                labels=labels,
                 classes=self.data.label_names,
                 teacher=" and ".join(name.removeprefix("teacher/") for name in stage.teachers),
+                logits=lambda: teachers.join(teachers.signals(ids, list), 1.0).cpu().numpy(),
             )
-            ids, labels = [ids[at] for at in choice.positions], labels[choice.positions]
-            view, counts = ChosenView(whole, choice.positions), dict(choice.counts)
-        if stage.algorithm.needs.language:
-            share = stage.algorithm.hidden_words()
-            view = MaskedView(view, ids, student.encoder, share, stage.seed)
+        )
+        whole = self._view(stage, student, noisy=True)
+        view: View = whole
+        chosen = choice.positions
+        if chosen is not None:
+            ids, labels = [ids[at] for at in chosen], labels[chosen]
+            view = ChosenView(whole, chosen)
+        if choice.hidden_words:
+            view = MaskedView(view, ids, student.encoder, choice.hidden_words, stage.seed)
         quiz = "quiz" if stage.algorithm.needs.quiz else None
         return loop.Rows(
             ids=ids,
             labels=labels,
-            counts=counts,
+            counts=dict(choice.counts),
             student=view,
             teachers=[self._view(stage, teacher, noisy=both) for teacher in live],
             quiz=self.split(quiz, student) if quiz else None,
@@ -151,7 +153,7 @@ class TaskData:
         None where nobody can know, for noise makes words that no row holds, and where every
         word counts: a language head's softmax is over all of them.
         """
-        if stage.noise is not None or stage.algorithm.needs.language:
+        if stage.noise is not None or learner.reads_all_words:
             return None
         splits = [s for s in (*stage.rows, "quiz", "validation") if self.has(s)]
         found = [self.split(split, learner).vocabulary() for split in splits]

@@ -16,8 +16,9 @@ from distill_runner.config.schema import (
 )
 from distill_runner.errors import Refused
 from distill_runner.planning.ranges import taught
+from distill_runner.planning.stage_context import Context
 from distill_runner.planning.stages import PRETRAIN
-from distill_runner.tasks.rules import rules_of
+from distill_runner.tasks.rules import TaskRules, rules_of
 
 if TYPE_CHECKING:
     from distill_runner.methods.base import Algorithm
@@ -50,7 +51,15 @@ def check_algorithm(
             rule="none" if needs.teachers == "none" else "one at least",
         )
     _check_outputs(config, name, algorithm, entry)
-    algorithm.check_combination(teacher.combine.value)
+    algorithm.check(
+        Context(
+            stage=name,
+            teachers=len(teaching),
+            combine=teacher.combine,
+            task=_task_of(config, entry.data),
+            compiled=config.runtime.compile,
+        )
+    )
     _check_joined(config, name, algorithm, teacher, teaching)
     if config.training.accumulate > 1 and not algorithm.accumulates:
         raise Refused(
@@ -72,7 +81,7 @@ def _check_joined(
     config: Config, name: str, algorithm: Algorithm, teacher: Teacher, teaching: tuple[str, ...]
 ) -> None:
     """Refuse what says how teachers are joined where each has a soft head of its own."""
-    if len(teaching) < 2 or algorithm.soft_heads(len(teaching)) < len(teaching):
+    if len(teaching) < 2 or algorithm.needs.joined:
         return
     prefix = "" if teacher is config.teacher else "pretrain."
     for key, value, default in (
@@ -90,19 +99,27 @@ def _check_joined(
             )
 
 
+def _reads_pretraining_data(config: Config, data: str) -> bool:
+    return data == PRETRAIN and config.pretrain.dataset is not None
+
+
+def _task_of(config: Config, data: str) -> TaskRules:
+    """What the kind of task allows that the stage's rows belong to."""
+    dataset = config.pretrain.dataset if data == PRETRAIN else None
+    return rules_of((dataset or config.dataset).task)
+
+
 def _check_outputs(config: Config, name: str, algorithm: Algorithm, entry: StageConfig) -> None:
     """Refuse an algorithm that cannot learn what the answers to the stage's rows are."""
-    own = config.pretrain.dataset if entry.data == PRETRAIN else None
-    rules = rules_of((own or config.dataset).task)
+    rules = _task_of(config, entry.data)
     if algorithm.needs.classes and not rules.classes:
         raise Refused(
             f"The stage {name!r} learns from distributions over classes.",
-            key=f"{'pretrain.' if own else ''}dataset.task",
+            key=f"{'pretrain.' if _reads_pretraining_data(config, entry.data) else ''}dataset.task",
             value=rules.kind.value,
             rule="classification for this method",
             way_out="method=finetune, or method=kd method.soft_loss=mse_logits",
         )
-    algorithm.check_task(rules)
 
 
 def _check_compiled(config: Config, name: str, algorithm: Algorithm) -> None:
@@ -113,14 +130,6 @@ def _check_compiled(config: Config, name: str, algorithm: Algorithm) -> None:
             value=True,
             rule=f"false for the stage {name!r}",
             way_out="runtime.compile=false",
-        )
-    if config.runtime.compile and algorithm.skips_layers():
-        raise Refused(
-            "A compiled forward has every layer.",
-            key="runtime.compile",
-            value=True,
-            rule=f"false for the stage {name!r}, which skips layers at random",
-            way_out="runtime.compile=false, or method.stochastic_depth=0",
         )
 
 
@@ -203,7 +212,7 @@ def check_unlabelled(config: Config, name: str, algorithm: Algorithm, *, pretrai
             rule="a file with the columns of dataset.text, or a folder with train.*",
             way_out=f"{prefix}dataset.unlabelled.path=pairs.tsv, or a method without that stage",
         )
-    if algorithm.reads_labels:
+    if algorithm.needs.labels:
         raise Refused(
             f"The stage {name!r} learns from labels, and its rows have none.",
             key=f"method.stages.{name}.rows",

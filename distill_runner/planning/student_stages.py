@@ -88,7 +88,6 @@ class StudentPlanner:
         teaching = self.earlier.teaching(name, entry, repetition)
         self._check_teachers(name, entry, teaching)
         check_algorithm(config, name, algorithm, entry=entry, teacher=teacher, teaching=teaching)
-        algorithm.trained_teachers(len(teaching))
         before = self.earlier.start(name, entry)
         start = entry.student_start or learner.start
         spec = self._model(learner, self.yaml.config_key(name, "repeat"), start)

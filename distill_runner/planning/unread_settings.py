@@ -153,7 +153,7 @@ def _read_of(plan: Plan) -> list[dict[str, Any]]:
     found = []
     for stage in plan.stages:
         algorithm = stage.algorithm
-        read = {k: v for k, v in vars(algorithm).items() if k not in algorithm.left_aside()}
+        read = {k: v for k, v in vars(algorithm).items() if k not in algorithm.unread_settings()}
         found.append({**vars(stage), "algorithm": (type(algorithm), read)})
     return [*found, vars(replace(plan, stages=()))]
 

@@ -19,13 +19,12 @@ _OF_THIS_RUN = ("seed", "output_dir", "force", "dry_run")
 def took_line(result: RunResult, seconds: float) -> str:
     """The wall-clock time, the share of training in it, and the stages found in the store."""
     stages = result.stages
-    trained = {name: one.training_seconds for name, one in stages.items() if one.trained_now}
-    # Only the names of teachers' stages contain a slash.
-    teachers = sum(one for name, one in trained.items() if "/" in name)
-    students = sum(one for name, one in trained.items() if "/" not in name)
-    both = (("teachers", teachers), ("students", students))
+    trained = [stage for stage in stages.values() if stage.trained_now]
+    teachers = sum(stage.training_seconds for stage in trained if "teacher" in stage.role)
+    together = sum(stage.training_seconds for stage in trained)
+    both = (("teachers", teachers), ("students", together - teachers))
     parts = [f"{who} {duration(each)}" for who, each in both if each]
-    parts += ["partly side by side"] if sum(trained.values()) > seconds else []
+    parts += ["partly side by side"] if together > seconds else []
     training = f" (training: {', '.join(parts)})" if parts else ""
     line = f"Done in {duration(seconds)}{training}."
     found = len(stages) - len(trained)

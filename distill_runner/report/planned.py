@@ -157,8 +157,10 @@ def _most_steps(stage: Stage, counts: Counts | None) -> int | None:
     if counts is None:
         return None
     labelled = sum(counts[stage.data][split] for split in stage.rows if split != POOL)
-    pool = counts[stage.data].get(POOL, 0)
-    return steps_of(stage.training, stage.algorithm.most_rows(labelled, pool))
+    pool = stage.algorithm.needs.pool
+    assert pool is not None
+    most = pool.most_rows(labelled, counts[stage.data].get(POOL, 0))
+    return steps_of(stage.training, most)
 
 
 def same_starts(plan: Plan) -> list[str]:

@@ -157,6 +157,7 @@ class PublishedFigure:
 class StageResult:
     """A stage of the plan."""
 
+    role: Annotated[str, "`teacher`, `pretrain_teacher`, `student` or `baseline`"]
     key: Annotated[str, "its artifact's name in the store"]
     trained_now: Annotated[bool, "false: it was found in the store"]
     training_seconds: Annotated[float, "seconds that its training took, whenever that was"]

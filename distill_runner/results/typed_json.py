@@ -25,14 +25,14 @@ class Malformed(DistillError):
     """JSON that is not what the class says.
 
     Args:
-        path: the keys down to the value, such as `metrics.test.n`.
+        path: the keys down to the value, such as `metrics.test.n`; empty: the whole.
         problem: what is wrong with it.
     """
 
     def __init__(self, path: str, problem: str) -> None:
         self.path = path
         self.problem = problem
-        super().__init__(f"{path or 'the top level'}: {problem}")
+        super().__init__(f"{path}: {problem}" if path else problem)
 
 
 @cache

@@ -24,7 +24,7 @@ _SAID = {os.strerror(number): number for number in (*_FULL, *_UNFIT, errno.EFBIG
 _KEPT = "finished stages are kept; run the same command again to continue"
 
 
-def behind(raised: BaseException | None) -> OSError | None:
+def find_os_error(raised: BaseException | None) -> OSError | None:
     """The operating system error that an exception is, was caused by, or mentions; or None."""
     seen: set[int] = set()
     caused = True
@@ -41,7 +41,7 @@ def behind(raised: BaseException | None) -> OSError | None:
     return None
 
 
-def of_the_system(error: OSError, places: Places) -> DistillError:
+def explain_os_error(error: OSError, places: Places) -> DistillError:
     """Explain an operating system error to the user.
 
     Args:
@@ -52,7 +52,7 @@ def of_the_system(error: OSError, places: Places) -> DistillError:
     """
     places = {**places, "TMPDIR": Path(tempfile.gettempdir())}
     file = _file_of(error, places)
-    key = _place_of(file, places)
+    key = _key_of_folder(file, places)
     what = f"{file or 'A file'} cannot be written: {_reason(error)}."
     if error.errno in _FULL:
         return _full(what, key, places)
@@ -104,10 +104,10 @@ def _unfit(what: str, key: str | None, places: Places) -> Refused:
 def _file_of(error: OSError, places: Places) -> Path | None:
     if error.filename is not None:
         return Path(os.fsdecode(error.filename))
-    return next(_files_in_hand(error, places), None)
+    return next(_files_being_written(error, places), None)
 
 
-def _files_in_hand(error: OSError, places: Places) -> Iterator[Path]:
+def _files_being_written(error: OSError, places: Places) -> Iterator[Path]:
     """The files being written where the error was raised, innermost frame first.
 
     A failed write does not name its file, but the local variables of its callers do.
@@ -126,14 +126,14 @@ def _files_in_hand(error: OSError, places: Places) -> Iterator[Path]:
 
 def _lies_in(file: Path, places: Places) -> bool:
     whole = Path(os.path.abspath(file))
-    return any(place in whole.parents for place in _whole(places).values())
+    return any(place in whole.parents for place in _absolute(places).values())
 
 
-def _place_of(file: Path | None, places: Places) -> str | None:
+def _key_of_folder(file: Path | None, places: Places) -> str | None:
     """The key of the innermost folder that contains the file."""
     if file is None:
         return None
-    whole, roots = Path(os.path.abspath(file)), _whole(places)
+    whole, roots = Path(os.path.abspath(file)), _absolute(places)
     found = [
         key
         for key, place in roots.items()
@@ -142,7 +142,7 @@ def _place_of(file: Path | None, places: Places) -> str | None:
     return max(found, key=lambda key: len(str(roots[key])), default=None)
 
 
-def _whole(places: Places) -> Places:
+def _absolute(places: Places) -> Places:
     return {key: Path(os.path.abspath(place)) for key, place in places.items()}
 
 

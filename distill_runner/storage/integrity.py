@@ -191,7 +191,7 @@ def provide(target: Path, make: Callable[[Path], None], *, say: Say) -> None:
     with claimed(
         lock_of(target), waiting=lambda: say(f"  waiting for another process to prepare {target}")
     ):
-        if not found_whole(target, say=say):
+        if not is_intact(target, say=say):
             with _made(target) as folder:
                 make(folder)
 
@@ -215,7 +215,7 @@ def _made(target: Path) -> Iterator[Path]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def found_whole(target: Path, *, say: Say) -> bool:
+def is_intact(target: Path, *, say: Say) -> bool:
     """Whether `target` exists and is intact; a damaged one is reported and moved away.
 
     The caller must hold its lock.

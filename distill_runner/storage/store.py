@@ -132,7 +132,7 @@ class Store:
 
     def set_damage_aside(self, key: str) -> None:
         """Move the artifact away if it is damaged; the caller must have claimed it."""
-        integrity.found_whole(self._artifacts / key, say=self._say)
+        integrity.is_intact(self._artifacts / key, say=self._say)
 
     def begin_again(self, unfinished: Path, why: str) -> None:
         """Move a damaged unfinished stage away, and create an empty folder in its place."""

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 import torch
 
-from distill_runner.storage.disk import behind
+from distill_runner.storage.disk import find_os_error
 from distill_runner.storage.integrity import Damaged
 
 _FIRST = 10.0  # seconds until it is known what a checkpoint costs
@@ -38,7 +38,7 @@ def save(path: Path, state: State) -> None:
             os.fsync(file.fileno())
     except (OSError, RuntimeError) as error:  # torch's writer turns a full disk into the latter
         partial.unlink(missing_ok=True)
-        cause = behind(error)
+        cause = find_os_error(error)
         if cause is None:
             raise
         raise OSError(cause.errno, cause.strerror, str(path)) from error

@@ -20,7 +20,7 @@ from distill_runner.config.schema import Select, Training
 from distill_runner.console.progress import Bar
 from distill_runner.data.batches import Order, quiz_rows
 from distill_runner.data.encoding import View
-from distill_runner.methods.base import Algorithm, Update
+from distill_runner.methods.base import Algorithm, Attachment, Update
 from distill_runner.methods.batch import Address, Quiz, Scene
 from distill_runner.models.learner import Learner
 from distill_runner.models.teachers import TeacherSource
@@ -69,6 +69,7 @@ class Job:
     log_every: int
     validate: Callable[[int], dict[str, float]]  # scores after an epoch, or none
     on_point: Callable[[int, Mapping[str, float]], None]
+    attachments: Sequence[Attachment] = ()  # modules that are trained with the student
     selected_by: str = "accuracy"  # the score by which the best epoch is known
 
 
@@ -197,14 +198,14 @@ class Loop:
 
     def _apply(self, role: str) -> None:
         learners, optimizer = self.job.roles[role], self.optimizers[role]
-        rate = optim.rate_at(
+        settings = self.job.algorithm.settings_of(role)
+        optim.set_rates(
+            optimizer,
             self.progress.step,
             total=self.total,
             warmup_fraction=self.job.training.warmup_fraction,
-            schedule=self.job.training.schedule,
+            schedule=settings.schedule or self.job.training.schedule,
         )
-        for group in optimizer.param_groups:
-            group["lr"] = group["peak"] * rate
         norms = optim.step(optimizer, learners, self.job.training.clip_norm)
         norm = torch.linalg.vector_norm(torch.stack(norms))
         weights = sum(w.numel() for learner in learners for _, w in learner.trainable())
@@ -307,16 +308,14 @@ class Loop:
 
     def _optimizer(self, role: str) -> torch.optim.Optimizer:
         settings = self.job.algorithm.settings_of(role)
-        rate = settings.learning_rate
-        optimizer = optim.adamw(
+        training, rate, decay = self.job.training, settings.learning_rate, settings.weight_decay
+        return optim.adamw(
             self.job.roles[role],
-            learning_rate=self.job.training.learning_rate if rate is None else rate,
-            weight_decay=self.job.training.weight_decay,
+            learning_rate=training.learning_rate if rate is None else rate,
+            weight_decay=training.weight_decay if decay is None else decay,
             eps_factor=settings.eps_factor,
+            attachments=self.job.attachments if self.job.student in self.job.roles[role] else (),
         )
-        for group in optimizer.param_groups:
-            group["peak"] = group["lr"]
-        return optimizer
 
     def save(self) -> None:
         """Write a checkpoint.

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from distill_runner.config.schema import Schedule
-from distill_runner.models.learner import Learner
+from distill_runner.methods.base import Attachment, OptimizerSettings
+from distill_runner.models.learner import ATTACHED, Learner
 
 _EPS = 1.0e-8
 
@@ -20,27 +21,60 @@ def adamw(
     learning_rate: float,
     weight_decay: float,
     eps_factor: float = 1.0,
+    attachments: Sequence[Attachment] = (),
 ) -> torch.optim.AdamW:
     """AdamW over the learners' trainable weights; biases and norms are not decayed.
 
     AdamW works element by element, so one over several learners is one for each.
+
+    Args:
+        attachments: to the learners; those with settings of their own have groups of their own.
     """
-    decayed: list[Tensor] = []
-    plain: list[Tensor] = []
-    for learner in learners:
-        for name, weight in learner.trainable():
-            spared = name.endswith(".bias") or "norm" in name.lower()
-            (plain if spared else decayed).append(weight)
-    groups = [
-        {"params": decayed, "weight_decay": weight_decay},
-        {"params": plain, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(
-        [group for group in groups if group["params"]],
-        lr=learning_rate,
-        eps=_EPS * eps_factor,
-        fused=True,
-    )
+    own = {f"{ATTACHED}.{one.name}.": one.settings for one in attachments}
+    weights = [pair for learner in learners for pair in learner.trainable()]
+    groups = []
+    for prefix, settings in (("", OptimizerSettings()), *own.items()):
+        rate, decay = settings.learning_rate, settings.weight_decay
+        rate = learning_rate if rate is None else rate
+        decay = weight_decay if decay is None else decay
+        # A string: checkpoints hold no enum.
+        schedule = settings.schedule.value if settings.schedule else None
+        for spared in (False, True):
+            chosen = [
+                weight
+                for name, weight in weights
+                if _is_spared(name) is spared
+                and (name.startswith(prefix) if prefix else not name.startswith(tuple(own)))
+            ]
+            group = {"weight_decay": 0.0 if spared else decay, "lr": rate, "peak": rate}
+            if chosen:
+                groups.append({"params": chosen, **group, "schedule": schedule})
+    return torch.optim.AdamW(groups, lr=learning_rate, eps=_EPS * eps_factor, fused=True)
+
+
+def _is_spared(name: str) -> bool:
+    """Whether a weight of that name is not decayed."""
+    return name.endswith(".bias") or "norm" in name.lower()
+
+
+def set_rates(
+    optimizer: torch.optim.Optimizer,
+    at: int,
+    *,
+    total: int,
+    warmup_fraction: float,
+    schedule: Schedule,
+) -> None:
+    """Give every group its learning rate of step `at`, by its own schedule if it has one."""
+    for group in optimizer.param_groups:
+        own = group["schedule"]
+        share = rate_at(
+            at,
+            total=total,
+            warmup_fraction=warmup_fraction,
+            schedule=Schedule(own) if own else schedule,
+        )
+        group["lr"] = group["peak"] * share
 
 
 def eps_of(optimizer: torch.optim.Optimizer) -> float:

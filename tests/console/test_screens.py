@@ -194,7 +194,10 @@ def result(**changes: Any) -> RunResult:
         "overrides": ("method=metadistil", "teacher=bert+roberta", "profile=tiny"),
         "stages": {
             name: StageResult(
-                key=name, trained_now=name != "teacher/roberta-base", training_seconds=seconds
+                role=name.partition("/")[0] if "/" in name else "student",
+                key=name,
+                trained_now=name != "teacher/roberta-base",
+                training_seconds=seconds,
             )
             for name, seconds in SECONDS.items()
         },

@@ -5,16 +5,24 @@ from __future__ import annotations
 import pytest
 from support.algorithms import with_defaults
 
+from distill_runner.config.schema import Combine
 from distill_runner.errors import Refused
 from distill_runner.methods.construct import make_algorithm
 from distill_runner.methods.finetune import FineTune
 from distill_runner.methods.kd import KD
 from distill_runner.methods.metadistil import MetaDistil
+from distill_runner.planning.stage_context import Context
 from distill_runner.tasks.classification import Classification
 
 FINETUNE = "distill_runner.methods.finetune.FineTune"
 KD_TARGET = "distill_runner.methods.kd.KD"
 METADISTIL = "distill_runner.methods.metadistil.MetaDistil"
+
+
+def joined_by(combine: Combine) -> Context:
+    return Context(
+        stage="kd", teachers=2, combine=combine, task=Classification.rules, compiled=False
+    )
 
 
 def refused(target: object, **arguments: object) -> Refused:
@@ -146,9 +154,9 @@ def test_a_class_without_an_algorithms_methods_is_refused() -> None:
 
 def test_a_mean_of_probabilities_cannot_be_regressed_on() -> None:
     with pytest.raises(Refused, match=r"teacher\.combine = 'prob_mean'"):
-        with_defaults(KD, soft_loss="mse_logits").check_combination("prob_mean")
-    with_defaults(KD, soft_loss="mse_logits").check_combination("logit_mean")
-    with_defaults(KD, soft_loss="kl").check_combination("prob_mean")
+        with_defaults(KD, soft_loss="mse_logits").check(joined_by(Combine.prob_mean))
+    with_defaults(KD, soft_loss="mse_logits").check(joined_by(Combine.logit_mean))
+    with_defaults(KD, soft_loss="kl").check(joined_by(Combine.prob_mean))
 
 
 def test_a_formula_shows_the_settings() -> None:

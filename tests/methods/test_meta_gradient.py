@@ -29,8 +29,10 @@ from distill_runner.models.learner import Learner
 from distill_runner.models.teachers import LiveTeachers
 from distill_runner.objectives.ensemble import Ensemble
 from distill_runner.objectives.logits import SOFT_LOSSES
+from distill_runner.planning.stage_context import Context
 from distill_runner.runtime.seeding import seed_at
 from distill_runner.tasks.classification import Classification
+from distill_runner.tasks.regression import Regression
 from distill_runner.training.optim import adamw
 
 ETA = 0.05
@@ -67,7 +69,7 @@ class Cast:
         return Scene(
             student=self.student,
             student_inputs=self.inputs(self.student, TEXTS),
-            task=Classification(),
+            task=Regression() if self.labels.is_floating_point() else Classification(),
             labels=self.labels,
             teachers=self.source,
             ids=[f"row {at}" for at in range(len(TEXTS))],
@@ -376,7 +378,7 @@ def test_a_teacher_whose_learning_rate_is_0_stays_put_to_the_last_bit(
 
 def test_only_the_teachers_that_update_teachers_names_are_moved(new_learner: NewLearner) -> None:
     method = algorithm(update_teachers=[1], teacher_learning_rate=0.01)
-    trained = method.trained_teachers(2)
+    trained = method.needs.positions_trained(2)
     actors = cast(new_learner, teachers=["bert", "roberta"], trained=trained)
     still, moving = copies(actors.teachers[:1]), copies(actors.teachers[1:])
     play(method, actors)
@@ -386,8 +388,15 @@ def test_only_the_teachers_that_update_teachers_names_are_moved(new_learner: New
 
 @pytest.mark.parametrize("chosen", [[], [2], [-1], [0, 0]])
 def test_teachers_that_are_not_there_cannot_be_updated(chosen: list[int]) -> None:
+    two_teachers = Context(
+        "metadistil",
+        teachers=2,
+        combine=Combine.logit_mean,
+        task=Classification.rules,
+        compiled=False,
+    )
     with pytest.raises(Refused, match=r"method\.update_teachers"):
-        algorithm(update_teachers=chosen).trained_teachers(2)
+        algorithm(update_teachers=chosen).check(two_teachers)
 
 
 def test_the_pilot_leaves_the_student_as_it_was(new_learner: NewLearner) -> None:

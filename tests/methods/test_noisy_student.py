@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +15,7 @@ from support.training import job_of, under_sure_teachers
 from torch import nn
 
 from distill_runner.errors import Refused
-from distill_runner.methods.base import NothingToLearn
+from distill_runner.methods.base import NothingToLearn, OfferedRows
 from distill_runner.methods.noisy_student import NoisyStudent
 from distill_runner.models.learner import Learner
 from distill_runner.training import loop
@@ -31,7 +30,11 @@ def signals_of(confidences: list[tuple[int, float]]) -> np.ndarray:
     return np.array(rows, dtype=np.float32)
 
 
-NAMED: dict[str, Any] = {"classes": ("dull", "fine"), "teacher": "generation-1"}
+def offered(signals: np.ndarray) -> OfferedRows:
+    return OfferedRows(
+        labels=LABELS, classes=("dull", "fine"), teacher="generation-1", logits=lambda: signals
+    )
+
 
 # Two labelled rows, then a pool of six: class 0 at .9 .95 .7 .85, class 1 at .99 .6.
 LABELS = np.array([0, 1, -1, -1, -1, -1, -1, -1])
@@ -41,9 +44,7 @@ SIGNALS = signals_of(
 
 
 def test_unsure_rows_are_left_out_and_every_class_is_taken_alike() -> None:
-    choice = with_defaults(NoisyStudent, ratio=2.0, min_confidence=0.8).choose(
-        LABELS, SIGNALS, **NAMED
-    )
+    choice = with_defaults(NoisyStudent, ratio=2.0, min_confidence=0.8).rows(offered(SIGNALS))
     # Two of each class: the surest of class 0, the only one of class 1 twice.
     assert choice.positions.tolist() == [0, 1, 3, 2, 6, 6]
     assert choice.counts == {
@@ -59,17 +60,17 @@ def test_unsure_rows_are_left_out_and_every_class_is_taken_alike() -> None:
 
 def test_without_balance_the_surest_are_taken_whatever_their_class() -> None:
     method = with_defaults(NoisyStudent, ratio=1.5, min_confidence=0.8, balance=False)
-    assert method.choose(LABELS, SIGNALS, **NAMED).positions.tolist() == [0, 1, 6, 3, 2]
+    assert method.rows(offered(SIGNALS)).positions.tolist() == [0, 1, 6, 3, 2]
 
 
 def test_the_authors_threshold_filters_nothing_with_two_classes() -> None:
-    choice = with_defaults(NoisyStudent, min_confidence=0.3).choose(LABELS, SIGNALS, **NAMED)
+    choice = with_defaults(NoisyStudent, min_confidence=0.3).rows(offered(SIGNALS))
     assert choice.counts["sure"] == choice.counts["pool"] == 6
 
 
 def test_a_teacher_that_is_sure_of_nothing_is_named_and_refused() -> None:
     with pytest.raises(NothingToLearn) as refused:
-        with_defaults(NoisyStudent, min_confidence=0.995).choose(LABELS, SIGNALS, **NAMED)
+        with_defaults(NoisyStudent, min_confidence=0.995).rows(offered(SIGNALS))
     assert refused.value.what == "generation-1 is sure of no row of the pool."
     assert "0.95 (dull), 0.99 (fine)" in str(refused.value)
 
@@ -77,19 +78,17 @@ def test_a_teacher_that_is_sure_of_nothing_is_named_and_refused() -> None:
 def test_balance_does_not_leave_a_class_without_pseudo_labelled_rows_in_silence() -> None:
     unsure = signals_of([(0, 0.6), (1, 0.6), *[(0, 0.9)] * 4, (1, 0.6), (1, 0.55)])
     with pytest.raises(NothingToLearn) as refused:
-        with_defaults(NoisyStudent, min_confidence=0.8).choose(LABELS, unsure, **NAMED)
+        with_defaults(NoisyStudent, min_confidence=0.8).rows(offered(unsure))
     assert refused.value.what == "generation-1 is sure of no row of the pool as fine."
     assert "0.60 (fine)" in str(refused.value)
     assert "method.balance=false" in str(refused.value)
-    left = with_defaults(NoisyStudent, min_confidence=0.8, balance=False).choose(
-        LABELS, unsure, **NAMED
-    )
+    left = with_defaults(NoisyStudent, min_confidence=0.8, balance=False).rows(offered(unsure))
     assert left.counts["sure of fine"] == 0
 
 
 def test_a_ratio_that_takes_no_row_of_a_class_is_refused() -> None:
     with pytest.raises(Refused) as refused:
-        with_defaults(NoisyStudent, ratio=0.5).choose(LABELS, SIGNALS, **NAMED)
+        with_defaults(NoisyStudent, ratio=0.5).rows(offered(SIGNALS))
     assert refused.value.key == "method.ratio"
 
 

@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from support.tiny import Bench, planned, run, shrunk
 
 from distill_runner.errors import DistillError, Refused
-from distill_runner.methods.base import Choice, NothingToLearn
+from distill_runner.methods.base import NothingToLearn, OfferedRows, RowChoice
 from distill_runner.methods.noisy_student import NoisyStudent
 from distill_runner.report.sweeps import job_rows
 from distill_runner.results.files import read_job
@@ -227,14 +226,14 @@ def test_a_late_baseline_that_was_broken_off_goes_on_to_the_same_weights(
 def unsure(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Names of teachers that are sure of nothing."""
     names: list[str] = []
-    choose = NoisyStudent.choose
+    rows = NoisyStudent.rows
 
-    def chosen(self: NoisyStudent, labels: np.ndarray, signals: np.ndarray, **named: Any) -> Choice:
-        if named["teacher"] in names:
-            raise NothingToLearn(f"{named['teacher']} is sure of no row of the pool.")
-        return choose(self, labels, signals, **named)
+    def chosen(self: NoisyStudent, offered: OfferedRows) -> RowChoice:
+        if offered.teacher in names:
+            raise NothingToLearn(f"{offered.teacher} is sure of no row of the pool.")
+        return rows(self, offered)
 
-    monkeypatch.setattr(NoisyStudent, "choose", chosen)
+    monkeypatch.setattr(NoisyStudent, "rows", chosen)
     return names
 
 

@@ -72,5 +72,5 @@ def test_a_sweep_goes_on_over_a_damaged_job_and_reports_it(tmp_path: Path) -> No
     jobs += [read_job(tmp_path / name) for name in "12"]
     assert [row["validation"] for row in job_rows(jobs)] == ["★ 80.00", "damaged", "damaged"]
     first, second = cause_lines(jobs)
-    assert first.startswith(f"Damaged: job 1: {tmp_path}/1/result.json is damaged: the top level")
+    assert first.startswith(f"Damaged: job 1: {tmp_path}/1/result.json is damaged: not JSON")
     assert "attempt.json is damaged" in second

@@ -64,20 +64,20 @@ def test_a_write_that_names_no_file_is_found_by_who_made_it(tmp_path: Path, numb
 
     with pytest.raises(OSError, match=re.escape(os.strerror(number))) as stopped:
         write(tmp_path / "out" / "log.txt")
-    said = str(disk.of_the_system(stopped.value, places(tmp_path)))
+    said = str(disk.explain_os_error(stopped.value, places(tmp_path)))
     assert f"{tmp_path}/out/log.txt cannot be written" in said
     assert "output_dir=FOLDER on another disk" in said
     assert "MB are free" in said
 
 
 def test_a_full_disk_is_known_by_the_words_of_a_library_too() -> None:
-    found = disk.behind(SafetensorError(SAFETENSORS))
+    found = disk.find_os_error(SafetensorError(SAFETENSORS))
     assert found is not None
     assert found.errno == errno.ENOSPC
     wrapped = RuntimeError("file write failed")
     wrapped.__context__ = OSError(errno.EFBIG, "File too large")
-    assert disk.behind(wrapped) is wrapped.__context__
-    assert disk.behind(ValueError("no such class")) is None
+    assert disk.find_os_error(wrapped) is wrapped.__context__
+    assert disk.find_os_error(ValueError("no such class")) is None
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_a_full_disk_is_known_by_the_words_of_a_library_too() -> None:
 )
 def test_a_folder_that_cannot_be_made_is_refused_by_its_key(tmp_path: Path, number: int) -> None:
     error = OSError(number, os.strerror(number), str(tmp_path / "out"))
-    refused = disk.of_the_system(error, places(tmp_path))
+    refused = disk.explain_os_error(error, places(tmp_path))
     assert isinstance(refused, Refused)
     assert refused.key == "output_dir"
     assert "try:  output_dir=FOLDER" in str(refused)
@@ -97,7 +97,7 @@ def test_a_folder_that_cannot_be_made_is_refused_by_its_key(tmp_path: Path, numb
 def test_a_limit_of_the_shell_says_how_it_is_raised(
     tmp_path: Path, number: int, way_out: str
 ) -> None:
-    assert way_out in str(disk.of_the_system(OSError(number, "no"), places(tmp_path)))
+    assert way_out in str(disk.explain_os_error(OSError(number, "no"), places(tmp_path)))
 
 
 def test_a_name_that_is_too_long_is_refused_without_a_traceback(tmp_path: Path) -> None:
@@ -131,13 +131,13 @@ def test_a_checkpoint_beyond_the_largest_file_names_itself(tmp_path: Path) -> No
 def test_an_error_that_was_merely_being_handled_is_not_behind_another() -> None:
     fault = ZeroDivisionError("a fault of ours")
     fault.__context__ = FileNotFoundError(errno.ENOENT, "No such file or directory")
-    assert disk.behind(fault) is None
+    assert disk.find_os_error(fault) is None
     fault.__cause__ = fault.__context__
-    assert disk.behind(fault) is fault.__cause__
+    assert disk.find_os_error(fault) is fault.__cause__
 
 
 def test_a_folder_beside_the_store_is_not_in_it() -> None:
     error = OSError(errno.ENOSPC, "No space left", "/nowhere/store2/x")
-    said = str(disk.of_the_system(error, {"store.dir": Path("/nowhere/store")}))
+    said = str(disk.explain_os_error(error, {"store.dir": Path("/nowhere/store")}))
     assert "/nowhere/store2/x cannot be written" in said
     assert "store.dir=FOLDER or output_dir=FOLDER" in said

@@ -187,7 +187,9 @@ def a_result(validation: float = 0.8, test: float = 0.8, **changed: Any) -> RunR
         "training": TRAINING,
         "teachers_on_training_rows": {},
         "data": _DATA,
-        "stages": {"kd": StageResult(key="0", trained_now=True, training_seconds=2.0)},
+        "stages": {
+            "kd": StageResult(role="student", key="0", trained_now=True, training_seconds=2.0)
+        },
         "versions": {},
         "provenance": _PROVENANCE,
     }

@@ -120,7 +120,10 @@ class Bench:
 
     @classmethod
     def make(cls, store: Path, method: str, overrides: Sequence[str] = ()) -> Bench:
-        config, plan = planned(shrunk(store, f"method={method}", *overrides), method)
+        return cls.of(*planned(shrunk(store, f"method={method}", *overrides), method))
+
+    @classmethod
+    def of(cls, config: Config, plan: Plan) -> Bench:
         runner = Runner(
             config,
             plan,

@@ -180,7 +180,7 @@ def trained_teachers(run: FinishedRun) -> tuple[TaughtTeacher, ...]:
 def golden_head(run: FinishedRun) -> dict[str, GoldenHeadScore] | None:
     """What a student with soft heads scores by its plain classifier; None without soft heads."""
     stage, predictions = run.deployed, run.predictions
-    if not stage.algorithm.soft_heads(len(stage.teachers)) or run.plan.members:
+    if not predictions.has_soft_heads(stage.name) or run.plan.members:
         return None
     found = {}
     for split in run.scored_splits:

@@ -42,6 +42,7 @@ def stage_results(run: FinishedRun) -> dict[str, StageResult]:
     """Every stage that took place, in the order of the plan."""
     return {
         name: StageResult(
+            role=run.plan.stage(name).role.value,
             key=artifact.key,
             trained_now=name in run.outcome.trained,
             training_seconds=run.record(name).training.wall_seconds,

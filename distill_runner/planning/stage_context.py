@@ -1,0 +1,31 @@
+"""What an algorithm may ask of its stage before anything is trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from distill_runner.config.schema import Combine
+from distill_runner.tasks.rules import TaskRules
+
+
+@dataclass(frozen=True)
+class StageModels:
+    """A stage's models as their configs describe them."""
+
+    key: str  # the configuration key that names the student
+    student: Any  # a transformers classifier without weights
+    teacher_has_language_head: bool = False
+    teacher_is_as_wide: bool = False  # as the student; known where `needs.language`
+
+
+@dataclass(frozen=True)
+class Context:
+    """What is known of a stage before it is trained."""
+
+    stage: str
+    teachers: int  # how many teach
+    combine: Combine  # how they are joined
+    task: TaskRules
+    compiled: bool  # `runtime.compile`
+    models: StageModels | None = None  # None while the plan is made: no model is found yet
