@@ -15,7 +15,7 @@ import pytest
 import torch
 from support.tiny import SHRUNK, Bench, run
 
-from distill_runner.pipeline.stage_workers import count_of, helpers
+from distill_runner.pipeline.stage_workers import count_of, stage_workers
 from distill_runner.runtime.machine import Machine
 from distill_runner.storage.store import Store
 
@@ -73,7 +73,7 @@ def test_a_helper_alone_makes_every_stage_of_the_plan(
     bench = Bench.make(tmp_path, "kd", TWO_TEACHERS)
     store, deadline = Store(tmp_path), time.monotonic() + 120
     keys = [bench.runner.key_of(stage) for stage in bench.plan.stages]
-    with helpers(bench.config, bench.plan, count=1):
+    with stage_workers(bench.config, bench.plan, count=1):
         while not all(store.has(key) for key in keys):
             assert time.monotonic() < deadline, "the helper did not make them"
             time.sleep(0.1)
@@ -87,7 +87,7 @@ def test_a_run_has_its_threads_back_when_its_helpers_are_gone(
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        with helpers(bench.config, bench.plan, count=1):
+        with stage_workers(bench.config, bench.plan, count=1):
             assert torch.get_num_threads() == 1
         assert torch.get_num_threads() == 2
     finally:
