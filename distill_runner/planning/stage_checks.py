@@ -55,6 +55,16 @@ def check_algorithm(
         )
     )
     _check_joined(config, name, algorithm, teacher, teaching)
+    _check_accumulation(config, name, algorithm)
+    _check_compiled(config, name, algorithm)
+    if needs.pool:
+        _check_pool(config, name)
+    _check_quiz(config, entry, needed=needs.quiz)
+    _check_validation(config)
+
+
+def _check_accumulation(config: Config, name: str, algorithm: Algorithm) -> None:
+    """Refuse micro-batches if their sum differs from the whole batch."""
     if config.training.accumulate > 1 and not algorithm.accumulates:
         raise Refused(
             "Micro-batches would not mean the same as one batch here: each would have a pilot "
@@ -64,11 +74,6 @@ def check_algorithm(
             rule=f"1 for the stage {name!r}",
             way_out="training.accumulate=1, and a smaller training.batch_size if memory is short",
         )
-    _check_compiled(config, name, algorithm)
-    if needs.pool:
-        _check_pool(config, name)
-    _check_quiz(config, entry, needed=needs.quiz)
-    _check_validation(config)
 
 
 def _check_teachers(
