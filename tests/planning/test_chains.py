@@ -113,10 +113,7 @@ def test_an_assistant_no_larger_than_the_student_is_refused(asked: list[str]) ->
         (["method=born_again", "method.generations=-1"], "method.generations"),
         (["method=born_again", "method.generations=two"], "method.generations"),
         (["method=assistant", "method.assistants=[bert-base-uncased]"], "method.assistants"),
-        (
-            ["method=assistant", "method.assistants=[{modle:roberta-base}]"],
-            "method.assistants.modle",
-        ),
+        (["method=assistant", "method.assistants=[{modle:roberta}]"], "method.assistants.modle"),
         (["method=assistant", "method.assistants=[{layers:3}]"], "method.assistants.layers"),
         (["method=assistant", "teacher.models=[]"], "teacher.models"),
         (["method=kd", "method.stages.kd.teachers=[kd]"], "method.stages.kd.teachers"),
