@@ -23,7 +23,9 @@ class TaskRules:
         metrics: those that can score it.
         suggested: metrics to name in a refusal.
         compares: what a soft loss may compare (`objectives.logits.SoftLoss.compares`).
+        outputs: what the outputs of several models are averaged as.
         classes: whether an answer is a distribution over classes.
+        pipeline: further arguments for transformers' pipeline to tell all that is answered.
         no_names: why the labels have no names; None: they have.
         no_corpus: why the generated corpus does not serve; None: it does.
         no_probabilities: why `teacher.combine=prob_mean` makes no sense.
@@ -37,7 +39,9 @@ class TaskRules:
     metrics: tuple[Metric, ...]
     suggested: str
     compares: Collection[str]
+    outputs: str = "probabilities"
     classes: bool = False
+    pipeline: str = ""
     no_names: str | None = None
     no_corpus: str | None = None
     no_probabilities: str | None = None
@@ -60,6 +64,7 @@ _REGRESSION = TaskRules(
     metrics=_OF_SCORES,
     suggested="pearson,spearman",
     compares=("raw logits",),
+    outputs="scores",
     no_names="scores have no names",
     no_corpus="the generated corpus has classes",
     no_probabilities="a score has no probabilities",

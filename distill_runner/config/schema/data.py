@@ -125,7 +125,7 @@ class Dataset:
     # a column, or a list of two columns
     text: Any = "text"
     # the column of classes, or of numbers under dataset.task=regression
-    label: str = "label"
+    label: Any = "label"
     # names of classes 0, 1, …; null: the names or numbers found, in order
     label_names: Optional[list[str]] = None
     # the label that marks rows without one; they are dropped and counted
