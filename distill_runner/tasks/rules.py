@@ -10,6 +10,7 @@ from distill_runner.errors import Refused
 
 RANKING = (Metric.map, Metric.mrr)
 _OF_SCORES = (Metric.pearson, Metric.spearman)
+_OF_SETS = (Metric.micro_f1, Metric.subset_accuracy)
 _OF_TWO_CLASSES = (Metric.f1, *RANKING)
 
 
@@ -53,7 +54,7 @@ class TaskRules:
 _CLASSIFICATION = TaskRules(
     kind=TaskKind.classification,
     answer="a distribution over classes",
-    metrics=tuple(metric for metric in Metric if metric not in _OF_SCORES),
+    metrics=tuple(metric for metric in Metric if metric not in (*_OF_SCORES, *_OF_SETS)),
     suggested="accuracy,macro_f1",
     compares=("distributions", "raw logits"),
     classes=True,
@@ -72,7 +73,18 @@ _REGRESSION = TaskRules(
     no_temperatures="a score that is divided is another score",
     no_robustness="it is measured in accuracy",
 )
-_RULES = {rules.kind: rules for rules in (_CLASSIFICATION, _REGRESSION)}
+_MULTI_LABEL = TaskRules(
+    kind=TaskKind.multi_label,
+    answer="a set of labels",
+    metrics=(*_OF_SETS, Metric.macro_f1),
+    suggested="micro_f1,macro_f1,subset_accuracy",
+    compares=("sigmoids", "raw logits"),
+    pipeline=", top_k=None",
+    no_corpus="each row of the generated corpus has one class",
+    no_votes="its weights are those of votes for classes",
+    no_robustness="it is measured in accuracy",
+)
+_RULES = {rules.kind: rules for rules in (_CLASSIFICATION, _REGRESSION, _MULTI_LABEL)}
 
 
 def rules_of(kind: TaskKind) -> TaskRules:
