@@ -1,4 +1,4 @@
-"""The configuration: its schema, and how Hydra composes it.
+"""The configuration: how Hydra composes it, and how a class is built from its YAML.
 
-Imports errors.
+Imports errors, config.schema.
 """

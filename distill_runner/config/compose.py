@@ -1,4 +1,4 @@
-"""The composed configuration, typed."""
+"""The composed configuration as dataclasses."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from distill_runner.errors import Refused
 
 
 def config_path() -> str:
-    """The folder of `conf/`: inside the package in a wheel, beside it in a checkout.
+    """The folder `conf/`: inside the package in a wheel, beside it in a checkout.
 
     Raises:
-        Refused: there is none.
+        Refused: neither folder exists.
     """
     here = Path(__file__).resolve().parents[1]
     for folder in (here / "conf", here.parent / "conf"):
@@ -53,7 +53,7 @@ def typed(config: DictConfig) -> Config:
             f"{key} must be given.", key=key, value="???", rule="a value", way_out=f"{key}=VALUE"
         )
     if any(_is_interpolation(config, key) for key in LISTS):
-        # What an interpolation stands for is not checked against a list's type until written out.
+        # OmegaConf checks an interpolated value against a list's type only once it is written out.
         plain = OmegaConf.to_container(config, resolve=True)
         config = cast(DictConfig, OmegaConf.merge(OmegaConf.structured(Config), plain))
     for key in sorted(LISTS):
@@ -70,7 +70,7 @@ def _is_interpolation(config: DictConfig, key: str) -> bool:
 
 
 def _check_flat(key: str, found: object) -> None:
-    """Refuse a list in a list, or a mapping there: OmegaConf takes either for an element."""
+    """Refuse a list or a mapping inside a list, which OmegaConf accepts as an element."""
     if isinstance(found, ListConfig) and any(isinstance(item, Container) for item in found):
         raise Refused(
             f"{key} holds more than plain values.",
@@ -87,17 +87,17 @@ def raw_method(config: DictConfig) -> dict[str, Any]:
     return cast("dict[str, Any]", node)
 
 
-def _lists_of(shape: type, prefix: str = "") -> set[str]:
-    """The keys of a dataclass, and of those in it, that hold a list; or one text, or two."""
+def _list_keys(shape: type, prefix: str = "") -> set[str]:
+    """The keys of a dataclass, nested ones included, that hold a list, or one text or two."""
     found = set()
     for name, hint in typing.get_type_hints(shape).items():
         for kind in (hint, *typing.get_args(hint)):
             if is_dataclass(kind) and isinstance(kind, type):
-                found |= _lists_of(kind, f"{prefix}{name}.")
+                found |= _list_keys(kind, f"{prefix}{name}.")
             elif typing.get_origin(kind) is list or (kind is Any and name == "text"):
                 found.add(f"{prefix}{name}")
     return found
 
 
 # The keys that hold a list, such as "teacher.models".
-LISTS = frozenset(_lists_of(Config))
+LISTS = frozenset(_list_keys(Config))

@@ -1,7 +1,7 @@
-"""Each job of a sweep is composed once.
+"""Composes each job of a sweep once.
 
-Hydra composes all jobs before the first starts, so that a bad one is refused at once, and
-each again when its turn comes. To compose a job takes longer than to find it finished.
+Hydra composes all jobs before the first starts, so that a bad one is refused at once, and composes
+each again when its turn comes. Composing a job takes longer than finding it finished.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
-_KEPT = 200  # jobs; the others of a longer sweep are composed twice
+_KEPT = 200  # jobs; later jobs of a longer sweep are composed twice
 
 
 @contextmanager
 def compose_no_run_for_its_mode() -> Iterator[None]:
-    """Inside, spare Hydra a whole composition before the first, which only asks for `hydra.mode`.
+    """Skip, inside the context, the composition by which Hydra finds out `hydra.mode`.
 
-    That cannot be typed here, -m says it; so what Hydra finds is always None.
+    The mode cannot be typed, since -m sets it, so Hydra would always find None.
     """
     before = Hydra.get_mode
     Hydra.get_mode = lambda *_, **__: None
@@ -34,14 +34,14 @@ def compose_no_run_for_its_mode() -> Iterator[None]:
 
 
 def compose_jobs_once() -> None:
-    """Have the Hydra that runs now keep what it composes for a sweep until it is asked again."""
+    """Make the running Hydra keep each job that it composes until the job is asked for again."""
     running = GlobalHydra.instance().hydra
     assert running is not None
     running.config_loader = _ComposedOnce(running.config_loader)
 
 
 class _ComposedOnce(ConfigLoader):  # type: ignore[misc]
-    """Composes a job when it is first asked for, and hands the same out at the second time."""
+    """Composes a job at the first request and returns the same composition at the second."""
 
     def __init__(self, loader: ConfigLoader) -> None:
         self._loader = loader
@@ -53,7 +53,7 @@ class _ComposedOnce(ConfigLoader):  # type: ignore[misc]
         job = (*master_config.hydra.overrides.hydra, *sweep_overrides)
         if job in self._kept:
             kept = self._kept.pop(job)
-            # Both say the same of the time, also where it was asked for in between.
+            # Resolvers such as ${now:} must give both compositions the same time.
             OmegaConf.copy_cache(from_config=master_config, to_config=kept)
             return kept
         composed: DictConfig = self._loader.load_sweep_config(master_config, sweep_overrides)
@@ -70,7 +70,8 @@ class _ComposedOnce(ConfigLoader):  # type: ignore[misc]
 
     def get_group_options(self, *args: Any, **settings: Any) -> list[str]:
         options: list[str] = self._loader.get_group_options(*args, **settings)
-        return options
+        # A base file, which other options extend, is no option for glob(*).
+        return [option for option in options if not option.startswith("_")]
 
     def list_groups(self, parent_name: str) -> list[str]:
         groups: list[str] = self._loader.list_groups(parent_name)

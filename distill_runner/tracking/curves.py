@@ -1,4 +1,4 @@
-"""The curves of a stage: averaged between two points, without a device sync at each step."""
+"""The curves of a stage: means between two points, without a device sync at each step."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ OnPoint = Callable[[int, Mapping[str, float]], None]
 
 
 class Curves:
-    """Collects terms on the device and writes their means every so many steps.
+    """Collects terms on the device and writes their means at each point.
 
     Args:
         path: `metrics.jsonl` of the stage, one point a line.
-        on_point: told of every point too.
+        on_point: called with every point.
     """
 
     def __init__(self, path: Path, on_point: OnPoint) -> None:
@@ -44,7 +44,7 @@ class Curves:
         return bool(self._sums)
 
     def state(self) -> dict[str, Any]:
-        """What is written and what is on the way to the next point, for a checkpoint."""
+        """What has been written and what is collected for the next point, for a checkpoint."""
         return {
             "sums": self._sums,
             "weights": self._weights,
@@ -61,11 +61,11 @@ class Curves:
         self._weights[key] = self._weights.get(key, 0.0) + weight
 
     def set(self, role: str, name: str, value: float) -> None:
-        """A figure of which the latest counts."""
+        """Set a figure whose latest value is written at the next point."""
         self._latest[f"{role}/{name}"] = value
 
     def write(self, step: int) -> dict[str, float]:
-        """Write a point: the means since the last one.
+        """Write a point: the means since the last point.
 
         Raises:
             DistillError: a loss among them is not a number.
@@ -79,7 +79,7 @@ class Curves:
         return values
 
     def check(self, step: int) -> dict[str, float]:
-        """The means since the last point, with nothing written.
+        """The means since the last point, without writing them.
 
         Raises:
             DistillError: a loss among them is not a number.
@@ -101,7 +101,7 @@ class Curves:
         return values
 
     def point(self, step: int, values: Mapping[str, float]) -> None:
-        """Write these values as they are."""
+        """Write these values as one point, unchanged."""
         line = (json.dumps({"step": step, **values}) + "\n").encode()
         with self._path.open("ab") as file:
             file.write(line)
@@ -110,19 +110,20 @@ class Curves:
         self._on_point(step, values)
 
     def _mark(self) -> dict[str, Any]:
-        """What is written so far."""
+        """Size and hash of what has been written."""
         return {"bytes": self._bytes, "sha256": self._sha256.hexdigest()}
 
     def resume(self, state: Mapping[str, Any] | None) -> None:
-        """Forget what was written after `state` was taken; tell again what was written before.
+        """Drop the points written after `state` was saved, and repeat the earlier ones.
 
-        The steps after it are made again; whoever listens now was not there for the others.
+        Training repeats the steps after `state`. The earlier points go to `on_point` again, because
+        this process has not seen them.
 
         Args:
-            state: None: nothing was written.
+            state: as `state()` gave it; None if nothing had been written.
 
         Raises:
-            Damaged: what was written before is not there any more.
+            Damaged: the points written before `state` are missing or different.
         """
         if state:
             self._sums, self._weights = state["sums"], state["weights"]
@@ -140,10 +141,10 @@ class Curves:
 
 
 def latest_loss(path: Path) -> tuple[int, float] | None:
-    """Step and loss of the last point of curves that another process is writing, if any."""
+    """Step and loss of the last point of a file that another process is writing; None if none."""
     try:
         text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:  # not begun, or finished in this moment
+    except FileNotFoundError:  # not begun, or just finished
         return None
     whole, _, _ = text.rpartition("\n")
     points = map(json.loads, reversed(whole.splitlines()))
@@ -165,9 +166,9 @@ def read_points(path: Path) -> Iterator[tuple[int, dict[str, float]]]:
 
 
 def as_named(values: Mapping[str, float], names: Mapping[str, str]) -> dict[str, float]:
-    """A point with its teachers called otherwise, by the names of their stages.
+    """A point whose teachers are renamed to the stages of this run.
 
-    A stage may be found in the store that was trained when its teachers lay in other folders.
+    A stored stage may have been trained when its teachers lay in other folders.
     """
     short = {
         old.removeprefix("teacher/"): new.removeprefix("teacher/") for old, new in names.items()

@@ -1,7 +1,7 @@
 """The process that talks to W&B for one run: `-m distill_runner.tracking.wandb_worker`.
 
-It takes JSON lines on stdin, and it answers two on stdout, each with a note for the
-screen: once the run is open, and once it is closed.
+It reads JSON lines on stdin and writes two on stdout, each with a note for the screen: one when the
+run is open, and one when it is closed.
 
     in    {"open": {folder, card, patience}}
           {"log": {name: value}, "step": n}            any number of these
@@ -22,16 +22,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-LINGER_SECONDS = 30.0  # from the end of the run to the end of the process, at most
+LINGER_SECONDS = 30.0  # at most, from the end of the run to the end of the process
 UNREACHABLE = "the server does not answer"
 
 
 def main() -> None:
-    """Serve one run: lines in on stdin, notes out on stdout, all else into its wandb.log."""
+    """Serve one run: lines from stdin, notes to stdout, everything else to its wandb.log."""
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
-    # Whatever W&B prints must not mix with the replies.
+    # What W&B prints must not mix with the replies.
     os.dup2(2, 1)
-    # Its error reports would hold up the exit for ten seconds when the server is gone.
+    # Its error reports would delay the exit by ten seconds when the server is gone.
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     os.environ.setdefault("WANDB_SILENT", "true")
 
@@ -44,17 +44,17 @@ def main() -> None:
     status = 0
     try:
         _serve(sys.stdin, reply)
-    except Exception:  # whatever it was: told in the run's log, and the training goes on
+    except Exception:  # written to the run's log; the training continues
         traceback.print_exc()
         status = 1
         _end_process_after(LINGER_SECONDS)
         _close_service()
-    # Past W&B's exit hooks, which wait for the server once more.
+    # Skips W&B's exit hooks, which would wait for the server again.
     os._exit(status)
 
 
 def _serve(lines: IO[str], reply: Callable[..., None]) -> None:
-    with contextlib.suppress(Exception):  # told of below, where there is a run to tell it to
+    with contextlib.suppress(Exception):  # reported below, once there is a run to report it to
         import wandb  # noqa: F401
     first = lines.readline()
     if not first:
@@ -74,7 +74,7 @@ def _serve(lines: IO[str], reply: Callable[..., None]) -> None:
     _end_process_after(LINGER_SECONDS)
     run.summary.update(message.get("finish", {}))
     try:
-        # Lines that end without a "finish" come from a training that was killed.
+        # If the lines end without a "finish", the training was killed.
         run.finish(exit_code=int(message.get("failed", True)))
     except TimeoutError:
         note = f"W&B did not take all in time; {_where(run)}"
@@ -86,7 +86,7 @@ def _serve(lines: IO[str], reply: Callable[..., None]) -> None:
 
 
 def _write_into(log: Path) -> None:
-    """Send what this process prints from now on to the end of the log."""
+    """Append what this process prints from now on to the log."""
     log.parent.mkdir(parents=True, exist_ok=True)
     end = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     os.dup2(end, 1)
@@ -95,7 +95,7 @@ def _write_into(log: Path) -> None:
 
 
 def _open_run(opening: Mapping[str, Any]) -> tuple[Any, str | None]:
-    """The run, and why it is offline where nobody asked for that."""
+    """The run, and the reason if it is offline although the user did not ask for that."""
     import wandb
 
     settings = wandb.setup().settings
@@ -106,7 +106,7 @@ def _open_run(opening: Mapping[str, Any]) -> tuple[Any, str | None]:
         try:
             return _init(opening, settings.mode), None
         except Exception as error:
-            # Any of its errors, and a bare one from its transport, mean the same here.
+            # Every error of W&B or its transport means the same here.
             _report(error)
             reason = UNREACHABLE
     return _init(opening, "offline"), reason
@@ -149,7 +149,7 @@ def _why_offline(settings: Any, seconds: float) -> str | None:
     if key is None and not settings.identity_token_file:
         return "no API key"
     answer: list[str | None] = [UNREACHABLE]
-    # In a thread, as a name look-up keeps no timeout.
+    # In a thread, because a name look-up obeys no timeout.
     asked = (settings.base_url, key, seconds, answer)
     probe = threading.Thread(target=_probe, args=asked, daemon=True)
     probe.start()
@@ -187,13 +187,13 @@ def _place(run: Any, reason: str | None) -> str | None:
 
 def _where(run: Any) -> str:
     folder = shlex.quote(str(Path(run.dir).absolute().parent))
-    # Left out by `wandb sync` otherwise, as if all of an online run had arrived.
+    # Otherwise `wandb sync` skips an online run, as if all of it had arrived.
     option = "" if run.offline else "--include-online "
     return f"to upload the curves: wandb sync {option}{folder}"
 
 
 def _close_service() -> None:
-    """Wait until W&B's service has written out what it holds and is gone."""
+    """Wait until W&B's service has written what it holds and has ended."""
     import wandb
 
     try:

@@ -93,7 +93,7 @@ CASES = {
     "a wrong type": (["training.batch_size=32.5"], ["training.batch_size", "32.5"]),
     "a wrong type in a method": (
         ["method=kd", "method.temperature=hot"],
-        ["method.temperature", "hot", "float"],
+        ["method.temperature", "hot", "a number"],
     ),
     "a wrong type of a stage": (
         ["method=kd", "method.warm_start_epochs=many"],
