@@ -19,7 +19,7 @@ from support.training import Killed, Silent, job_of
 
 from distill_runner.errors import DistillError
 from distill_runner.methods.base import Update
-from distill_runner.methods.batch import Scene
+from distill_runner.methods.batch import Batch
 from distill_runner.methods.finetune import FineTune
 from distill_runner.models.teachers import LiveTeachers
 from distill_runner.training import loop
@@ -206,9 +206,9 @@ class Breaks(FineTune):
 
     steps: list[int] = field(default_factory=list)
 
-    def updates(self, scene: Scene) -> Iterator[Update]:
+    def updates(self, batch: Batch) -> Iterator[Update]:
         self.steps.append(1)
-        (update,) = super().updates(scene)
+        (update,) = super().updates(batch)
         yield replace(update, loss=update.loss * (float("nan") if len(self.steps) > 3 else 1))
 
 

@@ -44,6 +44,12 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None
     assert found == declared()
 
 
+def test_every_folder_of_the_package_is_installed() -> None:
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    folders = [path.parent.relative_to(ROOT) for path in ROOT.glob("distill_runner/**/__init__.py")]
+    assert sorted(listed) == sorted(["distill_runner.conf", *(".".join(f.parts) for f in folders)])
+
+
 def test_a_score_imports_no_evaluators() -> None:
     lines = (
         "import sys; from distill_runner.evaluation.metrics.classes import class_metrics; "

@@ -1,4 +1,4 @@
-"""The command that would have worked: each wrong word is replaced until nothing is refused."""
+"""Finds a valid command by replacing wrong words until nothing is refused."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from distill_runner.errors import Mend, Refused, together, typeable
 from distill_runner.planning.ranges import check_settings
 
 _NOTHING = object()
-_MOST_WORDS = 40  # that are put right in one command
+_MOST_WORDS = 40  # the most words corrected in one command
 
 
 def with_way_out(refused: Refused, words: Sequence[str]) -> Refused:
-    """The refusal with what is to be typed in place of all that is wrong, tried out.
+    """The refusal with a correction of every wrong word, which has been tried out.
 
     Args:
-        words: what was typed.
+        words: the words of the command.
     """
     if refused.parts:
         return together([with_way_out(part, words) for part in refused.parts])
@@ -44,13 +44,13 @@ def with_way_out(refused: Refused, words: Sequence[str]) -> Refused:
         after = _replaced(mended, fault.mend)
         if after is None:
             break
-        # What replaced a word may itself have been replaced.
+        # A replacement may itself have been replaced.
         rights = (rights - set(fault.mend.wrong)) | set(fault.mend.right)
         mended = after
         fault = fault_of(mended)
     if fault is not None and _is_about(fault, rights):
         default = _default(refused.key, words) or _default(fault.key, mended)
-        # That nothing is set is no answer to who wants to set something.
+        # A default of null does not help someone who wants to set a value.
         none = default is None or "=null, " in default
         return refused.with_way_out("distill-run --cfg job" if none else default)
     shown = [word for word in mended if word in rights]
@@ -58,7 +58,7 @@ def with_way_out(refused: Refused, words: Sequence[str]) -> Refused:
 
 
 def _replaced(words: Sequence[str], mend: Mend) -> list[str] | None:
-    """The words with those of the mend in place of the wrong ones; None where these are not there.
+    """The words after the replacement; None if the wrong words do not occur.
 
     -m comes first, where Hydra's parser wants it.
     """
@@ -77,7 +77,7 @@ def _is_about(fault: Refused, rights: set[str]) -> bool:
 
 
 def fault_of(words: Sequence[str]) -> Refused | None:
-    """Why a command is refused before its data and models are looked at."""
+    """The reason why a command is refused before its data and models are read, or None."""
     overrides: list[str] = []
     try:
         overrides, sweeping = arguments(words)
@@ -94,10 +94,10 @@ def fault_of(words: Sequence[str]) -> Refused | None:
 
 
 def _composed(overrides: Sequence[str]) -> DictConfig:
-    """The configuration, of a sweep the first job's."""
+    """The composed configuration; for a sweep, that of the first job."""
     GlobalHydra.instance().clear()
     with initialize_config_dir(config_path(), version_base="1.3"):
-        # The default name of the folder is made of what only a run knows.
+        # The default name of the folder needs values that only a run has.
         words = ["output_dir=unused", *map(_first, overrides)]
         config: DictConfig = compose("config", overrides=words)
         return config
@@ -115,7 +115,7 @@ def _first(text: str) -> str:
 
 
 def _default(key: str | None, words: Sequence[str]) -> str | None:
-    """What a key has unless it is typed, for whoever typed something that it cannot have."""
+    """The default of a key that was given an invalid value, as a suggestion."""
     typed_settings = [word for word in words if "=" in word and not word.startswith("-")]
     if (
         key is None
@@ -135,7 +135,7 @@ def _default(key: str | None, words: Sequence[str]) -> str | None:
 
 
 def _written(value: Any) -> str | None:
-    """A value as it is typed; None of those that would not fit a line."""
+    """A value as it is typed; None if it does not fit on a line."""
     if OmegaConf.is_config(value):
         value = OmegaConf.to_container(value)
     if isinstance(value, dict) or (isinstance(value, str) and not value):

@@ -19,7 +19,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from distill_runner.hub.files import Repo
+from distill_runner.hub.repository import Repo
 
 PROBE_SECONDS = 3.0  # until the hub's first answer
 STALL_SECONDS = 12.0  # without a byte; leaves room for one retry of REQUEST_SECONDS

@@ -10,18 +10,15 @@ from pathlib import Path
 from distill_runner.errors import HubUnreachable, Refused
 from distill_runner.hub.download import fetch, unreachable
 from distill_runner.hub.files import (
-    Repo,
-    Unfit,
-    data_files,
     file_digest,
     hub_revision,
     is_classifier,
     model_fingerprint,
     names_under,
     read_config,
-    wanted_files,
     weight_files,
 )
+from distill_runner.hub.repository import Repo, Unfit, data_files, wanted_files
 
 __all__ = [
     "file_digest",

@@ -14,7 +14,7 @@ import time
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from distill_runner.hub.files import Repo, Unfit, wanted_files
+from distill_runner.hub.repository import Repo, Unfit, wanted_files
 
 
 def _download(repo: Repo, *, endpoint: str, cache_dir: str, announced: Path) -> str:

@@ -224,7 +224,7 @@ class _Job:
     def _run(self, config: Config, plan: Plan, ready: Ready) -> RunResult:
         from distill_runner.data.inputs import given_data
         from distill_runner.jobs.run_folder import write_run_folder
-        from distill_runner.pipeline.stage_workers import count_of, helpers
+        from distill_runner.pipeline.stage_workers import count_of, stage_workers
         from distill_runner.results.collect.finished import FinishedRun
         from distill_runner.results.collect.run import collect_result
 
@@ -242,7 +242,7 @@ class _Job:
             if count:
                 self._screen.print(f"{1 + count} processes train stages side by side")
             self._screen.print("")
-            with helpers(config, plan, count=count):
+            with stage_workers(config, plan, count=count):
                 outcome = runner.run(with_workers=count > 0)
             answers = runner.predictions(outcome)
             result = collect_result(

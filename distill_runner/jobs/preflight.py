@@ -65,10 +65,10 @@ class Hub:
                 fetch_missing=self._answers,
             )
         except HubUnreachable as unreachable:
-            self.missed(unreachable)
+            self.note_unreachable(unreachable)
             return None
 
-    def missed(self, unreachable: HubUnreachable) -> None:
+    def note_unreachable(self, unreachable: HubUnreachable) -> None:
         """Note in a dry run what could not be checked.
 
         Raises:
@@ -104,7 +104,7 @@ def prepare_run(
     try:
         data = read_data(config, plan, say=screen.print)
     except HubUnreachable as unreachable:
-        hub.missed(unreachable)
+        hub.note_unreachable(unreachable)
         show(None)
         _check_models(plan, hub)
         _print_unchecked(screen, hub.unchecked)
@@ -115,8 +115,8 @@ def prepare_run(
     checked = runner.preflight()
     if not config.dry_run:
         return Ready(data, machine, runner)
-    for missed in checked.unreachable:
-        hub.missed(missed)
+    for failure in checked.unreachable:
+        hub.note_unreachable(failure)
     if checked.found:
         screen.print(f"found in the store: {', '.join(map(stage_name, checked.found))}")
     _print_unchecked(screen, hub.unchecked)

@@ -33,7 +33,7 @@ def run_card(
         sweep: folder of its sweep; None for a single run.
     """
     return RunCard(
-        name=(_what_varies(overrides, swept) or _what_it_is(config, plan))[:_LONGEST],
+        name=(_varying_overrides(overrides, swept) or _default_name(config, plan))[:_LONGEST],
         project=config.tracker.project,
         group=config.tracker.group or (_group_of(sweep) if sweep else None),
         job_type=plan.method,
@@ -42,12 +42,12 @@ def run_card(
     )
 
 
-def _what_varies(overrides: Sequence[str], swept: Collection[str]) -> str:
+def _varying_overrides(overrides: Sequence[str], swept: Collection[str]) -> str:
     varying = [item for item in overrides if typed_values([item]).keys() & set(swept)]
     return " ".join(item.removeprefix("experiment=") for item in varying)
 
 
-def _what_it_is(config: Config, plan: Plan) -> str:
+def _default_name(config: Config, plan: Plan) -> str:
     student = plan.stage(plan.deployed).learner.id.rstrip("/").rsplit("/", 1)[-1]
     return " · ".join([plan.method, _data(config), student, f"seed {config.seed}"])
 

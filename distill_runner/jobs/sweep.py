@@ -89,8 +89,8 @@ class SweepTable(Callback):  # type: ignore[misc]
         cls.verdict = _finish(config, jobs)
         # With no figure to go by, Optuna has no best trial: nothing more to say than the jobs do.
         if any(job.result is not None for job in jobs):
-            told = f"{cls.verdict}\n" if cls.verdict else ""
-            cls.verdict = DistillError(f"{told}The sweep ended early ({reason}).")
+            unfinished = f"{cls.verdict}\n" if cls.verdict else ""
+            cls.verdict = DistillError(f"{unfinished}The sweep ended early ({reason}).")
         return True
 
 

@@ -14,9 +14,9 @@ from distill_runner.exports import lazy_attributes
 
 if TYPE_CHECKING:
     from distill_runner.methods.base import Algorithm, Needs, OptimizerSettings, Update, require
-    from distill_runner.methods.batch import Scene
+    from distill_runner.methods.batch import Batch
 
-__all__ = ["Algorithm", "Needs", "OptimizerSettings", "Scene", "Update", "require"]
+__all__ = ["Algorithm", "Batch", "Needs", "OptimizerSettings", "Update", "require"]
 
 __getattr__ = lazy_attributes(
     __name__,
@@ -24,7 +24,7 @@ __getattr__ = lazy_attributes(
         "Algorithm": "base",
         "Needs": "base",
         "OptimizerSettings": "base",
-        "Scene": "batch",
+        "Batch": "batch",
         "Update": "base",
         "require": "base",
     },

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from distill_runner.config.schema import Schedule
 from distill_runner.config.schema.rules import check_values
 from distill_runner.errors import Refused
-from distill_runner.methods.batch import Scene
+from distill_runner.methods.batch import Batch
 from distill_runner.models.language import LanguageHead
 from distill_runner.models.learner import Learner
 from distill_runner.planning.stage_context import Context
@@ -234,7 +234,7 @@ class Algorithm(ABC):
         return RowChoice()
 
     @abstractmethod
-    def updates(self, scene: Scene) -> Iterator[Update]:
+    def updates(self, batch: Batch) -> Iterator[Update]:
         """Yield one `Update` for each of `roles`, in that order, for one micro-batch.
 
         The loop steps a role's optimiser before it asks for the next update.

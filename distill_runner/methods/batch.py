@@ -39,7 +39,7 @@ class Address:
 
 
 @dataclass
-class Scene:
+class Batch:
     """One micro-batch as its algorithm sees it."""
 
     student: Learner

@@ -31,7 +31,7 @@ from distill_runner.methods.base import (
     Update,
     require,
 )
-from distill_runner.methods.batch import Scene
+from distill_runner.methods.batch import Batch
 from distill_runner.models import language
 from distill_runner.objectives.tokens import cosine_distance, masked_word_loss, token_kl
 from distill_runner.planning.stage_context import Context
@@ -126,15 +126,15 @@ class TripleLoss(Algorithm):
     def rows(self, offered: OfferedRows) -> RowChoice:  # noqa: ARG002
         return RowChoice(hidden_words=self.mask_share)
 
-    def updates(self, scene: Scene) -> Iterator[Update]:
-        ours, theirs, targets = scene.student_states(), scene.teacher_states(), scene.hidden_words()
+    def updates(self, batch: Batch) -> Iterator[Update]:
+        ours, theirs, targets = batch.student_states(), batch.teacher_states(), batch.hidden_words()
         # Decoding is the dear part, so only where something is learnt from it.
         everywhere = self.a_ce > 0 and not self.restrict_ce_to_mask
         decoded = torch.ones_like(targets, dtype=torch.bool) if everywhere else targets >= 0
         words = Words(
-            scene.student_words(ours[decoded]),
+            batch.student_words(ours[decoded]),
             targets[decoded],
-            scene.teacher_words(theirs[decoded]) if self.a_ce else None,
+            batch.teacher_words(theirs[decoded]) if self.a_ce else None,
         )
         loss, terms = self.loss(words, ours, theirs)
         yield Update("student", loss, terms)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from distill_runner.methods.base import Algorithm, Needs, Passes, Update
-from distill_runner.methods.batch import Scene
+from distill_runner.methods.batch import Batch
 from distill_runner.tasks.base import Task
 
 
@@ -27,6 +27,6 @@ class FineTune(Algorithm):
     def formula(self, task: Task) -> str:
         return f"L = {task.hard_name}(y, s)"
 
-    def updates(self, scene: Scene) -> Iterator[Update]:
-        loss = scene.hard_loss(scene.student_logits())
+    def updates(self, batch: Batch) -> Iterator[Update]:
+        loss = batch.hard_loss(batch.student_logits())
         yield Update("student", loss, {"hard": loss.detach()})

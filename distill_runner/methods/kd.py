@@ -19,7 +19,7 @@ from distill_runner.config.schema import Combine
 from distill_runner.config.schema.rules import ABOVE_0, SHARE, one_of
 from distill_runner.errors import Refused
 from distill_runner.methods.base import Algorithm, Needs, Passes, Update
-from distill_runner.methods.batch import Scene
+from distill_runner.methods.batch import Batch
 from distill_runner.objectives.logits import (
     RAW_LOGITS,
     SOFT_LOSSES,
@@ -112,9 +112,9 @@ class KD(SoftTargets):
     needs: ClassVar[Needs] = Needs(teachers="frozen")
     passes: ClassVar[Passes] = Passes(student=3)
 
-    def updates(self, scene: Scene) -> Iterator[Update]:
-        teacher_logits = scene.teacher_logits(self.temperature)
+    def updates(self, batch: Batch) -> Iterator[Update]:
+        teacher_logits = batch.teacher_logits(self.temperature)
         loss, terms = self.distillation_loss(
-            scene.task, scene.student_logits(), teacher_logits, scene.labels
+            batch.task, batch.student_logits(), teacher_logits, batch.labels
         )
         yield Update("student", loss, terms)

@@ -20,7 +20,7 @@ import torch
 
 from distill_runner.config.schema.rules import ABOVE_0, AT_LEAST_0, AT_LEAST_1, one_of
 from distill_runner.methods.base import Needs, OptimizerSettings, Passes, Update, require
-from distill_runner.methods.batch import Scene
+from distill_runner.methods.batch import Batch
 from distill_runner.methods.kd import SoftTargets
 from distill_runner.methods.pilot import (
     DERIVATIVES,
@@ -108,52 +108,52 @@ class MetaDistil(SoftTargets):
         factor = self.pilot_learning_rate if self.divide_by_pilot_rate else 1.0
         return OptimizerSettings(learning_rate=self.teacher_learning_rate, eps_factor=factor)
 
-    def updates(self, scene: Scene) -> Iterator[Update]:
-        pilot = self._pilot(scene)
-        yield self._teacher_update(scene, pilot)
-        yield self._student_update(scene, pilot)
+    def updates(self, batch: Batch) -> Iterator[Update]:
+        pilot = self._pilot(batch)
+        yield self._teacher_update(batch, pilot)
+        yield self._student_update(batch, pilot)
 
-    def _pilot(self, scene: Scene) -> Pilot:
+    def _pilot(self, batch: Batch) -> Pilot:
         """Step 1: assume a student update under the present teachers."""
         return Pilot.take(
-            scene.student,
-            student_logits=pilot_forward(scene),
-            teacher_signals=scene.teacher_signals(),
+            batch.student,
+            student_logits=pilot_forward(batch),
+            teacher_signals=batch.teacher_signals(),
             loss=lambda student_logits, signals: self.distillation_loss(
-                scene.task, student_logits, scene.join(signals, self.temperature), scene.labels
+                batch.task, student_logits, batch.join(signals, self.temperature), batch.labels
             )[0],
             learning_rate=self.pilot_learning_rate,
             keep_graph=self.real_step_mask == "same",
         )
 
-    def _teacher_update(self, scene: Scene, pilot: Pilot) -> Update:
+    def _teacher_update(self, batch: Batch, pilot: Pilot) -> Update:
         """Step 2: quiz the assumed student, and blame the teachers."""
-        quiz = scene.quiz(self.quiz_batch)
-        quiz_logits = pilot.logits_of(scene.student, quiz)
-        quiz_loss = scene.task.hard_loss(quiz_logits, quiz.labels)
+        quiz = batch.quiz(self.quiz_batch)
+        quiz_logits = pilot.logits_of(batch.student, quiz)
+        quiz_loss = batch.task.hard_loss(quiz_logits, quiz.labels)
         blame = pilot.gradient(quiz_loss)
         if self.derivative == "jvp":
-            change = jvp(lambda: pilot_forward(scene), scene.student, blame)
+            change = jvp(lambda: pilot_forward(batch), batch.student, blame)
         else:
             change = finite_difference(
-                lambda: pilot_forward(scene),
-                scene.student,
+                lambda: pilot_forward(batch),
+                batch.student,
                 blame,
                 length=self.finite_difference_length,
             )
         surrogate = teacher_surrogate(pilot, change)
         terms = {"quiz": quiz_loss.detach()}
-        right = scene.task.right(quiz_logits.detach(), quiz.labels)
+        right = batch.task.right(quiz_logits.detach(), quiz.labels)
         if right is not None:
             terms["quiz_accuracy"] = right.to(torch.float32).mean()
         return Update("teacher", surrogate, terms)
 
-    def _student_update(self, scene: Scene, pilot: Pilot) -> Update:
+    def _student_update(self, batch: Batch, pilot: Pilot) -> Update:
         """Step 3: really update the student, on the same batch, under the new teachers."""
         with torch.no_grad():
-            teacher_logits = scene.teacher_logits(self.temperature)
+            teacher_logits = batch.teacher_logits(self.temperature)
         logits = pilot.student_logits
         if self.real_step_mask == "fresh":
-            logits = scene.student_logits("real")
-        loss, terms = self.distillation_loss(scene.task, logits, teacher_logits, scene.labels)
+            logits = batch.student_logits("real")
+        loss, terms = self.distillation_loss(batch.task, logits, teacher_logits, batch.labels)
         return Update("student", loss, terms)

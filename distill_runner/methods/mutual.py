@@ -18,7 +18,7 @@ from torch import Tensor
 
 from distill_runner.config.schema.rules import ABOVE_0, AT_LEAST_0, one_of
 from distill_runner.methods.base import Algorithm, Needs, Passes, Update
-from distill_runner.methods.batch import Scene
+from distill_runner.methods.batch import Batch
 from distill_runner.objectives.logits import kl
 from distill_runner.tasks.base import Task
 
@@ -60,29 +60,29 @@ class Mutual(Algorithm):
     def unread_settings(self) -> tuple[str, ...]:
         return () if self.mimicry else ("temperature",)
 
-    def updates(self, scene: Scene) -> Iterator[Update]:
-        student, peers = scene.student_logits(), scene.teacher_signals()
-        yield Update("student", *self._loss(scene, student, peers))
+    def updates(self, batch: Batch) -> Iterator[Update]:
+        student, peers = batch.student_logits(), batch.teacher_signals()
+        yield Update("student", *self._loss(batch, student, peers))
         if self.form == "alternating":
             with torch.no_grad():
-                student = scene.student_logits()
+                student = batch.student_logits()
         losses: list[Tensor] = []
         every: dict[str, Tensor] = {}
         for at, own in enumerate(peers):
             others = torch.cat([student[None], peers[:at], peers[at + 1 :]])
-            loss, terms = self._loss(scene, own, others)
+            loss, terms = self._loss(batch, own, others)
             losses.append(loss)
             every |= {f"{name}_{at + 1}": term for name, term in terms.items()}
         yield Update("teacher", torch.stack(losses).sum(), every)
 
-    def _loss(self, scene: Scene, own: Tensor, others: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def _loss(self, batch: Batch, own: Tensor, others: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """L_k and its two parts, unweighted.
 
         Args:
             own: z_k, [batch, classes].
             others: z_l, [others, batch, classes].
         """
-        hard = scene.hard_loss(own)
+        hard = batch.hard_loss(own)
         apart = [kl(own, other, self.temperature) for other in others.detach()]
         mimicry = torch.stack(apart).mean()
         loss = hard + self.mimicry * mimicry

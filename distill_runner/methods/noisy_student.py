@@ -33,7 +33,7 @@ from distill_runner.methods.base import (
     Update,
     require,
 )
-from distill_runner.methods.batch import Scene
+from distill_runner.methods.batch import Batch
 from distill_runner.models.depth import check_family
 from distill_runner.planning.stage_context import Context
 from distill_runner.tasks.base import Task
@@ -165,9 +165,9 @@ class NoisyStudent(Algorithm):
             + (", or method.balance=false" if missing else ""),
         )
 
-    def updates(self, scene: Scene) -> Iterator[Update]:
-        logits, labels = scene.student_logits(), scene.labels
-        taught = scene.teacher_logits(self.temperature)
+    def updates(self, batch: Batch) -> Iterator[Update]:
+        logits, labels = batch.student_logits(), batch.labels
+        taught = batch.teacher_logits(self.temperature)
         known = labels >= 0
         smoothed = self.label_smoothing
         hard = F.cross_entropy(

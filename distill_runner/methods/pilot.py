@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from distill_runner.methods.batch import Quiz, Scene
+from distill_runner.methods.batch import Batch, Quiz
 from distill_runner.models.architecture.families import no_forward_derivative
 from distill_runner.models.learner import Learner
 
@@ -77,14 +77,14 @@ class Pilot:
         return dict(zip(self.weights, gradients, strict=True))
 
 
-def pilot_forward(scene: Scene) -> Tensor:
+def pilot_forward(batch: Batch) -> Tensor:
     """The student's logits under the pilot's dropout mask. [batch, classes].
 
     Always in the math kernel: fused attention has no forward-mode derivative, and each
     kernel draws its dropout mask in its own way.
     """
     with sdpa_kernel(SDPBackend.MATH):
-        return scene.student_logits("pilot")
+        return batch.student_logits("pilot")
 
 
 def jvp(forward: Callable[[], Tensor], student: Learner, direction: dict[str, Tensor]) -> Tensor:

@@ -29,7 +29,7 @@ from distill_runner.methods.base import (
     Update,
     require,
 )
-from distill_runner.methods.batch import Scene
+from distill_runner.methods.batch import Batch
 from distill_runner.models import heads
 from distill_runner.models.architecture import families
 from distill_runner.objectives.logits import mse_logits
@@ -94,10 +94,10 @@ class SoftHeads(Algorithm):
         )
         return ()
 
-    def updates(self, scene: Scene) -> Iterator[Update]:
-        signals = scene.teacher_signals()
-        targets = scene.join(signals, 1.0)[None] if self.averaged else signals
-        loss, terms = self.loss(scene.task, scene.student_head_logits(), targets, scene.labels)
+    def updates(self, batch: Batch) -> Iterator[Update]:
+        signals = batch.teacher_signals()
+        targets = batch.join(signals, 1.0)[None] if self.averaged else signals
+        loss, terms = self.loss(batch.task, batch.student_head_logits(), targets, batch.labels)
         yield Update("student", loss, terms)
 
     def loss(

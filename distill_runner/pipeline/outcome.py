@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
+from distill_runner.pipeline.model_folders import ModelFolders
+from distill_runner.pipeline.model_origins import from_classifier, given_models, origin
 from distill_runner.planning.stages import Plan
 from distill_runner.results.origins import ModelSource, Origin
 from distill_runner.storage.store import Artifact
@@ -34,3 +36,36 @@ class Outcome:
     origins: Mapping[str, Origin]
     from_classifiers: frozenset[str]
     given_models: Mapping[str, ModelSource]
+
+
+def outcome_of(
+    plan: Plan,
+    planned: Plan,
+    *,
+    finished: Mapping[str, Artifact],
+    folders: ModelFolders,
+    trained: Set[str],
+    broken_off: Mapping[str, str],
+) -> Outcome:
+    """What a run leaves, its stages in the plan's order, whoever finished first.
+
+    Args:
+        plan: as it was carried out.
+        planned: as it was made.
+        finished: the artifacts of all stages that are done, by name.
+        folders: where the plan's models lie.
+        trained: names of the stages that this run has trained.
+        broken_off: why a repetition could not take place, by its name.
+    """
+    done = [stage.name for stage in planned.stages if stage.name in finished]
+    return Outcome(
+        plan=plan,
+        artifacts={name: finished[name] for name in done},
+        trained=tuple(name for name in done if name in trained),
+        broken_off=dict(broken_off),
+        origins={stage.name: origin(stage, planned, folders) for stage in plan.stages},
+        from_classifiers=frozenset(
+            stage.name for stage in plan.stages if from_classifier(stage, planned, folders)
+        ),
+        given_models=given_models(planned, folders),
+    )

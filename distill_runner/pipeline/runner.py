@@ -15,8 +15,8 @@ from distill_runner.console.time_left import duration
 from distill_runner.methods.base import NothingToLearn
 from distill_runner.pipeline.chains import Course
 from distill_runner.pipeline.model_checks import ModelChecks
-from distill_runner.pipeline.model_origins import from_classifier, given_models, origin
-from distill_runner.pipeline.outcome import Outcome
+from distill_runner.pipeline.model_origins import from_classifier
+from distill_runner.pipeline.outcome import Outcome, outcome_of
 from distill_runner.pipeline.parts import assemble
 from distill_runner.pipeline.predictions import Predictions
 from distill_runner.pipeline.preflight import Preflight, preflight
@@ -34,7 +34,7 @@ from distill_runner.storage.integrity import Damaged, sweep
 from distill_runner.storage.store import Artifact
 from distill_runner.tracking.curves import latest_loss
 from distill_runner.tracking.trackers import Tracker
-from distill_runner.training import loop
+from distill_runner.training.stage_job import Job
 
 if TYPE_CHECKING:
     from distill_runner.data.load import Prepared
@@ -43,11 +43,7 @@ _LOOK_AGAIN = 0.2  # seconds, where every stage that is ready is in training
 
 
 class Runner:
-    """Runs the stages of one plan over one set of data.
-
-    Attributes:
-        parts: what it works with.
-    """
+    """Runs the stages of one plan over one set of data; `parts` is what it works with."""
 
     def __init__(
         self,
@@ -67,12 +63,7 @@ class Runner:
         )
         self._curves, self._progress = RunCurves(tracker), RunProgress(screen)
         self._trainer = StageTrainer(
-            config,
-            parts,
-            machine=machine,
-            curves=self._curves,
-            progress=self._progress,
-            screen=screen,
+            config, parts, self._curves, self._progress, machine=machine, screen=screen
         )
         self._config = config
         self._plan = plan
@@ -120,7 +111,7 @@ class Runner:
         return self.parts.keys.key_of(stage)
 
     @contextmanager
-    def prepare(self, stage: Stage, *, folder: Path) -> Iterator[loop.Job]:
+    def prepare(self, stage: Stage, *, folder: Path) -> Iterator[Job]:
         """Everything that the stage's training loop needs, wired as in a run.
 
         The stages that it needs are found or trained first. The learners start anew each time,
@@ -171,22 +162,13 @@ class Runner:
             if name in finished:
                 finished.whole(name)  # as it is delivered
         by_workers = {stage.name for stage in missing if self._with_workers} - self._found
-        # In the plan's order, whoever made them first.
-        done = [stage for stage in self._plan.stages if stage.name in finished]
-        return Outcome(
-            plan=plan,
-            artifacts={stage.name: finished[stage.name] for stage in done},
-            trained=tuple(stage.name for stage in done if stage.name in self._made | by_workers),
-            broken_off=dict(self._course.broken_off),
-            origins={
-                stage.name: origin(stage, self._plan, self.parts.folders) for stage in plan.stages
-            },
-            from_classifiers=frozenset(
-                stage.name
-                for stage in plan.stages
-                if from_classifier(stage, self._plan, self.parts.folders)
-            ),
-            given_models=given_models(self._plan, self.parts.folders),
+        return outcome_of(
+            plan,
+            self._plan,
+            finished=finished,
+            folders=self.parts.folders,
+            trained=self._made | by_workers,
+            broken_off=self._course.broken_off,
         )
 
     # --- the next stage ------------------------------------------------------------------

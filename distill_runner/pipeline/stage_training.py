@@ -9,6 +9,7 @@ from pathlib import Path
 
 from distill_runner.config.schema import Config
 from distill_runner.console.screen import Screen
+from distill_runner.data.training_rows import TrainingRows
 from distill_runner.models import loading
 from distill_runner.models.learner import Learner
 from distill_runner.models.vocabulary import cut_to
@@ -24,7 +25,8 @@ from distill_runner.results.typed_json import to_json
 from distill_runner.runtime.machine import Machine, versions
 from distill_runner.runtime.provenance import surroundings
 from distill_runner.storage.store import Artifact, plain
-from distill_runner.training import loop
+from distill_runner.training.loop import Loop
+from distill_runner.training.stage_job import Finished, Job
 
 
 class StageTrainer:
@@ -40,10 +42,10 @@ class StageTrainer:
         self,
         config: Config,
         parts: Parts,
-        *,
-        machine: Machine,
         curves: RunCurves,
         progress: RunProgress,
+        *,
+        machine: Machine,
         screen: Screen,
     ) -> None:
         self._config = config
@@ -80,7 +82,7 @@ class StageTrainer:
         return artifact
 
     @contextmanager
-    def prepare(self, stage: Stage, *, folder: Path) -> Iterator[loop.Job]:
+    def prepare(self, stage: Stage, *, folder: Path) -> Iterator[Job]:
         """Everything that the stage's training loop needs.
 
         Inside, the learners that train are ready to do so: on the device, their dropout drawn
@@ -99,7 +101,7 @@ class StageTrainer:
         self._show_counts(stage, rows)
         folder.mkdir(parents=True, exist_ok=True)
         with self._vocabularies_cut(stage, [learner, *trained]):
-            yield loop.Job(
+            yield Job(
                 algorithm=stage.algorithm,
                 task=data.task,
                 student=learner,
@@ -120,8 +122,8 @@ class StageTrainer:
                 selected_by=data.task.selection_metric.value,
             )
 
-    def _run(self, stage: Stage, job: loop.Job) -> loop.Finished:
-        training = loop.Loop(job)
+    def _run(self, stage: Stage, job: Job) -> Finished:
+        training = Loop(job)
         done = training.progress.step
         if done:
             self._screen.print(f"  {stage.name}: goes on after step {done}")
@@ -131,7 +133,7 @@ class StageTrainer:
         self._curves.end(finished.steps)
         return finished
 
-    def _show_counts(self, stage: Stage, rows: loop.Rows) -> None:
+    def _show_counts(self, stage: Stage, rows: TrainingRows) -> None:
         if rows.counts:
             counts = ", ".join(f"{name} {count:,}" for name, count in rows.counts.items())
             steps = steps_of(stage.training, len(rows.ids))
@@ -169,7 +171,7 @@ class StageTrainer:
         stage: Stage,
         key: str,
         learner: Learner,
-        finished: loop.Finished,
+        finished: Finished,
         scores: Mapping[str, Score],
     ) -> StageRecord:
         """What `stage.json` says."""

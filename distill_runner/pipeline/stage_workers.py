@@ -1,8 +1,8 @@
-"""Other processes that take stages of a run which need not wait for those in training.
+"""Worker processes that train a run's independent stages side by side.
 
-Processes, not threads: two stages on one thread each do more in a second than one on two. They
-meet at the store alone, where a stage in training is claimed; where a stage's randomness is drawn
-does not depend on who trains it, so its weights do not either.
+They are processes, not threads: two stages on one thread each make more steps per second than one
+stage on two. They share nothing but the store, where a stage in training is claimed. A stage's
+random draws do not depend on the process that trains it, so neither do its weights.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from distill_runner.runtime.machine import Machine, cores, resolve_machine, shar
 from distill_runner.storage.integrity import is_damage
 from distill_runner.tracking.trackers import NoTracker
 
-_PATIENCE = 60.0  # seconds for a helper to leave; it may have to import what it needs first
+_PATIENCE = 60.0  # seconds for a worker to exit; it may still be importing
 
 
 def count_of(config: Config, machine: Machine, missing: Sequence[Stage]) -> int:
-    """How many helpers have something to do at once beside the run itself.
+    """How many workers can train a stage at once beside the run itself.
 
     Args:
         missing: the stages that are not in the store.
@@ -45,30 +45,30 @@ def count_of(config: Config, machine: Machine, missing: Sequence[Stage]) -> int:
     ready = sum(
         not names.intersection((*stage.needs_stages, *stage.compared_with)) for stage in missing
     )
-    # A GPU is busy with one stage. A forced run's stages are in the store: nobody can tell
-    # there which were made again.
+    # One stage keeps a GPU busy. The stages of a forced run are in the store already, so the
+    # store cannot tell which of them were trained again.
     if machine.device.type != "cpu" or config.force:
         return 0
     return max(0, min(config.runtime.processes, cores(), ready) - 1)
 
 
 @contextmanager
-def helpers(config: Config, plan: Plan, *, count: int) -> Iterator[None]:
-    """Inside, so many processes train stages of the plan that are ready and that nobody trains.
+def stage_workers(config: Config, plan: Plan, *, count: int) -> Iterator[None]:
+    """Inside, `count` processes train stages of the plan that are ready and unclaimed.
 
-    Where `runtime.threads` names no number, they and the run share the cores.
+    Where `runtime.threads` is 0, they share the cores with the run.
     """
     alone = torch.get_num_threads()
     if count and config.runtime.threads == 0:
         share_cores(1 + count)
-    # Spawned: a fork of a process that has computed with OpenMP threads hangs.
+    # Spawned, because a fork of a process that has run OpenMP threads hangs.
     context = multiprocessing.get_context("spawn")
     started = [
-        context.Process(target=_help, args=(config, plan, 1 + count), daemon=True)
+        context.Process(target=_work, args=(config, plan, 1 + count), daemon=True)
         for _ in range(count)
     ]
     try:
-        with _unheard(), _without_main():
+        with _signals_blocked(), _without_main():
             for process in started:
                 process.start()
         yield
@@ -88,9 +88,9 @@ def _end_all(started: Sequence[SpawnProcess]) -> None:
 
 
 @contextmanager
-def _unheard() -> Iterator[None]:
-    """Whoever is started inside hears of its end once it listens, and not half-imported."""
-    # Its own start would unblock the signal again.
+def _signals_blocked() -> Iterator[None]:
+    """Processes started inside receive SIGTERM only once they unblock it, after their imports."""
+    # Starting it later would unblock the signal.
     resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     try:
@@ -111,27 +111,31 @@ def _without_main() -> Iterator[None]:
 
 
 class _Silent(Screen):
-    """Shows nothing, and leaves what is damaged to the run, which tells of it."""
+    """Prints nothing; stops at damage in the store, which the run then reports."""
 
     def print(self, *parts: RenderableType) -> None:
         if any(is_damage(part) for part in parts):
             raise DistillError(str(parts[0]))
 
 
-def _help(config: Config, plan: Plan, processes: int) -> None:
-    """Train what is free until the run, one of so many processes, has all it needs."""
-    # An interrupt is for the run, which ends its helpers.
+def _work(config: Config, plan: Plan, processes: int) -> None:
+    """Train unclaimed stages until the plan is done.
+
+    Args:
+        processes: of the run, this one included; they share the cores.
+    """
+    # Ctrl-C reaches the run, which ends its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_leave_with_the_run, daemon=True).start()
-    sys.unraisablehook = _told_elsewhere
-    # What libraries lock with is then a semaphore without a name, which nobody has to remove.
+    threading.Thread(target=_exit_with_the_run, daemon=True).start()
+    sys.unraisablehook = _exit_quietly
+    # Libraries then lock with unnamed semaphores, which need no clean-up.
     multiprocessing.set_start_method("fork", force=True)
     try:
         signal.signal(signal.SIGTERM, _end)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-        _train_what_is_free(config, plan, processes)
+        _train_unclaimed_stages(config, plan, processes)
     finally:
-        # Told to stop while it goes: it goes.
+        # A second SIGTERM must not interrupt the exit.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
@@ -140,14 +144,14 @@ def _end(*_: object) -> None:
     sys.exit()
 
 
-def _told_elsewhere(unraisable: Any) -> None:
-    """Leave at once where a finalizer was told to stop, which Python would only report."""
+def _exit_quietly(unraisable: Any) -> None:
+    """Exit at once where SIGTERM came inside a finalizer, which Python would only report."""
     if isinstance(unraisable.exc_value, SystemExit):
         os._exit(0)
     sys.__unraisablehook__(unraisable)
 
 
-def _train_what_is_free(config: Config, plan: Plan, processes: int) -> None:
+def _train_unclaimed_stages(config: Config, plan: Plan, processes: int) -> None:
     quiet_libraries()
     machine = resolve_machine(config.runtime)
     if config.runtime.threads == 0:
@@ -164,12 +168,12 @@ def _train_what_is_free(config: Config, plan: Plan, processes: int) -> None:
     try:
         runner.run()
     except (Exception, KeyboardInterrupt):
-        # The claim is let go: the run comes to the same stage, and tells what is wrong with it.
+        # The claim is released: the run takes the same stage and reports the failure.
         return
 
 
-def _leave_with_the_run() -> None:
-    """Also where the run is killed: what nobody waits for is not trained on."""
+def _exit_with_the_run() -> None:
+    """Exit when the run does, even if it was killed."""
     run = multiprocessing.parent_process()
     assert run is not None
     run.join()

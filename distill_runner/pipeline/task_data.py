@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from distill_runner.config.schema import Dataset, Noise, NoiseSeenBy
-from distill_runner.data.encoding import ChosenView, Encoder, Encoding, NoisyView, View, encode
+from distill_runner.data.encoding import Encoder, Encoding, View, encode
 from distill_runner.data.masking import MaskedView
+from distill_runner.data.training_rows import TrainingRows
 from distill_runner.data.unlabelled import HIDDEN
+from distill_runner.data.views import ChosenView, NoisyView
 from distill_runner.errors import Refused
 from distill_runner.methods.base import OfferedRows
 from distill_runner.models.learner import Learner
@@ -22,7 +24,6 @@ from distill_runner.results.scores import Score
 from distill_runner.storage.integrity import Say
 from distill_runner.tasks.base import scored_splits
 from distill_runner.tasks.kinds import task_of
-from distill_runner.training import loop
 
 if TYPE_CHECKING:
     import datasets
@@ -90,7 +91,9 @@ class TaskData:
         table, clean = self._encode([split], learner.encoder)
         return NoisyView(clean, table, noise, self.noise_seed)
 
-    def training_rows(self, stage: Stage, student: Learner, teachers: TeacherSource) -> loop.Rows:
+    def training_rows(
+        self, stage: Stage, student: Learner, teachers: TeacherSource
+    ) -> TrainingRows:
         """What the loop needs of the data for this stage."""
         live = teachers.learners if isinstance(teachers, LiveTeachers) else ()
         both = stage.noise is not None and stage.noise.seen_by is NoiseSeenBy.both
@@ -116,7 +119,7 @@ class TaskData:
         if choice.hidden_words:
             view = MaskedView(view, ids, student.encoder, choice.hidden_words, stage.seed)
         quiz = "quiz" if stage.algorithm.needs.quiz else None
-        return loop.Rows(
+        return TrainingRows(
             ids=ids,
             labels=labels,
             counts=dict(choice.counts),

@@ -1,4 +1,4 @@
-"""What reads a setting that not every run reads, as one table."""
+"""The settings that only some runs read, and what reads each of them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from distill_runner.config.schema import Config, Dataset, NoiseKind
 from distill_runner.planning.stages import PRETRAIN, TASK, Plan, Stage
 from distill_runner.tracking.trackers import tracker_class
 
-OTHERWISE = "a setting that changes a stage of this run"
+ANY_STAGE = "a setting that changes a stage of this run"
 
 
 @dataclass(frozen=True)
 class Run:
-    """A configuration and what it leads to."""
+    """A configuration and its plan."""
 
     config: Config
     plan: Plan
@@ -30,21 +30,21 @@ class Run:
         names = self.plan.pretrain_teachers if data == PRETRAIN else self.plan.teachers
         return [self.plan.stage(name) for name in names]
 
-    def joined(self, data: str) -> bool:
-        """Whether several teachers answer as one."""
+    def combines_teachers(self, data: str) -> bool:
+        """Whether the outputs of several teachers are combined."""
         several = any(len(stage.teachers) > 1 for stage in self.stages(data))
         return several or len(self.teachers(data)) > 1
 
 
 @dataclass(frozen=True)
 class _Rule:
-    """Keys, and when nothing reads them.
+    """Some keys, and the runs in which nothing reads them.
 
     Args:
-        keys: a pattern, `*` for any.
-        unread: says so of a run.
-        rule: what the keys are for.
-        way_out: what to type instead; None: the same without the key.
+        keys: a pattern; `*` stands for anything.
+        unread: whether nothing in a run reads them.
+        rule: what reads them elsewhere, as the message says it.
+        way_out: what to type instead; None: the same command without the key.
     """
 
     keys: str
@@ -53,84 +53,95 @@ class _Rule:
     way_out: str | None = None
 
 
-def _no_fine_tuning(data: str) -> Callable[[Run], bool]:
+def _none_fine_tuned(data: str) -> Callable[[Run], bool]:
     return lambda run: all(stage.already_finetuned for stage in run.teachers(data))
 
 
-def _none_taken(data: str) -> Callable[[Run], bool]:
+def _all_fine_tuned(data: str) -> Callable[[Run], bool]:
     return lambda run: not any(stage.already_finetuned for stage in run.teachers(data))
+
+
+def _combines_none(data: str) -> Callable[[Run], bool]:
+    return lambda run: not run.combines_teachers(data)
 
 
 def _teacher_rules(prefix: str, data: str) -> list[_Rule]:
     at = f"{prefix}teacher"
-    as_they_are = f"teachers that are fine-tuned: {at}.finetune=always"
+    fine_tuned = f"teachers that are fine-tuned: {at}.finetune=always"
     return [
         _Rule(f"{at}.*", lambda run: not run.teachers(data), "a method that has these teachers"),
-        _Rule(f"{at}.training.*", _no_fine_tuning(data), as_they_are),
-        _Rule(f"{at}.learning_rates", _no_fine_tuning(data), as_they_are),
-        _Rule(f"{at}.seeds", _no_fine_tuning(data), as_they_are),
-        _Rule(f"{at}.labels", _none_taken(data), "a teacher that is taken as it is"),
-        _Rule(f"{at}.combine", lambda run: not run.joined(data), "two teachers or more"),
-        _Rule(f"{at}.weigh_by", lambda run: not run.joined(data), "two teachers or more"),
-        _Rule(f"{at}.weights", lambda run: not run.joined(data), "two teachers or more"),
+        _Rule(f"{at}.training.*", _none_fine_tuned(data), fine_tuned),
+        _Rule(f"{at}.learning_rates", _none_fine_tuned(data), fine_tuned),
+        _Rule(f"{at}.seeds", _none_fine_tuned(data), fine_tuned),
+        _Rule(f"{at}.labels", _all_fine_tuned(data), "a classifier that teaches as it is"),
+        *(
+            _Rule(
+                f"{at}.{key}", lambda run: not run.combines_teachers(data), "two teachers or more"
+            )
+            for key in ("combine", "weigh_by", "weights")
+        ),
     ]
 
 
 def _dataset_rules(prefix: str, data: str) -> list[_Rule]:
-    def of(run: Run) -> Dataset:
-        found = run.config.pretrain.dataset if data == PRETRAIN else run.config.dataset
-        assert found is not None
-        return found
+    def settings(run: Run) -> Dataset:
+        dataset = run.config.pretrain.dataset if data == PRETRAIN else run.config.dataset
+        assert dataset is not None
+        return dataset
 
     def generated(run: Run) -> bool:
-        return of(run).generate > 0
+        return settings(run).generate > 0
 
-    def no_texts_by(run: Run, key: str) -> bool:
-        # Texts without labels in files go by the same settings, if they have none of their own.
-        wanted = of(run).unlabelled
-        in_files = wanted.path is not None or wanted.hub is not None
-        read = run.plan.reads_unlabelled(data) and in_files and getattr(wanted, key) is None
+    def unread_for_texts(run: Run, key: str) -> bool:
+        # Files of texts without labels inherit the setting unless they have one of their own.
+        unlabelled = settings(run).unlabelled
+        in_files = unlabelled.path is not None or unlabelled.hub is not None
+        inherited = getattr(unlabelled, key) is None
+        read = run.plan.reads_unlabelled(data) and in_files and inherited
         return generated(run) and not read
 
     at = f"{prefix}dataset"
-    files = "files; this corpus is generated, its columns and classes are given"
-    own = f"dataset=files dataset.path=FILE, in place of {at}.generate"
+    files = "data files; a generated corpus has columns and classes of its own"
+    from_files = f"dataset=files dataset.path=FILE, in place of {at}.generate"
     return [
         *(
-            _Rule(f"{at}.{key}", generated, files, own)
+            _Rule(f"{at}.{key}", generated, files, from_files)
             for key in ("path", "hub", "subset", "label", "label_names", "no_label")
         ),
-        _Rule(f"{at}.text", lambda run: no_texts_by(run, "text"), files, own),
-        _Rule(f"{at}.missing", lambda run: no_texts_by(run, "missing"), files, own),
+        _Rule(f"{at}.text", lambda run: unread_for_texts(run, "text"), files, from_files),
+        _Rule(f"{at}.missing", lambda run: unread_for_texts(run, "missing"), files, from_files),
         _Rule(
             f"{at}.hub",
-            lambda run: of(run).path is not None,
-            f"data of the hub, where {at}.path=null",
+            lambda run: settings(run).path is not None,
+            f"data from the hub, where {at}.path=null",
         ),
         _Rule(
             f"{at}.subset",
-            lambda run: of(run).path is not None or of(run).hub is None,
-            f"data of the hub: {at}.hub, and {at}.path=null",
+            lambda run: settings(run).path is not None or settings(run).hub is None,
+            f"data from the hub: {at}.hub, and {at}.path=null",
         ),
-        *_unlabelled_rules(f"{at}.unlabelled", data, lambda run: of(run)),
+        *_unlabelled_rules(f"{at}.unlabelled", data, settings),
     ]
 
 
-def _unlabelled_rules(at: str, data: str, of: Callable[[Run], Dataset]) -> list[_Rule]:
-    def path(run: Run) -> bool:
-        return of(run).unlabelled.path is not None
+def _unlabelled_rules(at: str, data: str, settings: Callable[[Run], Dataset]) -> list[_Rule]:
+    def has_path(run: Run) -> bool:
+        return settings(run).unlabelled.path is not None
 
-    def hub(run: Run) -> bool:
-        return of(run).unlabelled.hub is not None
+    def has_hub(run: Run) -> bool:
+        return settings(run).unlabelled.hub is not None
 
-    def elsewhere(run: Run) -> bool:
+    def has_no_files(run: Run) -> bool:
+        return not has_path(run) and not has_hub(run)
+
+    def reads_others(run: Run) -> bool:
         return data == TASK and run.plan.reads_unlabelled(PRETRAIN)
 
     return [
         _Rule(
             f"{at}.*",
-            elsewhere,
-            "a stage that reads the task's texts without labels; this method's are those of "
+            reads_others,
+            "a stage that reads the task's texts without labels; this method reads those of "
             "pretrain.dataset",
             "pretrain.dataset.unlabelled.path=FILE, or pretrain.dataset=null",
         ),
@@ -139,32 +150,34 @@ def _unlabelled_rules(at: str, data: str, of: Callable[[Run], Dataset]) -> list[
             lambda run: not run.plan.reads_unlabelled(data),
             "a method that reads these texts without labels: distilbert or tmkd",
         ),
-        _Rule(f"{at}.hub", path, f"texts of the hub, where {at}.path=null"),
+        _Rule(f"{at}.hub", has_path, f"texts from the hub, where {at}.path=null"),
         _Rule(
             f"{at}.subset",
-            lambda run: path(run) or not hub(run),
-            f"texts of the hub: {at}.hub, and {at}.path=null",
+            lambda run: has_path(run) or not has_hub(run),
+            f"texts from the hub: {at}.hub, and {at}.path=null",
         ),
         _Rule(
             f"{at}.generate",
-            lambda run: path(run) or hub(run),
+            lambda run: has_path(run) or has_hub(run),
             f"generated texts, where {at}.path=null and {at}.hub=null",
         ),
         *(
-            _Rule(f"{at}.{key}", lambda run: not path(run) and not hub(run), "texts in files")
+            _Rule(
+                f"{at}.{key}", lambda run: not has_path(run) and not has_hub(run), "texts in files"
+            )
             for key in ("text", "rows", "missing")
         ),
     ]
 
 
-def _no_word(run: Run) -> bool:
+def _replaces_no_word(run: Run) -> bool:
     return run.config.noise.kind is not NoiseKind.replace_word and not (
         run.config.evaluation.robustness
     )
 
 
 _RULES = [
-    _Rule("noise.word", _no_word, "noise=replace_word, or evaluation.robustness"),
+    _Rule("noise.word", _replaces_no_word, "noise=replace_word, or evaluation.robustness"),
     _Rule(
         "noise.seen_by",
         lambda run: not any(stage.noise and stage.teachers for stage in run.plan.stages),
@@ -190,10 +203,14 @@ _RULES = [
 ]
 
 
-def reason(run: Run, key: Key) -> tuple[str, str | None]:
-    """Why the run does not read the key, and what to type instead."""
+def what_reads(run: Run, key: Key) -> tuple[str, str | None]:
+    """What reads the key in other runs, and what to type instead in this one.
+
+    Returns:
+        `ANY_STAGE` and None where no rule says that this run leaves the key unread.
+    """
     name = ".".join(key)
-    for one in _RULES:
-        if fnmatch.fnmatchcase(name, one.keys) and one.unread(run):
-            return one.rule, one.way_out
-    return OTHERWISE, None
+    for rule in _RULES:
+        if fnmatch.fnmatchcase(name, rule.keys) and rule.unread(run):
+            return rule.rule, rule.way_out
+    return ANY_STAGE, None

@@ -21,7 +21,7 @@ from distill_runner.planning.stages import PRETRAIN
 from distill_runner.tasks.rules import TaskRules, rules_of
 
 if TYPE_CHECKING:
-    from distill_runner.methods.base import Algorithm
+    from distill_runner.methods.base import Algorithm, TeacherUse
 
 
 def check_algorithm(
@@ -43,13 +43,7 @@ def check_algorithm(
         Refused: at the first one.
     """
     needs = algorithm.needs
-    if (needs.teachers == "none") != (not teaching):
-        raise Refused(
-            f"The stage {name!r} and its algorithm disagree about teachers.",
-            key=f"method.stages.{name}.teachers",
-            value=entry.teachers,
-            rule="none" if needs.teachers == "none" else "one at least",
-        )
+    _check_teachers(name, entry, needs.teachers, teaching)
     _check_outputs(config, name, algorithm, entry)
     algorithm.check(
         Context(
@@ -61,6 +55,16 @@ def check_algorithm(
         )
     )
     _check_joined(config, name, algorithm, teacher, teaching)
+    _check_accumulation(config, name, algorithm)
+    _check_compiled(config, name, algorithm)
+    if needs.pool:
+        _check_pool(config, name)
+    _check_quiz(config, entry, needed=needs.quiz)
+    _check_validation(config)
+
+
+def _check_accumulation(config: Config, name: str, algorithm: Algorithm) -> None:
+    """Refuse micro-batches if their sum differs from the whole batch."""
     if config.training.accumulate > 1 and not algorithm.accumulates:
         raise Refused(
             "Micro-batches would not mean the same as one batch here: each would have a pilot "
@@ -70,11 +74,19 @@ def check_algorithm(
             rule=f"1 for the stage {name!r}",
             way_out="training.accumulate=1, and a smaller training.batch_size if memory is short",
         )
-    _check_compiled(config, name, algorithm)
-    if needs.pool:
-        _check_pool(config, name)
-    _check_quiz(config, entry, needed=needs.quiz)
-    _check_validation(config)
+
+
+def _check_teachers(
+    name: str, entry: StageConfig, use: TeacherUse, teaching: tuple[str, ...]
+) -> None:
+    """Refuse a stage with teachers that its algorithm does not use, or without any."""
+    if (use == "none") != (not teaching):
+        raise Refused(
+            f"The stage {name!r} and its algorithm disagree about teachers.",
+            key=f"method.stages.{name}.teachers",
+            value=entry.teachers,
+            rule="none" if use == "none" else "one at least",
+        )
 
 
 def _check_joined(

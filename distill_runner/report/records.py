@@ -43,7 +43,7 @@ def record(run: Path, target: Path) -> RunResult:
     Raises:
         DistillError: the folder holds no finished run, or a damaged one.
     """
-    result = _without_paths(read_result(run))
+    result = _portable(read_result(run))
     if "test" not in result.metrics:
         raise DistillError(f"{run} was scored on no test rows")
     target.mkdir(parents=True, exist_ok=True)
@@ -56,17 +56,17 @@ def record(run: Path, target: Path) -> RunResult:
     return result
 
 
-def _without_paths(result: RunResult) -> RunResult:
+def _portable(result: RunResult) -> RunResult:
     """The same without the folders of one machine."""
     return replace(
         result,
         overrides=tuple(item for item in result.overrides if not _is_local(item)),
-        student=_renamed(result.student),
-        teachers=tuple(map(_renamed, result.teachers)),
-        between=tuple(map(_renamed, result.between)),
-        trained_teachers=tuple(map(_renamed, result.trained_teachers)),
-        pretrain=_renamed_teachers(result.pretrain),
-        provenance=_without_folders(result.provenance),
+        student=_with_portable_name(result.student),
+        teachers=tuple(map(_with_portable_name, result.teachers)),
+        between=tuple(map(_with_portable_name, result.between)),
+        trained_teachers=tuple(map(_with_portable_name, result.trained_teachers)),
+        pretrain=_pretrain_without_paths(result.pretrain),
+        provenance=_provenance_without_paths(result.provenance),
     )
 
 
@@ -75,28 +75,28 @@ def _is_local(override: str) -> bool:
     return override.startswith(_LOCAL) or value.startswith(("/", "~", "."))
 
 
-def _renamed(model: Model) -> Model:
-    return replace(model, model=_without_folder(model.model))
+def _with_portable_name(model: Model) -> Model:
+    return replace(model, model=_portable_name(model.model))
 
 
-def _renamed_teachers(pretrain: PretrainResult | None) -> PretrainResult | None:
+def _pretrain_without_paths(pretrain: PretrainResult | None) -> PretrainResult | None:
     if pretrain is None:
         return None
-    return replace(pretrain, teachers=tuple(map(_renamed, pretrain.teachers)))
+    return replace(pretrain, teachers=tuple(map(_with_portable_name, pretrain.teachers)))
 
 
-def _without_folders(provenance: Provenance) -> Provenance:
+def _provenance_without_paths(provenance: Provenance) -> Provenance:
     return replace(
         provenance,
-        models={_without_folder(name): source for name, source in provenance.models.items()},
+        models={_portable_name(name): source for name, source in provenance.models.items()},
         data={
-            name: replace(source, path=source.path and _without_folder(source.path))
+            name: replace(source, path=source.path and _portable_name(source.path))
             for name, source in provenance.data.items()
         },
     )
 
 
-def _without_folder(model: str) -> str:
+def _portable_name(model: str) -> str:
     """A hub id as it is; a folder on one machine by its name alone."""
     return Path(model).name if model.startswith(("/", "~", ".")) else model
 
@@ -119,7 +119,7 @@ def write_table(target: Path) -> None:
     ]
     own, common = columns_of(results.values()), shared_overrides(jobs)
     lead = gain_or_difference(results.values())
-    head = ["run", "asked for", "test", "95%", "no teacher", f"{lead} [95%, rows]"]
+    head = ["run", "overrides", "test", "95%", "no teacher", f"{lead} [95%, rows]"]
     head += [name for column in own for name in (column, "no teacher")]
     lines = [f"Every run: `{' '.join(common)}`", "", *_heading(*head, "examples/s", "device")]
     lines += [_row(name, result, common, list(own.values())) for name, result in results.items()]
@@ -148,10 +148,10 @@ def _row(name: str, result: RunResult, common: list[str], own: list[Column]) -> 
             f"{100 * found.difference:+.2f} [{100 * found.low:+.2f}, {100 * found.high:+.2f}]"
         ) + (" (both at chance)" if both_at_chance(result) else "")
     theirs = baseline.metrics if baseline else {}
-    asked = " ".join(item for item in result.overrides if item not in common)
+    own_overrides = " ".join(item for item in result.overrides if item not in common)
     return _line(
         f"[{name}]({name}/{RESULT})",
-        f"`{asked}`" if asked else "–",
+        f"`{own_overrides}`" if own_overrides else "–",
         f"{100 * test.value:.2f}",
         f"{100 * test.low:.1f}–{100 * test.high:.1f}",
         without,

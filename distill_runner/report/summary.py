@@ -28,7 +28,7 @@ def tracker_summary(result: RunResult, *, seconds: float | None, folder: Path) -
         **_scores("", result.metrics),
         **_baseline_and_gain(result),
         **_teachers(result),
-        **_measured(result),
+        **_measurements(result),
         "student/parameters": result.student.parameters,
         "student/no_better_than_chance": float(at_chance(result.student)),
         "training/examples_per_second": result.training.examples_per_second,
@@ -78,7 +78,7 @@ def _teachers(result: RunResult) -> Summary:
     return found
 
 
-def _measured(result: RunResult) -> Summary:
+def _measurements(result: RunResult) -> Summary:
     """Accuracy under noise, and speed."""
     found: Summary = {}
     for score in result.robustness.scores if result.robustness else ():

@@ -40,9 +40,9 @@ def differing_overrides(jobs: Sequence[Job]) -> dict[str, str]:
     """By job, the overrides that not all jobs have."""
     common, found = set(shared_overrides(jobs)), {}
     for job in jobs:
-        asked = " ".join(item for item in job.overrides if item not in common)
+        own_overrides = " ".join(item for item in job.overrides if item not in common)
         method = job.result.method if job.result else "the one job"
-        found[job.name] = asked.removeprefix("experiment=") or method
+        found[job.name] = own_overrides.removeprefix("experiment=") or method
     return found
 
 
@@ -122,7 +122,7 @@ def _figures(result: RunResult) -> dict[str, str]:
     return {
         "validation": "no rows" if value is None else f"{100 * value:.2f}",
         "test": cell(result.metrics, column) if "test" in result.metrics else "no rows",
-        "gain": "chance" if both_at_chance(result) else _signed(gain_in(result, column)),
+        "gain": "chance" if both_at_chance(result) else _points(gain_in(result, column)),
     }
 
 
@@ -137,7 +137,7 @@ def _beside_test(result: RunResult) -> dict[str, str]:
     cells = (
         _at_chance(result),
         interval if metric == test.primary_metric else "–",
-        "–" if both_at_chance(result) else _signed(on_validation),
+        "–" if both_at_chance(result) else _points(on_validation),
         _teachers(result, column),
         cell(baseline.metrics, column) if baseline else "–",
     )
@@ -187,8 +187,8 @@ def seed_rows(jobs: Sequence[Job]) -> list[dict[str, str]]:
         return []
     done = [one for results in groups.values() for one in results]
     metric, own, lead = _common_metric(done), _other_columns(done), gain_or_difference(done)
-    order = sorted(groups, key=lambda asked: -(_mean_on_validation(groups[asked]) or 0.0))
-    rows = [_seed_row(asked, groups[asked], metric, own, lead) for asked in order]
+    order = sorted(groups, key=lambda setting: -(_mean_on_validation(groups[setting]) or 0.0))
+    rows = [_seed_row(setting, groups[setting], metric, own, lead) for setting in order]
     if metric is not None and len(rows) > 1 and _mean_on_validation(groups[order[0]]) is not None:
         rows[0]["mean validation"] = f"{BEST} {rows[0]['mean validation']}"
     if all(row["at chance"] == "–" for row in rows):
@@ -218,10 +218,10 @@ def _settings(jobs: Sequence[Job]) -> dict[str, list[RunResult]]:
     groups: dict[str, dict[str, RunResult]] = defaultdict(dict)
     for result in results_of(jobs).values():
         if "test" in result.metrics:
-            asked = [item for item in result.overrides if item not in common]
-            setting = " ".join(item for item in asked if not item.startswith("seed="))
+            own_overrides = [item for item in result.overrides if item not in common]
+            setting = " ".join(item for item in own_overrides if not item.startswith("seed="))
             groups[setting].setdefault(result.key, result)
-    return {asked: list(results.values()) for asked, results in groups.items()}
+    return {setting: list(results.values()) for setting, results in groups.items()}
 
 
 def _mean_on_validation(results: Sequence[RunResult]) -> float | None:
@@ -230,7 +230,7 @@ def _mean_on_validation(results: Sequence[RunResult]) -> float | None:
 
 
 def _seed_row(
-    asked: str,
+    setting: str,
     results: Sequence[RunResult],
     metric: str | None,
     own: Mapping[str, Column],
@@ -243,7 +243,7 @@ def _seed_row(
     gains = [] if nothing else _known(gain_in(one, column) for one in results)
     chance = sum(at_chance(one.student) for one in results)
     on_validation = _mean_on_validation(results)
-    row = {"job": asked or "all seeds"}
+    row = {"job": setting or "all seeds"}
     if metric is None:
         row["metric"] = deciding_metric(results[0])
     return {
@@ -251,7 +251,7 @@ def _seed_row(
         "seeds": str(len(results)),
         "mean validation": "–" if on_validation is None else f"{100 * on_validation:.2f}",
         f"mean {_test_title(metric)}": f"{sum(figures) / len(figures):.2f}",
-        f"mean {lead}": _signed(sum(gains) / len(gains) if gains else None),
+        f"mean {lead}": _points(sum(gains) / len(gains) if gains else None),
         "at chance": f"{chance} of {len(results)}" if chance else "–",
         f"95% of the {lead}": _interval(gains),
         "95% of the test": _interval(figures),
@@ -268,7 +268,7 @@ def _mean(results: Sequence[RunResult], column: Column) -> str:
     return f"{sum(figures) / len(figures):.2f}" if len(figures) == len(results) else "–"
 
 
-def _signed(points: float | None) -> str:
+def _points(points: float | None) -> str:
     return "–" if points is None else f"{points:+.2f}"
 
 

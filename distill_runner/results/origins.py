@@ -28,7 +28,7 @@ class DataResult:
     subset: Annotated[str | None, "its configuration on the hub"]
     texts: Annotated[tuple[str, ...], "the text columns: one, or the two of a pair"]
     max_tokens: Annotated[int, "longer texts are cut to this many tokens"]
-    split: Annotated[SplitSizes, "what was asked for"]
+    split: Annotated[SplitSizes, "the requested sizes"]
     split_seed: Annotated[int, "seed of the cut"]
     rows: Annotated[Mapping[str, int], "rows of every split, and how many were dropped and why"]
     left_out: Annotated[

@@ -1,4 +1,4 @@
-"""Trained students outside of a run: loaded from a run folder, and asked.
+"""Trained students outside a run: loaded from a run folder, they predict.
 
-Imports jobs, pipeline, models and below; Hydra is not imported.
+Imports jobs, pipeline, models and below, but not Hydra.
 """

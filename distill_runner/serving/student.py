@@ -1,4 +1,4 @@
-"""A run's student, ready to be asked."""
+"""A run's student, loaded to predict."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from distill_runner.tasks.kinds import task_named
 
 
 class Predictor:
-    """One model, or several that answer together, in the data set's classes.
+    """One model, or several that predict together, in the data set's classes.
 
     Args:
-        learners: that answer together.
-        task: what they answer.
+        learners: the models that predict together.
+        task: the data set's.
         classes: the data set's, in order; one for scores.
-        pairs: whether they read two texts at a time.
+        pairs: whether the models read two texts at a time.
         device: where they compute.
         bf16: whether they compute in bfloat16.
     """
@@ -84,7 +84,7 @@ class Predictor:
         return np.asarray(self.task.probabilities(logits).numpy())
 
     def logits(self, texts: Iterable[Text]) -> np.ndarray:
-        """What `predict` goes by. [texts, classes]; of a regression the scores, [texts, 1].
+        """The logits behind `predict`. [texts, classes]; of a regression the scores, [texts, 1].
 
         Raises:
             Refused: as `predict`.
@@ -199,7 +199,7 @@ def load(
         store: folder of the store, for `Student.teachers`; None: where the run's settings say.
 
     Raises:
-        Refused: the folder is no run folder, or its run is unfinished, damaged, or of another
+        Refused: the folder is not a run folder; its run is unfinished, damaged, or of another
             version; or the device is not available.
     """
     run = read_run(Path(run_folder), store=None if store is None else Path(store))

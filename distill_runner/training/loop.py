@@ -8,98 +8,25 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from distill_runner.config.schema import Select, Training
+from distill_runner.config.schema import Select
 from distill_runner.console.progress import Bar
-from distill_runner.data.batches import Order, quiz_rows
-from distill_runner.data.encoding import View
-from distill_runner.methods.base import Algorithm, Attachment, Update
-from distill_runner.methods.batch import Address, Quiz, Scene
-from distill_runner.models.learner import Learner
-from distill_runner.models.teachers import TeacherSource
+from distill_runner.data.batches import Order
+from distill_runner.methods.base import Update
 from distill_runner.planning.stages import steps_of
 from distill_runner.runtime import memory
 from distill_runner.runtime.interrupts import defer_interrupts
 from distill_runner.storage.integrity import Damaged
-from distill_runner.tasks.base import Task
 from distill_runner.tracking.curves import Curves
 from distill_runner.training import checkpoint, optim
-
-# Rows of a quiz that are padded together, where padding is not left out.
-_QUIZ_PIECE = 8
-
-
-@dataclass(frozen=True)
-class Rows:
-    """The training rows and the quiz, as each learner reads them."""
-
-    ids: Sequence[str]
-    labels: np.ndarray  # -1 where hidden
-    student: View
-    teachers: Sequence[View]  # of live teachers, in their order
-    quiz: View | None
-    quiz_labels: np.ndarray
-    counts: Mapping[str, int] = field(default_factory=dict)  # how the rows were chosen
-
-
-@dataclass(frozen=True)
-class Job:
-    """Everything that a stage's training needs."""
-
-    algorithm: Algorithm
-    task: Task
-    student: Learner
-    teachers: TeacherSource
-    roles: Mapping[str, Sequence[Learner]]  # whom each role's updates change
-    rows: Rows
-    training: Training
-    seed: int
-    first_epoch: int
-    device: torch.device
-    bf16: bool
-    folder: Path  # of the unfinished stage: checkpoint, best weights, curves
-    checkpoint_seconds: float
-    log_every: int
-    validate: Callable[[int], dict[str, float]]  # scores after an epoch, or none
-    on_point: Callable[[int, Mapping[str, float]], None]
-    attachments: Sequence[Attachment] = ()  # modules that are trained with the student
-    selected_by: str = "accuracy"  # the score by which the best epoch is known
-
-
-@dataclass
-class Progress:
-    """How far the stage is; part of every checkpoint."""
-
-    step: int = 0
-    seconds: float = 0.0
-    tokens: int = 0
-    examples: int = 0
-    peak_memory: int = 0  # bytes, of the attempts before
-    best_score: float = -math.inf
-    best_epoch: int = 0
-    history: list[dict[str, float]] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Finished:
-    """What the training was."""
-
-    epochs: int
-    steps: int
-    wall_seconds: float  # of the steps alone, over all attempts
-    examples_per_second: float
-    real_tokens_per_second: float
-    peak_memory_bytes: int  # of the card on a GPU, of the whole process on a CPU
-    kept_epoch: int
-    counts: Mapping[str, int]  # how the rows were chosen, where the algorithm chose them
-    history: list[dict[str, float]]
+from distill_runner.training.micro_batches import Batches
+from distill_runner.training.stage_job import Finished, Job, Progress
 
 
 class Loop:
@@ -110,6 +37,7 @@ class Loop:
         self.order = Order(
             job.rows.student.lengths, job.training.batch_size, job.seed, job.training.batching
         )
+        self.batches = Batches(job)
         self.total = steps_of(job.training, len(job.rows.ids))
         self.progress = Progress()
         for learners in job.roles.values():
@@ -169,7 +97,7 @@ class Loop:
         """One optimiser step of every role, on these rows: step `at` of the epoch."""
         micro_batches = np.array_split(rows, min(self.job.training.accumulate, len(rows)))
         running = [
-            self.job.algorithm.updates(self._scene(epoch, at, index, micro))
+            self.job.algorithm.updates(self.batches.make(epoch, at, index, micro))
             for index, micro in enumerate(micro_batches)
         ]
         for role in self.job.algorithm.roles:
@@ -214,36 +142,6 @@ class Loop:
         eps = optim.eps_of(optimizer)
         self.curves.add(role, "grad_rms_over_eps", norm / math.sqrt(weights) / eps, 1.0)
         self.curves.set(role, "learning_rate", optimizer.param_groups[0]["lr"])
-
-    def _scene(self, epoch: int, at: int, micro: int, rows: np.ndarray) -> Scene:
-        job, data = self.job, self.job.rows
-        counted = job.first_epoch + epoch
-        return Scene(
-            student=job.student,
-            student_inputs=job.student.on_device(data.student.inputs(rows, counted), job.device),
-            task=job.task,
-            labels=torch.from_numpy(data.labels[rows]).to(job.device),
-            teachers=job.teachers,
-            ids=[data.ids[row] for row in rows.tolist()],
-            teacher_inputs=lambda: [
-                teacher.on_device(view.inputs(rows, counted), job.device)
-                for teacher, view in zip(job.teachers.learners, data.teachers, strict=True)
-            ],
-            draw_quiz=lambda size: self._quiz(size, counted, at),
-            address=Address(job.seed, counted, at, micro),
-        )
-
-    def _quiz(self, size: int | None, epoch: int, at: int) -> Quiz:
-        data = self.job.rows
-        assert data.quiz is not None
-        rows = quiz_rows(len(data.quiz_labels), size, seed=self.job.seed, epoch=epoch, step=at)
-        rows = rows[np.argsort(data.quiz.lengths[rows], kind="stable")]
-        together = len(rows) if self.job.student.leaves_padding_out else _QUIZ_PIECE
-        pieces = np.array_split(rows, -(-len(rows) // together))
-        labels = torch.from_numpy(data.quiz_labels[rows]).to(self.job.device)
-        student, device = self.job.student, self.job.device
-        inputs = tuple(student.on_device(data.quiz.inputs(piece, 0), device) for piece in pieces)
-        return Quiz(inputs, labels)
 
     # --- curves and epochs ---------------------------------------------------------------
 

@@ -32,7 +32,8 @@ from distill_runner.config.schema import BuiltModel, Combine
 from distill_runner.data.encoding import Inputs
 from distill_runner.data.synthetic import generate
 from distill_runner.errors import Refused
-from distill_runner.methods.batch import Address, Quiz, Scene
+from distill_runner.methods import batch as micro_batch
+from distill_runner.methods.batch import Address, Quiz
 from distill_runner.methods.metadistil import MetaDistil
 from distill_runner.models.learner import Learner
 from distill_runner.models.stand_ins import build
@@ -92,7 +93,7 @@ def test_the_double_backward_peer_moves_the_teacher_as_we_do(new_learner: NewLea
     quiz = inputs(student, ["not bad", "the worst film of the year"])
     labels, quiz_labels = torch.tensor([1, 0, 0]), torch.tensor([1, 0])
 
-    scene = Scene(
+    seen = micro_batch.Batch(
         student=student,
         student_inputs=batch,
         task=Classification(),
@@ -106,7 +107,7 @@ def test_the_double_backward_peer_moves_the_teacher_as_we_do(new_learner: NewLea
         address=Address(1, 0, 0),
     )
     weights = [weight for _, weight in teacher.trainable()]
-    ours = torch.autograd.grad(next(algorithm.updates(scene)).loss, weights)
+    ours = torch.autograd.grad(next(algorithm.updates(seen)).loss, weights)
     with sdpa_kernel(SDPBackend.MATH):
         theirs = teacher_gradients(
             student.module,

@@ -12,7 +12,8 @@ from datasets import Dataset
 from support.learners import FAMILIES, MAX_TOKENS, NewLearner
 
 from distill_runner.config.schema import Noise, NoiseKind
-from distill_runner.data.encoding import ChosenView, Encoder, Encoding, NoisyView, View, encode
+from distill_runner.data.encoding import Encoder, Encoding, View, encode
+from distill_runner.data.views import ChosenView, NoisyView
 from distill_runner.models import loading
 
 every_family = pytest.mark.parametrize("family", FAMILIES)

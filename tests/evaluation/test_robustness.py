@@ -11,7 +11,7 @@ from support.tiny import Bench, composed, planned, run
 
 from distill_runner.config.schema import NoiseKind
 from distill_runner.console.screen import terminal
-from distill_runner.data import encoding
+from distill_runner.data import views
 from distill_runner.errors import Refused
 from distill_runner.evaluation import robustness
 from distill_runner.evaluation.metrics.intervals import paired_rows_interval
@@ -92,7 +92,7 @@ def test_teacher_and_student_read_the_same_noise_whatever_the_runs_seed(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: dict[str, str] = {}
-    noisy = encoding.noisy
+    noisy = views.noisy
 
     def watched(texts: list[str], *, row_ids: list[str], **asked: object) -> list[str]:
         # A masked word is each tokenizer's own token; all else must be alike.
@@ -106,7 +106,7 @@ def test_teacher_and_student_read_the_same_noise_whatever_the_runs_seed(
     for seed in (1, 2):
         bench = Bench.make(store, "kd", ("teacher=bert+roberta", f"seed={seed}"))
         bench.runner.run()
-        monkeypatch.setattr(encoding, "noisy", watched)
+        monkeypatch.setattr(views, "noisy", watched)
         for name in (*bench.plan.teachers, bench.plan.deployed):
             # Another chance, if by a hair, so that the store has none of it.
             for noise in robustness.noises([0.25 + seed / 1e9], word="w"):
@@ -114,7 +114,7 @@ def test_teacher_and_student_read_the_same_noise_whatever_the_runs_seed(
                 logits = bench.runner.parts.logits
                 logits.under_noise(name, "test", [noise], computing=lambda: None)
                 by_kind[noise.kind.value].add(json.dumps(read, sort_keys=True))
-        monkeypatch.setattr(encoding, "noisy", noisy)
+        monkeypatch.setattr(views, "noisy", noisy)
     assert [len(texts) for texts in by_kind.values()] == [1, 1, 1, 1]
     assert len(set.union(*by_kind.values())) == 4
 

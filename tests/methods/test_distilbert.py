@@ -23,6 +23,7 @@ from distill_runner.models.teachers import LanguageTeacher
 from distill_runner.planning.initialisation import TeacherLayers
 from distill_runner.planning.stages import TASK
 from distill_runner.training import loop
+from distill_runner.training.stage_job import Job
 
 ONE = ("teacher=bert",)
 
@@ -168,7 +169,7 @@ def test_stage_two_keeps_the_body_and_a_head_that_learnt_nothing_yet(bench: Benc
             assert not weight.any(), name
 
 
-def job_of(bench: Bench, folder: Path, **changes: object) -> loop.Job:
+def job_of(bench: Bench, folder: Path, **changes: object) -> Job:
     runner, stage = bench.runner, bench.plan.stage("pretrain")
     with runner.prepare(stage, folder=folder) as job:
         return replace(job, **changes)
@@ -182,16 +183,16 @@ def test_a_step_compares_the_student_with_the_teacher_without_dropout(
     without_dropout(made.student)
     assert isinstance(made.algorithm, TripleLoss)
     algorithm = replace(made.algorithm, restrict_ce_to_mask=restricted)
-    scene = loop.Loop(replace(made, algorithm=algorithm))._scene(0, 0, 0, np.arange(4))
-    (update,) = algorithm.updates(scene)
+    batch = loop.Loop(replace(made, algorithm=algorithm)).batches.make(0, 0, 0, np.arange(4))
+    (update,) = algorithm.updates(batch)
     assert isinstance(made.teachers, LanguageTeacher)
     states, words = [], []
     for learner in (made.student, made.teachers._learner):
         with learner.evaluating(), torch.no_grad():
-            states.append(learner.token_states(scene.student_inputs))
+            states.append(learner.token_states(batch.student_inputs))
             words.append(learner.token_logits(states[-1]))
     assert not torch.equal(*states)
-    targets = scene.hidden_words().tolist()
+    targets = batch.hidden_words().tolist()
     assert any(target >= 0 for target in targets)
     expected = slow_loss(
         (words[0].tolist(), words[1].tolist()),

@@ -22,7 +22,7 @@ from distill_runner.methods.base import (
     StartingStudent,
     Update,
 )
-from distill_runner.methods.batch import Scene
+from distill_runner.methods.batch import Batch
 from distill_runner.models import loading
 from distill_runner.tasks.base import Task
 from distill_runner.tasks.classification import Classification
@@ -45,9 +45,9 @@ class Projected(Algorithm):
         nn.init.eye_(turn.weight)
         return [Attachment("turn", turn, SETTINGS)]
 
-    def updates(self, scene: Scene) -> Iterator[Update]:
-        logits = scene.student.attached["turn"](scene.student_logits())
-        yield Update("student", nn.functional.cross_entropy(logits, scene.labels))
+    def updates(self, batch: Batch) -> Iterator[Update]:
+        logits = batch.student.attached["turn"](batch.student_logits())
+        yield Update("student", nn.functional.cross_entropy(logits, batch.labels))
 
 
 @pytest.fixture

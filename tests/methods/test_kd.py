@@ -31,12 +31,12 @@ def test_a_step_takes_its_soft_targets_from_the_joined_teachers(
     )
     made = job_of(Bench.make(store, "kd", asked), tmp_path / "job")
     without_dropout(made.student)
-    scene = under_sure_teachers(loop.Loop(made)._scene(0, 0, 0, np.arange(6)))
-    (update,) = made.algorithm.updates(scene)
-    signals = scene.teacher_signals()
+    batch = under_sure_teachers(loop.Loop(made).batches.make(0, 0, 0, np.arange(6)))
+    (update,) = made.algorithm.updates(batch)
+    signals = batch.teacher_signals()
     hard = soft = 0.0
     for own, one, two, label in zip(
-        scene.student_logits().tolist(), *signals.tolist(), scene.labels.tolist(), strict=True
+        batch.student_logits().tolist(), *signals.tolist(), batch.labels.tolist(), strict=True
     ):
         if combine == "prob_mean":
             each = softened(one, TEMPERATURE), softened(two, TEMPERATURE)

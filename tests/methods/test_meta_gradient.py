@@ -22,7 +22,7 @@ from distill_runner.config.schema import Combine
 from distill_runner.data.encoding import Inputs
 from distill_runner.errors import Refused
 from distill_runner.methods.base import Update
-from distill_runner.methods.batch import Address, Quiz, Scene
+from distill_runner.methods.batch import Address, Batch, Quiz
 from distill_runner.methods.metadistil import MetaDistil
 from distill_runner.methods.pilot import pilot_forward
 from distill_runner.models.learner import Learner
@@ -58,7 +58,7 @@ class Cast:
         columns = learner.encoder.tokenize(texts)
         return learner.encoder.pad({"input_ids": columns["input_ids"]})  # type: ignore[dict-item]
 
-    def scene(self) -> Scene:
+    def batch(self) -> Batch:
         def draw(size: int | None) -> Quiz:
             assert size is None
             # In two pieces, as the loop cuts it; the references take it in one.
@@ -66,7 +66,7 @@ class Cast:
             inputs = tuple(self.inputs(self.student, piece) for piece in pieces)
             return Quiz(inputs, self.quiz_labels)
 
-        return Scene(
+        return Batch(
             student=self.student,
             student_inputs=self.inputs(self.student, TEXTS),
             task=Regression() if self.labels.is_floating_point() else Classification(),
@@ -153,7 +153,7 @@ def double_backward(method: MetaDistil, actors: Cast) -> Tensor:
 
 def by_surrogate(method: MetaDistil, actors: Cast) -> Tensor:
     """The same by the package: the gradient of the teacher's update, one flat vector."""
-    update = next(method.updates(actors.scene()))
+    update = next(method.updates(actors.batch()))
     assert update.role == "teacher"
     gradients = torch.autograd.grad(update.loss, actors.teacher_weights(), materialize_grads=True)
     return flat(gradients)
@@ -235,10 +235,10 @@ def test_so_it_is_for_scores(new_learner: NewLearner, dropout: float) -> None:
 
 def test_a_mask_of_another_address_would_give_another_gradient(new_learner: NewLearner) -> None:
     actors = cast(new_learner, dropout=0.3)
-    scene = actors.scene()
-    elsewhere = replace(scene, address=replace(ADDRESS, step=8))
-    assert not torch.equal(pilot_forward(scene), pilot_forward(elsewhere))
-    assert torch.equal(pilot_forward(scene), pilot_forward(scene))
+    batch = actors.batch()
+    elsewhere = replace(batch, address=replace(ADDRESS, step=8))
+    assert not torch.equal(pilot_forward(batch), pilot_forward(elsewhere))
+    assert torch.equal(pilot_forward(batch), pilot_forward(batch))
 
 
 # --- against the quiz itself -------------------------------------------------------------
@@ -328,7 +328,7 @@ def play(method: MetaDistil, actors: Cast, *, rate: float = 0.01) -> list[Update
     """One round as the loop plays it: each role steps before the next update is asked for."""
     people = {"teacher": actors.teachers, "student": (actors.student,)}
     updates = []
-    for update in method.updates(actors.scene()):
+    for update in method.updates(actors.batch()):
         weights = [weight for one in people[update.role] for _, weight in one.trainable()]
         for weight in weights:
             weight.grad = None
@@ -402,7 +402,7 @@ def test_teachers_that_are_not_there_cannot_be_updated(chosen: list[int]) -> Non
 def test_the_pilot_leaves_the_student_as_it_was(new_learner: NewLearner) -> None:
     actors = cast(new_learner, dropout=0.3)
     before = copies([actors.student])
-    next(algorithm().updates(actors.scene()))
+    next(algorithm().updates(actors.batch()))
     assert all(map(torch.equal, before, copies([actors.student])))
     assert actors.student.module.training
     assert all(weight.grad is None for _, weight in actors.student.trainable())
@@ -422,10 +422,10 @@ def test_the_real_step_on_the_pilots_mask_equals_that_forward_made_again(
             weight.copy_(old)
             weight.grad = None
     # The teachers are already the updated ones.
-    scene = actors.scene()
+    batch = actors.batch()
     with torch.no_grad():
-        joined = scene.teacher_logits(method.temperature)
-    loss, _ = method.distillation_loss(scene.task, pilot_forward(scene), joined, actors.labels)
+        joined = batch.teacher_logits(method.temperature)
+    loss, _ = method.distillation_loss(batch.task, pilot_forward(batch), joined, actors.labels)
     loss.backward()
     assert apart(kept, student_gradient(actors)) < 1e-12
 
@@ -460,7 +460,7 @@ def test_bfloat16_points_the_teacher_the_same_way(new_learner: NewLearner) -> No
     actors = cast(new_learner, teachers=["bert", "roberta"], dropout=0.1, dtype=torch.float32)
     full = by_surrogate(algorithm(), actors)
     with torch.autocast("cpu", torch.bfloat16):
-        update = next(algorithm().updates(actors.scene()))
+        update = next(algorithm().updates(actors.batch()))
     assert update.loss.dtype is torch.float32
     mixed = flat(torch.autograd.grad(update.loss, actors.teacher_weights()))
     assert torch.cosine_similarity(full, mixed, dim=0) > 0.99

@@ -17,11 +17,12 @@ from distill_runner.errors import Refused
 from distill_runner.methods.mutual import Mutual
 from distill_runner.models.teachers import LiveTeachers
 from distill_runner.training import loop
+from distill_runner.training.stage_job import Job
 
 PEERS = "method.peers=[{model:roberta-base},{}]"
 
 
-def job(folder: Path, *overrides: str) -> loop.Job:
+def job(folder: Path, *overrides: str) -> Job:
     bench = Bench.make(folder / "store", "mutual", overrides)
     made = job_of(bench, folder / "job")
     return replace(made, training=replace(made.training, max_steps=2))
@@ -34,7 +35,7 @@ def divergence(own: Tensor, other: Tensor, temperature: float) -> Tensor:
 
 
 def by_hand(
-    made: loop.Job, form: str, steps: int, *, temperature: float, mimicry: float
+    made: Job, form: str, steps: int, *, temperature: float, mimicry: float
 ) -> list[dict[str, Tensor]]:
     """Deep mutual learning over the same rows: the weights of student and peers."""
     assert isinstance(made.teachers, LiveTeachers)
@@ -126,7 +127,7 @@ def test_no_gradient_leaks_from_one_learner_into_another(tmp_path: Path) -> None
     made = job(tmp_path, PEERS)
     assert isinstance(made.teachers, LiveTeachers)
     training = loop.Loop(made)
-    updates = made.algorithm.updates(training._scene(0, 0, 0, training.order.epoch(0)[0]))
+    updates = made.algorithm.updates(training.batches.make(0, 0, 0, training.order.epoch(0)[0]))
     student = [weight for _, weight in made.student.trainable()]
     peers = [weight for peer in made.teachers.learners for _, weight in peer.trainable()]
     for of, others in ((student, peers), (peers, student)):
@@ -164,7 +165,7 @@ def test_peers_have_dropout_on_and_a_mask_of_the_steps_own(tmp_path: Path) -> No
     rows = training.order.epoch(0)[0]
 
     def signals(at: int) -> Tensor:
-        return training._scene(0, at, 0, rows).teacher_signals().detach()
+        return training.batches.make(0, at, 0, rows).teacher_signals().detach()
 
     assert torch.equal(signals(0), signals(0))
     assert not torch.equal(signals(0), signals(1))

@@ -108,17 +108,17 @@ def test_the_loss_equals_plain_arithmetic(
     training = loop.Loop(made)
     labels = made.rows.labels
     rows = np.concatenate([np.flatnonzero(labels >= 0)[:3], np.flatnonzero(labels < 0)[:3]])
-    scene = under_sure_teachers(training._scene(0, 0, 0, rows))
-    (update,) = made.algorithm.updates(scene)
-    student = scene.student_logits().detach().double().tolist()
-    each = scene.teacher_signals().double()
+    batch = under_sure_teachers(training.batches.make(0, 0, 0, rows))
+    (update,) = made.algorithm.updates(batch)
+    student = batch.student_logits().detach().double().tolist()
+    each = batch.teacher_signals().double()
     assert len(each) == 2
     if combine == "prob_mean":
         teacher = (2 * (each / 2).softmax(-1).mean(0).log()).tolist()
     else:
         teacher = each.mean(0).tolist()
     total = 0.0
-    for own, taught, label in zip(student, teacher, scene.labels.tolist(), strict=True):
+    for own, taught, label in zip(student, teacher, batch.labels.tolist(), strict=True):
         log_probs = [one - math.log(sum(map(math.exp, own))) for one in own]
         if label >= 0 or hard:
             right = label if label >= 0 else max(range(2), key=taught.__getitem__)

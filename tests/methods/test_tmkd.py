@@ -67,12 +67,12 @@ def test_each_head_learns_from_its_own_teacher_or_one_from_their_weighted_mean(
     asked = (*TWO, "teacher.weights=[0.8,0.2]") if averaged else TWO
     made = job_of(Bench.make(store, method, asked), tmp_path / "job")
     without_dropout(made.student)
-    scene = loop.Loop(made)._scene(0, 0, 0, np.arange(5))
-    (update,) = made.algorithm.updates(scene)
-    logits, taught = scene.student_head_logits().tolist(), scene.teacher_signals()
+    batch = loop.Loop(made).batches.make(0, 0, 0, np.arange(5))
+    (update,) = made.algorithm.updates(batch)
+    logits, taught = batch.student_head_logits().tolist(), batch.teacher_signals()
     assert not torch.equal(taught[0], taught[1])
     targets = (0.8 * taught[:1] + 0.2 * taught[1:]) if averaged else taught
-    expected = slow_loss(logits, targets.tolist(), scene.labels.tolist(), 0.9)
+    expected = slow_loss(logits, targets.tolist(), batch.labels.tolist(), 0.9)
     assert update.loss.item() == pytest.approx(expected, rel=1e-5)
 
 

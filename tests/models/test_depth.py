@@ -141,7 +141,7 @@ def test_a_noisy_student_skips_layers_and_its_teacher_does_not(
     job = job_of(bench, tmp_path / "job")  # the teachers and the baseline are trained by now
     monkeypatch.setattr(StochasticDepth, "draw", watched)
     training = loop.Loop(job)
-    first = training._scene(0, 0, 0, training.order.epoch(0)[0])
+    first = training.batches.make(0, 0, 0, training.order.epoch(0)[0])
     assert torch.equal(first.student_logits(), first.student_logits())
     assert {one.p for one in drawn} == {0.2}
     assert {id(one.layers[0]) for one in drawn} == {id(layers_of(job.student.module)[0])}

@@ -13,6 +13,7 @@ from distill_runner.models import loading
 from distill_runner.models.label_mapping import columns_for
 from distill_runner.models.learner import Learner
 from distill_runner.tasks.classification import Classification
+from distill_runner.tasks.regression import Regression
 
 
 def saved(new_learner: NewLearner, folder: Path, own: list[str]) -> Learner:
@@ -26,7 +27,7 @@ def loaded(folder: Path, classes: list[str], **changes: object) -> Learner:
     return loading.load_trained(
         folder,
         name="bert",
-        task=Classification(),
+        task=Regression() if len(classes) == 1 else Classification(),
         classes=classes,
         max_tokens=24,
         key="teacher.models",

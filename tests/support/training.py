@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from distill_runner.methods.batch import Scene
+from distill_runner.methods.batch import Batch
 from distill_runner.models.stored_logits import Signals
 from distill_runner.models.teachers import CachedTeachers
-from distill_runner.training import loop
+from distill_runner.training.stage_job import Job
 from support.tiny import Bench
 
 
@@ -24,24 +24,24 @@ class Silent:
         pass
 
 
-def job_of(bench: Bench, folder: Path, **changes: Any) -> loop.Job:
+def job_of(bench: Bench, folder: Path, **changes: Any) -> Job:
     """The deployed stage's job as the runner prepares it, after the stages that it needs.
 
     Every step is a point of the curves and no time is due for a checkpoint, unless `changes`
     says otherwise. The vocabulary stays cut until the test is over.
     """
     prepared = bench.runner.prepare(bench.plan.stage(bench.plan.deployed), folder=folder)
-    job: loop.Job = bench.opened.enter_context(prepared)
+    job: Job = bench.opened.enter_context(prepared)
     often: dict[str, Any] = {"checkpoint_seconds": 1e9, "log_every": 1}
     return replace(job, **(often | changes))
 
 
-def under_sure_teachers(scene: Scene) -> Scene:
-    """The scene with other signals: those of small teachers are too alike to tell joins apart."""
-    source, generator = scene.teachers, np.random.default_rng(1)
-    ids = np.sort(np.array([row.encode() for row in scene.ids]))
+def under_sure_teachers(batch: Batch) -> Batch:
+    """The batch with other signals: those of small teachers are too alike to tell joins apart."""
+    source, generator = batch.teachers, np.random.default_rng(1)
+    ids = np.sort(np.array([row.encode() for row in batch.ids]))
     signals = [
         Signals(ids, generator.normal(0, 4, (len(ids), 2)).astype(np.float32)) for _ in source.names
     ]
-    device = scene.labels.device
-    return replace(scene, teachers=CachedTeachers(source.names, signals, source._ensemble, device))
+    device = batch.labels.device
+    return replace(batch, teachers=CachedTeachers(source.names, signals, source._ensemble, device))

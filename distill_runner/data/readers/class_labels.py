@@ -1,4 +1,4 @@
-"""Labels as files have them, numbers or names, turned into class indices."""
+"""Turns the labels of files, numbers or names, into class indices."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 _WHOLE = re.compile(r"-?[0-9]+")
 _NUMBER = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?")
-# What programs write for a missing value where they write a word.
+# Words that programs write for a missing value.
 _MISSING = {"nan", "none", "null", "n/a", "na", "<na>", "#n/a"}
-_HIDDEN = -1  # what GLUE puts where a label is kept back
+_HIDDEN = -1  # GLUE's placeholder for a label that is not published
 
 
 class ClassLabels(LabelReader):
-    """Labels that are classes, by name or by number."""
+    """Reads labels that are classes, given by name or number."""
 
     def count_labels(self, cells: Sequence[str], known: Counter[str]) -> int:
         here = Counter(cells)
@@ -47,7 +47,7 @@ class ClassLabels(LabelReader):
         return note if words else ""
 
     def read(self, table: Dataset, places: Places, numbers: list[int]) -> FileLabels:
-        """The table's labels; class names stored in the file take the place of their numbers.
+        """The table's labels; numbers are replaced by the class names stored in the file.
 
         Raises:
             Refused: a label is neither a whole number nor a name.
@@ -57,7 +57,7 @@ class ClassLabels(LabelReader):
             _label(self.settings, value, names, places, row)
             for row, value in zip(numbers, table[self.settings.label], strict=True)
         ]
-        # A delimited file has no types, so there a number is a number however it was read.
+        # Delimited files have no types, so labels that look like numbers are numbers.
         if Path(places.file).suffix.lower() in (".csv", ".tsv"):
             labels = _untyped(self.settings, labels, places, numbers)
         return FileLabels(places, labels, numbers)
@@ -65,10 +65,10 @@ class ClassLabels(LabelReader):
     def encode(
         self, found: Mapping[str, FileLabels]
     ) -> tuple[tuple[str, ...], dict[str, Sequence[Value]]]:
-        """The classes' names, and each file split's labels as their indices.
+        """The names of the classes, and the class indices of each split.
 
         Raises:
-            Refused: a label is none of the classes, or the training labels are no classes.
+            Refused: a label is not a class, or the training labels do not form classes.
         """
         distinct = {label for part in found.values() for label in part.labels}
         given = self.settings.label_names
@@ -76,7 +76,7 @@ class ClassLabels(LabelReader):
         if given is None:
             _check_alike(names)
         index: dict[Label, int] = {name: n for n, name in enumerate(names)}
-        # Names that are numbers name those: with [1, 2, 3] a label 1 is the first class.
+        # Names that are numbers stand for these numbers: with [1, 2, 3], 1 is the first class.
         numbered = all(_WHOLE.fullmatch(name) for name in names)
         index |= {int(name) if numbered else n: n for n, name in enumerate(names)}
         for part in found.values():
@@ -91,18 +91,18 @@ class ClassLabels(LabelReader):
 
 
 def no_labels(settings: schema.Dataset, table: Dataset) -> bool:
-    """Whether the table's labels are kept back: no column of them, or -1 in every row."""
+    """Whether the table's labels are not published: no label column, or -1 in every row."""
     if settings.label not in table.column_names:
         return True
     return set(table.unique(settings.label)) in ({_HIDDEN}, {str(_HIDDEN)}, {f"{_HIDDEN}.0"})
 
 
 def find_missing(settings: schema.Dataset, values: Sequence[object], file: str) -> list[int]:
-    """The rows that have no label: nothing, or what a program writes for it.
+    """The rows without a label: empty cells, and words that programs write for them.
 
     Args:
-        values: the label column, whole.
-        file: a delimited one has words where others have a type for it.
+        values: the whole label column.
+        file: its name; only delimited files use words for missing values.
     """
     words = _MISSING if Path(file).suffix.lower() in (".csv", ".tsv") else set()
     meant = {settings.no_label, *(settings.label_names or ())}
@@ -119,7 +119,7 @@ def find_missing(settings: schema.Dataset, values: Sequence[object], file: str) 
 def find_marked(
     settings: schema.Dataset, values: Sequence[object], *, as_numbers: bool
 ) -> list[int]:
-    """The rows whose label is `dataset.no_label`, in whatever type the column has it.
+    """The rows whose label is `dataset.no_label`, whatever the column's type.
 
     Args:
         as_numbers: a text that reads as the number -1.0 is the number -1.
@@ -137,7 +137,7 @@ def find_marked(
 
 
 def _short(value: object) -> str:
-    """A number as it is written without a needless fraction."""
+    """A number without a trailing fraction of zero; "" for other texts."""
     try:
         return f"{float(str(value)):g}"
     except ValueError:
@@ -150,7 +150,7 @@ def _label(
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, int) and names is not None and 0 <= value < len(names):
-        # By name where the names are known to mean the same, so that an order asked for holds.
+        # By name if the same names are configured, so that their configured order holds.
         asked = settings.label_names
         return names[value] if asked is None or set(asked) == set(names) else value
     if isinstance(value, str | int):
@@ -177,11 +177,11 @@ def _untyped(
 
 
 def check_trained(settings: schema.Dataset, names: Sequence[str], labels: Collection[int]) -> None:
-    """Refuse classes that the rows drawn for training have none of.
+    """Refuse classes without a training row.
 
     Args:
-        names: the classes'.
-        labels: those that occur in the training rows.
+        names: of the classes.
+        labels: the class indices that occur in the training rows.
 
     Raises:
         Refused: a class has no training row.
@@ -189,7 +189,7 @@ def check_trained(settings: schema.Dataset, names: Sequence[str], labels: Collec
     missing = [name for n, name in enumerate(names) if n not in labels]
     if missing:
         raise Refused(
-            f"The split leaves the class {missing[0][:60]!r} no row to train on.",
+            f"The training split has no row of the class {missing[0][:60]!r}.",
             key="dataset.split.train",
             value=settings.split.train,
             rule=f"training rows of each of the {len(names)} classes",
@@ -220,23 +220,23 @@ def _untrained(
 
 
 def _check_alike(names: Sequence[str]) -> None:
-    """Refuse classes whose names differ in case, spaces or Unicode form alone."""
+    """Refuse classes whose names differ only in case, spaces or Unicode form."""
     seen: dict[str, str] = {}
     for name in names:
         form = " ".join(unicodedata.normalize("NFKC", name).casefold().split())
         if (other := seen.setdefault(form, name)) != name:
             raise Refused(
-                f"The labels {other!r} and {name!r} differ in case or spaces alone.",
+                f"The labels {other!r} and {name!r} differ only in case or spaces.",
                 key="dataset.label_names",
                 value=None,
                 rule="one spelling for one class",
-                way_out="mend the file, or, if they are different classes, "
+                way_out="correct the file, or, if they are different classes, "
                 f"dataset.label_names=[{','.join(map(repr, names[:20]))}]",
             )
 
 
 def _names_of(settings: schema.Dataset, distinct: set[Label]) -> list[str]:
-    """The classes' names where none are given: the numbers or the names that occur, in order."""
+    """The classes' names if none are configured: the sorted numbers or names that occur."""
     numbers = {label for label in distinct if isinstance(label, int)}
     if not numbers:
         return sorted(str(label) for label in distinct)
@@ -245,7 +245,7 @@ def _names_of(settings: schema.Dataset, distinct: set[Label]) -> list[str]:
         raise _bad_label(settings, f"Some labels are numbers, some names ({words[0]!r}).")
     if {_HIDDEN, 0} <= numbers:
         raise Refused(
-            "Some labels are -1: kept back, or a class?",
+            "Some labels are -1, which may be a class or a missing label.",
             key="dataset.label_names",
             value=None,
             rule="-1 beside 0 usually marks a row without a label",
@@ -255,7 +255,7 @@ def _names_of(settings: schema.Dataset, distinct: set[Label]) -> list[str]:
     largest = max(map(abs, numbers))
     # A column of years or identifiers is not a column of classes.
     if largest >= 10 * max(len(numbers), 10):
-        what = f"The labels are no class numbers: {len(numbers)} values up to {largest}."
+        what = f"The labels do not look like class numbers: {len(numbers)} values up to {largest}."
         raise _bad_label(settings, what)
     return [str(n) for n in sorted(numbers)]
 
@@ -264,17 +264,17 @@ def _check_classes(settings: schema.Dataset, names: list[str], labels: list[int]
     given = settings.label_names
     if given is not None and (len(set(names)) != len(names) or len(names) < 2):
         raise Refused(
-            "The class names are not two or more different names.",
+            "The class names are not at least two different names.",
             key="dataset.label_names",
             value=given,
             rule="at least two different classes",
-            way_out="dataset.label_names=[negative,positive], or null to take what the file holds",
+            way_out="dataset.label_names=[negative,positive], or null to use the names in the file",
         )
     if len(set(labels)) < 2:
-        what = f"All training rows carry the same label: '{names[labels[0]]}'."
+        what = f"All training rows have the same label: '{names[labels[0]]}'."
         raise _bad_label(settings, what)
     if len(names) > max(20, len(labels) // 2):
-        what = f"The labels are no classes: {len(names)} of them in {len(labels)} rows."
+        what = f"The labels do not look like classes: {len(names)} values in {len(labels)} rows."
         raise _bad_label(settings, what)
 
 
@@ -283,8 +283,8 @@ def _bad_label(settings: schema.Dataset, what: str) -> Refused:
         what,
         key="dataset.label",
         value=settings.label,
-        rule="a column with a class name, or a class number, in every row; two classes or more",
-        way_out="name the column that holds the classes, or mend the file",
+        rule="a column with a class name or a class number in every row; at least two classes",
+        way_out="name the column that contains the classes, or correct the file",
     )
 
 
@@ -292,7 +292,7 @@ def _outside(
     settings: schema.Dataset, where: str, label: Label, distinct: Iterable[Label]
 ) -> Refused:
     return Refused(
-        f"A label is outside the class names: {label!r}, {where}.",
+        f"A label is not one of the class names: {label!r}, {where}.",
         key="dataset.label_names",
         value=settings.label_names,
         rule="a name for every class; numbers count them from 0, unless the names are numbers",

@@ -1,4 +1,4 @@
-"""The columns that are read of a file: texts, labels, groups."""
+"""Selects the columns to read from a file: texts, labels, groups."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from distill_runner.errors import Refused, together
 
 
 def text_columns(settings: schema.Dataset) -> list[str]:
-    """The one or two columns that hold the text.
+    """The one or two text columns.
 
     Raises:
-        Refused: the settings name none, more than two, or one twice.
+        Refused: the settings name no column, more than two, or one column twice.
     """
     names = [settings.text] if isinstance(settings.text, str) else settings.text
     columns = list(names) if isinstance(names, Sequence) else []
     good = len(columns) in (1, 2) and all(isinstance(name, str) and name for name in columns)
     if not good or len(set(columns)) != len(columns):
         raise Refused(
-            "The text columns are not named properly.",
+            "The text columns are invalid.",
             key="dataset.text",
             value=settings.text,
             rule="a column's name, or a list of one or two different names",
@@ -31,7 +31,7 @@ def text_columns(settings: schema.Dataset) -> list[str]:
 
 
 def wanted_columns(labels: LabelReader, found: Sequence[str]) -> list[str]:
-    """The columns to read of those that are there: labels and groups last."""
+    """The existing columns that are read: texts first, then labels, then the group."""
     settings = labels.settings
     names = [*text_columns(settings), *labels.columns, settings.group]
     return list(dict.fromkeys(name for name in names if name and name in found))
@@ -45,16 +45,16 @@ def key_of_column(labels: LabelReader, name: str) -> str:
 
 
 def check_present(labels: LabelReader, found: list[str], path: Path) -> None:
-    """Refuse a file that lacks a column."""
+    """Refuse a file without a configured column."""
     if refusals := column_faults(labels, found, path):
         raise together(refusals)
 
 
 def column_faults(labels: LabelReader, found: list[str], path: Path) -> list[Refused]:
-    """A refusal for each column that is asked for and that the file has not, or has twice."""
+    """A refusal for each configured column that is missing or repeated in the file."""
     settings = labels.settings
     wanted = [(name, "dataset.text") for name in text_columns(settings)]
-    # Rows that are read without labels have no column of them.
+    # Rows that are read without labels need no label column.
     if set(labels.columns) & set(found) or not _may_lack_label(path):
         wanted += [(name, "dataset.label") for name in labels.columns]
     if settings.group is not None:
@@ -73,5 +73,5 @@ def column_faults(labels: LabelReader, found: list[str], path: Path) -> list[Ref
 
 
 def _may_lack_label(path: Path) -> bool:
-    """Whether this is a test file; GLUE's own come without labels."""
+    """Whether this is a test file, which in GLUE has no labels."""
     return path.stem.startswith("test")

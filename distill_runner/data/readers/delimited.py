@@ -1,7 +1,7 @@
-"""Rows of comma- and tab-separated files, one reader for all that is asked of them.
+"""Reads rows from comma- and tab-separated files.
 
-A reader that is lenient with quotes turns a stray one into a single row that holds the next
-fifty. So a quote stands where the format has one, or the file is refused.
+A lenient reader turns a stray quote into a single row that contains the next fifty rows.
+Therefore files with misplaced quotes are refused.
 """
 
 from __future__ import annotations
@@ -22,40 +22,40 @@ from distill_runner.errors import Refused
 if TYPE_CHECKING:
     from distill_runner.data.readers.label_reader import LabelReader
 
-# Fields that are quoted whole, with each quote inside doubled, or that hold no quote.
+# Fields in quotes, with inner quotes doubled, or fields without quotes.
 _FIELD = r'(?:"(?:[^"]++|"")*+"|[^",\r\n]*+)'
 _WELL_QUOTED = re.compile(rf"{_FIELD}(?:,{_FIELD})*+[\r\n]*+")
-_RULE = 'quotes stand around a whole field, and a quote inside it is written twice: ""'
+_RULE = 'quotes enclose a whole field, and quotes inside it are doubled: ""'
 _WAY_OUT = "double the quotes inside texts, or save the file as .tsv (no quoting there) or .jsonl"
-# A text may be longer than the csv module's own limit of 131,072 characters.
+# Texts may exceed the csv module's default limit of 131,072 characters.
 csv.field_size_limit(sys.maxsize)
 
 
 def header(settings: schema.Dataset, path: Path) -> list[str]:
-    """The column names of a file that has a row below them.
+    """The column names of a file.
 
     Raises:
-        Refused: the first lines cannot be read, or there is no row.
+        Refused: the first lines cannot be parsed, or the file has no rows.
     """
     rows = _records(settings, path)
     names = next(rows, None)
     if names is None or next(rows, None) is None:
-        raise bad_path(settings, path, f"'{path.name}' holds no rows below its first line.")
+        raise bad_path(settings, path, f"'{path.name}' has no rows below its first line.")
     return names.cells
 
 
 def rows(labels: LabelReader, path: Path, wanted: list[str]) -> Iterator[list[str]]:
-    """The `wanted` cells of each row.
+    """Yield the `wanted` cells of each row.
 
     Raises:
-        Refused: a row has more or fewer fields than the first line, or its quotes are wrong.
+        Refused: a row has more or fewer fields than the header, or misplaced quotes.
     """
     settings = labels.settings
     records = _records(settings, path)
     names = next(records).cells
     at = [names.index(name) for name in wanted]
     present = [names.index(name) for name in labels.columns if name in names]
-    # Of several columns none alone tells a row from a line of text.
+    # With several label columns, no single one distinguishes rows from lines of text.
     label = present[0] if len(present) == 1 else None
     swallowed = _Swallowed(labels, width=len(names), label=label)
     for record in records:
@@ -66,7 +66,7 @@ def rows(labels: LabelReader, path: Path, wanted: list[str]) -> Iterator[list[st
                 f"'{path.name}', line {record.line}: {len(record.cells)} fields, where the first "
                 f"line has {len(names)}.",
                 rule="as many fields in every row as there are columns",
-                way_out="quote the fields that hold a separator, or mend the line",
+                way_out="quote fields that contain a separator, or correct the line",
             )
         swallowed.look_at(record)
         yield [record.cells[n] for n in at]
@@ -74,7 +74,7 @@ def rows(labels: LabelReader, path: Path, wanted: list[str]) -> Iterator[list[st
 
 
 def lines(settings: schema.Dataset, path: Path) -> Iterator[int]:
-    """The line on which each row starts, from 1 for the first line of the file."""
+    """Yield the line on which each row starts; the file's first line is 1."""
     records = _records(settings, path)
     next(records)
     return (record.line for record in records)
@@ -82,13 +82,13 @@ def lines(settings: schema.Dataset, path: Path) -> Iterator[int]:
 
 @dataclass(frozen=True)
 class _Record:
-    line: int  # of its first line in the file, from 1
+    line: int  # the row's first line in the file, from 1
     cells: list[str]
-    raw: list[str]  # its lines as they are written
+    raw: list[str]  # its lines as in the file
 
 
 class _Lines:
-    """The lines of a file, and those that were taken since the last look."""
+    """Iterates over lines, and remembers those read since the last call of `taken`."""
 
     def __init__(self, lines: Iterator[str]) -> None:
         self._lines = lines
@@ -108,7 +108,7 @@ class _Lines:
 
 
 def _records(settings: schema.Dataset, path: Path) -> Iterator[_Record]:
-    # GLUE's tab-separated files hold quotes that quote nothing.
+    # Quotes in GLUE's tab-separated files are plain characters.
     tabs = path.suffix.lower() == ".tsv"
     line = 1
     try:
@@ -139,14 +139,14 @@ def _check_quotes(settings: schema.Dataset, path: Path, line: int, raw: list[str
 
 def _misquoted(settings: schema.Dataset, path: Path, line: int, why: str) -> Refused:
     if why == "unexpected end of data":
-        why = "the quote that opens there is never closed"
+        why = "the opening quote is never closed"
     what = f"'{path.name}', the row that starts on line {line}: {why}."
     return bad_content(settings, path, what, rule=_RULE, way_out=_WAY_OUT)
 
 
 @dataclass
 class _Swallowed:
-    """Finds rows that lie inside a quoted field because two quotes too many stand around them."""
+    """Finds rows swallowed by a quoted field because of two stray quotes around them."""
 
     labels: LabelReader
     width: int
@@ -157,10 +157,10 @@ class _Swallowed:
     def look_at(self, record: _Record) -> None:
         if self.label is not None:
             self._known[record.cells[self.label]] += 1
-        # The last line ends the record itself.
+        # The last line ends the record.
         inside = [line.strip("\r\n").replace('"', "").split(",") for line in record.raw[:-1]]
         alike = [cells for cells in inside if len(cells) == self.width]
-        # One column tells no row from a line of text.
+        # With a single column, rows cannot be distinguished from lines of text.
         if self.width > 1 and 2 * len(alike) > len(inside):
             self._spans.append((record, alike))
 
@@ -170,13 +170,13 @@ class _Swallowed:
             if 2 * count >= len(record.raw):
                 last = record.line + len(record.raw) - 1
                 what = (
-                    f"'{path.name}', lines {record.line} to {last}: one quoted field holds what "
-                    f"looks like {count} rows of their own."
+                    f"'{path.name}', lines {record.line} to {last}: one quoted field contains what "
+                    f"look like {count} rows."
                 )
                 raise bad_content(self.labels.settings, path, what, rule=_RULE, way_out=_WAY_OUT)
 
     def _rows_in(self, alike: list[list[str]]) -> int:
-        """How many of the lines end in a label, as a row would; sentences do not."""
+        """The number of lines with a label, as in a row; lines of text have none."""
         if self.label is None:
             return len(alike)
         return self.labels.count_labels([cell[self.label] for cell in alike], self._known)

@@ -1,4 +1,4 @@
-"""What every kind of label needs to be read from files."""
+"""The interface of the readers of labels: one for each kind of task."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _KINDS = {str: "names", bool: "true or false", int: "numbers", float: "numbers"}
 
 @dataclass(frozen=True)
 class FileLabels:
-    """The labels of one file, row by row; not yet class indices, but scores if any.
+    """The labels of one file, row by row, before they are encoded.
 
     Args:
-        numbers: of the rows in the file.
+        numbers: the rows' positions in the file.
     """
 
     places: Places
@@ -53,7 +53,7 @@ class LabelReader(ABC):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns that hold the labels; none where the rows are read without."""
+        """The label columns; none if the rows are read without labels."""
         return (self.settings.label,) if self.settings.label else ()
 
     # --- columns as files hold them ---
@@ -74,7 +74,7 @@ class LabelReader(ABC):
         """The labels of a file as an Arrow column of one type.
 
         Raises:
-            Refused: some are of one kind, some of another, or a number is too large for any.
+            Refused: the labels have several types, or a number is too large.
         """
         import pyarrow as pa
 
@@ -88,13 +88,13 @@ class LabelReader(ABC):
         some = ", some ".join(f"{kind} ({repr(label)[:40]})" for kind, label in first.items())
         what = f"'{path.name}': some labels are {some}."
         if len(first) < 2:
-            what = f"'{path.name}': a label is too large a number."
+            what = f"'{path.name}': a label is too large."
         raise Refused(
             what,
             key="dataset.label",
             value=self.settings.label,
             rule="labels of one kind: names, numbers, or true and false",
-            way_out="write the labels alike in every row",
+            way_out="use one type of label in every row",
         )
 
     @abstractmethod
@@ -109,22 +109,22 @@ class LabelReader(ABC):
 
     @abstractmethod
     def are_hidden(self, table: Dataset) -> bool:
-        """Whether the table's labels are kept back."""
+        """Whether the table's labels are not published."""
 
     def values(self, table: Dataset) -> list[object]:
-        """What the label column holds, row by row."""
+        """The values of the label column, row by row."""
         return list(table[self.settings.label])
 
     @abstractmethod
     def marked(self, values: Sequence[object], file: str) -> list[int]:
-        """The rows whose label is `dataset.no_label`, in whatever type the column has it."""
+        """The rows whose label is `dataset.no_label`, whatever the column's type."""
 
     @abstractmethod
     def missing(self, values: Sequence[object], file: str) -> list[int]:
-        """The rows that have no label."""
+        """The rows without a label."""
 
     def missing_note(self, words: Sequence[str]) -> str:  # noqa: ARG002
-        """What to add to a refusal of rows whose labels are such words for a missing value."""
+        """A hint for refusals of rows whose labels are words for a missing value."""
         return ""
 
     # --- labels ---
@@ -134,19 +134,19 @@ class LabelReader(ABC):
         """The labels of the rows that have one.
 
         Args:
-            table: those rows.
-            numbers: of these rows in the file.
+            table: the rows that have a label.
+            numbers: their positions in the file.
 
         Raises:
-            Refused: a label is none of its kind.
+            Refused: a label is invalid.
         """
 
     @abstractmethod
     def encode(
         self, found: Mapping[str, FileLabels]
     ) -> tuple[tuple[str, ...], dict[str, Sequence[Value]]]:
-        """The names of the model's outputs, and each file split's labels as they are stored.
+        """The names of the model's outputs, and the stored labels of each split.
 
         Raises:
-            Refused: the labels of the files do not go together.
+            Refused: the labels of the files do not fit together.
         """

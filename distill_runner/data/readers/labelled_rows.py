@@ -1,7 +1,7 @@
-"""Files of labelled texts: read, and refused when they cannot be meant.
+"""Reads files of labelled texts and validates them.
 
-Everything a person can get wrong about a data set (path, columns, labels) is
-caught here and in the modules used here, before a row is drawn or a token is cut.
+Mistakes in a data set's path, columns and labels are found here and in the modules used here,
+before any row is drawn or tokenised.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Rows:
-    """Labelled texts, one entry of each list per row; labels are class indices, or scores."""
+    """Labelled texts, with one entry per row in each list; labels are encoded."""
 
     ids: list[str]
     texts: list[str]
     pairs: list[str] | None
     labels: Sequence[Value]
-    groups: list[str] | None = None  # what the rows of one group have alike
+    groups: list[str] | None = None  # the name of each row's group
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def take(self, positions: Sequence[int]) -> Rows:
-        """The rows at `positions`, in that order."""
+        """The rows at `positions`, in this order."""
         return Rows(
             ids=[self.ids[i] for i in positions],
             texts=[self.texts[i] for i in positions],
@@ -50,23 +50,23 @@ class Rows:
 
 @dataclass(frozen=True)
 class Source:
-    """What the files hold: "train", and the other splits that have labels."""
+    """The contents of the files: "train", and the other splits with labels."""
 
     files: dict[str, Rows]
     label_names: tuple[str, ...]
-    hidden: int  # rows of files that were left aside because their labels are kept back
-    left_out: dict[str, dict[str, int]]  # by file, how many rows of the others for what
+    hidden: int  # rows of files that are ignored because their labels are not published
+    left_out: dict[str, dict[str, int]]  # the number of rows left out, by file and reason
 
 
 def read(labels: LabelReader, files: Mapping[str, tuple[Path, ...]], *, cache: Path) -> Source:
-    """Reads the files that `files.locate` found.
+    """Read the files that `files.locate` found.
 
     Args:
         labels: reads those of the data set.
         cache: a folder for the intermediate tables; not needed afterwards.
 
     Raises:
-        Refused: a file, a column or a label is not what the settings say.
+        Refused: a file, a column or a label does not fit the settings.
     """
     settings = labels.settings
     found: dict[str, _File] = {}
@@ -96,7 +96,7 @@ def read(labels: LabelReader, files: Mapping[str, tuple[Path, ...]], *, cache: P
 
 @dataclass(frozen=True)
 class _File:
-    """A file as it is, the rows whose label says that there is none, and what others lack."""
+    """The table of a file, with the rows marked as unlabelled and the incomplete ones."""
 
     settings: schema.Dataset
     table: Dataset
@@ -104,20 +104,20 @@ class _File:
     gaps: Gaps
 
     def kept(self) -> tuple[Dataset, list[int]]:
-        """The rows that have all, and their numbers in the file.
+        """The complete rows, and their positions in the file.
 
         Raises:
-            Refused: there are none.
+            Refused: no row is complete.
         """
         marks = set(self.marked)
         numbers = [row for row in self.gaps.kept(range(len(self.table))) if row not in marks]
         if not numbers:
             key = "no_label" if marks else "missing"
             raise Refused(
-                f"'{self.gaps.places.file}' holds no row with a text and a label.",
+                f"'{self.gaps.places.file}' has no row with a text and a label.",
                 key=f"dataset.{key}",
                 value=self.settings.no_label if marks else self.settings.missing.value,
-                rule="rows without are left out, and others must be left",
+                rule="rows without a text or a label are left out, and some rows must remain",
                 way_out=f"dataset.{key}={'null' if marks else 'refuse'}, which names them",
             )
         return self.table.select(numbers), numbers
@@ -181,9 +181,9 @@ def _groups(
 def _check_not_extra(settings: schema.Dataset, split: str, file: str) -> None:
     if split in settings.extra:
         raise Refused(
-            f"'{file}' holds no labels to score by.",
+            f"'{file}' has no labels to score by.",
             key="dataset.extra",
             value=split,
-            rule="a file whose labels are not kept back",
+            rule="a file with published labels",
             way_out="dataset.extra=[]",
         )

@@ -1,4 +1,4 @@
-"""Labels that are numbers, for regression: read, and refused where they are none."""
+"""Reads labels that are numbers, for regression."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from distill_runner.errors import Refused
 if TYPE_CHECKING:
     from datasets import Dataset
 
-_LARGEST = 3.4028234e38  # that float32, in which scores are kept, can hold
+_LARGEST = 3.4028234e38  # the largest float32; scores are stored as float32
 OUTPUT = "score"  # the name of the one output
 
 
 class ScoreLabels(LabelReader):
-    """Labels that are numbers."""
+    """Reads labels that are numbers."""
 
     def count_labels(self, cells: Sequence[str], known: Counter[str]) -> int:  # noqa: ARG002
         return sum(_is_number(cell) for cell in cells)
@@ -40,7 +40,7 @@ class ScoreLabels(LabelReader):
         """The table's scores.
 
         Raises:
-            Refused: a label is no finite number.
+            Refused: a label is not a finite number.
         """
         settings = self.settings
         names = getattr(table.features[settings.label], "names", None)
@@ -55,10 +55,10 @@ class ScoreLabels(LabelReader):
     def encode(
         self, found: Mapping[str, FileLabels]
     ) -> tuple[tuple[str, ...], dict[str, Sequence[Value]]]:
-        """The name of the one output, and each file split's scores.
+        """The name of the single output, and the scores of each split.
 
         Raises:
-            Refused: all training rows have the same one.
+            Refused: all training rows have the same score.
         """
         scores = {split: _numbers(part.labels) for split, part in found.items()}
         check_spread(self.settings, set(scores["train"]), "training")
@@ -82,7 +82,7 @@ def _score(settings: schema.Dataset, value: object, places: Places, row: int) ->
         with suppress(ValueError, OverflowError):
             found = math.nan if "_" in str(value) else float(value)
     if not math.isfinite(found):
-        what = f"A label is no number: {str(value)[:60]!r}, {places.of(row)}."
+        what = f"A label is not a number: {str(value)[:60]!r}, {places.of(row)}."
         raise _no_score(settings, what)
     if abs(found) > _LARGEST:
         what = f"A label is too large for float32: {value}, {places.of(row)}."
@@ -91,21 +91,21 @@ def _score(settings: schema.Dataset, value: object, places: Places, row: int) ->
 
 
 def check_spread(settings: schema.Dataset, distinct: Collection[float], split: str) -> None:
-    """Refuse rows with which nothing can correlate.
+    """Refuse rows that all have the same score, as correlations need different ones.
 
     Args:
         distinct: the different scores of the split.
 
     Raises:
-        Refused: there is but one.
+        Refused: there is only one score.
     """
     if len(distinct) < 2:
         raise Refused(
             f"All {split} rows have the same score: {next(iter(distinct))}.",
             key="dataset.label",
             value=settings.label,
-            rule="scores that differ, in the rows of each split",
-            way_out="name the column that holds the scores, or take more rows",
+            rule="different scores in each split",
+            way_out="name the column that contains the scores, or use more rows",
         )
 
 
@@ -115,5 +115,5 @@ def _no_score(settings: schema.Dataset, what: str) -> Refused:
         key="dataset.label",
         value=settings.label,
         rule="a column with a finite number in every row, under dataset.task=regression",
-        way_out="name the column that holds the scores, or dataset.task=classification",
+        way_out="name the column that contains the scores, or dataset.task=classification",
     )

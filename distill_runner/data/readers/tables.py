@@ -1,4 +1,4 @@
-"""Files read into tables, as they are written; labels are not looked at yet."""
+"""Reads files into tables, without interpreting labels."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ Cell = str | int | float | None
 
 
 def load(labels: LabelReader, paths: tuple[Path, ...], *, cache: Path) -> Dataset:
-    """The rows of one file, or of its shards one after another; the columns asked for alone.
+    """Read the configured columns of one file, or of its shards in order.
 
     Args:
         labels: reads those of the data set.
-        cache: a folder for the intermediate tables; the rows are read from there.
+        cache: a folder for intermediate tables, which the result is mapped from.
 
     Raises:
-        Refused: the file cannot be read, holds no rows or lacks a column.
+        Refused: the file cannot be read, has no rows or lacks a column.
     """
     settings = labels.settings
     cache.mkdir(parents=True, exist_ok=True)
@@ -51,13 +51,13 @@ def load(labels: LabelReader, paths: tuple[Path, ...], *, cache: Path) -> Datase
         read = _delimited if kind in (".csv", ".tsv") else _objects
         table = _written(labels, paths[0], *read(labels, paths), cache=cache)
     if not len(table):
-        raise bad_path(settings, paths[0], f"'{paths[0].name}' holds no rows.")
+        raise bad_path(settings, paths[0], f"'{paths[0].name}' has no rows.")
     return table
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """No bars, and no log lines beside the one message that a failure gets."""
+    """Silence the progress bars and the log of `datasets`."""
     import datasets
     from datasets.utils import logging
 
@@ -104,7 +104,7 @@ def _objects(
 
 
 def _cell(labels: LabelReader, name: str, value: object, where: str) -> Any:
-    """A JSON value as the column takes it: text in text columns, no lists or objects in groups."""
+    """A JSON value in the type of its column; groups are names, whatever their type."""
     key = key_of_column(labels, name)
     if isinstance(value, str):
         try:
@@ -115,7 +115,7 @@ def _cell(labels: LabelReader, name: str, value: object, where: str) -> Any:
     if value is None or (key == "dataset.label" and labels.takes_value(value)):
         return value
     if isinstance(value, int | float) and key == "dataset.group":
-        return str(value)  # its name, whatever its type in other rows
+        return str(value)  # the group's name, whatever its type in other rows
     raise _bad_cell(key, name, value, f"{where}: column '{name}' holds no {key[8:]}.")
 
 
@@ -133,7 +133,7 @@ def _written(
     *,
     cache: Path,
 ) -> Dataset:
-    """The rows as a table on disk; labels, whose type shows at the end, in memory beside it."""
+    """Write the rows to a table on disk; labels stay in memory until their type is known."""
     import pyarrow as pa
     from datasets import Dataset
 
@@ -163,14 +163,14 @@ def _parquet(labels: LabelReader, paths: tuple[Path, ...], cache: Path) -> Datas
         with quiet():
             check_present(labels, _parquet_columns(paths[0]), paths[0])
             wanted = wanted_columns(labels, _parquet_columns(paths[0]))
-            # Not load_dataset: that reports each use of a file reader to a server.
+            # Not load_dataset, which reports each use of a file reader to a server.
             table = Dataset.from_parquet(
                 [str(path) for path in paths], cache_dir=str(cache), columns=wanted
             )
             table.data.validate(full=True)
     except Refused:
         raise
-    except Exception as error:  # a parser of files that anybody wrote raises what it raises
+    except Exception as error:  # parsers raise errors of any type for malformed files
         raise unreadable(settings, paths[0], error) from error
     for name in wanted:
         _check_type(labels, paths[0], name, table.features[name])
@@ -208,16 +208,16 @@ def _check_type(labels: LabelReader, path: Path, name: str, feature: object) -> 
 
 
 def check_columns(labels: LabelReader, paths: tuple[Path, ...]) -> None:
-    """Refuse a file that lacks columns, by what stands at its beginning.
+    """Refuse a file without a configured column, after reading only its beginning.
 
     Raises:
-        Refused: it cannot be read, or it lacks a column; all those that it lacks are named.
+        Refused: it cannot be read, or columns are missing; all of them are named.
     """
     settings, path = labels.settings, paths[0]
     if path.suffix.lower() == ".parquet":
         try:
             found = _parquet_columns(path)
-        except Exception as error:  # a parser of files that anybody wrote raises what it raises
+        except Exception as error:  # parsers raise errors of any type for malformed files
             raise unreadable(settings, path, error) from error
     else:
         _check_text(settings, (path,), blocks=1)
@@ -228,7 +228,7 @@ def check_columns(labels: LabelReader, paths: tuple[Path, ...]) -> None:
 
 
 def _keys(labels: LabelReader, path: Path) -> list[str]:
-    """The keys of a file's objects, as far as they must be read for the columns asked for."""
+    """The keys of a file's objects; reading stops once all configured columns are found."""
     settings = labels.settings
     wanted = {*text_columns(settings), *labels.columns, settings.group} - {None}
     found: dict[str, None] = {}
@@ -242,7 +242,7 @@ def _keys(labels: LabelReader, path: Path) -> list[str]:
 def _check_text(
     settings: schema.Dataset, paths: tuple[Path, ...], *, blocks: int | None = None
 ) -> None:
-    """Refuse what is no text, or is empty; `blocks`: by so much of its beginning."""
+    """Refuse binary and empty files; with `blocks`, after reading that much."""
     for path in paths:
         empty = True
         try:

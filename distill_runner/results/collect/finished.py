@@ -109,10 +109,10 @@ class FinishedRun:
     def score(self, logits: np.ndarray, split: str) -> Score:
         """From the logits, not from the stage: it may have been scored by other metrics."""
         # The array is kept with its score, so that no other array gets the same id.
-        asked = id(logits), split
-        if asked not in self._known:
-            self._known[asked] = logits, self.task.score(logits, self.data.splits[split])
-        return self._known[asked][1]
+        key = id(logits), split
+        if key not in self._known:
+            self._known[key] = logits, self.task.score(logits, self.data.splits[split])
+        return self._known[key][1]
 
     def scores(self, stage: str) -> Scores:
         """The scores of the stage's student on every split that is a result."""
