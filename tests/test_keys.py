@@ -28,6 +28,7 @@ from distill_runner.methods.construct import make_algorithm
 from distill_runner.methods.finetune import FineTune
 from distill_runner.models import loading
 from distill_runner.models.stand_ins import build
+from distill_runner.tasks.classification import Classification
 
 KEYS = {
     "kd": {
@@ -129,6 +130,7 @@ def tasks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     learner = loading.new_classifier(
         root / "shape",
         name="bert",
+        task=Classification(),
         classes=("a", "b"),
         max_tokens=128,
         seed=1,
