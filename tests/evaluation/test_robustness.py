@@ -153,7 +153,7 @@ def test_nothing_is_measured_unless_it_is_asked_for(store: Path, tmp_path: Path)
     run(tmp_path, store, "finetune")
     found = json.loads((tmp_path / "result.json").read_text())
     assert found["robustness"] is None
-    assert robustness_table(found) is None
+    assert robustness_table(from_json(RunResult, found)) is None
     assert "Under noise" not in model_card(from_json(RunResult, found))
 
 
