@@ -120,7 +120,7 @@ def new_classifier(
     Raises:
         Refused: the folder cannot be read, or a layer does not exist.
     """
-    encoder, head = load_encoder(folder, max_tokens, key=key), task.head(classes)
+    encoder, head = load_encoder(folder, max_tokens, key=key), _head(task, classes)
     torch.manual_seed(seed_at(seed, "initialisation"))
     if teacher is not None:
         module = _from_config(folder, head, encoder, key=key, layers=layers)
@@ -273,3 +273,14 @@ def _config(folder: Path, *, key: str, **settings: Any) -> Any:
 
     with untrusted.reading("config.json", folder, key=key, rule=untrusted.CONFIG):
         return AutoConfig.from_pretrained(folder, trust_remote_code=False, **settings)
+
+
+def _head(task: Task, classes: Sequence[str]) -> dict[str, Any]:
+    """The settings of a config for a head with these outputs."""
+    return {
+        "num_labels": len(classes),
+        "id2label": dict(enumerate(classes)),
+        "label2id": {name: at for at, name in enumerate(classes)},
+        # Of transformers' own loss, which trains nothing here, and of its pipelines.
+        "problem_type": task.problem_type,
+    }

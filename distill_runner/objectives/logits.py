@@ -14,10 +14,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from distill_runner.errors import Refused
+from distill_runner.objectives.sigmoids import soft_binary_cross_entropy
 
 # What a soft loss compares.
 DISTRIBUTIONS = "distributions"
 RAW_LOGITS = "raw logits"
+SIGMOIDS = "sigmoids"
 
 
 def _check_shapes(student_logits: Tensor, teacher_logits: Tensor) -> None:
@@ -166,6 +168,9 @@ SOFT_LOSSES: dict[str, SoftLoss] = {
     "soft_ce_without_t2": SoftLoss(cross_entropy_without_t2, "CE(t, s)"),  # TextBrewer
     "soft_ce_elementwise": SoftLoss(cross_entropy_elementwise, "1/C·CE(t, s)"),  # TinyBERT
     "mse_prob": SoftLoss(mse_probabilities, "T²/C·‖p(s,T) − p(t,T)‖²"),  # MetaDistil's code
+    "soft_bce": SoftLoss(
+        soft_binary_cross_entropy, "T²/C·BCE(t, s)", compares=SIGMOIDS
+    ),  # Hinton 2015, label by label
     "mse_logits": SoftLoss(mse_logits, "1/C·‖s − t‖²", compares=RAW_LOGITS),  # TMKD
 }
 

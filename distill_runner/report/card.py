@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from distill_runner.config.schema import TaskKind
 from distill_runner.console.names import counted
 from distill_runner.console.printable import on_one_line
 from distill_runner.report.at_chance import mark, student_warning
@@ -17,6 +18,7 @@ from distill_runner.report.robustness import robustness_lines
 from distill_runner.results.schema import ModelResult, RunResult
 from distill_runner.results.scores import GoldenHeadScore, Scores
 from distill_runner.results.typed_json import from_json, to_json
+from distill_runner.tasks.rules import rules_of
 
 
 def model_card(result: RunResult) -> str:
@@ -93,7 +95,7 @@ def _loading(result: RunResult) -> list[str]:
         f'student = "student{inside}"',
         "classify = pipeline(",
         f'    "text-classification", model=student, truncation=True, '
-        f"max_length={result.data.max_tokens}",
+        f"max_length={result.data.max_tokens}{rules_of(TaskKind(result.data.task)).pipeline}",
         ")",
         f"print(classify({_example(result)}))",
         "```",
@@ -132,7 +134,7 @@ def _golden_head_lines(result: RunResult) -> list[str]:
 
 
 def _outputs(result: RunResult) -> str:
-    return "probabilities" if result.primary_metric == "accuracy" else "scores"
+    return rules_of(TaskKind(result.data.task)).outputs
 
 
 def _example(result: RunResult) -> str:

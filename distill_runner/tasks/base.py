@@ -60,20 +60,6 @@ class Task(ABC):
 
     # --- outputs of a model ---
 
-    def head(self, names: Sequence[str]) -> dict[str, Any]:
-        """The settings of a transformers config for these outputs.
-
-        Args:
-            names: of the outputs, in order.
-        """
-        return {
-            "num_labels": len(names),
-            "id2label": dict(enumerate(names)),
-            "label2id": {name: at for at, name in enumerate(names)},
-            # Of transformers' own loss, which trains nothing here.
-            "problem_type": self.problem_type,
-        }
-
     @abstractmethod
     def check_outputs(self, outputs: int, *, name: str) -> None:
         """Refuse a trained model whose outputs cannot be answers to this task.

@@ -7,9 +7,10 @@ from typing import Any
 from distill_runner.config.schema import Dataset
 from distill_runner.tasks.base import Task
 from distill_runner.tasks.classification import Classification
+from distill_runner.tasks.multi_label import MultiLabel
 from distill_runner.tasks.regression import Regression
 
-_TASKS: tuple[type[Task], ...] = (Classification, Regression)
+_TASKS: tuple[type[Task], ...] = (Classification, Regression, MultiLabel)
 
 
 def task_of(settings: Dataset) -> Task:

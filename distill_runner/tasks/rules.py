@@ -10,6 +10,7 @@ from distill_runner.errors import Refused
 
 RANKING = (Metric.map, Metric.mrr)
 _OF_SCORES = (Metric.pearson, Metric.spearman)
+_OF_SETS = (Metric.micro_f1, Metric.subset_accuracy)
 _OF_TWO_CLASSES = (Metric.f1, *RANKING)
 
 
@@ -23,7 +24,9 @@ class TaskRules:
         metrics: those that can score it.
         suggested: metrics to name in a refusal.
         compares: what a soft loss may compare (`objectives.logits.SoftLoss.compares`).
+        outputs: what the outputs of several models are averaged as.
         classes: whether an answer is a distribution over classes.
+        pipeline: further arguments for transformers' pipeline to tell all that is answered.
         no_names: why the labels have no names; None: they have.
         no_corpus: why the generated corpus does not serve; None: it does.
         no_probabilities: why `teacher.combine=prob_mean` makes no sense.
@@ -37,7 +40,9 @@ class TaskRules:
     metrics: tuple[Metric, ...]
     suggested: str
     compares: Collection[str]
+    outputs: str = "probabilities"
     classes: bool = False
+    pipeline: str = ""
     no_names: str | None = None
     no_corpus: str | None = None
     no_probabilities: str | None = None
@@ -49,7 +54,7 @@ class TaskRules:
 _CLASSIFICATION = TaskRules(
     kind=TaskKind.classification,
     answer="a distribution over classes",
-    metrics=tuple(metric for metric in Metric if metric not in _OF_SCORES),
+    metrics=tuple(metric for metric in Metric if metric not in (*_OF_SCORES, *_OF_SETS)),
     suggested="accuracy,macro_f1",
     compares=("distributions", "raw logits"),
     classes=True,
@@ -60,6 +65,7 @@ _REGRESSION = TaskRules(
     metrics=_OF_SCORES,
     suggested="pearson,spearman",
     compares=("raw logits",),
+    outputs="scores",
     no_names="scores have no names",
     no_corpus="the generated corpus has classes",
     no_probabilities="a score has no probabilities",
@@ -67,7 +73,18 @@ _REGRESSION = TaskRules(
     no_temperatures="a score that is divided is another score",
     no_robustness="it is measured in accuracy",
 )
-_RULES = {rules.kind: rules for rules in (_CLASSIFICATION, _REGRESSION)}
+_MULTI_LABEL = TaskRules(
+    kind=TaskKind.multi_label,
+    answer="a set of labels",
+    metrics=(*_OF_SETS, Metric.macro_f1),
+    suggested="micro_f1,macro_f1,subset_accuracy",
+    compares=("sigmoids", "raw logits"),
+    pipeline=", top_k=None",
+    no_corpus="each row of the generated corpus has one class",
+    no_votes="its weights are those of votes for classes",
+    no_robustness="it is measured in accuracy",
+)
+_RULES = {rules.kind: rules for rules in (_CLASSIFICATION, _REGRESSION, _MULTI_LABEL)}
 
 
 def rules_of(kind: TaskKind) -> TaskRules:

@@ -13,6 +13,7 @@ from torch import Tensor
 from distill_runner.errors import Refused
 from distill_runner.methods.kd import KD
 from distill_runner.objectives.logits import (
+    DISTRIBUTIONS,
     SOFT_LOSSES,
     distillation_formula,
     soft_loss,
@@ -32,6 +33,7 @@ TEACHER = {
 }
 TEMPERATURES = (1.0, 2.0, 5.0)
 
+OF_DISTRIBUTIONS = [name for name, one in SOFT_LOSSES.items() if one.compares == DISTRIBUTIONS]
 every_loss = pytest.mark.parametrize("name", SOFT_LOSSES)
 every_temperature = pytest.mark.parametrize("temperature", TEMPERATURES)
 two_and_three_classes = pytest.mark.parametrize("classes", [2, 3])
@@ -71,6 +73,15 @@ def slow_mse_prob(student: Rows, teacher: Rows, temperature: float) -> float:
     return temperature**2 * slow_squares(*softened)
 
 
+def slow_binary_cross_entropy(student: Rows, teacher: Rows, temperature: float) -> float:
+    total = 0.0
+    for s, t in zip(student, teacher, strict=True):
+        for ours, theirs in zip(s, t, strict=True):
+            p, q = (1 / (1 + math.exp(-value / temperature)) for value in (ours, theirs))
+            total -= q * math.log(p) + (1 - q) * math.log(1 - p)
+    return total / (len(student) * len(student[0]))
+
+
 SLOW: dict[str, Callable[[Rows, Rows, float], float]] = {
     "kl": lambda s, t, T: T * T * slow_kl(s, t, T),
     "kl_elementwise": lambda s, t, T: T * T * slow_kl(s, t, T) / len(s[0]),
@@ -78,6 +89,7 @@ SLOW: dict[str, Callable[[Rows, Rows, float], float]] = {
     "soft_ce_without_t2": slow_cross_entropy,
     "soft_ce_elementwise": lambda s, t, T: slow_cross_entropy(s, t, T) / len(s[0]),
     "mse_prob": slow_mse_prob,
+    "soft_bce": lambda s, t, T: T * T * slow_binary_cross_entropy(s, t, T),
     "mse_logits": lambda s, t, _: slow_squares(s, t),
 }
 
@@ -107,6 +119,9 @@ def closed_gradient(name: str, student: Tensor, teacher: Tensor, temperature: fl
         "soft_ce_without_t2": difference / temperature,
         "soft_ce_elementwise": difference / temperature / classes,
         "mse_prob": 2 * temperature * pulled / classes,
+        "soft_bce": temperature
+        * (torch.sigmoid(student / temperature) - torch.sigmoid(teacher / temperature))
+        / (batch * classes),
         "mse_logits": 2 * (student - teacher) / (batch * classes),
     }[name]
 
@@ -145,7 +160,9 @@ def test_a_student_that_agrees_with_its_teacher_feels_no_pull(
         assert value == pytest.approx(0.0, abs=1e-15)
 
 
-@pytest.mark.parametrize("name", [name for name in SOFT_LOSSES if name != "mse_logits"])
+@pytest.mark.parametrize(
+    "name", [name for name, loss in SOFT_LOSSES.items() if loss.compares == DISTRIBUTIONS]
+)
 def test_distributions_agree_where_logits_differ_by_a_constant(name: str) -> None:
     teacher = tensor(TEACHER[3])
     assert student_gradient(name, teacher + 7.0, teacher, 2.0).abs().max() < 1e-14
@@ -172,7 +189,7 @@ def test_a_small_step_down_brings_the_student_nearer_to_its_teacher(
     moved = student - 1e-3 * gradient
 
     def distance(logits: Tensor) -> Tensor:
-        if name == "mse_logits":
+        if SOFT_LOSSES[name].compares != DISTRIBUTIONS:
             return (logits - teacher).norm(dim=-1)
         return SOFT_LOSSES["kl"].function(logits, teacher, temperature)
 

@@ -30,6 +30,7 @@ class TaskKind(Enum):
 
     classification = "classification"
     regression = "regression"
+    multi_label = "multi_label"
 
 
 class Missing(Enum):
@@ -50,6 +51,8 @@ class Metric(Enum):
     mrr = "mrr"
     pearson = "pearson"  # of scores; regression
     spearman = "spearman"
+    micro_f1 = "micro_f1"  # of sets of labels; multi_label, which has macro_f1 too
+    subset_accuracy = "subset_accuracy"
 
 
 class NoiseKind(Enum):
@@ -112,7 +115,7 @@ class Dataset:
 
     # the data set's name in tables, cards and the tracker
     name: str = MISSING
-    # classification, or regression, whose labels are numbers
+    # classification, regression, whose labels are numbers, or multi_label, whose are sets
     task: TaskKind = TaskKind.classification
     # a file, or a folder with train.*, validation.*, test.*
     path: Optional[str] = None
@@ -124,8 +127,9 @@ class Dataset:
     generate: int = field(default=0, metadata=AT_LEAST_0)
     # a column, or a list of two columns
     text: Any = "text"
-    # the column of classes, or of numbers under dataset.task=regression
-    label: str = "label"
+    # the column of classes, of numbers under dataset.task=regression, or of lists under
+    # multi_label, which may also have a list of columns, one for each label, of 0 and 1
+    label: Any = "label"
     # names of classes 0, 1, …; null: the names or numbers found, in order
     label_names: Optional[list[str]] = None
     # the label that marks rows without one; they are dropped and counted

@@ -53,8 +53,21 @@ class LabelReader(ABC):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The label columns; none if the rows are read without labels."""
-        return (self.settings.label,) if self.settings.label else ()
+        """The label columns; none if the rows are read without labels.
+
+        Raises:
+            Refused: one column is not named.
+        """
+        label = self.settings.label
+        if isinstance(label, str):
+            return (label,) if label else ()
+        raise Refused(
+            "The label column is not named properly.",
+            key="dataset.label",
+            value=label,
+            rule=f"a column's name under dataset.task={self.settings.task.value}",
+            way_out="dataset.label=label",
+        )
 
     # --- columns as files hold them ---
 

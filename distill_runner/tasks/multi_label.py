@@ -1,0 +1,188 @@
+"""Multi-label classification: a set of labels for each row, which may be empty."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from torch import Tensor
+
+from distill_runner.config.schema import Combine, Dataset, Metric, TaskKind
+from distill_runner.data.readers.label_reader import LabelReader
+from distill_runner.data.readers.label_sets import LabelSets, written_set
+from distill_runner.errors import Refused
+from distill_runner.evaluation.metrics.intervals import Interval
+from distill_runner.evaluation.metrics.label_sets import (
+    best_constant,
+    difference_interval,
+    metric_of_sets,
+    set_interval,
+)
+from distill_runner.objectives.sigmoids import (
+    binary_cross_entropy,
+    equal_mean_of_sigmoids,
+    mean_of_sigmoids,
+)
+from distill_runner.results.scores import Score
+from distill_runner.tasks.base import Answer, Answers, ChanceLevel, Task
+from distill_runner.tasks.rules import TaskRules, rules_of
+
+if TYPE_CHECKING:
+    import datasets
+
+
+@dataclass(frozen=True)
+class MultiLabel(Task):
+    """A sigmoid for each label, binary cross-entropy, F1; a label is answered above 1/2."""
+
+    rules: ClassVar[TaskRules] = rules_of(TaskKind.multi_label)
+    hard_name: ClassVar[str] = "BCE"
+    problem_type: ClassVar[str | None] = "multi_label_classification"
+    label_type: ClassVar[str] = "int8"
+    stratified: ClassVar[bool] = False
+    mean_of_models: ClassVar[Combine] = Combine.prob_mean
+
+    metrics: tuple[Metric, ...] = (Metric.micro_f1, Metric.macro_f1, Metric.subset_accuracy)
+
+    def check_outputs(self, outputs: int, *, name: str) -> None:
+        if outputs == 1:
+            raise Refused(
+                f"{name} has {outputs} outputs.",
+                key="dataset.task",
+                value="multi_label",
+                rule="one output for each label",
+                way_out="teacher.finetune=always, or another teacher",
+            )
+
+    def hard_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return binary_cross_entropy(logits, labels)
+
+    def mean_answer(self, logits: Tensor) -> Tensor:
+        return equal_mean_of_sigmoids(logits)
+
+    def mean_probabilities(self, logits: Tensor, weights: Tensor, temperature: float) -> Tensor:
+        return mean_of_sigmoids(logits, weights, temperature)
+
+    def answers(self, logits: np.ndarray, names: Sequence[str]) -> list[Answer]:
+        return [_names(row, names) for row in logits > 0]
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """[rows, labels], each label's own, in 0..1."""
+        return logits.sigmoid()
+
+    # --- labels ---
+
+    def label_reader(self, settings: Dataset) -> LabelReader:
+        return LabelSets(settings)
+
+    def label_feature(self) -> Any:
+        import datasets
+
+        return datasets.Sequence(datasets.Value(self.label_type))
+
+    def labels(self, rows: datasets.Dataset) -> np.ndarray:
+        """[rows, labels], 0 or 1, as float32; [rows, 1] of -1 where they are hidden."""
+        labels = np.asarray(rows["label"][:], dtype=np.float32)
+        return labels if labels.ndim == 2 else labels[:, None]
+
+    def check_rows(
+        self, settings: Dataset, splits: Mapping[str, datasets.Dataset], names: Sequence[str]
+    ) -> None:
+        trained = self.labels(splits["train"]).sum(axis=0)
+        for name, rows in zip(names, trained.tolist(), strict=True):
+            if not rows:
+                raise Refused(
+                    f"The split leaves the label {name[:60]!r} no row to train on.",
+                    key="dataset.split.train",
+                    value=settings.split.train,
+                    rule=f"training rows with each of the {len(names)} labels",
+                    way_out="a larger dataset.split.train, another dataset.split_seed, or more "
+                    "rows with that label in the file",
+                )
+
+    # --- scores ---
+
+    @property
+    def primary_metric(self) -> Metric:
+        return self.metrics[0]
+
+    def right(self, logits: Answers, labels: Answers) -> Answers:
+        """Whether a row has exactly its labels."""
+        right: Answers = ((logits > 0) == labels).all(-1)
+        return right
+
+    def score(self, logits: np.ndarray, rows: datasets.Dataset) -> Score:
+        return self.score_answers(logits, self.labels(rows))
+
+    def score_answers(self, logits: np.ndarray, labels: np.ndarray) -> Score:
+        """The metrics asked for, and the interval of the first.
+
+        Args:
+            logits: [rows, labels]; a label is answered where its logit is above 0.
+            labels: [rows, labels], 0 or 1.
+        """
+        interval = set_interval(self.primary_metric, logits > 0, labels == 1)
+        return Score(
+            primary_metric=self.primary_metric.value,
+            n=len(labels),
+            low=interval.low,
+            high=interval.high,
+            majority=None,
+            questions=None,
+            without_positive=None,
+            metrics={
+                metric.value: metric_of_sets(metric, logits > 0, labels == 1)
+                for metric in self.metrics
+            },
+        )
+
+    def value(self, logits: np.ndarray, labels: np.ndarray) -> float:
+        return metric_of_sets(self.primary_metric, logits > 0, labels == 1)
+
+    def lead(self, ours: np.ndarray, theirs: np.ndarray, labels: np.ndarray) -> Interval:
+        return difference_interval(self.primary_metric, ours > 0, theirs > 0, labels == 1)
+
+    def agreement(self, ours: np.ndarray, theirs: np.ndarray) -> float:
+        """The share of rows with the same set of labels."""
+        return float(((ours > 0) == (theirs > 0)).all(axis=-1).mean())
+
+    def chance_level(
+        self,
+        score: Score,
+        logits: np.ndarray,  # noqa: ARG002
+        rows: datasets.Dataset,
+    ) -> ChanceLevel:
+        """Beside one set for all rows: the most frequent labels, as many as score best.
+
+        The labels that more than half of the rows have, each label's majority, are among them.
+        """
+        constant = best_constant(self.primary_metric, self.labels(rows) == 1)
+        evidence = (
+            f"its {score.primary_metric} has a 95% interval that starts at {100 * score.low:.1f}, "
+            f"and one set of labels for all rows has {100 * constant:.1f}"
+        )
+        worse = score.value <= constant
+        return ChanceLevel(
+            reached=score.low <= constant,
+            beside=f"(one set of labels for all rows {100 * constant:.1f})",
+            evidence=evidence,
+            mark=f"{'no' if worse else 'not significantly'} better than one set for all rows",
+        )
+
+    def only_answer(self, logits: np.ndarray, names: Sequence[str]) -> str | None:
+        given = np.unique(logits > 0, axis=0)
+        return written_set(_names(given[0], names)) or "no label" if len(given) == 1 else None
+
+    def predictions(
+        self, logits: np.ndarray, labels: np.ndarray, names: Sequence[str]
+    ) -> Iterator[list[str]]:
+        yield ["label", "predicted", *(f"logit_{name}" for name in names)]
+        for label, values in zip(labels, logits, strict=True):
+            sets = (written_set(_names(row, names)) for row in (label == 1, values > 0))
+            yield [*sets, *(f"{value:.7g}" for value in values)]
+
+
+def _names(row: np.ndarray, names: Sequence[str]) -> list[str]:
+    return [name for name, answered in zip(names, row, strict=True) if answered]
