@@ -17,18 +17,14 @@ from typing import ClassVar
 import pytest
 import torch
 from safetensors.torch import load_file
-from support.learners import TEXTS
+from support.learners import TEXTS, save_bert
 from support.tiny import Bench
 
 from distill_runner import methods
-from distill_runner.config.schema import BuiltModel
 from distill_runner.errors import Refused
 from distill_runner.methods.base import Algorithm
 from distill_runner.methods.construct import make_algorithm
 from distill_runner.methods.finetune import FineTune
-from distill_runner.models import loading
-from distill_runner.models.stand_ins import build
-from distill_runner.tasks.classification import Classification
 
 KEYS = {
     "kd": {
@@ -125,20 +121,7 @@ def write_csv(path: Path, rows: list[list[str]]) -> None:
 def tasks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model with weights, texts without labels, and labelled rows of two and of three classes."""
     root = tmp_path_factory.mktemp("tasks")
-    spec = BuiltModel("bert", layers=2, width=16, heads=2, feedforward=24, vocabulary=400)
-    build(spec, TEXTS, root / "shape", max_tokens=128)
-    learner = loading.new_classifier(
-        root / "shape",
-        name="bert",
-        task=Classification(),
-        classes=("a", "b"),
-        max_tokens=128,
-        seed=1,
-        key="student.model",
-        random=True,
-        layers=None,
-    )
-    loading.save(learner, root / "model", classes=("a", "b"))
+    save_bert(root / "model", layers=2)
     draw = random.Random(1)
     write_csv(root / "texts.csv", [["text"], *([text] for text in TEXTS * 4)])
     for name, classes in (("two", "ab"), ("three", "abc")):

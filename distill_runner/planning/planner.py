@@ -1,7 +1,7 @@
-"""From the configuration to a plan. Every check between fields is made here.
+"""Makes the plan of a configuration, and checks every rule between its settings.
 
-No model and no data is loaded; an algorithm's class is imported for what it declares, and
-nothing asks for its name.
+No model and no data is loaded. An algorithm's class is imported for what it declares; nothing asks
+for its name.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from distill_runner.planning.baseline import begin_alike, with_first_model
 from distill_runner.planning.earlier_stages import EarlierStages
 from distill_runner.planning.method_yaml import DEPLOYED, MethodYaml
 from distill_runner.planning.ranges import check_settings
-from distill_runner.planning.stage_checks import check_hops
+from distill_runner.planning.stage_checks import check_assistants
 from distill_runner.planning.stages import BASELINE, POOL, PRETRAIN, TASK, Plan, Stage
 from distill_runner.planning.student_stages import StudentPlanner, data_of
 from distill_runner.planning.teacher_stages import MakeAlgorithm, TeacherPlanner
@@ -63,8 +63,8 @@ def make_plan(
     students = StudentPlanner(config, yaml, algorithms, earlier)
     for name, entry in entries.items():
         if name != list(entries)[-1] and entry.repeat and not entry.untrained:
-            on_the_way = yaml.learners(name, entry)
-            check_hops(on_the_way, config.student, key=yaml.config_key(name, "repeat"))
+            assistants = yaml.learners(name, entry)
+            check_assistants(assistants, config.student, key=yaml.config_key(name, "repeat"))
         students.add(name, entry)
     return _assembled(config, yaml, entries, earlier, method=method)
 

@@ -1,4 +1,4 @@
-"""What an algorithm asks of the settings of its stage and of its run."""
+"""Checks the settings of a run against what a stage's algorithm needs."""
 
 from __future__ import annotations
 
@@ -36,11 +36,13 @@ def check_algorithm(
     """Refuse settings that the stage's algorithm cannot work with.
 
     Args:
-        teacher: how the stage's teachers are joined.
-        teaching: the stages that teach in this one.
+        name: of the entry in the method's YAML.
+        entry: as it is written there.
+        teacher: says how the outputs of the stage's teachers are combined.
+        teaching: names of the stages that teach in this one.
 
     Raises:
-        Refused: at the first one.
+        Refused: the first setting that does not fit.
     """
     needs = algorithm.needs
     _check_teachers(name, entry, needs.teachers, teaching)
@@ -54,7 +56,7 @@ def check_algorithm(
             compiled=config.runtime.compile,
         )
     )
-    _check_joined(config, name, algorithm, teacher, teaching)
+    _check_combined(config, name, algorithm, teacher, teaching)
     _check_accumulation(config, name, algorithm)
     _check_compiled(config, name, algorithm)
     if needs.pool:
@@ -89,10 +91,10 @@ def _check_teachers(
         )
 
 
-def _check_joined(
+def _check_combined(
     config: Config, name: str, algorithm: Algorithm, teacher: Teacher, teaching: tuple[str, ...]
 ) -> None:
-    """Refuse what says how teachers are joined where each has a soft head of its own."""
+    """Refuse settings that combine teachers where each has a soft head of its own."""
     if len(teaching) < 2 or algorithm.needs.joined:
         return
     prefix = "" if teacher is config.teacher else "pretrain."
@@ -103,7 +105,8 @@ def _check_joined(
     ):
         if value != default:
             raise Refused(
-                f"Every teacher has a head of its own in the stage {name!r}: none are joined.",
+                f"Every teacher has a soft head of its own in the stage {name!r}: nothing combines "
+                "their outputs.",
                 key=f"{prefix}teacher.{key}",
                 value=value,
                 rule=f"{default or 'null'} for this method",
@@ -146,7 +149,7 @@ def _check_compiled(config: Config, name: str, algorithm: Algorithm) -> None:
 
 
 def _check_validation(config: Config) -> None:
-    """Refuse what rests on validation rows where there are none."""
+    """Refuse settings that need validation rows where there are none."""
     for dataset, teacher, prefix in taught(config):
         if dataset.split.validation != 0:
             continue
@@ -179,27 +182,28 @@ def _check_pool(config: Config, name: str) -> None:
         )
 
 
-def check_hops(learners: Sequence[Student], student: Student, *, key: str) -> None:
-    """Refuse a model on the way to the student that is the student, or has fewer of its layers.
+def check_assistants(learners: Sequence[Student], student: Student, *, key: str) -> None:
+    """Refuse an assistant that is no larger than the student that it teaches.
 
     Args:
-        learners: of the stages that teach it.
-        key: that names them.
+        learners: the assistants.
+        student: the deployed student.
+        key: the configuration key of the assistants.
 
     Raises:
-        Refused: at the first one.
+        Refused: the first assistant with the student's model and no more of its layers.
     """
 
-    def depth(one: Student) -> float:
-        return float("inf") if one.layers is None else len(one.layers)
+    def depth(learner: Student) -> float:
+        return float("inf") if learner.layers is None else len(learner.layers)
 
-    for own in learners:
-        same = (own.model, own.start) == (student.model, student.start)
-        if same and depth(own) <= depth(student):
+    for learner in learners:
+        same = (learner.model, learner.start) == (student.model, student.start)
+        if same and depth(learner) <= depth(student):
             raise Refused(
                 "A model on the way to the student is no larger than the student.",
                 key=key,
-                value=own.model,
+                value=learner.model,
                 rule=f"models between the teacher and {student.model}",
                 way_out="method=assistant teacher=bert student=tinybert "
                 "'method.assistants=[{model:distilbert-base-uncased}]'",
@@ -207,10 +211,14 @@ def check_hops(learners: Sequence[Student], student: Student, *, key: str) -> No
 
 
 def check_unlabelled(config: Config, name: str, algorithm: Algorithm, *, pretrain: bool) -> None:
-    """Refuse a stage on rows without labels where there are none, or where it needs labels.
+    """Refuse a stage on texts without labels that finds none, or that needs labels.
+
+    Args:
+        name: of the entry in the method's YAML.
+        pretrain: whether the stage reads the pretraining data.
 
     Raises:
-        Refused: at the first of them.
+        Refused: no such texts are configured, or the algorithm needs labels.
     """
     dataset = config.pretrain.dataset if pretrain else config.dataset
     assert dataset is not None

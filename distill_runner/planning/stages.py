@@ -138,7 +138,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is going to happen, in order."""
+    """The stages of a run in order, and what becomes of their students."""
 
     stages: tuple[Stage, ...]
     deployed: str  # name of the stage whose student is the result

@@ -79,7 +79,7 @@ def test_its_row_and_its_card_say_so(unlearned: Path) -> None:
     rows = [line for line in shown.splitlines() if "distilbert" in line]
     assert len(rows) == 2
     assert all("the largest class)" in row for row in rows)
-    card = model_card(result_of(unlearned)).split("## What it scores")[0]
+    card = model_card(read_result(unlearned)).split("## What it scores")[0]
     assert "**WARNING: this student " in card
     assert mark in card or "it has learned nothing" in card
 

@@ -153,8 +153,8 @@ def test_nothing_is_measured_unless_it_is_asked_for(store: Path, tmp_path: Path)
     run(tmp_path, store, "finetune")
     found = json.loads((tmp_path / "result.json").read_text())
     assert found["robustness"] is None
-    assert robustness_table(found) is None
-    assert "Under noise" not in model_card(found)
+    assert robustness_table(from_json(RunResult, found)) is None
+    assert "Under noise" not in model_card(from_json(RunResult, found))
 
 
 def test_without_a_teacher_there_is_no_lead(store: Path, tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_without_a_teacher_there_is_no_lead(store: Path, tmp_path: Path) -> None
     assert found["robustness"]["models"] == ["student"]
     assert found["robustness"]["against"] is None
     assert all(score["difference"] is None for score in found["robustness"]["scores"])
-    assert "student −" not in model_card(found)
+    assert "student −" not in model_card(from_json(RunResult, found))
 
 
 def test_every_kind_of_noise_is_among_them() -> None:

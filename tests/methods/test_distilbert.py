@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from support.algorithms import with_defaults
-from support.learners import without_dropout
+from support.learners import save_bert, without_dropout
 from support.tiny import Bench, composed, planned, run
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
@@ -296,3 +296,12 @@ def test_a_teacher_without_a_language_head_teaches_states_and_not_words(
     assert result["student"]["times_smaller"]["headless"] > 1
     student = AutoConfig.from_pretrained(tmp_path / "run" / "student")
     assert student.num_hidden_layers == 2
+
+
+def test_a_student_may_have_fewer_layers_than_the_numbers_of_those_it_gets(tmp_path: Path) -> None:
+    save_bert(tmp_path / "deep", layers=4)
+    save_bert(tmp_path / "flat", layers=2)
+    models = (f"teacher.models=[{tmp_path}/deep]", f"student.model={tmp_path}/flat")
+    asked = (*ONE, *models, "teacher.finetune=always", "student.layers=[0,3]", "method.a_ce=0")
+    bench = Bench.make(tmp_path / "store", "distilbert", asked)
+    assert [stage.name for stage in bench.runner.preflight().missing][-1] == "finetune"

@@ -160,7 +160,7 @@ def test_damaged_tokens_are_not_trained_on(
 def test_a_helper_leaves_what_is_damaged_to_the_run_that_tells_of_it(
     stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tiny.Screen", lambda: _Silent(silent=True))
+    monkeypatch.setattr("support.tiny.Screen", lambda: _Silent(silent=True))
     store = copied(stores.unfinished, tmp_path / "store")
     (path,) = store.glob("stages/*.unfinished/checkpoint.pt")
     flip(path)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from functools import cache
 from typing import TypeVar, cast
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
-from distill_runner.config.compose import config_path
 from distill_runner.methods.base import Algorithm
 from distill_runner.methods.construct import make_algorithm
 from distill_runner.methods.distilbert import TripleLoss
@@ -16,6 +15,7 @@ from distill_runner.methods.metadistil import MetaDistil
 from distill_runner.methods.mutual import Mutual
 from distill_runner.methods.noisy_student import NoisyStudent
 from distill_runner.methods.tmkd import SoftHeads
+from support.tiny import composed
 
 A = TypeVar("A", bound=Algorithm)
 
@@ -30,11 +30,15 @@ STAGES: dict[type[Algorithm], tuple[str, str]] = {
 }
 
 
+@cache
+def _composed(method: str) -> DictConfig:
+    return composed(f"method={method}")
+
+
 def with_defaults(algorithm: type[A], **settings: object) -> A:
     """The algorithm as its method's YAML sets it up, with these settings in place of its own."""
     method, stage = STAGES[algorithm]
-    yaml = OmegaConf.load(Path(config_path(), "method", f"{method}.yaml"))
-    root = OmegaConf.create({"method": yaml, "training": {"learning_rate": 2e-5}})
-    node = OmegaConf.to_container(root.method.stages[stage].algorithm, resolve=True)
+    algorithm_node = _composed(method).method.stages[stage].algorithm
+    node = OmegaConf.to_container(algorithm_node, resolve=True)
     assert isinstance(node, dict)
     return cast(A, make_algorithm({**node, **settings}, key_of="method.{}".format))  # type: ignore[dict-item]

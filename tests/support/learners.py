@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
+from distill_runner.config.schema import BuiltModel
 from distill_runner.data.encoding import Inputs
+from distill_runner.models import loading
 from distill_runner.models.learner import Learner
+from distill_runner.models.stand_ins import build
+from distill_runner.tasks.classification import Classification
 
 MAX_TOKENS = 24
 FAMILIES = ("bert", "roberta", "distilbert")
@@ -82,3 +87,22 @@ def without_dropout(learner: Learner) -> None:
         if isinstance(module, nn.Dropout):
             module.p = 0.0
     learner.skip_layers(0)
+
+
+def save_bert(folder: Path, *, layers: int) -> None:
+    """A tiny BERT with weights, as a folder of one's own would have it."""
+    shape = folder.with_name(f"{folder.name}-shape")
+    spec = BuiltModel("bert", layers=layers, width=16, heads=2, feedforward=24, vocabulary=400)
+    build(spec, TEXTS, shape, max_tokens=128)
+    learner = loading.new_classifier(
+        shape,
+        name="bert",
+        task=Classification(),
+        classes=("a", "b"),
+        max_tokens=128,
+        seed=1,
+        key="student.model",
+        random=True,
+        layers=None,
+    )
+    loading.save(learner, folder, classes=("a", "b"))
