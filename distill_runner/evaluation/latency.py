@@ -1,7 +1,7 @@
-"""How long the models of a run take for one text, and how many they answer in a second.
+"""Latency of one text, and texts per second, of the models of a run.
 
-They take turns, text by text and then batch by batch, so that whatever else the machine does
-hits all of them. Tokenising is left out: each model's own takes far less than its answer.
+The models take turns, text by text and then batch by batch, so that any other load on the
+machine slows all of them alike. Tokenising is left out: it takes far less than the forward pass.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ STUDENT = "student"  # its name among the models
 
 _TEXTS = 50  # read one by one
 _BATCHES = 5
-_BATCH = 64  # rows of each
+_BATCH = 64  # rows in each
 
 Answering = Sequence[tuple[Learner, View]]  # one model, or several that answer together
 
 
-def measured(models: Mapping[str, Answering], rows: int, machine: Machine) -> dict[str, Speed]:
-    """Milliseconds of one text and texts a second, by model.
+def measure(models: Mapping[str, Answering], rows: int, machine: Machine) -> dict[str, Speed]:
+    """Milliseconds per text and texts per second, by model.
 
     Args:
-        models: each with its view of the same rows.
-        rows: how many there are.
+        models: the learners that answer together, each with its view of the same rows.
+        rows: number of those rows.
     """
     texts = [np.array([at % rows]) for at in range(_TEXTS)]
     batches = [np.arange(at * _BATCH, (at + 1) * _BATCH) % rows for at in range(_BATCHES)]
-    # The first of each pays for what is set up once.
-    one, many = (_turns(models, [each[0], *each], machine) for each in (texts, batches))
+    # The first of each is a warm-up and is not counted.
+    one, many = (_time_turns(models, [each[0], *each], machine) for each in (texts, batches))
     return {
         name: Speed(
             milliseconds=1000 * median(one[name][1:]),
@@ -47,10 +47,10 @@ def measured(models: Mapping[str, Answering], rows: int, machine: Machine) -> di
     }
 
 
-def _turns(
+def _time_turns(
     models: Mapping[str, Answering], parts: Sequence[np.ndarray], machine: Machine
 ) -> dict[str, list[float]]:
-    """Seconds of every model for each part."""
+    """Seconds that every model takes for each part."""
     seconds: dict[str, list[float]] = {name: [] for name in models}
     for rows in parts:
         for name, answering in models.items():

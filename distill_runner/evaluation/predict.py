@@ -22,7 +22,7 @@ def predict(
     """The learner's logits on rows of the view, in their order. [rows, classes].
 
     Args:
-        rows: which; None: all of them.
+        rows: positions in the view; None: all rows.
     """
     asked = np.arange(len(view.lengths)) if rows is None else rows
     order = np.argsort(view.lengths[asked], kind="stable")

@@ -1,9 +1,8 @@
-"""How right the models of a run still are where the words of the test rows are disturbed.
+"""Accuracy of the models of a run on test rows with noise in their words.
 
-A row is disturbed once for each kind and strength, by its id: every model reads the same text,
-each in its own tokens (and a masked word as its own mask token), so that models can be compared
-row by row. The words hit are the same for every kind, and those of a strength are among those
-of any greater one.
+The noise of a row is drawn from its id, once for each kind and strength: every model reads the
+same text in its own tokens (a masked word as its own mask token), so that models can be compared
+row by row. All kinds hit the same words, and a greater strength hits those of a smaller one too.
 """
 
 from __future__ import annotations
@@ -22,11 +21,11 @@ KINDS = tuple(kind for kind in NoiseKind if kind is not NoiseKind.none)
 STUDENT = "student"  # its column
 
 
-def noises(strengths: Iterable[float], *, word: str) -> list[Noise]:
+def every_noise(strengths: Iterable[float], *, word: str) -> list[Noise]:
     """Every kind of noise at every strength, kind by kind.
 
     Args:
-        strengths: chance of each word, 0..1.
+        strengths: probabilities that a word is hit, 0..1.
         word: what `replace_word` puts in.
     """
     strengths = list(strengths)
@@ -37,20 +36,20 @@ def noises(strengths: Iterable[float], *, word: str) -> list[Noise]:
     ]
 
 
-def compared(
+def score_under_noise(
     logits: Mapping[str, Sequence[np.ndarray]],
     labels: np.ndarray,
     *,
     noises: Sequence[Noise],
     against: str | None,
 ) -> tuple[NoiseScore, ...]:
-    """Accuracy of every model, clean and under each noise, and the student's lead over one.
+    """Accuracy of every model, clean and under each noise, and the student's lead over one of them.
 
     Args:
         logits: by model, of which one is `STUDENT`; each first on the clean rows, then under
             each noise. [rows, classes].
         labels: [rows].
-        noises: in the order of the logits behind the first.
+        noises: in the order of the noisy logits.
         against: the model that the student is compared with; None: none.
 
     Returns:

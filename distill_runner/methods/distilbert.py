@@ -40,11 +40,11 @@ from distill_runner.tasks.base import Task
 
 @dataclass(frozen=True)
 class Words:
-    """What the losses need of one batch; the first two of the tokens that are decoded alone."""
+    """The logits and targets of the tokens that are decoded."""
 
     student_logits: Tensor  # [decoded, vocabulary]
     targets: Tensor  # [decoded], the hidden word, or below 0
-    teacher_logits: Tensor | None  # [decoded, vocabulary]; None: not asked for
+    teacher_logits: Tensor | None  # [decoded, vocabulary]; None where a_ce is 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +128,7 @@ class TripleLoss(Algorithm):
 
     def updates(self, batch: Batch) -> Iterator[Update]:
         ours, theirs, targets = batch.student_states(), batch.teacher_states(), batch.hidden_words()
-        # Decoding is the dear part, so only where something is learnt from it.
+        # Decoding is the expensive part, so only tokens that teach something are decoded.
         everywhere = self.a_ce > 0 and not self.restrict_ce_to_mask
         decoded = torch.ones_like(targets, dtype=torch.bool) if everywhere else targets >= 0
         words = Words(

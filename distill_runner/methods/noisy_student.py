@@ -127,7 +127,7 @@ class NoisyStudent(Algorithm):
         return RowChoice(np.concatenate([known, chosen]), counts)
 
     def _check_ratio(self, wanted: int, classes: int) -> None:
-        """Refuse a ratio under which no row of the pool is taken, or none of some class."""
+        """Refuse a ratio so small that no row of the pool, or of some class, is taken."""
         least = classes if self.balance else 1
         rule = f"{least} pseudo-labelled rows at least, and it asks for {wanted}"
         require(wanted >= least, key="ratio", value=self.ratio, rule=rule)
@@ -141,11 +141,11 @@ class NoisyStudent(Algorithm):
         classes: Sequence[str],
         teacher: str,
     ) -> None:
-        """Refuse a pool of which nothing is sure, or with `balance` nothing of some class.
+        """Refuse a pool without a confident row or, with `balance`, without one of some class.
 
         Args:
-            by_class: [classes], the rows of which the teacher is sure.
-            every, predicted: [pool], how sure it is of each row, and its class.
+            by_class: [classes], number of rows of which the teacher is sure.
+            every, predicted: [pool], the teacher's confidence in each row, and its class.
         """
         without = [at for at, count in enumerate(by_class) if not count]
         if by_class.any() and not (self.balance and without):
@@ -191,13 +191,13 @@ class NoisyStudent(Algorithm):
 def balanced(
     rows: np.ndarray, predicted: np.ndarray, confidence: np.ndarray, classes: int, *, total: int
 ) -> np.ndarray:
-    """As many rows of each class: the surest of a large one, those of a small one repeated.
+    """The same number of rows of each class: the surest of a large one, a small one repeated.
 
     Args:
         rows: [rows], what is chosen from.
         predicted: [rows], the class of each.
         confidence: [rows], 0..1.
-        classes: how many there are, each with a row at least.
+        classes: number of classes, each with one row at least.
         total: rows of all classes together.
 
     Returns:

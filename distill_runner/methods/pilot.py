@@ -49,7 +49,7 @@ class Pilot:
         learning_rate: float,
         keep_graph: bool,
     ) -> Pilot:
-        """One plain SGD step of step size η, into a dict: the student itself stays as it is."""
+        """One plain SGD step of step size η, into a dict; the student itself is unchanged."""
         names, weights = zip(*student.trainable(), strict=True)
         gradients = torch.autograd.grad(
             loss(student_logits, teacher_signals.detach()),

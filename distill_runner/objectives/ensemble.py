@@ -1,4 +1,4 @@
-"""Many teachers' signals as one (Hinton et al. 2015, section 2)."""
+"""The logits of several teachers as one set (Hinton et al. 2015, section 2)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from distill_runner.config.schema import Combine
 def weights_by_accuracy(
     accuracies: Sequence[float], *, rows: int, classes: int
 ) -> tuple[float, ...]:
-    """Weights by how often each teacher is right, as a weighted vote of independent voters has it.
+    """Weights by each teacher's accuracy, as in the optimal weighted vote of independent voters.
 
         w_m ∝ log( (C − 1)·a_m / (1 − a_m) ),  0 for a teacher no better than chance
 
@@ -34,36 +34,36 @@ def weights_by_accuracy(
     return tuple(one / total for one in odds) if total else (1 / len(odds),) * len(odds)
 
 
-def logit_mean(signals: Tensor, weights: Tensor) -> Tensor:
+def logit_mean(logits: Tensor, weights: Tensor) -> Tensor:
     """The weighted mean of the logits: a geometric mean of the distributions, renormalised.
 
         z[b] = Σ_m w_m · z_m[b]
 
     Args:
-        signals: [teachers, batch, classes].
+        logits: [teachers, batch, classes].
         weights: [teachers], sum 1.
 
     Returns:
         [batch, classes].
     """
     # A product and a sum, not einsum: autocast would round that one to bfloat16.
-    return (weights[:, None, None] * signals).sum(dim=0)
+    return (weights[:, None, None] * logits).sum(dim=0)
 
 
-def prob_mean(signals: Tensor, weights: Tensor, temperature: float) -> Tensor:
+def prob_mean(logits: Tensor, weights: Tensor, temperature: float) -> Tensor:
     """Logits whose softened distribution is the weighted arithmetic mean of the teachers'.
 
         z[b] = T · log Σ_m w_m · softmax(z_m[b] / T),  so  softmax(z / T) is that mean
 
     Args:
-        signals: [teachers, batch, classes].
+        logits: [teachers, batch, classes].
         weights: [teachers], sum 1.
         temperature: T > 0, the distillation temperature.
 
     Returns:
         [batch, classes].
     """
-    log_probs = F.log_softmax(signals / temperature, dim=-1)
+    log_probs = F.log_softmax(logits / temperature, dim=-1)
     weighted = log_probs + weights.log()[:, None, None]
     return temperature * torch.logsumexp(weighted, dim=0)
 
@@ -89,9 +89,9 @@ class Ensemble:
         combine: a mean of logits or of probabilities.
         weights: [teachers], sum 1.
         temperatures: [teachers], each above 0; a teacher's logits are divided by its own before
-            they meet the others', so that one that is too sure of itself does not outshout them.
+            they are joined, so that an overconfident teacher does not outweigh the others.
             None: all 1.
-        mean_probabilities: (signals, weights, temperature) -> logits of the mean probabilities.
+        mean_probabilities: (logits, weights, temperature) -> logits of the mean probabilities.
     """
 
     combine: Combine
@@ -99,11 +99,11 @@ class Ensemble:
     temperatures: tuple[float, ...] | None = None
     mean_probabilities: Callable[[Tensor, Tensor, float], Tensor] = prob_mean
 
-    def join(self, signals: Tensor, temperature: float) -> Tensor:
+    def join(self, logits: Tensor, temperature: float) -> Tensor:
         """[teachers, batch, classes] → [batch, classes]; `temperature` is the distillation's."""
-        weights = signals.new_tensor(self.weights)
+        weights = logits.new_tensor(self.weights)
         if self.temperatures is not None:
-            signals = signals / signals.new_tensor(self.temperatures)[:, None, None]
+            logits = logits / logits.new_tensor(self.temperatures)[:, None, None]
         if self.combine is Combine.prob_mean:
-            return self.mean_probabilities(signals, weights, temperature)
-        return logit_mean(signals, weights)
+            return self.mean_probabilities(logits, weights, temperature)
+        return logit_mean(logits, weights)

@@ -160,7 +160,7 @@ class SoftLoss:
     compares: str = DISTRIBUTIONS  # of the logits; raw logits are compared without T
 
 
-# Named by what they compute; the comment says who computes it so.
+# Named by what they compute; the comment names who uses it.
 SOFT_LOSSES: dict[str, SoftLoss] = {
     "kl": SoftLoss(kl, "T²·KL(t‖s)"),  # HF DistilBERT, torchdistill
     "kl_elementwise": SoftLoss(kl_elementwise, "T²/C·KL(t‖s)"),  # PKD, TAKD

@@ -51,7 +51,7 @@ def show_teacher(
             f"The teacher {name} is not better than chance: {chance.evidence}.",
             key=f"{prefix}teacher.near_chance",
             value="refuse",
-            rule="a teacher must know more than the largest class, than a ranking by lot, "
+            rule="a teacher must know more than the largest class, than a random order, "
             "or than one score for all",
             way_out=f"{_more_training(stage, f'{prefix}teacher')}, another teacher, "
             f"or {prefix}teacher.near_chance=allow",

@@ -22,7 +22,7 @@ from distill_runner.evaluation.metrics.intervals import (
 )
 from distill_runner.evaluation.metrics.rankings import (
     each_group,
-    expected_by_lot,
+    expected_at_random,
     rank,
     ranking_metrics,
 )
@@ -177,7 +177,7 @@ class Classification(Task):
         logits: np.ndarray,  # noqa: ARG002
         rows: datasets.Dataset,
     ) -> ChanceLevel:
-        """Beside the selection metric where that ranks rows, else beside the largest class."""
+        """Against a random order where the selection metric ranks rows, else the largest class."""
         assert score.majority is not None
         largest = f"(largest class {100 * score.majority:.1f})"
         metric = self.selection_metric
@@ -189,16 +189,13 @@ class Classification(Task):
             worse = score.value <= score.majority
             mark = f"{'no' if worse else 'not significantly'} better than the largest class"
             return ChanceLevel(score.low <= score.majority, largest, evidence, mark)
-        # Where nearly every answer is wrong, accuracy says nothing of a ranking.
+        # Where one row in many is right, accuracy says nothing about the ranking.
         labels = self.labels(rows)
         unranked = rank(np.zeros(len(labels)), labels, _groups(rows))
-        ours, by_lot = score.metrics[metric.value], expected_by_lot(metric, unranked)
-        evidence = (
-            f"{metric.value} {100 * ours:.1f}, "
-            f"and {100 * by_lot:.1f} where the order is drawn by lot"
-        )
-        mark = "ranks no better than by lot"
-        return ChanceLevel(ours <= by_lot, f"{largest}; {evidence}", f"its {evidence}", mark)
+        ours, chance = score.metrics[metric.value], expected_at_random(metric, unranked)
+        evidence = f"{metric.value} {100 * ours:.1f}, and {100 * chance:.1f} in a random order"
+        mark = "ranks no better than a random order"
+        return ChanceLevel(ours <= chance, f"{largest}; {evidence}", f"its {evidence}", mark)
 
     def only_answer(self, logits: np.ndarray, names: Sequence[str]) -> str | None:
         given = np.unique(logits.argmax(axis=-1)).tolist()

@@ -154,9 +154,9 @@ class MultiLabel(Task):
         logits: np.ndarray,  # noqa: ARG002
         rows: datasets.Dataset,
     ) -> ChanceLevel:
-        """Beside one set for all rows: the most frequent labels, as many as score best.
+        """Against one set for all rows: the k most frequent labels, for the best k.
 
-        The labels that more than half of the rows have, each label's majority, are among them.
+        Each label's majority, the labels that more than half of the rows have, is such a set.
         """
         constant = best_constant(self.primary_metric, self.labels(rows) == 1)
         evidence = (

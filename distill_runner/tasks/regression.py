@@ -126,9 +126,9 @@ class Regression(Task):
         return float(CORRELATIONS[self.primary_metric](_scores(ours), _scores(theirs)))
 
     def chance_level(self, score: Score, logits: np.ndarray, rows: datasets.Dataset) -> ChanceLevel:
-        """Beside one score for all rows: that correlates with nothing, and the mean errs least.
+        """Against the labels' mean for every row, which correlates with nothing.
 
-        The error tells a teacher of another scale, 0..1 for 0..5, which correlation cannot.
+        The squared error reveals a teacher of another scale, 0..1 for 0..5; correlation cannot.
         """
         labels = self.labels(rows).astype(float)
         error = float(((logits[:, 0] - labels) ** 2).mean() / labels.var())

@@ -161,7 +161,7 @@ def test_a_ranking_is_judged_by_its_order_and_not_by_its_class() -> None:
     assert judged(right, splits, **settings) is None
     wrong = judged(np.tile([0.0, -5.0], (120, 1)), splits, **settings)
     assert wrong is not None
-    assert wrong.label == "ranks no better than by lot"
+    assert wrong.label == "ranks no better than a random order"
 
 
 def test_few_rows_may_not_tell_a_better_model_apart() -> None:

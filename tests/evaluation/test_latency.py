@@ -32,7 +32,7 @@ def test_models_take_turns_and_the_first_turn_does_not_count(
     monkeypatch.setattr("distill_runner.evaluation.latency.time.perf_counter", lambda: now)
     monkeypatch.setattr("distill_runner.evaluation.latency.predict", predict)
     models: Any = {"teachers": [("a", None), ("b", None)], "student": [("student", None)]}
-    found = latency.measured(models, 7, CPU)
+    found = latency.measure(models, 7, CPU)
     assert calls[:6] == ["a", "b", "student", "a", "b", "student"]
     assert found["teachers"].milliseconds == pytest.approx(10)
     assert found["student"].milliseconds == pytest.approx(2)

@@ -14,7 +14,7 @@ from scipy import stats
 
 from distill_runner.config.schema import Metric
 from distill_runner.evaluation.metrics.correlations import pearson, spearman
-from distill_runner.evaluation.metrics.rankings import expected_by_lot, rank
+from distill_runner.evaluation.metrics.rankings import expected_at_random, rank
 from distill_runner.tasks.classification import Classification
 from distill_runner.tasks.regression import Regression
 
@@ -153,7 +153,7 @@ def test_chance_is_the_mean_over_every_order(n: int, ones: int) -> None:
             for order in permutations(labels)
         ]
         ranked = rank(np.zeros(n), np.array(labels), np.zeros(n, dtype=int))
-        assert expected_by_lot(metric, ranked) == pytest.approx(sum(every) / len(every))
+        assert expected_at_random(metric, ranked) == pytest.approx(sum(every) / len(every))
 
 
 def test_accuracy_is_always_there_and_leads() -> None:

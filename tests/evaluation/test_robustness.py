@@ -76,15 +76,15 @@ def test_without_noise_it_is_the_clean_accuracy(result: dict) -> None:
 def test_the_lead_over_the_teachers_is_the_difference_with_its_paired_interval() -> None:
     labels = np.array([0, 1, 1, 0])
     ours, theirs = np.eye(2)[[0, 1, 1, 1]], np.eye(2)[[0, 0, 1, 1]]
-    (noise,) = robustness.noises([0.2], word="w")[:1]
+    (noise,) = robustness.every_noise([0.2], word="w")[:1]
     answers = {"teacher": [theirs, theirs], robustness.STUDENT: [theirs, ours]}
-    clean, hurt = robustness.compared(answers, labels, noises=[noise], against="teacher")
+    clean, hurt = robustness.score_under_noise(answers, labels, noises=[noise], against="teacher")
     assert clean.difference is not None
     assert clean.difference.difference == 0
     assert hurt.accuracy == {"teacher": 0.5, "student": 0.75}
     interval = paired_rows_interval(np.array([1, 1, 1, 0]), np.array([1, 0, 1, 0]))
     assert hurt.difference == Difference(difference=0.25, low=interval.low, high=interval.high)
-    alone = robustness.compared({"student": [ours]}, labels, noises=[], against=None)
+    alone = robustness.score_under_noise({"student": [ours]}, labels, noises=[], against=None)
     assert alone[0].difference is None
 
 
@@ -109,7 +109,7 @@ def test_teacher_and_student_read_the_same_noise_whatever_the_runs_seed(
         monkeypatch.setattr(views, "noisy", watched)
         for name in (*bench.plan.teachers, bench.plan.deployed):
             # Another chance, if by a hair, so that the store has none of it.
-            for noise in robustness.noises([0.25 + seed / 1e9], word="w"):
+            for noise in robustness.every_noise([0.25 + seed / 1e9], word="w"):
                 read.clear()
                 logits = bench.runner.parts.logits
                 logits.under_noise(name, "test", [noise], computing=lambda: None)
@@ -167,7 +167,7 @@ def test_without_a_teacher_there_is_no_lead(store: Path, tmp_path: Path) -> None
 
 
 def test_every_kind_of_noise_is_among_them() -> None:
-    assert {noise.kind for noise in robustness.noises([0.1], word="w")} == set(NoiseKind) - {
+    assert {noise.kind for noise in robustness.every_noise([0.1], word="w")} == set(NoiseKind) - {
         NoiseKind.none
     }
 

@@ -257,7 +257,7 @@ def test_the_main_metric_keeps_the_epoch_and_has_a_column(tmp_path: Path) -> Non
     log = (tmp_path / "kd" / "log.txt").read_text()
     assert " mrr " in log
     assert "Ranked: " in log
-    assert "drawn by lot" in log
+    assert "in a random order" in log
 
 
 def test_other_metrics_of_the_same_run_train_nothing_again(tmp_path: Path) -> None:

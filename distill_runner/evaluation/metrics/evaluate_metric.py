@@ -10,10 +10,10 @@ from typing import Any
 
 
 def offline_metric(description: str, compute: Callable[..., Any], kinds: Mapping[str, str]) -> Any:
-    """An `evaluate.Metric` of our own: nothing is downloaded.
+    """Wrap a function as an `evaluate.Metric` without downloading anything.
 
     Args:
-        compute: of columns and settings, by their names.
+        compute: takes the columns and the settings by name.
         kinds: type of each column.
     """
     import datasets
@@ -37,10 +37,10 @@ def offline_metric(description: str, compute: Callable[..., Any], kinds: Mapping
 
 @contextmanager
 def _without_evaluators() -> Iterator[None]:
-    """Inside, parts of `evaluate` are imported and the package itself is not run.
+    """Inside, modules of `evaluate` are imported without running the package itself.
 
-    It would import its evaluators, and with them transformers' pipelines for images, sound and
-    translation: seconds, for a base class. Whoever imports it afterwards has it whole.
+    The package imports its evaluators, and with them transformers' pipelines for images, sound
+    and translation, which takes seconds. A later import of `evaluate` is not affected.
     """
     if "evaluate" in sys.modules:
         yield

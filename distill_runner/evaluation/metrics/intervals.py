@@ -1,4 +1,4 @@
-"""How sure a figure is."""
+"""95% intervals: of shares, of differences, of means over seeds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 _Z = NormalDist().inv_cdf(0.975)  # standard errors in half of a 95% interval
 _RESAMPLES = 2000
-_RESAMPLES_AT_ONCE = 100  # so many times the rows are in memory
+_RESAMPLES_AT_ONCE = 100  # limits the memory
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ def proportion_interval(right: int, rows: int) -> Interval:
 
 
 def paired_rows_interval(ours: np.ndarray, theirs: np.ndarray) -> Interval:
-    """Of the difference in accuracy of two models on the same rows, one run each.
+    """Paired 95% interval of the difference in accuracy of two models, one run each.
 
-    It speaks of the rows drawn, not of the seeds: another seed moves it too.
+    It covers the choice of rows, not the seed: another seed moves the difference too.
 
     Args:
         ours, theirs: [rows], whether each answer was right.
@@ -47,12 +47,12 @@ def paired_rows_interval(ours: np.ndarray, theirs: np.ndarray) -> Interval:
 
 
 def bootstrap_interval(statistic: Callable[..., np.ndarray], *columns: np.ndarray) -> Interval:
-    """Percentile interval of a statistic over rows drawn anew, the columns' rows together.
+    """Percentile interval of a statistic under a paired bootstrap over the rows.
 
-    As `paired_rows_interval`, it speaks of the rows and not of the seeds.
+    As `paired_rows_interval`, it covers the choice of rows and not the seed.
 
     Args:
-        statistic: of the columns, along their last axis.
+        statistic: takes the columns and reduces their last axis.
         columns: [rows] each, two rows at least.
     """
     from scipy.stats import bootstrap
@@ -66,7 +66,7 @@ def bootstrap_interval(statistic: Callable[..., np.ndarray], *columns: np.ndarra
         batch=_RESAMPLES_AT_ONCE,
         confidence_level=0.95,
         method="percentile",
-        rng=np.random.default_rng(0),  # the same rows give the same interval
+        rng=np.random.default_rng(0),  # so that the same rows give the same interval
     ).confidence_interval
     return Interval(float(found.low), float(found.high))
 

@@ -17,7 +17,7 @@ from distill_runner.evaluation.metrics.intervals import (
 )
 
 _RESAMPLES = 2000
-_RESAMPLES_AT_ONCE = 100  # so many times the rows are in memory
+_RESAMPLES_AT_ONCE = 100  # limits the memory
 
 
 def metric_of_sets(metric: Metric, answers: np.ndarray, labels: np.ndarray) -> float:
@@ -103,8 +103,11 @@ def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
 
 
 def _resampled(*tables: np.ndarray) -> list[np.ndarray]:
-    """Each table's sums over rows drawn anew, the same rows for all. [resamples, 2, labels]."""
-    draw, rows = np.random.default_rng(0), len(tables[0])  # the same rows give the same interval
+    """Bootstrap sums of each table, the same rows drawn for all. [resamples, 2, labels]."""
+    draw, rows = (
+        np.random.default_rng(0),
+        len(tables[0]),
+    )  # so that the same rows give the same interval
     flat = [table.reshape(rows, -1) for table in tables]
     sums: list[list[np.ndarray]] = [[] for _ in tables]
     for _ in range(_RESAMPLES // _RESAMPLES_AT_ONCE):

@@ -1,4 +1,4 @@
-"""Ranking metrics: means over groups of rows of a function of the labels in ranked order."""
+"""Ranking metrics: the mean, over groups of rows, of a function of the ranked labels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Ranked = Sequence[np.ndarray]  # per group that has a 1, its labels 0 or 1, best
 
 
 def average_precision(ranked: np.ndarray) -> float:
-    """The mean, over the ranks of the 1s, of the share of 1s down to there."""
+    """The mean, over the ranks of the 1s, of the share of 1s up to that rank."""
     precision = np.cumsum(ranked) / np.arange(1, len(ranked) + 1)
     return float(precision[ranked == 1].mean())
 
@@ -34,8 +34,8 @@ _OF_RANKING: dict[Metric, Callable[[np.ndarray], float]] = {
 def rank(scores: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> Ranked:
     """The labels of each group that has a 1, by falling score.
 
-    Among equal scores the 0s stand first: a model that answers all alike earns nothing by
-    the order of the rows.
+    Among equal scores the 0s stand first: a model that gives every row the same score gains
+    nothing from the order of the rows.
 
     Args:
         scores: [rows].
@@ -52,19 +52,19 @@ def each_group(metric: Metric, ranked: Ranked) -> np.ndarray:
     return np.array([_OF_RANKING[metric](part) for part in ranked])
 
 
-def expected_by_lot(metric: Metric, ranked: Ranked) -> float:
-    """What a ranking metric is expected to be where the order of the rows is drawn by lot."""
-    return float(np.mean([_BY_LOT[metric](len(part), int(part.sum())) for part in ranked]))
+def expected_at_random(metric: Metric, ranked: Ranked) -> float:
+    """The expected value of a ranking metric over random orders of the rows."""
+    return float(np.mean([_AT_RANDOM[metric](len(part), int(part.sum())) for part in ranked]))
 
 
-def _average_precision_by_lot(n: int, ones: int) -> float:
+def _average_precision_at_random(n: int, ones: int) -> float:
     # Rank k holds a 1 with ones/n; of the k-1 above it (ones-1)/(n-1) are 1s on average.
     ranks = np.arange(1, n + 1)
     above = (ones - 1) / (n - 1) if n > 1 else 0.0
     return float(((1 + (ranks - 1) * above) / ranks).mean())
 
 
-def _reciprocal_rank_by_lot(n: int, ones: int) -> float:
+def _reciprocal_rank_at_random(n: int, ones: int) -> float:
     # none: the chance that ranks 1 to k-1 hold no 1.
     expected, none = 0.0, 1.0
     for k in range(1, n - ones + 2):
@@ -74,9 +74,9 @@ def _reciprocal_rank_by_lot(n: int, ones: int) -> float:
     return expected
 
 
-_BY_LOT: dict[Metric, Callable[[int, int], float]] = {
-    Metric.map: _average_precision_by_lot,
-    Metric.mrr: _reciprocal_rank_by_lot,
+_AT_RANDOM: dict[Metric, Callable[[int, int], float]] = {
+    Metric.map: _average_precision_at_random,
+    Metric.mrr: _reciprocal_rank_at_random,
 }
 
 

@@ -23,7 +23,7 @@ def measure_robustness(run: FinishedRun) -> Robustness | None:
     strengths, plan, predictions = run.config.evaluation.robustness, run.plan, run.predictions
     if strengths is None:
         return None
-    noises = robustness.noises(strengths, word=run.config.noise.word)
+    noises = robustness.every_noise(strengths, word=run.config.noise.word)
     logits = {
         f"teacher {short_name(name)}": predictions.under_noise(name, noises)
         for name in plan.teachers
@@ -43,7 +43,7 @@ def measure_robustness(run: FinishedRun) -> Robustness | None:
         noise_seed=run.config.dataset.split_seed,
         models=tuple(logits),
         against=against,
-        scores=robustness.compared(logits, labels, noises=noises, against=against),
+        scores=robustness.score_under_noise(logits, labels, noises=noises, against=against),
     )
 
 
@@ -54,7 +54,7 @@ def measure_latency(run: FinishedRun, machine: Machine) -> Latency | None:
     plan = run.plan
     names = {f"teacher {short_name(name)}": name for name in plan.teachers}
     names[latency.STUDENT] = plan.deployed
-    speeds = latency.measured(
+    speeds = latency.measure(
         {title: run.predictions.learners(name) for title, name in names.items()},
         len(run.labels["test"]),
         machine,
