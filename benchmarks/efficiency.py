@@ -117,7 +117,7 @@ def _instrument(product: Product, clock: Stopwatch) -> None:
     optimizers = list(product.loop.optimizers.values())
     for owner, attribute, piece in (
         (Encoding, "inputs", "data"),
-        (product.teachers, "signals", "data"),
+        (product.teachers, "logits", "data"),
         (product.student, "logits", "forward"),
         (torch.autograd, "backward", "backward"),
         (optim, "step", "optimiser"),

@@ -88,20 +88,20 @@ class Batch:
         real = self.student_inputs["attention_mask"].bool()
         return self.student_inputs[TARGETS][real]
 
-    def teacher_signals(self) -> Tensor:
+    def teacher_logits(self) -> Tensor:
         """[teachers, batch, classes]; with a graph where the algorithm trains teachers."""
         self._draw("teachers")  # for those that read with dropout on
-        signals = self.teachers.signals(self.ids, self.teacher_inputs)
-        self.teachers.count(self.task, signals.detach(), self.labels)
-        return signals
+        logits = self.teachers.logits(self.ids, self.teacher_inputs)
+        self.teachers.count(self.task, logits.detach(), self.labels)
+        return logits
 
-    def join(self, signals: Tensor, temperature: float) -> Tensor:
-        """The teachers' signals as one set of logits. [batch, classes]."""
-        return self.teachers.join(signals, temperature)
+    def join(self, logits: Tensor, temperature: float) -> Tensor:
+        """The teachers' logits joined into one set. [batch, classes]."""
+        return self.teachers.join(logits, temperature)
 
-    def teacher_logits(self, temperature: float) -> Tensor:
+    def joined_teacher_logits(self, temperature: float) -> Tensor:
         """The joined teachers' logits, as they are now. [batch, classes]."""
-        return self.join(self.teacher_signals(), temperature)
+        return self.join(self.teacher_logits(), temperature)
 
     def quiz(self, size: int | None) -> Quiz:
         """Quiz rows of this step: `size` at random, or all for None."""

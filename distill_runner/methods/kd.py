@@ -113,7 +113,7 @@ class KD(SoftTargets):
     passes: ClassVar[Passes] = Passes(student=3)
 
     def updates(self, batch: Batch) -> Iterator[Update]:
-        teacher_logits = batch.teacher_logits(self.temperature)
+        teacher_logits = batch.joined_teacher_logits(self.temperature)
         loss, terms = self.distillation_loss(
             batch.task, batch.student_logits(), teacher_logits, batch.labels
         )

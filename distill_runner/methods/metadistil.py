@@ -118,9 +118,12 @@ class MetaDistil(SoftTargets):
         return Pilot.take(
             batch.student,
             student_logits=pilot_forward(batch),
-            teacher_signals=batch.teacher_signals(),
-            loss=lambda student_logits, signals: self.distillation_loss(
-                batch.task, student_logits, batch.join(signals, self.temperature), batch.labels
+            teacher_logits=batch.teacher_logits(),
+            loss=lambda student_logits, teacher_logits: self.distillation_loss(
+                batch.task,
+                student_logits,
+                batch.join(teacher_logits, self.temperature),
+                batch.labels,
             )[0],
             learning_rate=self.pilot_learning_rate,
             keep_graph=self.real_step_mask == "same",
@@ -151,7 +154,7 @@ class MetaDistil(SoftTargets):
     def _student_update(self, batch: Batch, pilot: Pilot) -> Update:
         """Step 3: really update the student, on the same batch, under the new teachers."""
         with torch.no_grad():
-            teacher_logits = batch.teacher_logits(self.temperature)
+            teacher_logits = batch.joined_teacher_logits(self.temperature)
         logits = pilot.student_logits
         if self.real_step_mask == "fresh":
             logits = batch.student_logits("real")

@@ -61,7 +61,7 @@ class Mutual(Algorithm):
         return () if self.mimicry else ("temperature",)
 
     def updates(self, batch: Batch) -> Iterator[Update]:
-        student, peers = batch.student_logits(), batch.teacher_signals()
+        student, peers = batch.student_logits(), batch.teacher_logits()
         yield Update("student", *self._loss(batch, student, peers))
         if self.form == "alternating":
             with torch.no_grad():

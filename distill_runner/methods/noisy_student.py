@@ -167,7 +167,7 @@ class NoisyStudent(Algorithm):
 
     def updates(self, batch: Batch) -> Iterator[Update]:
         logits, labels = batch.student_logits(), batch.labels
-        taught = batch.teacher_logits(self.temperature)
+        taught = batch.joined_teacher_logits(self.temperature)
         known = labels >= 0
         smoothed = self.label_smoothing
         hard = F.cross_entropy(

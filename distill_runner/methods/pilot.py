@@ -25,7 +25,7 @@ from distill_runner.models.architecture.families import no_forward_derivative
 from distill_runner.models.learner import Learner
 
 DERIVATIVES = ("jvp", "finite_difference")
-Loss = Callable[[Tensor, Tensor], Tensor]  # (student logits, teacher signals) -> scalar
+Loss = Callable[[Tensor, Tensor], Tensor]  # (student logits, teacher logits) -> scalar
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Pilot:
 
     weights: dict[str, Tensor]  # θ', each a leaf
     student_logits: Tensor  # z_S at θ_S; its graph is kept only where the real step reuses it
-    teacher_signals: Tensor  # [teachers, batch, classes], with their graph
+    teacher_logits: Tensor  # [teachers, batch, classes], with their graph
     loss: Loss
     learning_rate: float
 
@@ -44,7 +44,7 @@ class Pilot:
         student: Learner,
         *,
         student_logits: Tensor,
-        teacher_signals: Tensor,
+        teacher_logits: Tensor,
         loss: Loss,
         learning_rate: float,
         keep_graph: bool,
@@ -52,7 +52,7 @@ class Pilot:
         """One plain SGD step of step size η, into a dict; the student itself is unchanged."""
         names, weights = zip(*student.trainable(), strict=True)
         gradients = torch.autograd.grad(
-            loss(student_logits, teacher_signals.detach()),
+            loss(student_logits, teacher_logits.detach()),
             weights,
             retain_graph=keep_graph,
             materialize_grads=True,  # not every weight takes part: XLNet's mask, idle experts
@@ -63,7 +63,7 @@ class Pilot:
                 for name, weight, gradient in zip(names, weights, gradients, strict=True)
             }
         logits = student_logits if keep_graph else student_logits.detach()
-        return cls(moved, logits, teacher_signals, loss, learning_rate)
+        return cls(moved, logits, teacher_logits, loss, learning_rate)
 
     def logits_of(self, student: Learner, quiz: Quiz) -> Tensor:
         """The assumed student's logits on the quiz, dropout off. [quiz rows, classes]."""
@@ -153,6 +153,6 @@ def teacher_surrogate(pilot: Pilot, change: Tensor) -> Tensor:
         change: J_S v, [batch, classes].
     """
     logits = pilot.student_logits.detach().requires_grad_()
-    loss = pilot.loss(logits, pilot.teacher_signals)
+    loss = pilot.loss(logits, pilot.teacher_logits)
     (slope,) = torch.autograd.grad(loss, logits, create_graph=True)
     return -pilot.learning_rate * (slope * change).sum()

@@ -95,8 +95,8 @@ class SoftHeads(Algorithm):
         return ()
 
     def updates(self, batch: Batch) -> Iterator[Update]:
-        signals = batch.teacher_signals()
-        targets = batch.join(signals, 1.0)[None] if self.averaged else signals
+        logits = batch.teacher_logits()
+        targets = batch.join(logits, 1.0)[None] if self.averaged else logits
         loss, terms = self.loss(batch.task, batch.student_head_logits(), targets, batch.labels)
         yield Update("student", loss, terms)
 

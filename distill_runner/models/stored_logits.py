@@ -13,7 +13,7 @@ from distill_runner.storage.integrity import Say, fault, provide
 
 
 @dataclass(frozen=True)
-class Signals:
+class StoredLogits:
     """Logits by row id.
 
     Args:
@@ -25,33 +25,33 @@ class Signals:
     logits: np.ndarray
 
     def of(self, ids: Sequence[str]) -> np.ndarray:
-        """The logits of these rows. [len(ids), classes].
+        """Return the logits of these rows. [len(ids), classes].
 
         Raises:
-            DistillError: a row is not among them.
+            DistillError: a row has none.
         """
         wanted = np.array([row.encode() for row in ids])
         at = np.minimum(np.searchsorted(self.ids, wanted), len(self.ids) - 1)
         missing = self.ids[at] != wanted
         if missing.any():
             row = wanted[missing][0].decode()
-            raise DistillError(f"The stored signals hold no row with the id {row!r}.")
+            raise DistillError(f"The stored logits have no row with the id {row!r}.")
         return np.ascontiguousarray(self.logits[at])
 
 
-def load(folder: Path) -> Signals | None:
-    """The signals kept in `folder`, memory-mapped, or None where there are none undamaged."""
+def load(folder: Path) -> StoredLogits | None:
+    """Load the logits stored in `folder`, memory-mapped; None where they are missing or damaged."""
     if fault(folder) is not None:
         return None
     ids = np.load(folder / "ids.npy", mmap_mode="r", allow_pickle=False)
     logits = np.load(folder / "logits.npy", mmap_mode="r", allow_pickle=False)
-    return Signals(ids, logits)
+    return StoredLogits(ids, logits)
 
 
-def save(folder: Path, ids: Sequence[str], logits: np.ndarray, *, say: Say = print) -> Signals:
-    """Keep the logits of these rows in `folder`; it appears whole or not at all.
+def save(folder: Path, ids: Sequence[str], logits: np.ndarray, *, say: Say = print) -> StoredLogits:
+    """Store the logits of these rows in `folder`, atomically.
 
-    Where another process that needed them was quicker, its own are kept; they are the same.
+    If another process stored them first, its copy stays: both are the same.
     """
     names = np.array([row.encode() for row in ids])
     order = np.argsort(names, kind="stable")
@@ -66,10 +66,10 @@ def save(folder: Path, ids: Sequence[str], logits: np.ndarray, *, say: Say = pri
     return found
 
 
-def merge(parts: Sequence[Signals]) -> Signals:
-    """Several splits' signals of one teacher as one."""
+def merge(parts: Sequence[StoredLogits]) -> StoredLogits:
+    """Concatenate the logits of one model on several splits."""
     if len(parts) == 1:
         return parts[0]
     ids = np.concatenate([part.ids for part in parts])
     order = np.argsort(ids, kind="stable")
-    return Signals(ids[order], np.concatenate([part.logits for part in parts])[order])
+    return StoredLogits(ids[order], np.concatenate([part.logits for part in parts])[order])

@@ -1,4 +1,4 @@
-"""Teachers as a source of signals, live or from the store; a method cannot tell which."""
+"""Sources of teacher logits: run live, or read from the store. Methods see no difference."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from distill_runner.config.schema import Combine
 from distill_runner.data.encoding import Inputs
 from distill_runner.models.learner import Learner
-from distill_runner.models.stored_logits import Signals
+from distill_runner.models.stored_logits import StoredLogits
 from distill_runner.objectives.ensemble import Ensemble
 from distill_runner.tasks.base import Task
 
@@ -21,10 +21,10 @@ InputsOf = Callable[[], list[Inputs]]  # one for each teacher, in its own tokens
 
 
 class TeacherSource(ABC):
-    """A set of teachers, and how their signals become one.
+    """A set of teachers, and the rule that joins their logits.
 
-    It also keeps each teacher's score on the rows that the loop shows it: a teacher that
-    reads the wrong tokens raises no error, but it cannot hide here.
+    It also counts each teacher's correct answers on the training rows: a teacher that is fed
+    the wrong tokens raises no error, but its accuracy shows it.
     """
 
     learners: tuple[Learner, ...] = ()  # those that read each batch themselves
@@ -36,7 +36,7 @@ class TeacherSource(ABC):
         self._rows = 0
 
     @abstractmethod
-    def signals(self, ids: Sequence[str], inputs: InputsOf) -> Tensor:
+    def logits(self, ids: Sequence[str], inputs: InputsOf) -> Tensor:
         """The logits of every teacher for these rows. [teachers, batch, classes]."""
 
     def token_states(self, inputs: Inputs) -> Tensor:  # noqa: ARG002
@@ -47,13 +47,13 @@ class TeacherSource(ABC):
         """What the teacher's language head makes of `states`. [tokens, vocabulary]."""
         raise RuntimeError("an algorithm that declares no language asked for a teacher's tokens")
 
-    def join(self, signals: Tensor, temperature: float) -> Tensor:
-        """[teachers, batch, classes] → [batch, classes]."""
-        return self._ensemble.join(signals, temperature)
+    def join(self, logits: Tensor, temperature: float) -> Tensor:
+        """Join the teachers: [teachers, batch, classes] → [batch, classes]."""
+        return self._ensemble.join(logits, temperature)
 
-    def count(self, task: Task, signals: Tensor, labels: Tensor) -> None:
-        """Add one batch to each teacher's score inside the loop."""
-        right = task.right(signals, labels)
+    def count(self, task: Task, logits: Tensor, labels: Tensor) -> None:
+        """Count the right answers of each teacher in one training batch."""
+        right = task.right(logits, labels)
         if right is None:
             return
         self._right += right.sum(dim=-1)
@@ -85,9 +85,9 @@ class NoTeachers(TeacherSource):
     def __init__(self) -> None:
         super().__init__((), Ensemble(Combine.logit_mean, ()), torch.device("cpu"))
 
-    def signals(self, ids: Sequence[str], inputs: InputsOf) -> Tensor:  # noqa: ARG002
+    def logits(self, ids: Sequence[str], inputs: InputsOf) -> Tensor:  # noqa: ARG002
         """Fail: there are no teachers."""
-        raise RuntimeError("an algorithm that declares no teachers asked for their signals")
+        raise RuntimeError("an algorithm that declares no teachers asked for their logits")
 
 
 class LanguageTeacher(NoTeachers):
@@ -128,7 +128,7 @@ class LiveTeachers(TeacherSource):
             learner.module.eval()
             learner.module.requires_grad_(at in self._trained)
 
-    def signals(self, ids: Sequence[str], inputs: InputsOf) -> Tensor:  # noqa: ARG002
+    def logits(self, ids: Sequence[str], inputs: InputsOf) -> Tensor:  # noqa: ARG002
         """Run every teacher on the rows; only those that train keep a gradient."""
         graph = torch.is_grad_enabled()
         logits = []
@@ -139,12 +139,12 @@ class LiveTeachers(TeacherSource):
 
 
 class CachedTeachers(TeacherSource):
-    """Frozen teachers whose signals were computed once, on clean rows; looked up by id."""
+    """Frozen teachers whose logits on the clean rows were computed once; looked up by row id."""
 
     def __init__(
         self,
         names: Sequence[str],
-        cached: Sequence[Signals],
+        cached: Sequence[StoredLogits],
         ensemble: Ensemble,
         device: torch.device,
     ) -> None:
@@ -152,7 +152,7 @@ class CachedTeachers(TeacherSource):
         self._cached = tuple(cached)
         self._device = device
 
-    def signals(self, ids: Sequence[str], inputs: InputsOf) -> Tensor:  # noqa: ARG002
-        """Look the stored logits of the rows up."""
-        stacked = np.stack([signals.of(ids) for signals in self._cached])
+    def logits(self, ids: Sequence[str], inputs: InputsOf) -> Tensor:  # noqa: ARG002
+        """Look up the stored logits of the rows."""
+        stacked = np.stack([stored.of(ids) for stored in self._cached])
         return torch.from_numpy(stacked).to(self._device)

@@ -1,4 +1,4 @@
-"""What a plan leaves open: where its chain ends, and what its baseline is compared with."""
+"""Decisions made while a plan runs: where its chain ends, how long its baseline trains."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from distill_runner.planning.stages import POOL, Plan, Stage, steps_of
 from distill_runner.storage.store import Artifact
 
 
-class Course:
-    """Decides what the plan leaves open until some of its stages are done.
+class Chains:
+    """Decides what depends on finished stages: where a chain ends, and the baseline's steps.
 
     Args:
         data: of the data sets that the plan's stages name.
         finished: the artifacts of the stages done so far, by name.
-        logits: holds what the repetitions answer.
+        logits: the repetitions' logits on validation.
         wish: how long the baseline is trained.
-        say: told what is decided.
+        say: prints each decision.
     """
 
     def __init__(
@@ -42,13 +42,13 @@ class Course:
         self._logits = logits
         self._wish = wish
         self._say = say
-        self.left_out: set[str] = set()  # repetitions that do not take place
-        self.broken_off: dict[str, str] = {}  # why one could not, by its name
+        self.left_out: set[str] = set()  # names of the repetitions that are not run
+        self.broken_off: dict[str, str] = {}  # by name, why a repetition could not run
 
     # --- chains --------------------------------------------------------------------------
 
     def go_on_after(self, stage: Stage) -> None:
-        """Leave the repetitions behind this one out if validation got no better with it."""
+        """Skip the later repetitions if this one did not improve the validation score."""
         chain = self._plan.stopping
         if stage.name not in chain or stage.name not in self._finished:
             return
@@ -57,14 +57,14 @@ class Course:
             return
         rest = chain[len(done) :]
         if rest:
-            self._say(f"  {stage.name} is no better than the one before: stopped there")
+            self._say(f"  {stage.name} is no better than the one before: the chain stops there")
         self.left_out.update(rest)
 
     def end_before(self, stage: Stage, nothing: NothingToLearn) -> None:
-        """End the chain of a repetition that has nothing to learn from.
+        """End the chain before a repetition that has nothing to learn from.
 
         Raises:
-            NothingToLearn: there is none before it.
+            NothingToLearn: no repetition is done yet.
         """
         chain = self._plan.chain
         done = [name for name in chain if name in self._finished]
@@ -75,7 +75,7 @@ class Course:
         self._say(f"  THE CHAIN ENDS before {stage.name}: {nothing}")
 
     def ended(self, settled: Mapping[str, Stage]) -> Plan:
-        """The plan as it was carried out.
+        """Return the plan as it was carried out.
 
         Args:
             settled: its stages as they were trained, by name.
@@ -86,18 +86,18 @@ class Course:
         return replace(
             plan,
             stages=tuple(stages),
-            # One alone was not chosen by validation.
+            # A single candidate was not selected by validation.
             stopping=done if plan.stopping and len(done) > 1 else (),
-            # None of them where the stages before it alone are run.
+            # No candidate is done where only the stages before them are run.
             deployed=self._deployed(done) if done else plan.deployed,
         )
 
     def _deployed(self, done: Sequence[str]) -> str:
-        """Of the candidates that took place the best on validation, or the last one."""
+        """Return the best finished candidate on validation, or the last where none is selected."""
         return self._best(done) if self._plan.stopping else done[-1]
 
     def _best(self, names: Sequence[str]) -> str:
-        """The first of the stages with the highest score on validation."""
+        """Return the stage with the highest validation score; of equals the first."""
         scores = [self._on_validation(name) for name in names]
         return names[scores.index(max(scores))]
 
@@ -109,7 +109,7 @@ class Course:
     # --- the baseline --------------------------------------------------------------------
 
     def baseline(self, planned: Stage) -> Stage | None:
-        """The baseline as it is trained; None while that is open."""
+        """Return the baseline as it is to be trained; None while that is undecided."""
         kept = planned.compared_with
         done = [name for name in kept if name in self._finished]
         chosen = self._deployed(done) if done and self._is_over(kept) else None
@@ -133,7 +133,7 @@ class Course:
         return all(name in self._finished or name in self.left_out for name in names)
 
     def _rows_of(self, stage: Stage) -> int | None:
-        """How many rows the stage trains on; None where a teacher chooses them."""
+        """Count the rows that the stage trains on; None where a teacher chooses them."""
         counts = self._data[stage.data].data.counts
         return None if POOL in stage.rows else sum(counts[split] for split in stage.rows)
 

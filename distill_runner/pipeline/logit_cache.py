@@ -12,7 +12,7 @@ from distill_runner.data.encoding import View
 from distill_runner.evaluation.predict import predict
 from distill_runner.models import stored_logits
 from distill_runner.models.learner import Learner
-from distill_runner.models.stored_logits import Signals
+from distill_runner.models.stored_logits import StoredLogits
 from distill_runner.pipeline.learner_factory import LearnerFactory
 from distill_runner.pipeline.task_data import TaskData
 from distill_runner.planning.stages import Plan, Stage
@@ -50,7 +50,7 @@ class LogitCache:
         self._machine = machine
         self._say = say
 
-    def logits(self, name: str, split: str) -> Signals:
+    def logits(self, name: str, split: str) -> StoredLogits:
         """The finished stage's logits on a split of its data."""
         stage = self._plan.stage(name)
         found = stored_logits.load(self._folder(name, stage, split))
@@ -59,13 +59,15 @@ class LogitCache:
             found = self.keep(self._finished[name], stage, split, logits)
         return found
 
-    def keep(self, artifact: Artifact, stage: Stage, split: str, logits: np.ndarray) -> Signals:
+    def keep(
+        self, artifact: Artifact, stage: Stage, split: str, logits: np.ndarray
+    ) -> StoredLogits:
         """Store a finished stage's logits, [rows, classes], on a split of the stage's data."""
         data = self._data[stage.data]
         folder = self._store.logits(artifact.key, data.data.fingerprints[split])
         return stored_logits.save(folder, data.ids(split), logits, say=self._say)
 
-    def without_soft_heads(self, name: str, split: str) -> Signals:
+    def without_soft_heads(self, name: str, split: str) -> StoredLogits:
         """The logits of the finished stage's plain classifier alone."""
         stage = self._plan.stage(name)
         data = self._data[stage.data]
@@ -79,7 +81,7 @@ class LogitCache:
 
     def under_noise(
         self, name: str, split: str, noises: Sequence[Noise], *, computing: Callable[[], None]
-    ) -> list[Signals]:
+    ) -> list[StoredLogits]:
         """The finished stage's logits on a split under each noise.
 
         The noise is drawn with the seed that cut the rows: every learner reads the same.

@@ -1,4 +1,4 @@
-"""What each model of a finished plan answers on the task's splits, alone and together."""
+"""The predictions of a finished plan's models on the task's splits, alone and joined."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Predictions:
         self._known: dict[tuple[str, str], np.ndarray] = {}
 
     def logits(self, stage: str, split: str) -> np.ndarray:
-        """Of a stage's student; of all that are deployed together where it is the last of them."""
+        """Return the logits of a stage's student; for the deployed stage, of all its members."""
         asked = stage, split
         if asked not in self._known:
             each = [self._of_one(name, split) for name in self._together(stage)]
@@ -50,17 +50,17 @@ class Predictions:
         return (self._parts.finished[stage].model / heads.FILE).is_file()
 
     def without_soft_heads(self, stage: str, split: str) -> np.ndarray:
-        """Of a student with soft heads as a plain classifier would load it: without them."""
+        """Return a student's logits as a plain classifier gives them: without its soft heads."""
         return self._parts.logits.without_soft_heads(stage, split).of(self._ids(split))
 
     def joined_teachers(self, split: str) -> np.ndarray:
-        """Of the configured teachers as one."""
+        """Return the joined logits of the configured teachers."""
         return self.join([self.logits(name, split) for name in self._plan.teachers])
 
     def join(self, each: Sequence[np.ndarray]) -> np.ndarray:
-        """The configured teachers' answers as one: as the stage that they teach joins them.
+        """Join the configured teachers' logits as the stage that they teach does.
 
-        Where each has a soft head of its own, nothing is joined in training: the mean of their
+        Where each has a soft head of its own, training joins nothing: the mean of their
         probabilities is TMKD's ensemble of teachers (Yang et al. 2020, table 4).
 
         Args:
@@ -96,7 +96,7 @@ class Predictions:
         return bool(self._taught.teachers) and not self._taught.algorithm.needs.joined
 
     def under_noise(self, stage: str, noises: Sequence[Noise]) -> list[np.ndarray]:
-        """As `logits` on the test rows, clean and under each noise."""
+        """Return the logits on the test rows: clean first, then under each noise."""
         each = [self._one_under_noise(name, noises) for name in self._together(stage)]
         return [
             mean_of_models(self._task, of_one_noise) for of_one_noise in zip(*each, strict=True)
@@ -126,7 +126,7 @@ class Predictions:
             noises,
             computing=lambda: self._say(f"  {stage_name(stage)}: reads the test rows with noise"),
         )
-        noisy = [signals.of(self._ids("test")) for signals in found]
+        noisy = [stored.of(self._ids("test")) for stored in found]
         return [self._of_one(stage, "test"), *noisy]
 
     def _ids(self, split: str) -> list[str]:

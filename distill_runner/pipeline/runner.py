@@ -13,7 +13,7 @@ from distill_runner.console.names import counted, stage_name
 from distill_runner.console.screen import Screen
 from distill_runner.console.time_left import duration
 from distill_runner.methods.base import NothingToLearn
-from distill_runner.pipeline.chains import Course
+from distill_runner.pipeline.chains import Chains
 from distill_runner.pipeline.model_checks import ModelChecks
 from distill_runner.pipeline.model_origins import from_classifier
 from distill_runner.pipeline.outcome import Outcome, outcome_of
@@ -69,7 +69,7 @@ class Runner:
         self._plan = plan
         self._screen = screen
         self._store, self._finished = parts.store, parts.finished
-        self._course = Course(
+        self._chains = Chains(
             plan,
             parts.data,
             finished=parts.finished,
@@ -146,9 +146,9 @@ class Runner:
                 continue
             left = [other for other in left if other.name != stage.name]
             self._take_or_end(stage)
-            self._course.go_on_after(stage)
-            left = [other for other in left if other.name not in self._course.left_out]
-            for name in self._course.left_out:
+            self._chains.go_on_after(stage)
+            left = [other for other in left if other.name not in self._chains.left_out]
+            for name in self._chains.left_out:
                 self._progress.end(name)
         return self._outcome(missing)
 
@@ -157,7 +157,7 @@ class Runner:
         return Predictions(outcome.plan, self.parts, say=self._screen.print)
 
     def _outcome(self, missing: Sequence[Stage]) -> Outcome:
-        plan, finished = self._course.ended(self._settled), self._finished
+        plan, finished = self._chains.ended(self._settled), self._finished
         for name in plan.members or (plan.deployed,):
             if name in finished:
                 finished.whole(name)  # as it is delivered
@@ -168,7 +168,7 @@ class Runner:
             finished=finished,
             folders=self.parts.folders,
             trained=self._made | by_workers,
-            broken_off=self._course.broken_off,
+            broken_off=self._chains.broken_off,
         )
 
     # --- the next stage ------------------------------------------------------------------
@@ -202,7 +202,7 @@ class Runner:
     def _settle(self, planned: Stage) -> Stage | None:
         """The stage as it is trained; None for a baseline while that is open."""
         if planned.name not in self._settled:
-            stage = self._course.baseline(planned) if planned.compared_with else planned
+            stage = self._chains.baseline(planned) if planned.compared_with else planned
             if stage is None:
                 return None
             self._settled[planned.name] = stage
@@ -221,7 +221,7 @@ class Runner:
         try:
             self._take(stage)
         except NothingToLearn as nothing:
-            self._course.end_before(stage, nothing)
+            self._chains.end_before(stage, nothing)
 
     def _take(self, stage: Stage) -> None:
         """Find the stage's artifact, or make it."""

@@ -107,7 +107,7 @@ class TaskData:
                 labels=labels,
                 classes=self.data.label_names,
                 teacher=" and ".join(name.removeprefix("teacher/") for name in stage.teachers),
-                logits=lambda: teachers.join(teachers.signals(ids, list), 1.0).cpu().numpy(),
+                logits=lambda: teachers.join(teachers.logits(ids, list), 1.0).cpu().numpy(),
             )
         )
         whole = self._view(stage, student, noisy=True)

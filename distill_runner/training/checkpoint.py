@@ -1,7 +1,7 @@
-"""Where a stage stood: enough to go on to the last bit, and nothing else.
+"""Checkpoints of a stage in training: enough to resume bit for bit, and nothing else.
 
-Randomness is addressed, so no generator's state is kept: weights, optimisers, counters. The
-last 32 bytes of a file are the sha256 of what stands before them.
+A checkpoint has weights, optimisers and counters. Random draws are functions of seed and step,
+so no generator state is stored. The last 32 bytes of a file are the SHA-256 of the rest.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ import torch
 from distill_runner.storage.disk import find_os_error
 from distill_runner.storage.integrity import Damaged
 
-_FIRST = 10.0  # seconds until it is known what a checkpoint costs
+_FIRST = 10.0  # seconds before the first checkpoint, whose cost is unknown
 _BLOCK_BYTES = 1 << 20
-_SHARE = 0.01  # of the time may go into checkpoints, where they are closer than they must be
+_SHARE = 0.01  # the most of the training time to spend on checkpoints
 
 State = dict[str, Any]  # tensors, numbers, strings, and dicts and lists of them
 
 
 def save(path: Path, state: State) -> None:
-    """Write `state`; a kill at any moment leaves the old file or the new one, whole."""
+    """Write `state` atomically: a kill at any moment leaves the old file or the new one."""
     partial = path.with_suffix(".partial")
     try:
         with partial.open("wb") as file:
@@ -49,7 +49,7 @@ def load(path: Path, device: torch.device) -> State | None:
     """The state in `path`, or None where there is no file.
 
     Raises:
-        Damaged: the file is not what was written.
+        Damaged: the file is not as it was written.
     """
     if not os.path.lexists(path):
         return None
@@ -65,7 +65,7 @@ def check(path: Path) -> None:
     """Compare the file with the digest at its end.
 
     Raises:
-        Damaged: it is another, or there is no file.
+        Damaged: they differ, or there is no file.
     """
     digest = _digest_for(path)
     try:
@@ -83,7 +83,7 @@ def check(path: Path) -> None:
 
 
 class _Hashed:
-    """A file for writing that knows the digest of what it was given."""
+    """A writable file that hashes what passes through it."""
 
     def __init__(self, path: Path, file: BinaryIO) -> None:
         self.sha256 = _digest_for(path)
@@ -98,15 +98,15 @@ class _Hashed:
 
 
 def _digest_for(path: Path) -> hashlib._Hash:
-    # Another stage's checkpoint is whole too: where a file lies is part of its digest.
+    # The path is hashed too, so another stage's intact checkpoint is not taken for this one.
     return hashlib.sha256(f"{path.parent.name}/{path.name}\n".encode())
 
 
 class Pace:
-    """When the next checkpoint is due: the cheaper the last one was, the sooner.
+    """Decides when the next checkpoint is due: the cheaper the last one, the sooner.
 
     Args:
-        longest: seconds between two of them, however dear.
+        longest: seconds between two checkpoints, however expensive they are.
     """
 
     def __init__(self, longest: float) -> None:
@@ -120,7 +120,7 @@ class Pace:
 
     @contextmanager
     def measured(self) -> Iterator[None]:
-        """Inside, a checkpoint is written."""
+        """Time the checkpoint that is written inside."""
         began = time.monotonic()
         yield
         self._saved = time.monotonic()

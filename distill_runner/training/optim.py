@@ -23,12 +23,12 @@ def adamw(
     eps_factor: float = 1.0,
     attachments: Sequence[Attachment] = (),
 ) -> torch.optim.AdamW:
-    """AdamW over the learners' trainable weights; biases and norms are not decayed.
+    """Make an AdamW over the learners' trainable weights; biases and norms are not decayed.
 
-    AdamW works element by element, so one over several learners is one for each.
+    AdamW works element by element, so one optimiser over several learners equals one for each.
 
     Args:
-        attachments: to the learners; those with settings of their own have groups of their own.
+        attachments: modules trained with the student; each may have settings of its own.
     """
     own = {f"{ATTACHED}.{one.name}.": one.settings for one in attachments}
     weights = [pair for learner in learners for pair in learner.trainable()]
@@ -53,7 +53,7 @@ def adamw(
 
 
 def _is_spared(name: str) -> bool:
-    """Whether a weight of that name is not decayed."""
+    """Return whether a weight of that name is exempt from weight decay."""
     return name.endswith(".bias") or "norm" in name.lower()
 
 
@@ -65,7 +65,7 @@ def set_rates(
     warmup_fraction: float,
     schedule: Schedule,
 ) -> None:
-    """Give every group its learning rate of step `at`, by its own schedule if it has one."""
+    """Set every group's learning rate for step `at`, by its own schedule if it has one."""
     for group in optimizer.param_groups:
         own = group["schedule"]
         share = rate_at(
@@ -78,12 +78,12 @@ def set_rates(
 
 
 def eps_of(optimizer: torch.optim.Optimizer) -> float:
-    """The constant below which AdamW stops seeing a gradient."""
+    """Return AdamW's eps: gradients far below it hardly move a weight."""
     return float(optimizer.param_groups[0]["eps"])
 
 
 def rate_at(step: int, *, total: int, warmup_fraction: float, schedule: Schedule) -> float:
-    """The learning rate of `step` (from 0) as a share of its peak, 0..1."""
+    """Return the learning rate of `step` (from 0) as a share of its peak, 0..1."""
     warmup = math.ceil(total * warmup_fraction)
     if step < warmup:
         return (step + 1) / warmup
@@ -98,12 +98,12 @@ def rate_at(step: int, *, total: int, warmup_fraction: float, schedule: Schedule
 def step(
     optimizer: torch.optim.Optimizer, learners: Sequence[Learner], limit: float
 ) -> list[Tensor]:
-    """Scale each learner's gradient to a norm of at most `limit` (0 leaves it), and step.
+    """Clip each learner's gradient to a norm of at most `limit` (0: no clipping), and step.
 
     Args:
         optimizer: of `adamw`, over the weights of these learners.
         learners: each is clipped by its own norm.
-        limit: of the norm.
+        limit: the largest norm.
 
     Returns:
         The norm of each learner's gradient before clipping.
@@ -115,7 +115,7 @@ def step(
     norms = [torch.nn.utils.get_total_norm(own) for own in gradients]
     divisors = [(norm / bound).clamp(min=1.0) for norm in norms]
     if len(learners) == 1 and divisors[0].dtype == torch.float32:
-        # Divided by in the optimiser's own pass over the gradients: one pass less.
+        # The fused optimiser divides by it while it reads the gradients, which saves a pass.
         optimizer.grad_scale = divisors[0]  # type: ignore[attr-defined]
     else:
         for own, divisor in zip(gradients, divisors, strict=True):

@@ -148,7 +148,7 @@ def our_loss(setting: Setting, folder: Path) -> float:
     job = product.loop.job
     rows = np.arange(8)
     product.student.module.eval()
-    taught = job.teachers.join(job.teachers.signals(job.rows.ids[:8], list), 2.0)
+    taught = job.teachers.join(job.teachers.logits(job.rows.ids[:8], list), 2.0)
     loss, _ = job.algorithm.distillation_loss(  # type: ignore[attr-defined]
         Classification(),
         product.student.logits(job.rows.student.inputs(rows, 0)),

@@ -1,4 +1,4 @@
-"""KD's update against plain arithmetic, from the teachers' own signals (Hinton et al. 2015)."""
+"""KD's update against plain arithmetic, from the teachers' own logits (Hinton et al. 2015)."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def test_a_step_takes_its_soft_targets_from_the_joined_teachers(
     without_dropout(made.student)
     batch = under_sure_teachers(loop.Loop(made).batches.make(0, 0, 0, np.arange(6)))
     (update,) = made.algorithm.updates(batch)
-    signals = batch.teacher_signals()
+    logits = batch.teacher_logits()
     hard = soft = 0.0
     for own, one, two, label in zip(
-        batch.student_logits().tolist(), *signals.tolist(), batch.labels.tolist(), strict=True
+        batch.student_logits().tolist(), *logits.tolist(), batch.labels.tolist(), strict=True
     ):
         if combine == "prob_mean":
             each = softened(one, TEMPERATURE), softened(two, TEMPERATURE)

@@ -124,8 +124,8 @@ def quiz_loss(method: MetaDistil, actors: Cast, *, create_graph: bool) -> Tensor
         torch.manual_seed(seed_at(at.seed, "dropout", at.epoch, at.step, at.micro, "pilot"))
         inputs = actors.inputs(actors.student, TEXTS)
         logits = functional_call(module, weights, (), inputs).logits
-        signals = torch.stack([t.module(**actors.inputs(t, TEXTS)).logits for t in actors.teachers])
-        joined = actors.source.join(signals, method.temperature)
+        logits = torch.stack([t.module(**actors.inputs(t, TEXTS)).logits for t in actors.teachers])
+        joined = actors.source.join(logits, method.temperature)
         soft = SOFT_LOSSES[method.soft_loss].function(logits, joined, method.temperature)
         loss = (1 - method.alpha) * hard(logits, actors.labels) + method.alpha * soft
         gradients = torch.autograd.grad(loss, list(weights.values()), create_graph=create_graph)
@@ -424,7 +424,7 @@ def test_the_real_step_on_the_pilots_mask_equals_that_forward_made_again(
     # The teachers are already the updated ones.
     batch = actors.batch()
     with torch.no_grad():
-        joined = batch.teacher_logits(method.temperature)
+        joined = batch.joined_teacher_logits(method.temperature)
     loss, _ = method.distillation_loss(batch.task, pilot_forward(batch), joined, actors.labels)
     loss.backward()
     assert apart(kept, student_gradient(actors)) < 1e-12

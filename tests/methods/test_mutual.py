@@ -164,11 +164,11 @@ def test_peers_have_dropout_on_and_a_mask_of_the_steps_own(tmp_path: Path) -> No
     training = loop.Loop(made)
     rows = training.order.epoch(0)[0]
 
-    def signals(at: int) -> Tensor:
-        return training.batches.make(0, at, 0, rows).teacher_signals().detach()
+    def logits(at: int) -> Tensor:
+        return training.batches.make(0, at, 0, rows).teacher_logits().detach()
 
-    assert torch.equal(signals(0), signals(0))
-    assert not torch.equal(signals(0), signals(1))
+    assert torch.equal(logits(0), logits(0))
+    assert not torch.equal(logits(0), logits(1))
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from distill_runner.models.learner import Learner
 from distill_runner.training import loop
 
 
-def signals_of(confidences: list[tuple[int, float]]) -> np.ndarray:
+def logits_of(confidences: list[tuple[int, float]]) -> np.ndarray:
     """Logits of two classes under which the teacher is that sure of that class."""
     rows = []
     for predicted, sure in confidences:
@@ -30,15 +30,15 @@ def signals_of(confidences: list[tuple[int, float]]) -> np.ndarray:
     return np.array(rows, dtype=np.float32)
 
 
-def offered(signals: np.ndarray) -> OfferedRows:
+def offered(logits: np.ndarray) -> OfferedRows:
     return OfferedRows(
-        labels=LABELS, classes=("dull", "fine"), teacher="generation-1", logits=lambda: signals
+        labels=LABELS, classes=("dull", "fine"), teacher="generation-1", logits=lambda: logits
     )
 
 
 # Two labelled rows, then a pool of six: class 0 at .9 .95 .7 .85, class 1 at .99 .6.
 LABELS = np.array([0, 1, -1, -1, -1, -1, -1, -1])
-SIGNALS = signals_of(
+SIGNALS = logits_of(
     [(0, 0.6), (1, 0.6), (0, 0.9), (0, 0.95), (0, 0.7), (0, 0.85), (1, 0.99), (1, 0.6)]
 )
 
@@ -76,7 +76,7 @@ def test_a_teacher_that_is_sure_of_nothing_is_named_and_refused() -> None:
 
 
 def test_balance_does_not_leave_a_class_without_pseudo_labelled_rows_in_silence() -> None:
-    unsure = signals_of([(0, 0.6), (1, 0.6), *[(0, 0.9)] * 4, (1, 0.6), (1, 0.55)])
+    unsure = logits_of([(0, 0.6), (1, 0.6), *[(0, 0.9)] * 4, (1, 0.6), (1, 0.55)])
     with pytest.raises(NothingToLearn) as refused:
         with_defaults(NoisyStudent, min_confidence=0.8).rows(offered(unsure))
     assert refused.value.what == "generation-1 is sure of no row of the pool as fine."
@@ -111,7 +111,7 @@ def test_the_loss_equals_plain_arithmetic(
     batch = under_sure_teachers(training.batches.make(0, 0, 0, rows))
     (update,) = made.algorithm.updates(batch)
     student = batch.student_logits().detach().double().tolist()
-    each = batch.teacher_signals().double()
+    each = batch.teacher_logits().double()
     assert len(each) == 2
     if combine == "prob_mean":
         teacher = (2 * (each / 2).softmax(-1).mean(0).log()).tolist()
@@ -227,7 +227,7 @@ def bench_of_chain(tmp_path: Path, scores: list[float], monkeypatch: pytest.Monk
     asked = ("method.generations=4",)
     bench = Bench.make(tmp_path, "noisy_student", asked)
     by_name = {f"generation-{at + 1}": score for at, score in enumerate(scores)}
-    monkeypatch.setattr(bench.runner._course, "_on_validation", by_name.__getitem__)
+    monkeypatch.setattr(bench.runner._chains, "_on_validation", by_name.__getitem__)
     return bench
 
 

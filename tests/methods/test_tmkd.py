@@ -69,7 +69,7 @@ def test_each_head_learns_from_its_own_teacher_or_one_from_their_weighted_mean(
     without_dropout(made.student)
     batch = loop.Loop(made).batches.make(0, 0, 0, np.arange(5))
     (update,) = made.algorithm.updates(batch)
-    logits, taught = batch.student_head_logits().tolist(), batch.teacher_signals()
+    logits, taught = batch.student_head_logits().tolist(), batch.teacher_logits()
     assert not torch.equal(taught[0], taught[1])
     targets = (0.8 * taught[:1] + 0.2 * taught[1:]) if averaged else taught
     expected = slow_loss(logits, targets.tolist(), batch.labels.tolist(), 0.9)

@@ -1,4 +1,4 @@
-"""A teacher is a source of signals, and a method cannot tell a live one from a stored one."""
+"""A teacher is a source of logits, and a method cannot tell a live one from a stored one."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def pair(new_learner: NewLearner) -> list[Learner]:
 
 @pytest.fixture
 def stored(pair: list[Learner], texts: list[str], tmp_path: Path) -> CachedTeachers:
-    """The two teachers' signals on all texts, each predicted alone, stored in another order."""
+    """The two teachers' logits on all texts, each predicted alone, stored in another order."""
     kept = []
     for learner in pair:
         with learner.evaluating(), torch.no_grad():
@@ -65,8 +65,8 @@ def test_stored_signals_equal_the_live_ones_joined_by_id(
     live = LiveTeachers(pair, MEAN, CPU)
     asked = [texts[row] for row in rows]
     ids = [f"row {row}" for row in rows]
-    found = live.signals(ids, lambda: [inputs_of(learner, asked) for learner in pair])
-    from_store = stored.signals(ids, nothing)
+    found = live.logits(ids, lambda: [inputs_of(learner, asked) for learner in pair])
+    from_store = stored.logits(ids, nothing)
     assert from_store.shape == (2, len(rows), 3)
     torch.testing.assert_close(from_store, found, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(stored.join(from_store, 2.0), live.join(found, 2.0))
@@ -74,13 +74,13 @@ def test_stored_signals_equal_the_live_ones_joined_by_id(
 
 def test_a_row_that_is_not_stored_is_an_error(stored: CachedTeachers) -> None:
     with pytest.raises(DistillError, match="id 'row 99'"):
-        stored.signals(["row 1", "row 99"], nothing)
+        stored.logits(["row 1", "row 99"], nothing)
 
 
 @pytest.mark.parametrize("combine", list(Combine))
 def test_signals_are_joined_as_configured(stored: CachedTeachers, combine: Combine) -> None:
     source = LiveTeachers([], Ensemble(combine, tuple(WEIGHTS.tolist())), CPU)
-    found = stored.signals(["row 4", "row 2"], nothing)
+    found = stored.logits(["row 4", "row 2"], nothing)
     expected = (
         ensemble.prob_mean(found, WEIGHTS, 3.0)
         if combine is Combine.prob_mean
@@ -94,7 +94,7 @@ def test_live_teachers_have_dropout_off_and_answer_alike_twice(
 ) -> None:
     source = LiveTeachers(pair, MEAN, CPU, trained=[0, 1])
     first, second = (
-        source.signals([], lambda: [inputs_of(one, texts) for one in pair]) for _ in range(2)
+        source.logits([], lambda: [inputs_of(one, texts) for one in pair]) for _ in range(2)
     )
     assert torch.equal(first, second)
 
@@ -103,7 +103,7 @@ def test_frozen_teachers_get_no_gradient_and_trained_ones_do(
     pair: list[Learner], texts: list[str]
 ) -> None:
     source = LiveTeachers(pair, MEAN, CPU, trained=[1])
-    found = source.signals([], lambda: [inputs_of(one, texts) for one in pair])
+    found = source.logits([], lambda: [inputs_of(one, texts) for one in pair])
     source.join(found, 2.0)[:, 0].sum().backward()
     assert pair[0].trainable() == []
     assert all(weight.grad is None for weight in pair[0].module.parameters())
@@ -112,14 +112,14 @@ def test_frozen_teachers_get_no_gradient_and_trained_ones_do(
 
 def test_frozen_teachers_signals_carry_no_graph(pair: list[Learner], texts: list[str]) -> None:
     source = LiveTeachers(pair, MEAN, CPU)
-    found = source.signals([], lambda: [inputs_of(one, texts) for one in pair])
+    found = source.logits([], lambda: [inputs_of(one, texts) for one in pair])
     assert not found.requires_grad
 
 
 def test_nobodys_signals_cannot_be_asked_for() -> None:
     assert NoTeachers().take_score() == {}
     with pytest.raises(RuntimeError, match="declares no teachers"):
-        NoTeachers().signals(["row 1"], nothing)
+        NoTeachers().logits(["row 1"], nothing)
 
 
 # --- the score inside the loop -----------------------------------------------------------

@@ -163,7 +163,7 @@ def test_of_growing_generations_it_is_the_model_that_is_kept(
 ) -> None:
     bench = Bench.make(tmp_path, "noisy_student", (GROWING, "student=tinybert"))
     by_name = {f"generation-{at + 1}": score for at, score in enumerate(scores)}
-    monkeypatch.setattr(bench.runner._course, "_on_validation", by_name.__getitem__)
+    monkeypatch.setattr(bench.runner._chains, "_on_validation", by_name.__getitem__)
     assert bench.plan.stages[-1].name == "baseline"
     outcome = bench.runner.run()
     assert outcome.plan.stage("baseline").learner.id == kept

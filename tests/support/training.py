@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from distill_runner.methods.batch import Batch
-from distill_runner.models.stored_logits import Signals
+from distill_runner.models.stored_logits import StoredLogits
 from distill_runner.models.teachers import CachedTeachers
 from distill_runner.training.stage_job import Job
 from support.tiny import Bench
@@ -37,11 +37,12 @@ def job_of(bench: Bench, folder: Path, **changes: Any) -> Job:
 
 
 def under_sure_teachers(batch: Batch) -> Batch:
-    """The batch with other signals: those of small teachers are too alike to tell joins apart."""
+    """The batch with other logits: those of small teachers are too alike to tell joins apart."""
     source, generator = batch.teachers, np.random.default_rng(1)
     ids = np.sort(np.array([row.encode() for row in batch.ids]))
-    signals = [
-        Signals(ids, generator.normal(0, 4, (len(ids), 2)).astype(np.float32)) for _ in source.names
+    logits = [
+        StoredLogits(ids, generator.normal(0, 4, (len(ids), 2)).astype(np.float32))
+        for _ in source.names
     ]
     device = batch.labels.device
-    return replace(batch, teachers=CachedTeachers(source.names, signals, source._ensemble, device))
+    return replace(batch, teachers=CachedTeachers(source.names, logits, source._ensemble, device))
