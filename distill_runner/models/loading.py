@@ -19,6 +19,7 @@ from distill_runner.models.label_mapping import columns_for
 from distill_runner.models.learner import ATTACHED, Learner
 from distill_runner.runtime.seeding import seed_at
 from distill_runner.tasks.base import Task
+from distill_runner.tasks.kinds import check_trained_for
 
 
 def load_trained(
@@ -84,6 +85,7 @@ def _columns(
             rule=f"{outputs} names, one for each output, in their order",
         )
     task.check_outputs(outputs, name=name)
+    check_trained_for(task, config, name=name)
     if len(classes) == 1:
         return None  # whatever its name is
     own = list(labels) if labels else [config.id2label[at] for at in range(outputs)]

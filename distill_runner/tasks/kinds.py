@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from distill_runner.config.schema import Dataset
+from distill_runner.errors import Refused
 from distill_runner.tasks.base import Task
 from distill_runner.tasks.classification import Classification
 from distill_runner.tasks.multi_label import MultiLabel
@@ -34,3 +35,25 @@ def task_of_model(config: Any) -> Task:
     if config.problem_type in kinds:
         return kinds[config.problem_type]()
     return Regression() if config.num_labels == 1 else Classification()
+
+
+def check_trained_for(task: Task, config: Any, *, name: str) -> None:
+    """Refuse a classifier that was trained for another task: softmax where sigmoids are read.
+
+    Args:
+        task: of the data that the classifier is to label.
+        config: the classifier's transformers config.
+        name: of the classifier.
+
+    Raises:
+        Refused: its task is another.
+    """
+    trained_for = task_of_model(config).rules.kind
+    if trained_for is not task.rules.kind:
+        raise Refused(
+            f"{name} was trained for dataset.task={trained_for.value}.",
+            key="teacher.finetune",
+            value="a classifier that is used as it is",
+            rule=f"a classifier for dataset.task={task.rules.kind.value}",
+            way_out="teacher.finetune=always trains it on this data",
+        )

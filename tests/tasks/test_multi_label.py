@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from support.learners import save_bert
 from support.tiny import composed, planned, run, shrunk
 
 from distill_runner.config.compose import typed
 from distill_runner.config.schema import Metric
 from distill_runner.data.load import Prepared, prepare
 from distill_runner.errors import Refused
+from distill_runner.models import loading
 from distill_runner.objectives.sigmoids import (
     binary_cross_entropy,
     equal_mean_of_sigmoids,
@@ -311,3 +313,16 @@ def test_what_sets_of_labels_do_not_have_is_refused_before_anything_is_read(
 def test_a_soft_loss_of_sigmoids_is_refused_of_classes(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="compares sigmoids"):
         planned(shrunk(tmp_path, "method=kd", "teacher=bert", "method.soft_loss=soft_bce"))
+
+
+def test_a_classifier_of_one_class_a_text_is_no_teacher_of_sets(tmp_path: Path) -> None:
+    save_bert(tmp_path / "softmax", layers=1)
+    with pytest.raises(Refused, match=r"was trained for dataset\.task=classification"):
+        loading.check_labels(
+            tmp_path / "softmax",
+            name="softmax",
+            task=MultiLabel(),
+            classes=("a", "b"),
+            key="teacher.models",
+            labels=None,
+        )
