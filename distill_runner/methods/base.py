@@ -204,7 +204,7 @@ class Algorithm(ABC):
         declared = vars(cls).get("id")
         if not isinstance(declared, str) or not _ID.fullmatch(declared):
             raise Refused(
-                f"{cls.__name__} declares no id of its own, by which the store knows its stages.",
+                f"{cls.__name__} declares no id of its own; the store finds its stages by it.",
                 key=key,
                 value=f"{cls.__module__}.{cls.__qualname__}",
                 rule="a class with an id of lower-case letters, digits and _",

@@ -39,15 +39,15 @@ from distill_runner.tasks.base import Task
 class MetaDistil(SoftTargets):
     """Pilot step, quiz, teacher step, real step (algorithm 2).
 
-        θ'  = θ_S − η ∇_{θ_S} L(x; θ_S, θ_T)              pilot step
-        θ_T ← AdamW_μ( ∇_{θ_T} hard(quiz; θ') )           teacher step
-        θ_S ← AdamW( ∇_{θ_S} L(x; θ_S, θ_T) )             real step, under the new θ_T
+        θ'  = θ_S − η ∇_{θ_S} L(x; θ_S, θ_T)       pilot step, by plain SGD
+        θ_T ← θ_T − μ ∇_{θ_T} hard(quiz; θ')       teacher step, by AdamW
+        θ_S ← θ_S − λ ∇_{θ_S} L(x; θ_S, θ_T)       real step, by AdamW, under the new θ_T
 
-    L is the loss of `SoftTargets`, whose settings apply too.
+    L is the loss of `SoftTargets`, whose settings apply too; λ is the stage's learning rate.
 
     Args:
-        pilot_learning_rate: η > 0, step size of the pilot's plain SGD step.
-        teacher_learning_rate: μ of the teachers' AdamW, 0 or more; 0 freezes them.
+        pilot_learning_rate: η > 0.
+        teacher_learning_rate: μ, 0 or more; 0 freezes the teachers.
         quiz_batch: quiz rows to draw at random in each step, 1 or more; null takes all.
         update_teachers: positions, from 0, of the teachers that learn; null: all.
         real_step_mask: same: the real step keeps the pilot's dropout mask and reuses its
@@ -104,7 +104,7 @@ class MetaDistil(SoftTargets):
             ),
             key="update_teachers",
             value=chosen,
-            rule=f"positions from 0..{count - 1}, each once, one at least; null is all of them",
+            rule=f"at least one position from 0..{count - 1}, none twice; null is all of them",
         )
 
     def unread_settings(self) -> tuple[str, ...]:

@@ -49,8 +49,9 @@ class NoisyStudent(Algorithm):
 
     Args:
         ratio: pseudo-labelled rows per labelled row, above 0.
-        min_confidence: teacher's confidence below which a pool row is left out, from 0 to below
-            1. The paper's 0.3 is for a thousand classes; with C classes it is never below 1/C.
+        min_confidence: pool rows with a lower confidence of the teacher are left out; from 0 to
+            below 1. The paper's 0.3 is for a thousand classes: with C classes no confidence is
+            below 1/C.
         balance: take equally many pseudo-labelled rows of each class: the most confident ones
             of a class that has more, and repeated rows of a class that has fewer.
         temperature: T > 0, of the teacher's distribution.
@@ -197,7 +198,7 @@ class NoisyStudent(Algorithm):
 def balanced(
     rows: np.ndarray, predicted: np.ndarray, confidence: np.ndarray, classes: int, *, total: int
 ) -> np.ndarray:
-    """Choose equally many rows of each class: the most confident ones, or all of them repeatedly.
+    """Choose equally many rows per class: the surest of a large class, a small one repeated.
 
     Args:
         rows: [rows], positions to choose from.

@@ -37,7 +37,7 @@ from distill_runner.planning.stage_context import Context
 from distill_runner.tasks.base import Task
 
 _SOFT_SHARE = Range(
-    "above 0, up to 1; method=finetune learns from labels alone", high=1, low_open=True
+    "above 0, up to 1; method=finetune learns from labels only", high=1, low_open=True
 )
 
 

@@ -163,7 +163,7 @@ class SoftLoss:
     compares: str = DISTRIBUTIONS  # raw logits are compared without T
 
 
-# The key says what a loss computes, the comment who uses it.
+# The key says what a loss computes, the comment where it is used.
 SOFT_LOSSES: dict[str, SoftLoss] = {
     "kl": SoftLoss(kl, "T²·KL(t‖s)"),  # HF DistilBERT, torchdistill
     "kl_elementwise": SoftLoss(kl_elementwise, "T²/C·KL(t‖s)"),  # PKD, TAKD

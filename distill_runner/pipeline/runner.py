@@ -114,8 +114,8 @@ class Runner:
     def prepare(self, stage: Stage, *, folder: Path) -> Iterator[Job]:
         """Yield everything that the stage's training loop needs, wired as in a run.
 
-        The stages that it needs are found or trained first. Each call makes new learners; inside
-        they are ready to train (`StageTrainer.prepare`).
+        The stages that it needs are found or trained first. Each call makes new learners, which
+        are ready to train inside the block (`StageTrainer.prepare`).
 
         Args:
             stage: of the plan.

@@ -85,9 +85,9 @@ class StageTrainer:
     def prepare(self, stage: Stage, *, folder: Path) -> Iterator[Job]:
         """Yield everything that the stage's training loop needs.
 
-        Inside, the learners to train are ready: on the device, their dropout drawn as configured,
-        and their vocabulary cut to the words that the stage reads. Afterwards they have all their
-        words again.
+        Inside the block the learners to train are ready: on the device, their dropout drawn as
+        configured, and their vocabulary cut to the words that the stage reads. Afterwards they
+        have all their words again.
 
         Args:
             stage: the stages that it needs must be done.
@@ -141,7 +141,7 @@ class StageTrainer:
 
     @contextmanager
     def _vocabularies_cut(self, stage: Stage, learners: Sequence[Learner]) -> Iterator[None]:
-        """Inside, cut the vocabularies of the learners to the words that the stage reads."""
+        """Cut the learners' vocabularies, inside the block, to the words that the stage reads."""
         with ExitStack() as cut:
             for learner in learners:
                 ids = self._data[stage.data].vocabulary(stage, learner)

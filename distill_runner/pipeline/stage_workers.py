@@ -54,7 +54,7 @@ def count_of(config: Config, machine: Machine, missing: Sequence[Stage]) -> int:
 
 @contextmanager
 def stage_workers(config: Config, plan: Plan, *, count: int) -> Iterator[None]:
-    """Inside, run `count` processes that train ready and unclaimed stages of the plan.
+    """Run `count` processes, inside the block, that train ready and unclaimed stages of the plan.
 
     If `runtime.threads` is 0, they share the cores with the run.
     """
@@ -89,8 +89,8 @@ def _end_all(started: Sequence[SpawnProcess]) -> None:
 
 @contextmanager
 def _signals_blocked() -> Iterator[None]:
-    """Inside, start processes with SIGTERM blocked, until they unblock it after their imports."""
-    # Started inside, the resource tracker would unblock the signal.
+    """Block SIGTERM in processes started inside the block; they unblock it after their imports."""
+    # Started later, the resource tracker would unblock the signal.
     resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     try:
@@ -101,7 +101,7 @@ def _signals_blocked() -> Iterator[None]:
 
 @contextmanager
 def _without_main() -> Iterator[None]:
-    """Inside, keep new processes from importing the calling program, which would run it again."""
+    """Keep processes started inside the block from importing, and so rerunning, the caller."""
     main = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")
     try:

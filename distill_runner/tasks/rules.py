@@ -104,6 +104,6 @@ def check_classes(dataset: Dataset, classes: int) -> None:
                 "dataset.metrics is out of range.",
                 key="dataset.metrics",
                 value=metric.value,
-                rule=f"a metric of two classes, and there are {classes}",
+                rule=f"a metric for two classes; there are {classes}",
                 way_out="dataset.metrics=[accuracy,macro_f1]",
             )

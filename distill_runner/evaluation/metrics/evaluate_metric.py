@@ -38,7 +38,7 @@ def offline_metric(description: str, compute: Callable[..., Any], kinds: Mapping
 
 @contextmanager
 def _without_evaluators() -> Iterator[None]:
-    """Inside, import modules of `evaluate` without running the package's `__init__`.
+    """Import modules of `evaluate`, inside the block, without running the package's `__init__`.
 
     That would import the evaluators, and with them transformers' pipelines for images, sound and
     translation, which takes seconds. A later import of `evaluate` is not affected.
