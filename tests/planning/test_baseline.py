@@ -214,7 +214,7 @@ def test_a_late_baseline_that_was_broken_off_goes_on_to_the_same_weights(
         with pytest.raises(DistillError, match="broken off"):
             run(tmp_path / "run-2", tmp_path / "broken", "noisy_student", *asked)
     run(tmp_path / "run-2", tmp_path / "broken", "noisy_student", *asked)
-    assert "baseline: goes on after step 1" in screen_of(tmp_path / "run-2")
+    assert "baseline: resumes after step 1" in screen_of(tmp_path / "run-2")
     key = result_of(tmp_path / "run-1")["stages"]["baseline"]["key"]
     weights = [
         (tmp_path / name / "stages" / key / "model" / "model.safetensors").read_bytes()

@@ -72,7 +72,7 @@ def test_a_run_that_was_interrupted_ends_with_the_same_bits(
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path / "again", tmp_path / "store-2", method, *asked)
     run(tmp_path / "again", tmp_path / "store-2", method, *asked)
-    assert "goes on after step 11" in (tmp_path / "again" / "log.txt").read_text()
+    assert "resumes after step 11" in (tmp_path / "again" / "log.txt").read_text()
     whole, again = weights_of(tmp_path / "whole"), weights_of(tmp_path / "again")
     assert whole.keys() == again.keys()
     assert all(weight.equal(again[name]) for name, weight in whole.items())

@@ -100,4 +100,4 @@ def test_a_run_broken_off_while_its_student_is_scored_makes_no_step_again(
     monkeypatch.setattr(loop.Loop, "step", lambda *given: (made.append(1), step(*given)))
     run(tmp_path / "run", tmp_path / "store", *asked)
     assert not made
-    assert "goes on after step 16" in capsys.readouterr().out
+    assert "resumes after step 16" in capsys.readouterr().out

@@ -187,7 +187,7 @@ def test_a_damaged_file_of_an_unfinished_stage_changes_nothing(
     if (file, damage) == ("checkpoint.pt", "deleted"):
         assert "! " not in output  # as if there had been none yet
     elif (file, damage) == ("metrics.jsonl", "appended"):
-        assert "goes on after step 12" in output  # what comes after the checkpoint is made again
+        assert "resumes after step 12" in output  # what comes after the checkpoint is made again
     else:
         assert f"{path.parent} is damaged: {file}" in line_of(output)
         assert "goes on" not in output
@@ -198,7 +198,7 @@ def test_an_undamaged_unfinished_stage_goes_on(
     stores: Stores, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store = copied(stores.unfinished, tmp_path / "store")
-    assert "kd: goes on after step 12" in runs_as_before(stores, store, capsys)
+    assert "kd: resumes after step 12" in runs_as_before(stores, store, capsys)
 
 
 def changed_step(state: State, step: int) -> None:
