@@ -143,8 +143,8 @@ FAULTY = {
     "a label twice": ('{"text": "x", "labels": ["joy", "joy"]}', "twice"),
     "a label without a name": ('{"text": "x", "labels": [""]}', "no name"),
     "a name that is not given": ('{"text": "x", "labels": ["hope"]}', "outside the label names"),
-    "no list": ('{"text": "x", "labels": "[joy"}', "no set of labels"),
-    "an object": ('{"text": "x", "labels": {"joy": 1}}', "holds no label"),
+    "no list": ('{"text": "x", "labels": "[joy"}', "not a set of labels"),
+    "an object": ('{"text": "x", "labels": {"joy": 1}}', "does not hold a label"),
 }
 
 
