@@ -1,4 +1,4 @@
-"""The benchmark: fair races, honest arithmetic, and a record at the end. Nothing here is timed."""
+"""The benchmark: fair races, correct arithmetic, and a record at the end. Nothing is timed here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What must hold on every device: the same tests on the CPU by the GPU's route, and on a GPU."""
+"""Rules for every device: the same tests on a GPU, and on the CPU by the GPU's code path."""
 
 from __future__ import annotations
 

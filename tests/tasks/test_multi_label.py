@@ -1,4 +1,4 @@
-"""Multi-label classification through the real path: each label has words of its own."""
+"""Multi-label classification end to end: each label has its own words."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def test_a_faulty_set_is_refused_where_it_stands(tmp_path: Path, case: str) -> N
     assert "61" in str(caught.value) or case == "a name that is not given"
 
 
-def test_a_column_of_a_label_holds_truth_values_alone(tmp_path: Path) -> None:
+def test_a_label_column_holds_only_truth_values(tmp_path: Path) -> None:
     path = write_columns(tmp_path / "a.csv", rows_of(60))
     path.write_text(path.read_text() + "x,1,2,0\n")
     with pytest.raises(Refused, match="neither 0 nor 1"):

@@ -1,4 +1,4 @@
-"""A run that was killed goes on where it was, with the same result to the last bit."""
+"""A killed run resumes where it was, with the same result to the last bit."""
 
 from __future__ import annotations
 
