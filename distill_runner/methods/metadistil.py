@@ -91,7 +91,7 @@ class MetaDistil(SoftTargets):
         super().check(context)
         self._check_positions(context.teachers)
         if self.derivative == "jvp" and context.models is not None:
-            families.check_forward_derivative(context.models.student, key=context.models.key)
+            families.check_forward_derivative(context.models.student(), key=context.models.key)
 
     def _check_positions(self, count: int) -> None:
         chosen = self.update_teachers

@@ -103,7 +103,7 @@ class NoisyStudent(Algorithm):
                 way_out="runtime.compile=false, or method.stochastic_depth=0",
             )
         if context.models is not None:
-            check_family(context.models.student.config.model_type)
+            check_family(context.models.student().config.model_type)
 
     def prepare(self, student: StartingStudent) -> Sequence[Attachment]:
         student.learner.skip_layers(self.stochastic_depth)

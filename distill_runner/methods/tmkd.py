@@ -82,7 +82,7 @@ class SoftHeads(Algorithm):
             rule="teacher.combine=logit_mean: a mean of probabilities has no raw logits",
         )
         if context.models is not None:
-            families.check_first_state(context.models.student, key=context.models.key)
+            families.check_first_state(context.models.student(), key=context.models.key)
 
     def prepare(self, student: StartingStudent) -> Sequence[Attachment]:
         heads.add(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from distill_runner.config.schema import Config, Start
@@ -156,13 +157,15 @@ class ModelChecks:
             ) from refusal
 
     def _context(self, stage: Stage) -> Context:
+        stand_in = stage.learner.built is not None
         return Context(
             stage=stage.name,
             teachers=len(stage.teachers),
             combine=stage.combination.combine,
             task=self._data[stage.data].task.rules,
             compiled=self._config.runtime.compile,
-            models=self._models(stage),
+            # Stand-ins are of families that every algorithm trains: transformers is not imported.
+            models=None if stand_in and stage.backbone_of is None else self._models(stage),
         )
 
     def _models(self, stage: Stage) -> StageModels:
@@ -171,7 +174,7 @@ class ModelChecks:
         Raises:
             Refused: the learner cannot read the tokens of its language teacher.
         """
-        key, shape = stage.learner.config_key, self._folders.shape_of(stage)
+        key, shape = stage.learner.config_key, partial(self._folders.shape_of, stage)
         if stage.backbone_of is None:
             return StageModels(key, shape)
         teacher = self._plan.stage(stage.backbone_of)
