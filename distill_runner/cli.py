@@ -1,6 +1,6 @@
-"""`distill-run`: help and version at once, everything else by `command`.
+"""Entry point of `distill-run`: prints help and version, and hands the rest to `commands.run`.
 
-Exit status: 0 done, 1 failed, 2 refused, 130 interrupted, 141 where nobody reads on.
+Exit status: 0 done, 1 failed, 2 refused, 130 interrupted, 141 if the output pipe was closed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _VERSION = ("--version", "-V", "-version")
 
 
 def main() -> None:
-    """Answer what `sys.argv` asks for."""
+    """Run the command in `sys.argv`."""
     try:
         _answer(sys.argv[1:])
         sys.stdout.flush()
@@ -23,13 +23,13 @@ def main() -> None:
         print("distill-run: interrupted; run the same command again to continue", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
-        # As `| head` has it. Python would complain when it closes what it could not write.
+        # As under `| head`. Python would otherwise complain when it flushes stdout at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
 
 
 def _answer(words: list[str]) -> None:
-    # Imported here: an interrupt is answered while Hydra is imported too.
+    # Imported here, so that an interrupt while Hydra is imported is handled as well.
     if any(word in _HELP for word in words):
         from distill_runner.command_line.help import page
 

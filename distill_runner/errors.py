@@ -1,11 +1,11 @@
-"""What can go wrong, as two kinds.
+"""The two kinds of error: work that failed, and requests that cannot be met.
 
     DistillError        the work failed            exit status 1
     └── Refused         the request cannot be met  exit status 2
         └── HubUnreachable
 
 A `Refused` names the key, the value, the rule and the way out. It is raised as
-early as the fact can be known, and is printed as one message without a traceback.
+early as possible, and is printed as one message without a traceback.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Mend:
-    """Words of a command, one after another, and what to type in place of them."""
+    """Consecutive words of a command, and what to type in place of them."""
 
     wrong: tuple[str, ...]
     right: tuple[str, ...]
 
 
 def typeable(words: Iterable[str]) -> str:
-    """The words as a shell reads them."""
+    """Quote the words for a shell."""
     return " ".join(shlex.quote(word) for word in words)
 
 
@@ -43,12 +43,12 @@ class Refused(DistillError):
         key: the configuration key to blame, such as `method.temperature`.
         value: what that key held.
         rule: what it must hold.
-        way_out: what to type instead; what `mend` says, unless given.
-        mend: the same for whoever puts the command right.
+        way_out: what to type instead; by default, the right words of `mend`.
+        mend: the correction in a form that can be applied to the command.
     """
 
     exit_status = 2
-    parts: tuple[Refused, ...] = ()  # what it names, where that is several things
+    parts: tuple[Refused, ...] = ()  # the single refusals, if it combines several
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class Refused(DistillError):
         super().__init__("\n".join(lines))
 
     def of(self, old: str, new: str) -> Refused:
-        """The same of a key that starts with `new` where this one's starts with `old`."""
+        """Return a copy with the prefix `old` of its key replaced by `new`."""
         if self.parts:
             return together([part.of(old, new) for part in self.parts])
         key = self.key
@@ -91,7 +91,7 @@ class Refused(DistillError):
         return type(self)(self.what, key=key, value=self.value, rule=rule, way_out=way_out)
 
     def with_way_out(self, way_out: str | None) -> Refused:
-        """The same with another way out."""
+        """Return a copy with another way out."""
         return type(self)(
             self.what,
             key=self.key,
@@ -103,7 +103,7 @@ class Refused(DistillError):
 
 
 def together(refusals: Sequence[Refused]) -> Refused:
-    """Several refusals, one at least, as one that names them all; its key is the first one's."""
+    """Combine one or more refusals into one that lists them all; it has the first one's key."""
     parts = [part for refusal in refusals for part in refusal.parts or (refusal,)]
     if len(parts) == 1:
         return parts[0]
@@ -114,4 +114,4 @@ def together(refusals: Sequence[Refused]) -> Refused:
 
 
 class HubUnreachable(Refused):
-    """Something is only to be had from the hub, and the hub does not answer."""
+    """Something must be fetched from the hub, and the hub does not respond."""

@@ -1,4 +1,4 @@
-"""Names that a package offers, each imported when it is first used."""
+"""Imports the public names of a package only when they are first used."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from importlib import import_module
 
 
 def lazy_attributes(package: str, homes: Mapping[str, str]) -> Callable[[str], object]:
-    """The `__getattr__` of a package that imports its public names late.
+    """Return a `__getattr__` that imports a package's public names when they are first used.
 
     Args:
         package: its full name.
-        homes: the module of each name, relative to the package.
+        homes: the module that defines each name, relative to the package.
     """
 
     def __getattr__(name: str) -> object:

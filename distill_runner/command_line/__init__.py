@@ -1,4 +1,4 @@
-"""What is typed on a command line: read, corrected and explained before Hydra runs.
+"""Parses, corrects and explains the command line before Hydra runs.
 
 Imports config.
 """

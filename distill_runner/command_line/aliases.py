@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from distill_runner.command_line.help import group_names
 from distill_runner.config.compose import LISTS, option_names
 
-# The last parts of a key, by its names in other tools; case and `_` are ignored.
+# The last parts of a key, by their names in other tools; case and `_` are ignored.
 _KEYS = {
     **dict.fromkeys(("lr", "rate", "learnrate", "eta"), "learning_rate"),
     **dict.fromkeys(("epoch", "numepochs", "nepochs", "numtrainepochs", "ep"), "epochs"),
@@ -120,21 +120,23 @@ _DATA_FILE = re.compile(r".*\.(csv|tsv|jsonl?|parquet|txt)", re.IGNORECASE)
 
 
 def folded(name: str) -> str:
-    """A name in lower case, without hyphens and underscores."""
+    """Reduce a name to lower-case letters and digits."""
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def closest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """The known name closest to a word; None if none is close."""
+    """Return the known name closest to a word; None if none is close."""
     names = {folded(name): name for name in known}
     found = difflib.get_close_matches(folded(word), list(names), n=1, cutoff=cutoff)
     return names[found[0]] if found else None
 
 
 def settings_for(key: str, value: str, keys: Sequence[str]) -> list[str] | None:
-    """The settings most likely meant by a key that does not exist.
+    """Return the settings most likely meant by a key that does not exist.
 
     Args:
+        key: the unknown key.
+        value: the value typed for it.
         keys: all keys of the configuration, in full.
     """
     *parents, name = key.split(".")
@@ -155,7 +157,7 @@ def settings_for(key: str, value: str, keys: Sequence[str]) -> list[str] | None:
 
 
 def _key_for(parents: Sequence[str], name: str, keys: Sequence[str]) -> str | None:
-    """The key most likely meant: first exact names and aliases, then similar ones."""
+    """Return the key most likely meant: first exact names and aliases, then similar ones."""
     meant = [_KEYS[folded(name)]] if folded(name) in _KEYS else []
     below = [key for key in keys if parents and key.startswith(".".join(parents) + ".")]
     for among, cutoff in ((below, 0.8), (keys, 1.0), (below, 0.6), (keys, 0.75)):
@@ -172,7 +174,7 @@ def _key_for(parents: Sequence[str], name: str, keys: Sequence[str]) -> str | No
 
 
 def _distance(parents: Sequence[str], key: str) -> tuple[int, int, int]:
-    """Sort key: similarity to the typed parents, then the usual section, then the depth."""
+    """Return a sort key: similarity to the typed parents, the usual section, the depth."""
     parts = key.split(".")
     near = sum(closest(parent, parts[:-1], 0.8) is not None for parent in parents)
     place = _ORDER.index(parts[0]) if parts[0] in _ORDER else -1 if len(parts) == 1 else len(_ORDER)
@@ -180,7 +182,7 @@ def _distance(parents: Sequence[str], key: str) -> tuple[int, int, int]:
 
 
 def shaped(key: str, value: str) -> str:
-    """The value in the form that the key takes: in brackets if it is a list."""
+    """Return the value in the form that the key takes: in brackets if it is a list."""
     if key == "student.layers" and value.isdigit() and 0 < int(value) < 100:
         return f"[{','.join(map(str, range(int(value))))}]"
     listed = key in LISTS and not key.endswith(".text") and not value.startswith(("[", "$"))
@@ -190,7 +192,7 @@ def shaped(key: str, value: str) -> str:
 
 
 def as_option(group: str, value: str) -> list[str]:
-    """The settings most likely meant by an option that a group does not have."""
+    """Return the settings most likely meant by an option that a group does not have."""
     known, near = option_names(group), folded(value)
     meant = _OPTIONS.get(group, {}).get(near)
     meant = meant or next((name for name in known if _parts(name) == _parts(value)), None)
@@ -213,7 +215,7 @@ def as_option(group: str, value: str) -> list[str]:
 
 
 def _parts(option: str) -> list[str]:
-    """The sorted parts of an option such as bert+roberta."""
+    """Return the sorted parts of an option such as bert+roberta."""
     return sorted(folded(part) for part in option.split("+"))
 
 

@@ -46,7 +46,7 @@ _NEGATED = re.compile(r"no_(?=.)")
 
 
 def flags_first(argv: Sequence[str]) -> list[str]:
-    """Move the flags to the front, as Hydra's parser needs the settings to be contiguous."""
+    """Move the flags to the front, since Hydra's parser needs the settings to be contiguous."""
     flags: list[str] = []
     others = list(argv)
     at = 0
@@ -179,7 +179,7 @@ def _check_completion(argv: Sequence[str]) -> None:
 
 
 def _no_flag(argv: Sequence[str], at: int) -> Refused:
-    """Reject an unknown flag, usually from another tool, and suggest it as a setting."""
+    """Explain an unknown flag, usually from another tool, and suggest it as a setting."""
     word = argv[at]
     name, equals, value = word.lstrip("-").partition("=")
     key = name.replace("-", "_")

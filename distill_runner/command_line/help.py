@@ -1,4 +1,4 @@
-"""The text of `distill-run --help`, written without composing a configuration."""
+"""Writes the page of `distill-run --help` without composing a configuration."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ values of one key, separated by commas, make a sweep with -m.
 
 
 def page() -> str:
-    """The help page: usage, examples, and every group with its options."""
+    """Return the help page: usage, examples, and every group with its options."""
     groups = "\n".join(
         textwrap.fill(
             f"{group:10}  {', '.join(option_names(group))}",
@@ -63,6 +63,6 @@ def page() -> str:
 
 @cache
 def group_names() -> frozenset[str]:
-    """The groups whose options can be chosen on the command line."""
+    """Return the groups whose options can be chosen on the command line."""
     folders = {path.name for path in Path(config_path()).iterdir() if path.is_dir()}
     return frozenset(folders.difference(_PARTS))

@@ -26,7 +26,7 @@ from distill_runner.command_line.help import group_names
 from distill_runner.command_line.key_types import near_value, type_rule
 from distill_runner.errors import Mend, Refused
 
-# Appended to the options of a group: how to use one's own data or model.
+# Appended to a group's options: how to use other data or another model.
 _OWN = {
     "dataset": "; for other data: dataset=files",
     "student": "; for any other model: student.model=HUB-ID-OR-FOLDER",
@@ -41,7 +41,7 @@ _PARTS_OF_METHODS = ("hydra", "stages")
 
 
 def explain(error: HydraException | OmegaConfBaseException, overrides: Sequence[str]) -> Refused:
-    """The refusal for an error.
+    """Turn an error into a refusal.
 
     Args:
         error: as raised while a configuration was composed.
@@ -69,7 +69,7 @@ def explain(error: HydraException | OmegaConfBaseException, overrides: Sequence[
 
 
 def _no_value(key: str, overrides: Sequence[str], why: str) -> Refused:
-    """The refusal of a value of the wrong type."""
+    """Return the refusal of a value of the wrong type."""
     below = next((text for text in overrides if text.startswith(f"{key}.")), None)
     if below is not None:
         return Refused(
@@ -110,7 +110,7 @@ def _no_value(key: str, overrides: Sequence[str], why: str) -> Refused:
 
 
 def explain_null_parent(error: AssertionError, overrides: Sequence[str]) -> Refused:
-    """The refusal for OmegaConf's assertion about a key whose parent is null.
+    """Turn OmegaConf's assertion about a key whose parent is null into a refusal.
 
     Raises:
         AssertionError: the error has another cause.
@@ -167,7 +167,7 @@ def _no_option(error: MissingConfigException, overrides: Sequence[str]) -> Refus
 def _other_option(
     group: str, option: str, meant: Sequence[str], overrides: Sequence[str]
 ) -> Mend | None:
-    """Replace the option by the one meant, also inside the list of a sweep."""
+    """Replace the option by the one that was meant, even inside the list of a sweep."""
     if not meant:
         return None
     typed = _value_of(group, overrides) or option
@@ -182,7 +182,7 @@ def _other_option(
 
 
 def _no_option_elsewhere(group: str, option: str, options: Sequence[str]) -> Refused:
-    """The refusal of an option of one of Hydra's groups, or of a group under another key."""
+    """Return the refusal of an option of one of Hydra's groups, or of a group under another key."""
     near, kind = closest(option, options), group.rpartition("/")[2]
     plugin = f"pip install hydra-{option.partition('_')[0]}-{kind}" if kind in _PLUGINS else None
     return Refused(
@@ -196,7 +196,7 @@ def _no_option_elsewhere(group: str, option: str, options: Sequence[str]) -> Ref
 
 
 def _no_interpolation(error: BaseException, key: str | None, overrides: Sequence[str]) -> Refused:
-    """The refusal of the first override whose interpolation fails."""
+    """Return the refusal of the first override whose interpolation fails."""
     asked = [override.partition("=") for override in overrides if "${" in override]
     name, _, value = asked[0] if asked else (key, "", None)
     missing = re.search(r"'([^']+)' not found", str(error))
@@ -232,7 +232,7 @@ def _no_key(
 
 
 def _keys_of(node: object, prefix: str = "") -> list[str]:
-    """The full keys of all values of a configuration."""
+    """Return the full keys of all values of a configuration."""
     if not isinstance(node, DictConfig) or node._is_none() or node._is_missing():
         return [prefix.rstrip(".")]
     found = []

@@ -14,7 +14,7 @@ _YES, _NO = ("ja", "yes", "1", "enable", "enabled", "t"), ("nein", "no", "0", "d
 
 
 def type_rule(key: str) -> str | None:
-    """The type of a key in words; None if the schema does not define it."""
+    """Return the type of a key in words; None if the schema does not define it."""
     found = field_of(key)
     if found is None:
         return None
@@ -24,7 +24,7 @@ def type_rule(key: str) -> str | None:
 
 
 def near_value(key: str, value: str) -> str | None:
-    """A valid value close to the one that was typed; None if there is none."""
+    """Return a valid value close to the one that was typed; None if there is none."""
     found = field_of(key)
     kind = type_of_field(found[0], found[1].name)[0] if found else None
     if typing.get_origin(kind) is list:

@@ -1,4 +1,4 @@
-"""Checks searches by Optuna (`-m hydra/sweeper=optuna`) before its sweeper fails on them."""
+"""Rejects what Optuna's sweeper (`-m hydra/sweeper=optuna`) would fail on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _COUNTS = ("n_trials", "n_jobs")
 
 
 def check_search(override: Override, overrides: Sequence[str], *, sweeping: bool) -> None:
-    """Reject an override that Optuna's sweeper, or Hydra's own, cannot search.
+    """Reject an override that neither Optuna's nor Hydra's sweeper can search.
 
     Args:
         overrides: all overrides of the command.

@@ -21,7 +21,7 @@ Key = tuple[str, ...]  # the parts between the dots
 _HYDRAS = ("hydra/launcher", "hydra/sweeper", "hydra.launcher", "hydra.sweeper")
 _SAMPLER = "hydra/sweeper/sampler"
 _HYDRAS_ALONE = ("hydra.verbose", "hydra.searchpath")
-# Keys whose values are below 1, where 0,5 means 0.5.
+# Keys whose values are below 1, so that 0,5 must mean 0.5.
 _SHARES = ("alpha", "learning_rate", "p", "weight_decay", "warmup_fraction", "quiz", "test")
 # Groups placed under another key.
 _ELSEWHERE = ("dataset@pretrain.dataset", "teacher@pretrain.teacher")
@@ -31,7 +31,7 @@ def check_overrides(overrides: Sequence[str], *, sweeping: bool = True) -> None:
     """Reject overrides that Hydra silently accepts or fails on.
 
     Raises:
-        Refused: for the first such override.
+        Refused: an override is invalid; raised for the first one.
     """
     for text in overrides:
         check_not_added(text)
@@ -53,10 +53,10 @@ def check_overrides(overrides: Sequence[str], *, sweeping: bool = True) -> None:
 
 
 def check_typed_once(overrides: Sequence[str]) -> None:
-    """Reject a key that is given two values, as one of them would be ignored.
+    """Reject a key with two values, since one of them would be ignored.
 
     Raises:
-        Refused: for the first such key.
+        Refused: a key has two values; raised for the first one.
     """
     seen: dict[str, str] = {}
     for text in overrides:
@@ -72,13 +72,13 @@ def check_typed_once(overrides: Sequence[str]) -> None:
 
 
 def typed_groups(overrides: Iterable[str]) -> list[str]:
-    """The groups for which an option was typed, as `GROUP` or `GROUP@KEY`."""
+    """Return the groups for which an option was typed, as `GROUP` or `GROUP@KEY`."""
     words = [parsed(text) for text in overrides]
     return [one.get_key_element() for one in words if one.key_or_group in group_names()]
 
 
 def groups_among(overrides: Iterable[str]) -> list[str]:
-    """The overrides that choose options or set where options are searched."""
+    """Return the overrides that choose options or set where options are searched."""
     return [
         text
         for text in overrides
@@ -87,7 +87,7 @@ def groups_among(overrides: Iterable[str]) -> list[str]:
 
 
 def typed_keys(overrides: Iterable[str]) -> list[Key]:
-    """Every key that was typed; a mapping is expanded into its keys."""
+    """Return every key that was typed; a mapping is expanded into its keys."""
     found: list[Key] = []
     for text in overrides:
         override = parsed(text)
@@ -98,7 +98,7 @@ def typed_keys(overrides: Iterable[str]) -> list[Key]:
 
 
 def typed_values(overrides: Iterable[str]) -> dict[str, object]:
-    """The values of one job's keys and groups; lists and mappings as typed."""
+    """Return the values of one job's keys and groups; lists and mappings as typed."""
     found: dict[str, object] = {}
     for text in overrides:
         override = parsed(text)
@@ -109,15 +109,15 @@ def typed_values(overrides: Iterable[str]) -> dict[str, object]:
 
 
 def swept_keys(overrides: Iterable[str]) -> frozenset[str]:
-    """The keys and groups that a sweep varies."""
+    """Return the keys and groups that a sweep varies."""
     words = [parsed(text) for text in overrides]
     return frozenset(one.get_key_element() for one in words if one.is_sweep_override())
 
 
 def shared_in_sweep(overrides: Iterable[str]) -> frozenset[str]:
-    """The keys with a single value in a sweep, which not every job has to read.
+    """Return the keys with a single value in a sweep, which not every job has to read.
 
-    Empty if the sweep varies seeds only, as all its jobs then read the same keys.
+    Empty if the sweep only varies seeds, since all its jobs then read the same keys.
     """
     words = [parsed(text) for text in overrides]
     swept = {one.key_or_group for one in words if one.is_sweep_override()}

@@ -87,7 +87,7 @@ def _no_setting(text: str, what: str, way_out: str | None, mend: Mend | None = N
 
 
 def _bare(word: str) -> Refused:
-    """The refusal of a word without =, such as an option without its group, or a file."""
+    """Return the refusal of a word without =, such as an option without its group, or a file."""
     what = f"{word!r} is not a setting."
     if word.lower() in ("help", "version", "usage", "?"):
         page = "version" if word.lower() == "version" else "help"

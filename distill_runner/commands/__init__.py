@@ -1,4 +1,4 @@
-"""The commands that a person types, one file each.
+"""Carries out commands: for the command line, and as a Python function.
 
 Imports any folder.
 """

@@ -25,7 +25,7 @@ _MOST_WORDS = 40  # the most words corrected in one command
 
 
 def with_way_out(refused: Refused, words: Sequence[str]) -> Refused:
-    """The refusal with a correction of every wrong word, which has been tried out.
+    """Add a correction of every wrong word to the refusal, after trying it out.
 
     Args:
         words: the words of the command.
@@ -58,9 +58,9 @@ def with_way_out(refused: Refused, words: Sequence[str]) -> Refused:
 
 
 def _replaced(words: Sequence[str], mend: Mend) -> list[str] | None:
-    """The words after the replacement; None if the wrong words do not occur.
+    """Replace the wrong words; None if they do not occur.
 
-    -m comes first, where Hydra's parser wants it.
+    -m is moved to the front, where Hydra's parser expects it.
     """
     size = len(mend.wrong)
     for at in range(len(words) - size + 1):
@@ -77,7 +77,7 @@ def _is_about(fault: Refused, rights: set[str]) -> bool:
 
 
 def fault_of(words: Sequence[str]) -> Refused | None:
-    """The reason why a command is refused before its data and models are read, or None."""
+    """Return why a command is refused before its data and models are read; None if it is not."""
     overrides: list[str] = []
     try:
         overrides, sweeping = arguments(words)
@@ -94,7 +94,7 @@ def fault_of(words: Sequence[str]) -> Refused | None:
 
 
 def _composed(overrides: Sequence[str]) -> DictConfig:
-    """The composed configuration; for a sweep, that of the first job."""
+    """Compose the configuration; for a sweep, that of the first job."""
     GlobalHydra.instance().clear()
     with initialize_config_dir(config_path(), version_base="1.3"):
         # The default name of the folder needs values that only a run has.
@@ -115,7 +115,7 @@ def _first(text: str) -> str:
 
 
 def _default(key: str | None, words: Sequence[str]) -> str | None:
-    """The default of a key that was given an invalid value, as a suggestion."""
+    """Return the default of a key that was given an invalid value, as a suggestion."""
     typed_settings = [word for word in words if "=" in word and not word.startswith("-")]
     if (
         key is None
@@ -135,7 +135,7 @@ def _default(key: str | None, words: Sequence[str]) -> str | None:
 
 
 def _written(value: Any) -> str | None:
-    """A value as it is typed; None if it does not fit on a line."""
+    """Format a value as it is typed; None if it does not fit on a line."""
     if OmegaConf.is_config(value):
         value = OmegaConf.to_container(value)
     if isinstance(value, dict) or (isinstance(value, str) and not value):

@@ -1,4 +1,4 @@
-"""One command carried out by Hydra: for the command line, a notebook or another program."""
+"""Runs one command through Hydra: for the command line, a notebook or another program."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ _ERRORS = (HydraException, OmegaConfBaseException, AssertionError, OSError)
 
 @dataclass
 class Launch:
-    """One command on its way through Hydra.
+    """One command that Hydra carries out.
 
     Args:
         words: flags, GROUP=OPTION and KEY=VALUE.
-        show: print what happens; a run's log has it either way.
-        owns_process: nothing else lives in this process, so its garbage collector may be set.
-        needs_result: refuse what ends without a result.
+        show: print to the terminal; a run's log is written either way.
+        owns_process: nothing else runs in this process, so its garbage collector may be changed.
+        needs_result: refuse a command that ends without a result.
 
     Attributes:
         result: of the last job that finished.
@@ -71,10 +71,10 @@ class Launch:
         self.words = flags_first(self.words)
 
     def carry_out(self) -> None:
-        """Run the job, or each job of a sweep; print the configuration where that is asked for.
+        """Run the job, or each job of a sweep; with --cfg, print the configuration instead.
 
         Raises:
-            Refused: the request cannot be met; the message has the command that would have worked.
+            Refused: the request cannot be met; the message suggests a command that works.
             DistillError: the work failed.
         """
         with _hydra_of_our_own(), _sigterm_as_interrupt():
@@ -86,7 +86,7 @@ class Launch:
                 raise verdict
 
     def _try(self) -> None:
-        """Go through Hydra, and keep what went wrong."""
+        """Check the words, run Hydra, and collect the errors."""
         try:
             self._overrides, sweeping = arguments(self.words)
             check_overrides(self._overrides, sweeping=sweeping)
@@ -98,7 +98,7 @@ class Launch:
         except (DistillError, *_ERRORS) as error:
             self._verdicts.append(self._explained(error))
         except SystemExit:
-            # A sweep that must not begin; whoever else leaves has said why.
+            # `SweepTable` exits to stop a sweep that must not begin; other exits pass through.
             if SweepTable.verdict is None:
                 raise
             self._verdicts.append(SweepTable.verdict)
@@ -132,8 +132,8 @@ class Launch:
             NewFolders.remove_empty()
 
     def _job(self, config: DictConfig) -> float | None:
-        """What Hydra calls for each job; the figure that a search goes by."""
-        # Errors are kept rather than raised: Hydra prints a line of its own over those.
+        """Run one job for Hydra; return the validation score, which a search maximises."""
+        # Errors are collected, because Hydra adds a line of its own to those that are raised.
         try:
             if self.needs_result and config.dry_run:
                 raise _no_result()
@@ -145,7 +145,7 @@ class Launch:
             raise
         except (DistillError, OmegaConfBaseException, OSError) as error:
             self._verdicts.append(self._explained(error))
-        # Not NaN, which Optuna's sweeper stumbles over.
+        # None rather than NaN, on which Optuna's sweeper fails.
         return None
 
     def _run(self, config: DictConfig, tracker: Tracker) -> float | None:
@@ -183,7 +183,7 @@ def _no_result() -> Refused:
 
 
 def _places(overrides: Sequence[str]) -> Places:
-    """Where the run writes, as far as it is known before anything is composed."""
+    """Return the folders that the run writes to, as far as the typed overrides tell."""
     typed = dict(text.split("=", 1) for text in overrides)
     defaults = {"output_dir": "outputs/runs", "store.dir": "outputs/store"}
     return {key: Path(typed.get(key, folder)) for key, folder in defaults.items()}
@@ -191,12 +191,12 @@ def _places(overrides: Sequence[str]) -> Places:
 
 @contextmanager
 def _hydra_of_our_own() -> Iterator[None]:
-    """Inside, Hydra is as in a fresh process; after it, as the caller had left it."""
+    """Reset Hydra inside the context, and restore the caller's state after it."""
     running, settings = GlobalHydra.instance(), HydraConfig.instance()
     before = running.hydra, settings.cfg, os.environ.get("HYDRA_FULL_ERROR")
     running.clear()
     hydra.version.setbase("1.3")
-    # Hydra would print its own errors and exit; raised instead, they are explained here.
+    # Makes Hydra raise its errors, which are explained here, rather than print them and exit.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     register_schema()
     _untyped.cache_clear()
@@ -215,7 +215,7 @@ def _hydra_of_our_own() -> Iterator[None]:
 
 @contextmanager
 def _sigterm_as_interrupt() -> Iterator[None]:
-    """Inside, a cluster's notice is heard as Ctrl-C is: workers are ended, and the step is kept."""
+    """Handle SIGTERM, as clusters send it, like Ctrl-C: end the workers and keep the last step."""
     main = threading.current_thread() is threading.main_thread()
     if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         yield
@@ -229,9 +229,9 @@ def _sigterm_as_interrupt() -> Iterator[None]:
 
 @cache
 def _import_jobs() -> None:
-    """Import what a job needs, and spare the garbage collector from going through it.
+    """Import what a job needs, and exclude it from garbage collection.
 
-    They are two hundred thousand objects, torch's above all, and none of them is garbage.
+    These are about 200,000 objects, mostly torch's, and none of them is garbage.
     """
     gc.disable()
     try:
@@ -243,6 +243,6 @@ def _import_jobs() -> None:
 
 @cache
 def _untyped(name: str, groups: tuple[str, ...]) -> DictConfig:
-    """What the typed groups alone lead to: one composition for all the jobs that share them."""
+    """Compose only the typed groups, once for all jobs that share them."""
     composed: DictConfig = hydra.compose(name, overrides=list(groups))
     return composed

@@ -1,6 +1,6 @@
-"""`distill-run`, and the same as a function.
+"""Runs `distill-run`, and offers the same as a Python function.
 
-Nothing heavy is imported until a job starts, so typos are answered at once.
+Nothing heavy is imported until a job starts, so that typos are reported immediately.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from distill_runner.results.schema import RunResult
 def run(overrides: Iterable[str], *, show: bool = True) -> RunResult:
     """Carry out one run, as `distill-run` with the same words does.
 
-    It writes the same run folder and store, makes the same checks and finds finished stages in
-    the store. It may be called again and again in one process, and in a notebook.
+    It makes the same checks, writes the same run folder and uses the same store. It can be called
+    repeatedly in one process, and in a notebook.
 
     Args:
         overrides: GROUP=OPTION and KEY=VALUE, such as `["method=kd", "teacher=bert"]`.
-        show: print the plan, the progress and the tables; the run's log.txt has them either way.
+        show: print the plan, the progress and the tables; log.txt has them either way.
 
     Returns:
-        What `result.json` in the run folder says.
+        The content of `result.json` in the run folder.
 
     Raises:
-        Refused: the request cannot be met, and nothing was trained for it. A flag, several values
-            of a key and `dry_run=true` are refused: they lead to no single result.
+        Refused: the request cannot be met, and nothing was trained. Flags, several values of a key
+            and `dry_run=true` are refused, since they do not lead to a single result.
         DistillError: the work failed; finished stages are kept.
-        KeyboardInterrupt: interrupted; the same call goes on from there.
+        KeyboardInterrupt: the run was interrupted; the same call resumes it.
     """
     launch = Launch(_single_run(overrides), show=show, needs_result=True)
     launch.carry_out()
@@ -41,10 +41,10 @@ def run(overrides: Iterable[str], *, show: bool = True) -> RunResult:
 
 
 def _single_run(overrides: Iterable[str]) -> list[str]:
-    """The overrides as words of a command.
+    """Turn the overrides into the words of a command.
 
     Raises:
-        Refused: they are no list of texts, or hold a flag.
+        Refused: they are not a list of texts, or include a flag.
     """
     words = [overrides] if isinstance(overrides, str) else list(overrides)
     if isinstance(overrides, str) or not all(isinstance(word, str) for word in words):
@@ -68,7 +68,7 @@ def _single_run(overrides: Iterable[str]) -> list[str]:
 
 
 def answer() -> None:
-    """Do what `sys.argv` asks for; exit status 1 where it failed, 2 where it was refused."""
+    """Run the command in `sys.argv`; exit with status 1 if it failed, 2 if it was refused."""
     try:
         Launch(sys.argv[1:], owns_process=True).carry_out()
     except DistillError as error:
@@ -77,7 +77,7 @@ def answer() -> None:
 
 
 def _readable(error: DistillError) -> str:
-    """The message; on a terminal its lines end between words, but for a command to be copied."""
+    """Return the message; in a terminal, wrap its lines, except commands to be copied."""
     text = f"distill-run: {visible(str(error))}"
     if not sys.stderr.isatty():
         return text

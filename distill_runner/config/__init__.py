@@ -1,4 +1,4 @@
-"""The configuration: how Hydra composes it, and how a class is built from its YAML.
+"""Composes the configuration with Hydra, and builds classes from their YAML.
 
 Imports errors, config.schema.
 """

@@ -1,4 +1,4 @@
-"""The composed configuration as dataclasses."""
+"""Turns the composed configuration into dataclasses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from distill_runner.errors import Refused
 
 
 def config_path() -> str:
-    """The folder `conf/`: inside the package in a wheel, beside it in a checkout.
+    """Return the folder `conf/`: inside the package in a wheel, next to it in a checkout.
 
     Raises:
         Refused: neither folder exists.
@@ -29,20 +29,20 @@ def config_path() -> str:
 
 
 def option_names(group: str) -> list[str]:
-    """The options of a group, without the files that only other options extend (`_base`)."""
+    """Return the options of a group, without base files such as `_base` that options extend."""
     folder = Path(config_path(), group)
     return sorted(path.stem for path in folder.glob("*.yaml") if not path.stem.startswith("_"))
 
 
 def register_schema() -> None:
-    """Make `schema`, and the resolvers of its values, known to `config.yaml`."""
+    """Register `schema` and the resolvers that `config.yaml` uses."""
     OmegaConf.register_new_resolver("chosen", chosen, replace=True)
     OmegaConf.register_new_resolver("run_name", run_name, replace=True)
     ConfigStore.instance().store(name="schema", node=Config)
 
 
 def typed(config: DictConfig) -> Config:
-    """The configuration as dataclasses, every interpolation resolved and typed as if written out.
+    """Convert the configuration to dataclasses, with every interpolation resolved and checked.
 
     Raises:
         Refused: a mandatory value is missing.
@@ -53,7 +53,7 @@ def typed(config: DictConfig) -> Config:
             f"{key} must be given.", key=key, value="???", rule="a value", way_out=f"{key}=VALUE"
         )
     if any(_is_interpolation(config, key) for key in LISTS):
-        # OmegaConf checks an interpolated value against a list's type only once it is written out.
+        # OmegaConf checks an interpolated list against its type only after it is resolved.
         plain = OmegaConf.to_container(config, resolve=True)
         config = cast(DictConfig, OmegaConf.merge(OmegaConf.structured(Config), plain))
     for key in sorted(LISTS):
@@ -82,13 +82,13 @@ def _check_flat(key: str, found: object) -> None:
 
 
 def raw_method(config: DictConfig) -> dict[str, Any]:
-    """The method's node with its interpolations as written."""
+    """Return the method's node with its interpolations unresolved."""
     node = OmegaConf.to_container(config.method, resolve=False)
     return cast("dict[str, Any]", node)
 
 
 def _list_keys(shape: type, prefix: str = "") -> set[str]:
-    """The keys of a dataclass, nested ones included, that hold a list, or one text or two."""
+    """Return the keys of a dataclass, nested ones included, that hold a list or a `text`."""
     found = set()
     for name, hint in typing.get_type_hints(shape).items():
         for kind in (hint, *typing.get_args(hint)):

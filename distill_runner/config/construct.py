@@ -1,4 +1,4 @@
-"""An object from its YAML: the class that `_target_` names, and settings that fit its fields."""
+"""Builds an object from its YAML: imports the class in `_target_`, and checks its settings."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ T = TypeVar("T")
 
 
 def load_class(target: object, base: type[T], *, key: str, kind: str) -> type[T]:
-    """The class of that full name.
+    """Import a class by its full name.
 
     Args:
         target: such as "package.module.Class".
         base: what it must be a subclass of.
         key: the key that names it.
-        kind: what such a class is called, for a message, such as "algorithm".
+        kind: what such a class is called in a message, such as "algorithm".
 
     Raises:
-        Refused: there is no such class, or it is no complete subclass of `base`.
+        Refused: there is no such class, or it is not a concrete subclass of `base`.
     """
     module, _, name = str(target or "").rpartition(".")
     try:
@@ -53,17 +53,17 @@ def load_class(target: object, base: type[T], *, key: str, kind: str) -> type[T]
 def construct(
     cls: type[T], settings: Mapping[str, Any], *, key_of: Callable[[str], str], name: str
 ) -> T:
-    """An instance of a dataclass, its fields filled from YAML.
+    """Build an instance of a dataclass from YAML values.
 
     Args:
         cls: a dataclass.
         settings: plain values by field.
         key_of: the key to blame for a field's value.
-        name: what is configured, for a message.
+        name: what is configured, as a message calls it.
 
     Raises:
-        Refused: a field that the class does not have, a value of another type or out of its range,
-            or no value for a field without a default.
+        Refused: the class has no such field, a value has the wrong type or is out of range, or a
+            field without a default has no value.
     """
     try:
         merged = cast(DictConfig, OmegaConf.merge(OmegaConf.structured(cls), dict(settings)))
@@ -91,7 +91,7 @@ def _refusal(
     key_of: Callable[[str], str],
     name: str,
 ) -> Refused:
-    """What to say of a setting that OmegaConf does not take."""
+    """Explain why OmegaConf rejected a setting."""
     path = str(error.full_key or "").partition("[")[0]
     if isinstance(error, ConfigKeyError):
         return Refused(

@@ -1,7 +1,7 @@
-"""The reference of every key and option, as Markdown: `python -m distill_runner.config.describe`.
+"""Prints a Markdown reference of all keys and options: `python -m distill_runner.config.describe`.
 
 A key's type and range come from the schema, its default from the composed configuration, and its
-description from the comment beside or above it: in the schema, or for a method's keys in its YAML.
+description from the comment on or above its line: in the schema, or in a method's YAML.
 """
 
 from __future__ import annotations
@@ -35,31 +35,31 @@ _GROUPS = (
     "experiment",
 )
 _YAML_KEY = re.compile(r"([a-z_0-9]+):.*?(?:\s#\s(.*))?$")
-_YAML_MORE = re.compile(r"\s{8,}#\s(.*)$")  # a trailing comment that goes on
+_YAML_MORE = re.compile(r"\s{8,}#\s(.*)$")  # a trailing comment that continues
 
 
 @dataclass(frozen=True)
 class KeyDescription:
-    """What the reference says of one key."""
+    """The reference's entry for one key."""
 
     key: str
     takes: str  # the type and the range in words
-    default: str  # as it is typed; empty where there is none
+    default: str  # as typed on the command line; empty if there is none
     about: str
 
 
 def schema_keys() -> list[KeyDescription]:
-    """Every key of the schema outside of methods, in the schema's order."""
+    """Return every key of the schema outside methods, in the schema's order."""
     return list(_described(Config, _composed(), ""))
 
 
 def stage_keys() -> list[KeyDescription]:
-    """The keys of a method's stage, below `method.stages.NAME`."""
+    """Return the keys of a method's stage, below `method.stages.NAME`."""
     return list(_described(StageConfig, OmegaConf.structured(StageConfig), ""))
 
 
 def method_keys(method: str) -> list[KeyDescription]:
-    """The keys of a method."""
+    """Return the keys of a method."""
     yaml = raw_method(_composed(f"method={method}"))
     return [
         KeyDescription(f"method.{name}", _takes(name, yaml["stages"]), _written(yaml[name]), about)
@@ -68,7 +68,7 @@ def method_keys(method: str) -> list[KeyDescription]:
 
 
 def _method_comments(name: str) -> dict[str, str]:
-    """The comments of a method's keys, its own and those of the base file that it extends."""
+    """Return the comments of a method's keys, including those of the base file that it extends."""
     path = Path(config_path(), "method", f"{name}.yaml")
     yaml = OmegaConf.load(path)
     assert isinstance(yaml, DictConfig)
@@ -81,7 +81,7 @@ def _method_comments(name: str) -> dict[str, str]:
 
 
 def source_comments(shape: type) -> dict[str, str]:
-    """The comment beside or above each field of a dataclass."""
+    """Return the comment on or above the line of each field of a dataclass."""
     comments: dict[str, str] = {}
     above: list[str] = []
     for line in inspect.getsource(shape).splitlines():
@@ -98,7 +98,7 @@ def source_comments(shape: type) -> dict[str, str]:
 
 
 def yaml_comments(path: Path) -> dict[str, str]:
-    """The trailing comment of each key at the top of a YAML file."""
+    """Return the trailing comment of each top-level key of a YAML file."""
     comments: dict[str, str] = {}
     name = ""
     for line in path.read_text(encoding="utf-8").splitlines():
@@ -113,7 +113,7 @@ def yaml_comments(path: Path) -> dict[str, str]:
 
 
 def header(path: Path) -> str:
-    """The comment at the top of a YAML file, without the line that Hydra reads."""
+    """Return the comment at the top of a YAML file, without the `@package` line."""
     lines = []
     for line in path.read_text(encoding="utf-8").splitlines():
         if not line.startswith("#"):
@@ -123,7 +123,7 @@ def header(path: Path) -> str:
 
 
 def reference() -> str:
-    """The Markdown of the whole reference."""
+    """Return the whole reference as Markdown."""
     parts = ["# Every key", "## Keys that every run has", _table(schema_keys())]
     parts += [
         "## Small models built on the spot: `models.ID`",
@@ -146,7 +146,7 @@ def reference() -> str:
 def _composed(*overrides: str) -> DictConfig:
     GlobalHydra.instance().clear()
     register_schema()
-    # The folder's name is made of what only a run knows.
+    # The default folder's name needs values that only a run has.
     folder = "output_dir=outputs/runs/TIME_METHOD_DATA_STUDENT"
     with initialize_config_dir(config_path(), version_base="1.3"):
         config: DictConfig = compose("config", overrides=[folder, *overrides])
@@ -176,7 +176,7 @@ def _plain(node: DictConfig | None, name: str) -> object:
 
 
 def _takes(setting: str, stages: Mapping[str, Any]) -> str:
-    """What a method's key takes: what the algorithm, or the stage, that it fills in takes there."""
+    """Return what a method's key takes: the type of the algorithm's or stage's field it fills."""
     wanted = f"${{method.{setting}}}"
     for stage in stages.values():
         algorithm = stage.get("algorithm", {})
@@ -192,7 +192,7 @@ def _takes(setting: str, stages: Mapping[str, Any]) -> str:
 
 
 def _written(value: object) -> str:
-    """A value as it is typed on a command line."""
+    """Format a value as it is typed on a command line."""
     if isinstance(value, Enum):
         return value.name
     if isinstance(value, bool) or value is None:
@@ -207,7 +207,7 @@ def _written(value: object) -> str:
 
 
 def _first_line(group: str, name: str) -> str:
-    """The first sentence of an option's header, without the example command behind it."""
+    """Return the first sentence of an option's header, without the example command after it."""
     text = header(Path(config_path(), group, f"{name}.yaml")).partition("distill-run ")[0]
     return re.split(r"(?<!al\.)(?<=[.?])\s", " ".join(text.split()), maxsplit=1)[0]
 

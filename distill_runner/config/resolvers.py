@@ -1,7 +1,7 @@
-"""Values that `config.yaml` takes from what was chosen on the command line.
+"""OmegaConf resolvers for values that `config.yaml` takes from the command line.
 
 ${chosen:experiment}    the chosen option of a group
-${run_name:}            the name of a run's folder after its time
+${run_name:}            the part of a run folder's name that follows the time
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _LONGEST = 40  # characters of a part
 
 
 def chosen(group: str, *, _root_: DictConfig) -> str | None:
-    """The name of a group's chosen option; None if there is none, or outside of a run.
+    """Return the name of a group's chosen option; None if there is none, or outside a run.
 
     Args:
         group: such as "experiment".
@@ -30,9 +30,9 @@ def chosen(group: str, *, _root_: DictConfig) -> str | None:
 
 
 def run_name(*, _root_: DictConfig) -> str:
-    """The name of a run: method, data, student and a typed seed, as in "kd_sst2_distilbert_seed7".
+    """Name a run by method, data, student and typed seed, as in "kd_sst2_distilbert_seed7".
 
-    The folder of several runs is called "sweep".
+    The folder of a sweep is called "sweep".
 
     Args:
         _root_: the whole configuration, as OmegaConf passes it to a resolver.
@@ -47,13 +47,13 @@ def run_name(*, _root_: DictConfig) -> str:
 
 
 def _hydra(config: DictConfig) -> DictConfig:
-    # The configuration of a job has no Hydra node: Hydra keeps it elsewhere by then.
+    # The configuration of a job has no Hydra node: Hydra has moved it to HydraConfig.
     node: DictConfig = config.get("hydra") or HydraConfig.get()
     return node
 
 
 def _choices(config: DictConfig) -> dict[str, str]:
-    """The chosen option of each group that has one."""
+    """Return the chosen option of each group that has one."""
     choices = _hydra(config).runtime.choices
     return {str(group): str(option) for group, option in choices.items() if option is not None}
 
@@ -70,5 +70,5 @@ def _student(config: DictConfig, choices: Mapping[str, str], typed: Collection[s
 
 
 def _safe(part: str) -> str:
-    """The part with characters that every file system accepts, and short enough to read."""
+    """Shorten the part, and replace characters that some file systems reject."""
     return re.sub(r"[^A-Za-z0-9.+-]+", "-", part)[:_LONGEST].strip("-.")

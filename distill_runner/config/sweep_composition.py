@@ -1,7 +1,8 @@
-"""Composes each job of a sweep once.
+"""Makes Hydra compose each job of a sweep only once.
 
-Hydra composes all jobs before the first starts, so that a bad one is refused at once, and composes
-each again when its turn comes. Composing a job takes longer than finding it finished.
+Hydra composes all jobs before the first one starts, so that a bad one is refused immediately, and
+composes each again when its turn comes. For a job that is already finished, composing it takes most
+of the time.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _KEPT = 200  # jobs; later jobs of a longer sweep are composed twice
 
 @contextmanager
 def compose_no_run_for_its_mode() -> Iterator[None]:
-    """Skip, inside the context, the composition by which Hydra finds out `hydra.mode`.
+    """Skip, inside the context, the composition from which Hydra reads `hydra.mode`.
 
     The mode cannot be typed, since -m sets it, so Hydra would always find None.
     """
@@ -34,7 +35,7 @@ def compose_no_run_for_its_mode() -> Iterator[None]:
 
 
 def compose_jobs_once() -> None:
-    """Make the running Hydra keep each job that it composes until the job is asked for again."""
+    """Make the running Hydra keep each composed job until it is requested again."""
     running = GlobalHydra.instance().hydra
     assert running is not None
     running.config_loader = _ComposedOnce(running.config_loader)
@@ -70,7 +71,7 @@ class _ComposedOnce(ConfigLoader):  # type: ignore[misc]
 
     def get_group_options(self, *args: Any, **settings: Any) -> list[str]:
         options: list[str] = self._loader.get_group_options(*args, **settings)
-        # A base file, which other options extend, is no option for glob(*).
+        # glob(*) must not match base files, which other options extend.
         return [option for option in options if not option.startswith("_")]
 
     def list_groups(self, parent_name: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""The values that a key takes, in words: "a whole number, 1 or more, or null"."""
+"""Describes in words the values that a key takes: "a whole number, 1 or more, or null"."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: 
 
 
 def field_of(key: str, shape: type = Config) -> tuple[type, Field[Any]] | None:
-    """The dataclass and the field that a key names, such as "teacher.training.epochs".
+    """Find the dataclass and the field that a key such as "teacher.training.epochs" names.
 
-    None where `shape` does not say: in a mapping of any keys, or for a key that it does not have.
+    Returns None for a key inside a free mapping, and for a key that `shape` does not have.
     """
     first, _, rest = key.partition(".")
     name = first.partition("[")[0]
@@ -29,7 +29,7 @@ def field_of(key: str, shape: type = Config) -> tuple[type, Field[Any]] | None:
 
 
 def type_of_field(shape: type, name: str) -> tuple[Any, bool]:
-    """The type of a field without null, and whether null is one of its values."""
+    """Return the type of a field without null, and whether null is allowed."""
     kind = typing.get_type_hints(shape)[name]
     if typing.get_origin(kind) not in (typing.Union, types.UnionType):
         return kind, False
@@ -39,7 +39,7 @@ def type_of_field(shape: type, name: str) -> tuple[Any, bool]:
 
 
 def words_of_field(shape: type, name: str) -> str:
-    """What a field of a dataclass takes: its type, its range, and whether null is allowed."""
+    """Describe what a field takes: its type, its range, and whether null is allowed."""
     kind, optional = type_of_field(shape, name)
     field = next(field for field in fields(shape) if field.name == name)
     words, rule = words_of_type(kind), rule_of(field.metadata)
@@ -52,7 +52,7 @@ def words_of_field(shape: type, name: str) -> str:
 
 
 def words_of_type(kind: Any) -> str:
-    """A type in words; a group's are its keys."""
+    """Describe a type in words; a dataclass is described by its keys."""
     if is_dataclass(kind):
         return "keys: " + ", ".join(field.name for field in fields(kind))
     if typing.get_origin(kind) is list:

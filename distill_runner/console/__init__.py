@@ -1,4 +1,4 @@
-"""Terminal output: lines, progress bars, display names.
+"""Writes to the terminal: lines, progress bars, display names.
 
 Imports config.
 """

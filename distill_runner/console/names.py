@@ -1,4 +1,4 @@
-"""Display names of models, stages and data."""
+"""Makes display names of models, stages and data."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ _NAMED = 3  # longer lists are shortened to the first name and a count
 
 
 def model_name(model: str) -> str:
-    """The last part of a hub id or of a folder's path."""
+    """Return the last part of a hub id or of a folder's path."""
     return on_one_line(model.rstrip("/").rsplit("/", 1)[-1])
 
 
 def with_layers(model: str, layers: Sequence[int] | None) -> str:
-    """The model's name with its layers, as teacher and student may share a checkpoint."""
+    """Return the model's name with its layers, since teacher and student may share a checkpoint."""
     return f"{model_name(model)} ({layers_of(layers)})" if layers else model_name(model)
 
 
 def layers_of(layers: Sequence[int]) -> str:
-    """Layers in words, such as "layer 0", "layers 0–2" or "layers 0, 2, 4"; spaces do not break."""
+    """Put layers in words, such as "layers 0–2" or "layers 0, 2, 4", with non-breaking spaces."""
     in_row = list(layers) == list(range(layers[0], layers[0] + len(layers)))
     if len(layers) > 1 and in_row:
         return f"layers\u00a0{layers[0]}–{layers[-1]}"
@@ -31,17 +31,17 @@ def layers_of(layers: Sequence[int]) -> str:
 
 
 def stage_name(name: str) -> str:
-    """The display name of a stage of the plan."""
+    """Return the display name of a stage of the plan."""
     return on_one_line(name.replace("teacher/", "teacher ").replace("/", " teacher "))
 
 
 def short_name(name: str) -> str:
-    """The display name of a stage, without the word "teacher"."""
+    """Return the display name of a stage, without the word "teacher"."""
     return stage_name(name).replace("teacher ", "")
 
 
 def data_name(dataset: Dataset) -> str:
-    """The display name of a data set; for the user's own files, that of the file or folder."""
+    """Return the display name of a data set; for the user's files, the file's or folder's name."""
     if dataset.generate:
         return f"{dataset.name} (generated sentences)"
     own = dataset.path or dataset.hub
@@ -49,17 +49,17 @@ def data_name(dataset: Dataset) -> str:
 
 
 def counted(number: int, what: str) -> str:
-    """A count with its noun, such as "1 step" or "1,316 steps"."""
+    """Format a count with its noun, such as "1 step" or "1,316 steps"."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def listed(names: Sequence[str]) -> str:
-    """A list in words, such as "a", "a and b" or "a, b and c"."""
+    """Join names in words, such as "a", "a and b" or "a, b and c"."""
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
 def together(names: Sequence[str], *, each: bool = True) -> str:
-    """A list in words; a long one is shortened to its first name and a count of the others."""
+    """Join names in words; shorten a long list to its first name and a count of the others."""
     of_each = ", each" if each and len(names) > 1 else ""
     if len(names) > _NAMED:
         return f"{names[0]} and {len(names) - 1} others{of_each}"
@@ -67,7 +67,7 @@ def together(names: Sequence[str], *, each: bool = True) -> str:
 
 
 def random_line(random: Collection[str], models: Collection[str]) -> str | None:
-    """A sentence about the models that start from random weights; None if there are none."""
+    """Say which models start from random weights; None if there are none."""
     if not random:
         return None
     if set(random) == set(models):

@@ -15,17 +15,17 @@ _CONTROL = re.compile(
 
 
 def visible(text: str) -> str:
-    """The text with every control character escaped."""
+    """Escape every control character of a text."""
     return _CONTROL.sub(_escape, text)
 
 
 def on_one_line(name: str) -> str:
-    """A name with control characters, line feeds and tabs escaped."""
+    """Escape the control characters, line feeds and tabs of a name."""
     return visible(name).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def wrapped(text: str, width: int) -> str:
-    """Wrap every line between words, and keep its indentation; words are never broken."""
+    """Wrap every line between words, which are never broken, and keep its indentation."""
     return "\n".join(
         line[: len(line) - len(line.lstrip(" "))] + piece
         for line in text.split("\n")

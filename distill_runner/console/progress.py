@@ -47,7 +47,11 @@ def open_bar(
     """Open a bar for `total` steps of which `start` are done.
 
     Args:
-        line: prints the plain lines if the console is no terminal.
+        console: where the bar is shown.
+        line: prints the plain lines if the console is not a terminal.
+        name: of the stage.
+        total: optimiser steps of the stage.
+        start: steps that are already done.
         left: estimates the time left.
     """
     if console.is_terminal:
@@ -98,7 +102,7 @@ class _LiveBar:
         self._progress.update(self._task, completed=step, figures=self._fitted(parts, more))
 
     def _fitted(self, parts: list[str], more: list[str]) -> str:
-        """The parts, and as many of `more` as fit beside the bar."""
+        """Join the parts, and as many of `more` as fit next to the bar."""
         while more and len("  ".join([*parts, *more])) + self._bar_width > self._room:
             more = more[:-1]
         return "  ".join([*parts[:1], *more, *parts[1:]])

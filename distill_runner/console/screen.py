@@ -1,4 +1,4 @@
-"""Prints to the terminal and writes the same lines to the run's log."""
+"""Prints to the terminal, and writes the same lines to the run's log."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _LOG_WIDTH = 110
 
 
 def terminal() -> Console:
-    """A console as wide as the terminal; wide enough for the tables if output is redirected."""
+    """Return a console as wide as the terminal, or wide enough for tables if redirected."""
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=_LOG_WIDTH)
 
 
 def harmless(part: RenderableType) -> RenderableType:
-    """A text or a table with its control characters escaped; rich's own colours stay."""
+    """Escape the control characters of a text or table, but keep rich's colours."""
     return visible(part) if isinstance(part, str) else _Harmless(part)
 
 
@@ -58,7 +58,7 @@ class Screen:
             self.keep_log(folder)
 
     def keep_log(self, folder: Path) -> None:
-        """Move the log into a folder, with the lines so far; later calls have no effect."""
+        """Move the log, with its lines so far, into a folder; later calls have no effect."""
         if isinstance(said := self._file, StringIO):
             self._file = (folder / "log.txt").open("a", encoding="utf-8")
             self._file.write(said.getvalue())

@@ -12,7 +12,7 @@ class Left:
     """Estimated seconds until the end."""
 
     stage: float
-    run: float  # of this stage and of all later ones
+    run: float  # for this stage and all later ones
 
 
 class Remaining:
@@ -21,6 +21,7 @@ class Remaining:
     Args:
         costs: of each stage to train, in any common unit.
         at_once: number of stages trained in parallel.
+        clock: returns the time in seconds.
     """
 
     def __init__(
@@ -53,8 +54,8 @@ class Remaining:
         here = seconds / (step - start) * (total - step)
         paid = self._paid + self._costs[stage] * (step - start) / total
         others = sum(cost for name, cost in self._costs.items() if name != stage)
-        behind = (self._seconds + seconds) / paid * others if paid else 0.0
-        return Left(here, here + behind / self._at_once)
+        later = (self._seconds + seconds) / paid * others if paid else 0.0
+        return Left(here, here + later / self._at_once)
 
     def end(self, stage: str, *, made: float = 0.0) -> None:
         """Record that the stage is done; `made` is the share of its steps since `begin`, or 0."""

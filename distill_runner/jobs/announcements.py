@@ -43,10 +43,14 @@ def show_plan(
     machine: Machine | None = None,
     folder: Path | None = None,
 ) -> None:
-    """Print the plan; in a sweep, whose plans are alike, only write it to the log.
+    """Print the plan; in a sweep, whose plans are similar, only write it to the log.
 
     Args:
+        screen: prints to terminal and log.
+        plan: the plan.
+        config: the whole configuration.
         data: the data sets by name; None if they have not been read.
+        sweeping: the run is a job of a sweep.
         machine: where the run trains; None if nothing is trained.
         folder: the run folder; None for a dry run.
     """
@@ -76,7 +80,7 @@ def _losses(plan: Plan, config: Config) -> list[str]:
         for stage in plan.stages
         if stage.backbone_of
     ]
-    # The last loss: whatever is deployed is finally trained on the task's rows.
+    # The loss of the deployed stage comes last.
     return [*lines, f"loss: {plan.stage(plan.deployed).algorithm.formula(task_of(config.dataset))}"]
 
 
@@ -107,7 +111,10 @@ def show_result(
     """Print the tables, the warnings and notes, the run folder and what to do next.
 
     Args:
+        screen: prints to terminal and log.
+        result: of the finished run.
         folder: the run folder.
+        sweeping: the run is a job of a sweep, so its tables are only written to the log.
         note: the tracker's last line.
     """
     show = screen.note if sweeping else screen.print

@@ -41,15 +41,15 @@ class Command:
 
     Args:
         config: the composed configuration.
-        untyped: composes the configuration of the typed groups alone, without the typed keys.
+        untyped: composes the configuration from the typed groups only, without the typed keys.
         choices: the option chosen in each group.
         overrides: what was typed.
         folder: the run folder.
-        sweeping: it is one of several jobs, and its failure must not stop the others.
+        sweeping: it is a job of a sweep, and its failure must not stop the others.
         shared: typed keys with one value for all jobs of the sweep.
         swept: keys with several values in the sweep.
         show: print to the terminal; the log is written either way.
-        tracker: one that is starting already; None: it is made when the run opens it.
+        tracker: one that is already starting; None: the run makes one.
     """
 
     config: DictConfig
@@ -65,13 +65,13 @@ class Command:
 
 
 def run_job(command: Command) -> RunResult | None:
-    """Run one job; unless it finishes, a finished run in its folder stays as it was.
+    """Run one job; an earlier finished run in its folder is only replaced by a finished one.
 
     Returns:
-        What `result.json` holds; None for a dry run, and for a job that failed in a sweep.
+        The content of `result.json`; None for a dry run, and for a job that failed in a sweep.
 
     Raises:
-        DistillError: the job failed and is not part of a sweep.
+        DistillError: the job failed, and is not part of a sweep.
     """
     overrides = tuple(command.overrides)
     with OutputFolder.claim(command.folder) as output:
@@ -113,7 +113,7 @@ def _report_failure(
     *,
     sweeping: bool,
 ) -> None:
-    """Record the failure in attempt.json; raise it unless other jobs are to follow."""
+    """Record the failure in attempt.json; raise it unless the job belongs to a sweep."""
     refused = isinstance(error, Refused)
     if not refused:
         _keep(output, screen, overrides)
@@ -125,7 +125,7 @@ def _report_failure(
 
 
 def _as_distill_error(raised: Exception, screen: Screen, command: Command) -> DistillError:
-    """Turn any exception into one that says what to do; the log gets an unexpected traceback."""
+    """Turn any exception into one that explains itself; log the traceback of unexpected ones."""
     if isinstance(raised, DistillError):
         return raised
     if isinstance(raised, OmegaConfBaseException):
@@ -198,7 +198,7 @@ class _Job:
         return round(time.monotonic() - self._began, 2)
 
     def _check_overrides(self, config: Config, plan: Plan) -> None:
-        """Refuse typed keys that nothing reads; print a note where only some jobs ignore them."""
+        """Refuse typed keys that nothing reads; print a note if other jobs may read them."""
         classifiers = {stage.learner.id for stage in plan.stages if stage.already_finetuned}
         notes = check_all_read(
             self._command.config,

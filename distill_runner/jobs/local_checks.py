@@ -1,4 +1,4 @@
-"""Checks local files and folders before a hub is asked for anything."""
+"""Checks local files and folders before anything is requested from the hub."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _Check = Callable[[], None]
 
 
 def check_local(config: Config, plan: Plan) -> None:
-    """Refuse local paths, columns and model folders that the plan reads and that are wrong.
+    """Refuse wrong local paths, columns and model folders among those that the plan reads.
 
-    Whatever must be fetched from the hub is checked later.
+    Files that must be fetched from the hub are checked later.
 
     Raises:
         Refused: something is wrong; the message names every problem.
@@ -41,7 +41,7 @@ def check_local(config: Config, plan: Plan) -> None:
 
 
 def is_local_classifier(model: str, key: str, config: Config) -> bool:
-    """Whether a model is a trained classifier; True if it is not on this machine."""
+    """Return whether a model is a trained classifier; True if it is not on this machine."""
     try:
         return is_classifier(_folder(model, key, config))
     except Refused:
@@ -62,7 +62,7 @@ def _folder(model: str, key: str, config: Config) -> Path:
 def _data_checks(config: Config, plan: Plan) -> Iterator[_Check]:
     for name in plan.data:
         settings, prefix = settings_of(config, name), "" if name == TASK else f"{name}."
-        if not settings.generate:  # a path given beside it is refused as unread
+        if not settings.generate:  # with it, a path is refused as unread
             yield partial(_check_files, settings, f"{prefix}dataset", config)
         if plan.reads_unlabelled(name):
             at = f"{prefix}dataset.unlabelled"

@@ -1,4 +1,4 @@
-"""The folder that a run writes into; files that no run wrote are never touched.
+"""Manages the folder that a run writes into; files that no run wrote are never touched.
 
 <output_dir>/files.json     the files of the finished run here, with size and sha256
 <output_dir>/attempt.json   how the last command that wrote here ended
@@ -6,8 +6,8 @@
 <output_dir>/.unfinished/   what the run in progress has written so far
 <output_dir>/.complete/     the same once complete, while it is moved into place
 
-A finished run stays as it is until its replacement is complete. A command that is refused before
-it trains leaves no trace: the folder is kept only after `OutputFolder.keep`.
+A finished run is left unchanged until its replacement is complete. A command that is refused before
+it trains leaves no trace: the folder is only kept after `OutputFolder.keep`.
 """
 
 from __future__ import annotations
@@ -55,12 +55,12 @@ class OutputFolder:
     @classmethod
     @contextmanager
     def claim(cls, path: Path) -> Iterator[OutputFolder]:
-        """Lock the folder, after completing a replacement that was interrupted half-way.
+        """Lock the folder, and complete a replacement that was interrupted half-way.
 
-        Unless `keep` is called, the folder is left as it was found.
+        Unless `keep` is called, the folder is restored to what it was.
 
         Raises:
-            Refused: it holds files that no run left there, or another run is writing into it.
+            Refused: it holds files that no run wrote, or another run is writing into it.
         """
         _check(path)
         found = set(_entries(path)) if path.is_dir() else set()
@@ -104,17 +104,17 @@ class OutputFolder:
         """Replace the files of an earlier run by those of this one.
 
         Raises:
-            DistillError: somebody else changed the folder during the run.
+            DistillError: the folder's files were changed from outside during the run.
         """
         if foreign := _foreign(self.path):
             raise DistillError(
-                f"{self.path} has changed during the run: {foreign} is not as the run before "
+                f"{self.path} has changed during the run: {foreign} is not as the earlier run "
                 "left it.\n"
                 "  finished stages are in the store: the same command with another output_dir "
                 "trains nothing again"
             )
         _write_files(self.unfinished, _files_under(self.unfinished))
-        # From here on the new run is the valid one, even if this process dies right now.
+        # From here on the new run is the valid one, even if this process dies.
         os.replace(self.unfinished, self.path / _COMPLETE)
         self._install()
 
@@ -130,13 +130,13 @@ class OutputFolder:
                 if (self.path / name).exists():
                     _remove(self.path / name)
                 os.replace(complete / name, self.path / name)
-        # Last: as long as the source folder exists, an interrupted move is noticed.
+        # Last, since an interrupted move is detected by the remaining source folder.
         os.replace(complete / FILES, self.path / FILES)
         complete.rmdir()
 
 
 class RunState(enum.Enum):
-    """What a folder holds."""
+    """The kind of content in a folder."""
 
     finished = "finished"
     unfinished = "unfinished"
@@ -144,7 +144,7 @@ class RunState(enum.Enum):
 
 
 def state_of(path: Path) -> RunState:
-    """Whether a folder holds a finished run, one that is not, or no run at all."""
+    """Return whether a folder holds a finished run, an unfinished one, or no run at all."""
     if not _is_ours(path):
         return RunState.other
     installed = not (path / _COMPLETE).exists() and "result.json" in _known(path)
@@ -152,12 +152,12 @@ def state_of(path: Path) -> RunState:
 
 
 def changed_file(path: Path, entries: Collection[str], *, ignoring: Collection[str]) -> str | None:
-    """The first file that is missing, changed or added among entries of a finished run's folder.
+    """Return the first missing, changed or added file of a finished run; None if there is none.
 
     Args:
         path: the run folder.
-        entries: files and folders directly in it.
-        ignoring: files that may be as they like, each relative to `path`.
+        entries: the files and folders directly in it that are compared.
+        ignoring: files that may differ, relative to `path`.
     """
 
     def counts(name: str) -> bool:
@@ -170,10 +170,10 @@ def changed_file(path: Path, entries: Collection[str], *, ignoring: Collection[s
 
 
 def check_store_apart(store: Path, output: Path) -> None:
-    """Refuse a store inside a run folder: replacing the run would delete it.
+    """Refuse a store inside a run folder, since replacing the run would delete it.
 
     Raises:
-        Refused: the store lies inside.
+        Refused: the store lies inside the folder.
     """
     if store.resolve().is_relative_to(output.resolve()):
         raise Refused(
@@ -186,7 +186,7 @@ def check_store_apart(store: Path, output: Path) -> None:
 
 
 def check_sweep(path: Path) -> None:
-    """Refuse a sweep folder with files that no sweep left there.
+    """Refuse a sweep folder with files that no sweep wrote.
 
     Raises:
         Refused: there is such a file in the folder, or in a job's folder.
@@ -217,7 +217,7 @@ def _check(path: Path) -> None:
 
 def _not_ours(path: Path, found: str) -> Refused:
     return Refused(
-        f"{path} holds {found}, which is not as a run of distill-run left it.",
+        f"{path} holds {found}, which no run of distill-run wrote, or which has changed since.",
         key="output_dir",
         value=str(path),
         rule="a folder that is new, empty, or holds only an unchanged earlier run",
@@ -234,9 +234,9 @@ def _is_ours(path: Path) -> bool:
 
 
 def _foreign(path: Path) -> str | None:
-    """The first file under `path` that differs from what the finished run left."""
+    """Return the first file under `path` that differs from what the finished run left."""
     if (path / _COMPLETE).exists():
-        return None  # checked before the move began; the earlier run may be half gone by now
+        return None  # checked before the move began; part of the earlier run may be gone
     known = _known(path)
     for name in _entries(path):
         if name in _OURS:
@@ -252,12 +252,12 @@ def _foreign(path: Path) -> str | None:
 
 
 def _known(path: Path) -> Mapping[str, FileEntry]:
-    """The files of the finished run, as it left them."""
+    """Return the files of the finished run, as it left them."""
     return from_json(FileList, parse((path / FILES).read_bytes())).files
 
 
 def _files_under(path: Path, entries: Collection[str] = ("",)) -> dict[str, FileEntry]:
-    """Size and digest of each file below the entries of a folder."""
+    """Return size and digest of each file below the entries of a folder."""
     below = [file for name in entries for file in (path / name, *(path / name).rglob("*"))]
     return {file.relative_to(path).as_posix(): _facts(file) for file in below if file.is_file()}
 

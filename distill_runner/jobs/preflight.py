@@ -1,4 +1,4 @@
-"""Checks everything that can be checked before training; a dry run ends after it."""
+"""Makes every check that is possible before training; a dry run ends here."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ class Ready:
 
 
 class Hub:
-    """Finds models, on the hub if need be; a dry run continues when the hub does not answer."""
+    """Finds models, on the hub if necessary; a dry run continues if the hub is unreachable."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
         self._answers = True
-        self.unchecked: dict[str, str] = {}  # what could not be fetched: the reason
+        self.unchecked: dict[str, str] = {}  # why each model or data set could not be fetched
 
     def is_classifier(self, model: str, key: str) -> bool:
-        """Whether a model's config says that it is a trained text classifier."""
+        """Return whether a model's config says that it is a trained text classifier."""
         folder = self.folder(model, key, config_only=True)
         return folder is not None and is_classifier(folder)
 
     def folder(self, model: str, key: str, *, config_only: bool = False) -> Path | None:
-        """The model's folder; None in a dry run whose hub does not answer.
+        """Return the model's folder; None in a dry run if the hub is unreachable.
 
         Raises:
             Refused: there is no such model.
@@ -72,11 +72,11 @@ class Hub:
         """Note in a dry run what could not be checked.
 
         Raises:
-            HubUnreachable: it is no dry run.
+            HubUnreachable: the run is not a dry run.
         """
         if not self._config.dry_run:
             raise unreachable
-        self._answers = False  # Asked only once: each attempt takes seconds.
+        self._answers = False  # asked only once, since each attempt takes seconds
         self.unchecked.setdefault(str(unreachable.value), unreachable.what)
 
 
@@ -89,7 +89,7 @@ def prepare_run(
         None for a dry run.
 
     Raises:
-        Refused: the run would fail later, as far as that can be known.
+        Refused: the run is already known to fail later.
     """
     machine = resolve_machine(config.runtime)
     show = partial(
@@ -124,7 +124,7 @@ def prepare_run(
 
 
 def _check_models(plan: Plan, hub: Hub) -> None:
-    """Check the models as far as that is possible without data."""
+    """Check what can be checked of the models without data."""
     for stage in plan.stages:
         spec = stage.learner
         folder = None if spec.built else hub.folder(spec.id, spec.config_key)

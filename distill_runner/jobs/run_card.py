@@ -1,4 +1,4 @@
-"""The name and the group under which a tracker shows a run."""
+"""Makes the name and the group under which a tracker shows a run."""
 
 from __future__ import annotations
 
@@ -24,9 +24,11 @@ def run_card(
     swept: Collection[str],
     sweep: Path | None,
 ) -> RunCard:
-    """Name, group and settings of one run for its tracker.
+    """Make the card of a run for its tracker: its name, group and settings.
 
     Args:
+        config: the whole configuration.
+        plan: the run's plan.
         settings: the whole configuration as plain containers.
         overrides: what was typed for this run.
         swept: keys with several values in its sweep.
@@ -53,13 +55,13 @@ def _default_name(config: Config, plan: Plan) -> str:
 
 
 def _data(config: Config) -> str:
-    """The data set's name; the user's own data by the name of the file or folder."""
+    """Return the data set's name; for the user's files, the name of the file or folder."""
     own = config.dataset.path if config.dataset.name == "files" else None
     return Path(own).name if own else config.dataset.name
 
 
 def _group_of(sweep: Path) -> str:
-    """The name of the sweep's folder and a digest, since two sweeps may share a folder's name."""
+    """Return the sweep folder's name with a digest, since two sweeps may share a name."""
     began = (sweep / FILES).stat().st_mtime_ns  # written once, when the sweep begins
     digest = hashlib.sha256(f"{sweep.absolute()} {began}".encode()).hexdigest()
     return f"{sweep.name}-{digest[:6]}"

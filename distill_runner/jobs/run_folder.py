@@ -38,12 +38,15 @@ def write_run_folder(
     answers: Predictions,
     result: RunResult,
 ) -> None:
-    """Write everything that a finished run leaves behind.
+    """Write all files of a finished run.
 
     Args:
-        folder: new; `output_folder` puts it where it belongs once it is complete.
-        data: of the task.
-        result: what `result.json` says.
+        folder: a new folder, which `output_folder` moves into place once it is complete.
+        config: the whole configuration.
+        data: the task's data.
+        outcome: the stages and their artifacts.
+        answers: the models' predictions.
+        result: the content of `result.json`.
     """
     _copy_student(folder / "student", outcome)
     (folder / "student" / "README.md").write_text(model_card(result), encoding="utf-8")
@@ -67,7 +70,7 @@ def write_run_folder(
 
 
 def _copy_student(student: Path, outcome: Outcome) -> None:
-    """Copy the deployed model; several that answer together get a folder each."""
+    """Copy the deployed model; of several deployed together, each gets a folder."""
     for name in outcome.plan.members or (outcome.plan.deployed,):
         artifact = outcome.artifacts[name]
         integrity.check(artifact.folder)
@@ -75,7 +78,7 @@ def _copy_student(student: Path, outcome: Outcome) -> None:
 
 
 def _copy_content(source: Path, target: Path) -> None:
-    """Copy the files without their modes: the store may be read-only."""
+    """Copy the files without their modes, since the store may be read-only."""
     for path in source.rglob("*"):
         if path.is_file():
             copy = target / path.relative_to(source)
@@ -94,7 +97,7 @@ def _write_curves(path: Path, outcome: Outcome) -> None:
 def _write_predictions(
     path: Path, task: Task, rows: Dataset, logits: np.ndarray, classes: tuple[str, ...]
 ) -> None:
-    """Write label, prediction and logits by row id, and never the text."""
+    """Write label, prediction and logits by row id, but never the text."""
     predictions = task.predictions(logits, task.labels(rows), classes)
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)

@@ -1,4 +1,4 @@
-"""Begins and ends a multirun: checks its folder, and writes one table of all its jobs."""
+"""Starts and ends a sweep: checks its folder, and writes one table of all its jobs."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-_FILE_WIDTH = 160  # characters, where no table is wider
+_FILE_WIDTH = 160  # characters, unless a table is wider
 
 Part = tuple[str, list[dict[str, str]], list[str]]  # a table's title, its rows, lines below it
 
 
 class SweepTable(Callback):  # type: ignore[misc]
-    """A Hydra callback, called when a multirun begins and ends."""
+    """A Hydra callback, called when a sweep begins and ends."""
 
-    # Hydra swallows what a callback raises, so the verdict is kept for `cli.main` to raise.
+    # Hydra swallows what a callback raises, so `commands.launch` reads the verdict and raises it.
     verdict: DistillError | None = None
 
-    _began = 0.0  # by the folder's own clock; results older than that are another sweep's
-    _scratch: TemporaryDirectory[str] | None = None  # of a dry run, which leaves no folder
+    _began = 0.0  # by the file system's clock; older results belong to an earlier sweep
+    _scratch: TemporaryDirectory[str] | None = None  # for a dry run, which leaves no folder
     _config: DictConfig | None = None  # of the sweep in progress
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        """Note the time; refuse a folder with foreign files before anything is written."""
+        """Record the time; refuse a folder with foreign files before anything is written."""
         SweepTable._began, SweepTable._config = 0.0, config
         compose_jobs_once()
         folder = Path(config.hydra.sweep.dir)
@@ -60,7 +60,7 @@ class SweepTable(Callback):  # type: ignore[misc]
         except DistillError as error:
             SweepTable.verdict = error
         if SweepTable.verdict is not None:
-            # The one thing raised here that Hydra lets through.
+            # Hydra lets no other exception of a callback through.
             raise SystemExit(SweepTable.verdict.exit_status)
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
@@ -78,7 +78,7 @@ class SweepTable(Callback):  # type: ignore[misc]
 
     @classmethod
     def report_broken_sweep(cls, error: Exception) -> bool:
-        """Report a sweep that the sweeper's own error ended; False if no sweep has begun."""
+        """Report a sweep that ended by an error of the sweeper; False if no sweep has begun."""
         config, cls._config = cls._config, None
         if config is None:
             return False
@@ -87,7 +87,7 @@ class SweepTable(Callback):  # type: ignore[misc]
             cls.verdict = Refused(f"The sweep could not begin ({reason}).")
             return True
         cls.verdict = _finish(config, jobs)
-        # With no figure to go by, Optuna has no best trial: nothing more to say than the jobs do.
+        # If no job finished, Optuna fails for want of a best trial, which adds nothing to report.
         if any(job.result is not None for job in jobs):
             unfinished = f"{cls.verdict}\n" if cls.verdict else ""
             cls.verdict = DistillError(f"{unfinished}The sweep ended early ({reason}).")
@@ -98,18 +98,18 @@ def _sweep_into(config: DictConfig, folder: str) -> None:
     """Make Hydra put the jobs' folders into `folder`, whatever was typed."""
     with read_write(config), open_dict(config):
         config.hydra.sweep.dir = folder
-        # Each job is composed anew, by these.
+        # Each job is composed again, with these overrides.
         config.hydra.overrides.hydra.append(f"hydra.sweep.dir='{folder}'")
 
 
 def _set_up_optuna(config: DictConfig) -> None:
-    """Maximise, and silence Optuna's log: the sweep's table says the same."""
+    """Make Optuna maximise, and silence its log, which repeats the sweep's table."""
     sweeper = config.hydra.sweeper
     if "direction" not in sweeper:
         return
     with flag_override(sweeper, "readonly", False):
         sweeper.direction = "maximize"
-        # A job without a value is a row of the table; the search goes on.
+        # The search continues after a failed job, which has a row in the table.
         sweeper.max_failure_rate = 1.0
     if config.dataset.split.validation == 0:
         raise Refused(
@@ -138,7 +138,7 @@ def _end(config: DictConfig, began: float) -> DistillError | None:
 
 
 def _jobs(config: DictConfig, began: float) -> list[Job]:
-    """This sweep's jobs in their order, finished or not."""
+    """Read the jobs of this sweep in order, finished or not."""
     found = sorted(Path(config.hydra.sweep.dir).glob(f"*/{ATTEMPT}"), key=_job_number)
     paths = [path for path in found if path.stat().st_mtime >= began]
     return [read_job(path.parent) for path in paths]
@@ -157,7 +157,7 @@ def _job_number(path: Path) -> tuple[int, str]:
 
 
 def _verdict(jobs: Sequence[Job], *, shown: bool) -> DistillError | None:
-    """An error if jobs did not finish; with the causes, unless a table has shown them."""
+    """Return an error if jobs did not finish, with the causes unless a table has shown them."""
     from distill_runner.report.causes import cause_lines, count_line, unfinished
 
     bad = unfinished(jobs)
@@ -196,7 +196,7 @@ def _show(folder: Path, jobs: Sequence[Job]) -> None:
 
 
 def _below(folder: Path, jobs: Sequence[Job]) -> list[str]:
-    """The lines below the table: causes, best jobs with their students, published sources."""
+    """Return the lines below the table: causes, best jobs with their students, sources."""
     from distill_runner.report.causes import cause_lines
     from distill_runner.report.choosing import best_results, choice_lines
     from distill_runner.report.sweeps import differing_overrides, sources

@@ -1,4 +1,4 @@
-"""From the configuration to a plan: a frozen list of stages, every setting checked.
+"""Turns the configuration into a plan, a frozen list of stages, and checks every setting.
 
 Imports config and command_line; loads no model and no data.
 """

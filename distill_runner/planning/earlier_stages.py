@@ -1,4 +1,4 @@
-"""The stages planned so far, by the names and words with which a method's YAML refers to them."""
+"""Resolves the names by which a method's YAML refers to stages that are already planned."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from distill_runner.planning.stages import Stage
 
 
 class EarlierStages:
-    """Resolves what an entry of the YAML says of its teachers and of its start.
+    """Resolves the teachers and the start that an entry of the YAML names.
 
     Args:
-        yaml: the method's entries; one that is left out passes on what it refers to.
+        yaml: the method's entries; a reference to one that is left out is followed further.
         teachers: the stages of the task's teachers.
-        pretrain_teachers: those of the teachers of the pretraining data; none: the task's teach.
+        pretrain_teachers: the stages of the pretraining data's teachers; if there are none, the
+            task's teachers teach.
     """
 
     def __init__(
@@ -35,17 +36,17 @@ class EarlierStages:
         return [stage.name for stage in self.teachers]
 
     def add(self, stage: Stage) -> None:
-        """A student's stage that has been planned."""
+        """Add a student's stage that has been planned."""
         self.students[stage.name] = stage
         self._last[stage.group] = stage.name
 
     def find(self, name: str) -> Stage:
-        """The stage of that name, a teacher's or a student's."""
+        """Return the stage of that name, a teacher's or a student's."""
         known = (*self.pretrain_teachers, *self.teachers, *self.students.values())
         return next(stage for stage in known if stage.name == name)
 
     def repetitions(self, entry: str) -> tuple[str, ...]:
-        """The stages of an entry that is repeated; none where it is not."""
+        """Return the stages of a repeated entry; none if it is not repeated."""
         return tuple(
             stage.name
             for stage in self.students.values()
@@ -53,10 +54,10 @@ class EarlierStages:
         )
 
     def teaching(self, name: str, entry: StageConfig, repetition: int) -> tuple[str, ...]:
-        """The stages that teach in a repetition of the entry, from 0 on.
+        """Return the names of the stages that teach in a repetition of the entry, counted from 0.
 
         Raises:
-            Refused: a name of no earlier stage.
+            Refused: a name is neither a word for teachers nor an earlier stage.
         """
         names: list[str] = []
         for wanted in entry.teachers:
@@ -73,7 +74,7 @@ class EarlierStages:
                 names += self.teaching(wanted, self._yaml.entry(wanted), 0)
             else:
                 raise Refused(
-                    f"The stage {name!r} names a teacher that does not exist by then.",
+                    f"The stage {name!r} names a teacher that is not an earlier stage.",
                     key=f"method.stages.{name}.teachers",
                     value=wanted,
                     rule=f"{', '.join(TEACHER_WORDS)}, or earlier stages: {', '.join(self._last)}",
@@ -81,7 +82,7 @@ class EarlierStages:
         return tuple(names)
 
     def _configured_teachers(self, word: str, repetition: int) -> list[str] | None:
-        """The configured teachers that a word stands for; None where it stands for others."""
+        """Return the configured teachers that a word stands for; None if it means other stages."""
         names = self.teacher_names
         pretrain = [stage.name for stage in self.pretrain_teachers] or names
         if word == "previous" and repetition > 0:
@@ -96,18 +97,18 @@ class EarlierStages:
         }.get(word)
 
     def start(self, name: str, entry: StageConfig) -> Stage | None:
-        """The stage whose student goes on in this entry; None where the student is a new one.
+        """Return the stage whose student this entry continues; None if it starts a new student.
 
         Raises:
-            Refused: a name of no earlier stage.
+            Refused: the start is not an earlier stage.
         """
         start = entry.start
-        if start == "student":  # also where a stage has that name
+        if start == "student":  # even if a stage has that name
             return None
         while start != "student" and start not in self._last:
             if not self._yaml.is_earlier(start, name):
                 raise Refused(
-                    f"The stage {name!r} starts from a stage that does not exist by then.",
+                    f"The stage {name!r} starts from a stage that is not an earlier one.",
                     key=f"method.stages.{name}.start",
                     value=start,
                     rule="student, or an earlier stage: " + ", ".join(self._last),

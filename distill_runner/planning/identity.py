@@ -1,7 +1,7 @@
-"""What identifies a stage: everything that decides its weights and its scores, field by field.
+"""The identity of a stage: every fact that determines its weights and its scores.
 
-Stages with equal identities share one artifact in the store. What is no field here decides
-nothing: the names of stages, their place in the plan, the module of an algorithm's class.
+Stages with equal identities share one artifact in the store. Everything else is irrelevant: the
+names of stages, their place in the plan, the module of an algorithm's class.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from distill_runner.planning.stages import Combination
 if TYPE_CHECKING:
     from distill_runner.methods.base import Algorithm
 
-# Raise it when a change of the code changes what equal identities lead to.
+# Raise it when a code change makes equal identities lead to other weights or scores.
 RECIPE = 6
 
 
@@ -27,7 +27,7 @@ class ModelIdentity:
     content: str | None  # fingerprint of the folder's files; None for a model built here
     built: BuiltModel | None
     built_from: str | None  # fingerprint of the training texts whose words its tokenizer knows
-    built_for: int | None  # the tokens that it can read
+    built_for: int | None  # the longest text that it can read, in tokens
     layers: tuple[int, ...] | None
 
 
@@ -37,11 +37,11 @@ class WeightsIdentity:
 
     kind: str  # of the `Initialisation`
     model: ModelIdentity
-    seed: int  # draws the head, and all weights of a random start
+    seed: int  # of the head, and of all weights of a random start
     output_names: tuple[str, ...] | None  # of a classifier that is used as it is
-    earlier: str | None  # key of the stage whose student or whose layers are read
+    earlier: str | None  # key of the stage whose student or layers are copied
     fresh_head: bool
-    unchanged_teacher: WeightsIdentity | None  # gives its layers as they were before its stage
+    unchanged_teacher: WeightsIdentity | None  # whose layers are copied from before its stage
 
 
 @dataclass(frozen=True)
@@ -49,15 +49,15 @@ class RowsIdentity:
     """The rows that a stage trains on, and those that it is scored on."""
 
     trained_on: tuple[str, ...]  # names of splits
-    fingerprints: Mapping[str, str]  # of each split that decides anything
+    fingerprints: Mapping[str, str]  # of each split that affects the stage
     max_tokens: int
-    outputs: tuple[str, ...]  # classes in order; none where the task decides nothing
+    outputs: tuple[str, ...]  # classes in order; empty if the stage does not read the task
     noise: Noise | None
 
 
 @dataclass(frozen=True)
 class NumericsIdentity:
-    """What of the machine and its settings changes the last digits."""
+    """The properties of the machine that change the last digits."""
 
     device: str
     precision: str
@@ -71,7 +71,7 @@ class NumericsIdentity:
 
 @dataclass(frozen=True)
 class StageIdentity:
-    """Everything that decides what a stage leaves in the store."""
+    """Everything that determines the artifact of a stage."""
 
     recipe: int
     algorithm: str  # the id that the algorithm's class declares

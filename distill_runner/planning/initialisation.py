@@ -1,4 +1,4 @@
-"""Where the weights of a learner come from before its stage trains them."""
+"""The possible sources of a learner's first weights."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class FinetunedClassifier:
 
 @dataclass(frozen=True)
 class EarlierStudent:
-    """The student that an earlier stage left.
+    """The student of an earlier stage.
 
     Args:
         stage: name of the earlier stage.
-        fresh_head: keep the backbone alone and put a fresh classification head on it.
+        fresh_head: keep only the backbone, and put a fresh classification head on it.
     """
 
     stage: str

@@ -1,4 +1,4 @@
-"""The stages of a method's YAML, typed, with the configuration key behind each value."""
+"""Reads the stages of a method's YAML, and finds the configuration key that sets each value."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from distill_runner.config.construct import construct
 from distill_runner.config.schema import Config, StageConfig, Student, When
 from distill_runner.errors import Refused
 
-_MOST_REPETITIONS = 100  # each is a training of its own
-DEPLOYED = "the last stage of a method is what it deploys, and learns the task"
+_MOST_REPETITIONS = 100  # each is a full training
+DEPLOYED = "the last stage of a method is deployed, and must learn the task"
 # The words for configured teachers in a stage's list of teachers.
 TEACHER_WORDS = ("teachers", "first", "each", "previous", "pretrain_teachers", "pretrain_first")
 
@@ -26,17 +26,17 @@ class MethodYaml:
 
     Args:
         config: composed and typed.
-        raw_method: the method's node before interpolation, which says what key fills a value.
+        raw_method: the method's node before interpolation, which shows what key sets a value.
     """
 
     config: Config
     raw_method: Mapping[str, Any]
 
     def active_entries(self) -> dict[str, StageConfig]:
-        """The stages that are not left out, in order.
+        """Return the stages that are not left out, in order.
 
         Raises:
-            Refused: the YAML is no mapping of stages.
+            Refused: the YAML is not a mapping of stages, or a stage's name cannot be used.
         """
         entries = {}
         stages = self.config.method.get("stages")
@@ -59,7 +59,7 @@ class MethodYaml:
         return entries
 
     def entry(self, name: str) -> StageConfig:
-        """The stage of that name, whether it is left out or not.
+        """Return the stage of that name, whether it is left out or not.
 
         Raises:
             Refused: a key that stages do not have, or a value of the wrong type.
@@ -80,11 +80,11 @@ class MethodYaml:
         return entry
 
     def keys_of_algorithm(self, stage: str) -> Callable[[str], str]:
-        """Gives the configuration key of each setting of a stage's algorithm."""
+        """Return a function from a setting of a stage's algorithm to its configuration key."""
         return lambda setting: self.config_key(stage, f"algorithm.{setting}")
 
     def config_key(self, stage: str, path: str) -> str:
-        """The key that a user would change: of an interpolation, the key it refers to.
+        """Return the key that a user would change; for an interpolation, the key it refers to.
 
         Args:
             path: the value's place in the stage, such as "epochs" or "algorithm.alpha".
@@ -97,20 +97,20 @@ class MethodYaml:
         return f"method.stages.{stage}.{path}"
 
     def learners(self, name: str, entry: StageConfig) -> list[Student]:
-        """The learner of each repetition: the configured student with what the entry changes.
+        """Return the learner of each repetition: the student with the changes of the entry.
 
         Raises:
             Refused: `repeat` is neither a number nor a list of changes to the student.
         """
-        key, wish = self.config_key(name, "repeat"), entry.repeat
+        key, repeat = self.config_key(name, "repeat"), entry.repeat
         rule = f"0..{_MOST_REPETITIONS}, or a list of mappings with model, start, layers"
-        if isinstance(wish, int) and not isinstance(wish, bool) and 0 <= wish <= _MOST_REPETITIONS:
-            return [self.config.student] * wish
-        if wish is None:
+        if repeat is None:
             return [self.config.student]
-        if not isinstance(wish, list) or not all(isinstance(changes, Mapping) for changes in wish):
-            raise Refused(f"{key} is no list of learners.", key=key, value=wish, rule=rule)
-        # The student's layers are those of its own model, not of another.
+        if type(repeat) is int and 0 <= repeat <= _MOST_REPETITIONS:
+            return [self.config.student] * repeat
+        if not isinstance(repeat, list) or not all(isinstance(one, Mapping) for one in repeat):
+            raise Refused(f"{key} is not a list of learners.", key=key, value=repeat, rule=rule)
+        # The configured layers belong to the student's model, so another model drops them.
         student = vars(self.config.student)
         return [
             construct(
@@ -119,11 +119,11 @@ class MethodYaml:
                 key_of=lambda path: f"{key}.{path}",
                 name=key,
             )
-            for changes in wish
+            for changes in repeat
         ]
 
     def is_earlier(self, wanted: str, name: str) -> bool:
-        """Whether the YAML has a stage `wanted` above the stage `name`."""
+        """Return whether the YAML has a stage `wanted` above the stage `name`."""
         order = list(self.config.method["stages"])
         return wanted in order and order.index(wanted) < order.index(name)
 
@@ -140,7 +140,7 @@ class MethodYaml:
 
 
 def _check_name(name: object, stages: Mapping[str, Any]) -> None:
-    """Refuse a name that cannot be a folder's, or that means something else in a method."""
+    """Refuse a name that cannot name a folder, or that has another meaning in a method."""
     usable = isinstance(name, str) and _NAME.fullmatch(name) and name not in TEACHER_WORDS
     repetition = _REPETITION.fullmatch(str(name))
     if not usable or (repetition is not None and repetition[1] in stages):

@@ -1,7 +1,7 @@
 """Makes the plan of a configuration, and checks every rule between its settings.
 
-No model and no data is loaded. An algorithm's class is imported for what it declares; nothing asks
-for its name.
+No model and no data are loaded. An algorithm's class is imported for its declarations; no code here
+depends on its name.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ def make_plan(
     make_algorithm: MakeAlgorithm,
     is_classifier: Callable[[str, str], bool],
 ) -> Plan:
-    """Turn a configuration into stages.
+    """Plan the stages of a configuration.
 
     Args:
         config: composed and typed.
         method: the option's name, as printed.
         raw_method: the method's node before interpolation, to name the key to blame.
-        make_algorithm: builds an algorithm, its arguments checked.
-        is_classifier: says of (model, key) whether it is a trained classifier already.
+        make_algorithm: builds an algorithm and checks its arguments.
+        is_classifier: whether (model, key) is already a trained classifier.
 
     Raises:
         Refused: settings that contradict each other or break a rule.
@@ -48,7 +48,7 @@ def make_plan(
     check_settings(config)
     yaml = MethodYaml(config, raw_method)
     entries = yaml.active_entries()
-    # Algorithms are checked first: a hub may be asked about a teacher.
+    # Algorithms are checked first, before the hub may be asked about a teacher.
     algorithms = {
         name: make_algorithm(entry.algorithm, stage=name, key_of=yaml.keys_of_algorithm(name))
         for name, entry in entries.items()
@@ -70,10 +70,10 @@ def make_plan(
 
 
 def _wants_teachers(config: Config, yaml: MethodYaml, algorithms: Mapping[str, Algorithm]) -> bool:
-    """Whether the run has any use for the configured teachers.
+    """Return whether the run uses the configured teachers.
 
     Raises:
-        Refused: it has, and none is configured.
+        Refused: it does, and none is configured.
     """
     copied = config.student.start in (Start.teacher, Start.pretrained_teacher)
     language = any(algorithm.needs.language for algorithm in algorithms.values())
@@ -83,7 +83,7 @@ def _wants_teachers(config: Config, yaml: MethodYaml, algorithms: Mapping[str, A
             "This method needs a teacher and none is configured.",
             key="teacher.models",
             value=config.teacher.models,
-            rule="one hub id or folder at least",
+            rule="at least one hub id or folder",
             way_out="teacher=bert",
         )
     return wanted
@@ -97,7 +97,7 @@ def _assembled(
     *,
     method: str,
 ) -> Plan:
-    """The plan of all stages, the last of which is deployed."""
+    """Assemble the plan, whose last stage is deployed."""
     students = list(earlier.students)
     deployable = students and students[-1] != BASELINE
     if not deployable or not earlier.students[students[-1]].reads_task:
@@ -126,7 +126,7 @@ def _assembled(
 
 
 def _stopping(config: Config, repetitions: tuple[str, ...], *, key: str) -> tuple[str, ...]:
-    """The repetitions that end where validation gets no better; one alone is not chosen.
+    """Return the repetitions that stop once validation gets no better; none if there is only one.
 
     Raises:
         Refused: there are no validation rows.
@@ -135,7 +135,7 @@ def _stopping(config: Config, repetitions: tuple[str, ...], *, key: str) -> tupl
         return ()
     if config.dataset.split.validation == 0:
         raise Refused(
-            "Nothing says when to stop where there are no validation rows.",
+            "Stopping needs validation rows, and there are none.",
             key=key,
             value=True,
             rule="needs dataset.split.validation",
@@ -145,13 +145,13 @@ def _stopping(config: Config, repetitions: tuple[str, ...], *, key: str) -> tupl
 
 
 def _with_comparison(plan: Plan, name: str) -> Plan:
-    """The plan whose baseline names the stages it is compared with, after them where it waits."""
+    """Name the stages that the baseline is compared with; move it after them if it must wait."""
     candidates = plan.candidates
     baseline: Stage = replace(
         with_first_model(plan.stage(name), plan, plan.deployed), compared_with=candidates
     )
     others = [stage for stage in plan.stages if stage.name != name]
-    # Which of several models is deployed, and how many rows of a pool it reads, is known late.
+    # Two facts are only known late: the deployed model, and how many rows of a pool it reads.
     waits = not begin_alike(plan, candidates) or any(
         POOL in plan.stage(candidate).rows for candidate in candidates
     )

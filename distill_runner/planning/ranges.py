@@ -1,4 +1,4 @@
-"""What a setting may be, whatever the method; `stage_rules` has what an algorithm asks."""
+"""Checks the settings that do not depend on the method; `stage_checks` checks the others."""
 
 from __future__ import annotations
 
@@ -76,14 +76,14 @@ def _check_dataset(dataset: Dataset, prefix: str) -> None:
         0 < len(metrics) == len(set(metrics)),
         key=f"{prefix}dataset.metrics",
         value=names,
-        rule="one metric or more, each once; the first is the main one",
+        rule="one metric or more, each once; the first chooses epochs and jobs",
     )
     _check_task(dataset, prefix)
     _rule(
         dataset.group is not None or not set(metrics) & set(RANKING),
         key=f"{prefix}dataset.metrics",
         value=names,
-        rule="map and mrr rank the rows of a group, and there is none",
+        rule="map and mrr rank the rows of a group, so they need dataset.group",
         way_out="dataset.group=COLUMN, such as question",
     )
     if dataset.label_names is not None:
@@ -113,7 +113,7 @@ def _check_dataset(dataset: Dataset, prefix: str) -> None:
 
 
 def _check_task(dataset: Dataset, prefix: str) -> None:
-    """Refuse metrics of another task, and what the labels of this one do not have."""
+    """Refuse metrics of another task, and settings that this task's labels do not support."""
     rules = rules_of(dataset.task)
     for metric in dataset.metrics:
         _rule(
@@ -161,7 +161,7 @@ def _check_teachers(teacher: Teacher, prefix: str) -> None:
         teacher.weights is None or teacher.weigh_by is WeighBy.weights,
         key=f"{at}.weights",
         value=teacher.weights,
-        rule=f"null where {at}.weigh_by=validation",
+        rule=f"null if {at}.weigh_by=validation",
     )
 
 
@@ -171,24 +171,24 @@ def _check_robustness(config: Config) -> None:
         strengths is None or (len(strengths) > 0 and len(set(strengths)) == len(strengths)),
         key="evaluation.robustness",
         value=strengths,
-        rule="different chances, 0..1, one at least",
+        rule="different probabilities, 0..1, at least one",
         way_out="evaluation.robustness=[0.1,0.3], or null",
     )
 
 
 def _check_baseline(config: Config) -> None:
-    wish = config.evaluation.baseline_steps
+    duration = config.evaluation.baseline_steps
     _rule(
-        wish is not BaselineSteps.best_epoch or config.dataset.split.validation != 0,
+        duration is not BaselineSteps.best_epoch or config.dataset.split.validation != 0,
         key="evaluation.baseline_steps",
-        value=wish.value,
-        rule="match or epochs where no validation row tells an epoch from another",
+        value=duration.value,
+        rule="match or epochs without validation rows, since nothing chooses an epoch",
         way_out="evaluation.baseline_steps=match, or dataset.split.validation=0.1",
     )
 
 
 def _check_answers(config: Config) -> None:
-    """Refuse what the answers of a task do not have: probabilities, votes, right and wrong."""
+    """Refuse settings that a task's outputs do not support, such as a mean of probabilities."""
     for dataset, teacher, prefix in taught(config):
         rules = rules_of(dataset.task)
         under = f"under {prefix}dataset.task={rules.kind.value}"
@@ -224,13 +224,13 @@ def _check_answers(config: Config) -> None:
 
 
 def teacher_on(config: Config, data: str) -> Teacher:
-    """The teachers of a data set; the task's where pretraining names no models of its own."""
+    """Return the teachers of a data set; the task's teachers if pretraining names no models."""
     own = config.pretrain.teacher if data == PRETRAIN else None
     return own if own is not None and own.models else config.teacher
 
 
 def taught(config: Config) -> list[tuple[Dataset, Teacher, str]]:
-    """Each data set with its teachers, and the prefix of its keys."""
+    """Return each data set with its teachers and the prefix of its keys."""
     pairs = [(config.dataset, config.teacher, "")]
     if config.pretrain.dataset is not None:
         pairs.append((config.pretrain.dataset, teacher_on(config, PRETRAIN), f"{PRETRAIN}."))
@@ -238,22 +238,22 @@ def taught(config: Config) -> list[tuple[Dataset, Teacher, str]]:
 
 
 def check_test_rows(config: Config, rows: int) -> None:
-    """Refuse to measure robustness or speed on no test rows, before anything is trained.
+    """Refuse to measure robustness or speed without test rows, before anything is trained.
 
     Raises:
-        Refused: there are none.
+        Refused: the run measures either of them, and there are no test rows.
     """
     _rule(
         config.evaluation.robustness is None or rows > 0,
         key="evaluation.robustness",
         value=config.evaluation.robustness,
-        rule="null where the split has no test rows",
+        rule="null if the split has no test rows",
         way_out="evaluation.robustness=null, or dataset.split.test=0.1",
     )
     _rule(
         not config.evaluation.latency or rows > 0,
         key="evaluation.latency",
         value=config.evaluation.latency,
-        rule="false where the split has no test rows",
+        rule="false if the split has no test rows",
         way_out="evaluation.latency=false, or dataset.split.test=0.1",
     )

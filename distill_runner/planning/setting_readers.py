@@ -1,4 +1,4 @@
-"""The settings that only some runs read, and what reads each of them."""
+"""Declares the settings that only some runs read, and what reads each of them."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ class Run:
     plan: Plan
 
     def stages(self, data: str) -> list[Stage]:
-        """The stages that train on the data set."""
+        """Return the stages that train on the data set."""
         return [stage for stage in self.plan.stages if stage.data == data]
 
     def teachers(self, data: str) -> list[Stage]:
-        """The stages of the data set's teachers."""
+        """Return the stages of the data set's teachers."""
         names = self.plan.pretrain_teachers if data == PRETRAIN else self.plan.teachers
         return [self.plan.stage(name) for name in names]
 
     def combines_teachers(self, data: str) -> bool:
-        """Whether the outputs of several teachers are combined."""
+        """Return whether the outputs of several teachers are combined."""
         several = any(len(stage.teachers) > 1 for stage in self.stages(data))
         return several or len(self.teachers(data)) > 1
 
 
 @dataclass(frozen=True)
 class _Rule:
-    """Some keys, and the runs in which nothing reads them.
+    """A group of keys, and the runs in which nothing reads them.
 
     Args:
         keys: a pattern; `*` stands for anything.
-        unread: whether nothing in a run reads them.
-        rule: what reads them elsewhere, as the message says it.
+        unread: whether a run leaves them unread.
+        rule: what reads them in other runs, as the message words it.
         way_out: what to type instead; None: the same command without the key.
     """
 
@@ -93,7 +93,7 @@ def _dataset_rules(prefix: str, data: str) -> list[_Rule]:
         return settings(run).generate > 0
 
     def unread_for_texts(run: Run, key: str) -> bool:
-        # Files of texts without labels inherit the setting unless they have one of their own.
+        # Files of texts without labels inherit this setting unless they set it themselves.
         unlabelled = settings(run).unlabelled
         in_files = unlabelled.path is not None or unlabelled.hub is not None
         inherited = getattr(unlabelled, key) is None
@@ -101,7 +101,7 @@ def _dataset_rules(prefix: str, data: str) -> list[_Rule]:
         return generated(run) and not read
 
     at = f"{prefix}dataset"
-    files = "data files; a generated corpus has columns and classes of its own"
+    files = "data files; a generated corpus has its own columns and classes"
     from_files = f"dataset=files dataset.path=FILE, in place of {at}.generate"
     return [
         *(
@@ -204,10 +204,10 @@ _RULES = [
 
 
 def what_reads(run: Run, key: Key) -> tuple[str, str | None]:
-    """What reads the key in other runs, and what to type instead in this one.
+    """Return what reads the key in other runs, and what to type instead in this one.
 
     Returns:
-        `ANY_STAGE` and None where no rule says that this run leaves the key unread.
+        `ANY_STAGE` and None if no rule says that this run leaves the key unread.
     """
     name = ".".join(key)
     for rule in _RULES:

@@ -36,13 +36,15 @@ def check_algorithm(
     """Refuse settings that the stage's algorithm cannot work with.
 
     Args:
+        config: the whole configuration.
         name: of the entry in the method's YAML.
-        entry: as it is written there.
-        teacher: says how the outputs of the stage's teachers are combined.
+        algorithm: trains the stage.
+        entry: the entry itself.
+        teacher: sets how the outputs of the stage's teachers are combined.
         teaching: names of the stages that teach in this one.
 
     Raises:
-        Refused: the first setting that does not fit.
+        Refused: a setting does not fit the algorithm.
     """
     needs = algorithm.needs
     _check_teachers(name, entry, needs.teachers, teaching)
@@ -66,11 +68,11 @@ def check_algorithm(
 
 
 def _check_accumulation(config: Config, name: str, algorithm: Algorithm) -> None:
-    """Refuse micro-batches if their sum differs from the whole batch."""
+    """Refuse micro-batches if their accumulated gradient differs from the whole batch's."""
     if config.training.accumulate > 1 and not algorithm.accumulates:
         raise Refused(
-            "Micro-batches would not mean the same as one batch here: each would have a pilot "
-            "step, or a mean over tokens, of its own.",
+            "Micro-batches would not be equivalent to one batch here: each would have its own "
+            "pilot step, or its own mean over tokens.",
             key="training.accumulate",
             value=config.training.accumulate,
             rule=f"1 for the stage {name!r}",
@@ -87,14 +89,14 @@ def _check_teachers(
             f"The stage {name!r} and its algorithm disagree about teachers.",
             key=f"method.stages.{name}.teachers",
             value=entry.teachers,
-            rule="none" if use == "none" else "one at least",
+            rule="none" if use == "none" else "at least one",
         )
 
 
 def _check_combined(
     config: Config, name: str, algorithm: Algorithm, teacher: Teacher, teaching: tuple[str, ...]
 ) -> None:
-    """Refuse settings that combine teachers where each has a soft head of its own."""
+    """Refuse settings that combine teachers if each teacher has its own soft head."""
     if len(teaching) < 2 or algorithm.needs.joined:
         return
     prefix = "" if teacher is config.teacher else "pretrain."
@@ -105,7 +107,7 @@ def _check_combined(
     ):
         if value != default:
             raise Refused(
-                f"Every teacher has a soft head of its own in the stage {name!r}: nothing combines "
+                f"Every teacher has its own soft head in the stage {name!r}: nothing combines "
                 "their outputs.",
                 key=f"{prefix}teacher.{key}",
                 value=value,
@@ -119,13 +121,13 @@ def _reads_pretraining_data(config: Config, data: str) -> bool:
 
 
 def _task_of(config: Config, data: str) -> TaskRules:
-    """What the kind of task allows that the stage's rows belong to."""
+    """Return the rules of the task that the stage's rows belong to."""
     dataset = config.pretrain.dataset if data == PRETRAIN else None
     return rules_of((dataset or config.dataset).task)
 
 
 def _check_outputs(config: Config, name: str, algorithm: Algorithm, entry: StageConfig) -> None:
-    """Refuse an algorithm that cannot learn what the answers to the stage's rows are."""
+    """Refuse an algorithm that needs classes if the task has none."""
     rules = _task_of(config, entry.data)
     if algorithm.needs.classes and not rules.classes:
         raise Refused(
@@ -149,7 +151,7 @@ def _check_compiled(config: Config, name: str, algorithm: Algorithm) -> None:
 
 
 def _check_validation(config: Config) -> None:
-    """Refuse settings that need validation rows where there are none."""
+    """Refuse settings that need validation rows if there are none."""
     for dataset, teacher, prefix in taught(config):
         if dataset.split.validation != 0:
             continue
@@ -174,7 +176,7 @@ def _check_validation(config: Config) -> None:
 def _check_pool(config: Config, name: str) -> None:
     if config.noise.seen_by is NoiseSeenBy.both and config.noise.p > 0:
         raise Refused(
-            "A teacher that labels a pool reads it as it is.",
+            "A teacher that labels a pool must read clean text.",
             key="noise.seen_by",
             value="both",
             rule=f"student, for the stage {name!r}",
@@ -183,7 +185,7 @@ def _check_pool(config: Config, name: str) -> None:
 
 
 def check_assistants(learners: Sequence[Student], student: Student, *, key: str) -> None:
-    """Refuse an assistant that is no larger than the student that it teaches.
+    """Refuse an assistant that is not larger than the student that it teaches.
 
     Args:
         learners: the assistants.
@@ -191,7 +193,7 @@ def check_assistants(learners: Sequence[Student], student: Student, *, key: str)
         key: the configuration key of the assistants.
 
     Raises:
-        Refused: the first assistant with the student's model and no more of its layers.
+        Refused: an assistant has the student's model and no more layers than the student.
     """
 
     def depth(learner: Student) -> float:
@@ -211,10 +213,12 @@ def check_assistants(learners: Sequence[Student], student: Student, *, key: str)
 
 
 def check_unlabelled(config: Config, name: str, algorithm: Algorithm, *, pretrain: bool) -> None:
-    """Refuse a stage on texts without labels that finds none, or that needs labels.
+    """Refuse a stage on texts without labels if none are configured, or if it needs labels.
 
     Args:
+        config: the whole configuration.
         name: of the entry in the method's YAML.
+        algorithm: trains the stage.
         pretrain: whether the stage reads the pretraining data.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What an algorithm may ask of its stage before anything is trained."""
+"""The facts about a stage that its algorithm can check before anything is trained."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ class StageModels:
     key: str  # the configuration key that names the student
     student: Callable[[], Any]  # makes a transformers classifier without weights
     teacher_has_language_head: bool = False
-    teacher_is_as_wide: bool = False  # as the student; known where `needs.language`
+    teacher_is_as_wide: bool = False  # as the student; only known with `needs.language`
 
 
 @dataclass(frozen=True)
 class Context:
-    """What is known of a stage before it is trained."""
+    """The facts that are known about a stage before it is trained."""
 
     stage: str
     teachers: int  # how many teach
-    combine: Combine  # how they are joined
+    combine: Combine  # how their outputs are combined
     task: TaskRules
     compiled: bool  # `runtime.compile`
-    models: StageModels | None = None  # None while the plan is made: no model is found yet
+    models: StageModels | None = None  # None while the plan is made, before models are located

@@ -1,4 +1,4 @@
-"""The plan: a frozen, printable list of stages, which `planner` makes from a configuration."""
+"""The plan: a frozen, printable list of stages, made by `planner` from a configuration."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
 POOL = "rest"  # the split of labelled rows that no other split took
 UNLABELLED = "unlabelled"  # the split of rows that came without labels
-TASK = "task"  # the data that a run is about
+TASK = "task"  # the data of the task itself
 PRETRAIN = "pretrain"  # the data that a first stage learns from
 BASELINE = "baseline"  # the stage that trains the deployed student without a teacher
 
 
 class Role(Enum):
-    """What a stage's learner is to the run."""
+    """The role of a stage's learner in the run."""
 
     teacher = "teacher"  # a configured teacher
-    pretrain_teacher = "pretrain_teacher"  # one that teaches on the pretraining data alone
+    pretrain_teacher = "pretrain_teacher"  # one that teaches only on the pretraining data
     student = "student"
     baseline = "baseline"  # the student without a teacher
 
@@ -43,18 +43,18 @@ class ModelSpec:
     id: str  # hub id or folder
     layers: tuple[int, ...] | None = None  # the layers to keep, 0-based; None: all
     built: BuiltModel | None = None  # built here instead of fetched
-    labels: tuple[str, ...] | None = None  # output names of a classifier that is used as it is
+    labels: tuple[str, ...] | None = None  # output names of a classifier used as it is
     config_key: str = "student.model"  # the configuration key that names the model
 
 
 @dataclass(frozen=True)
 class Combination:
-    """How the outputs of a stage's teachers become one."""
+    """How the outputs of a stage's teachers are combined."""
 
     combine: Combine = Combine.logit_mean
-    weights: tuple[float, ...] = ()  # of each teacher, their sum 1
+    weights: tuple[float, ...] = ()  # of each teacher; they sum to 1
     weigh_by: WeighBy = WeighBy.weights
-    temperatures: tuple[float, ...] = ()  # of each teacher; none: 1
+    temperatures: tuple[float, ...] = ()  # of each teacher; empty: all 1
 
 
 @dataclass(frozen=True)
@@ -63,20 +63,20 @@ class Stage:
 
     name: str
     role: Role
-    group: str  # the entry of the method's YAML, which a repeated stage shares; or its teachers
+    group: str  # the entry of the method's YAML; for teachers: teacher or pretrain
     learner: ModelSpec
     initialisation: Initialisation
     algorithm: Algorithm
     training: Training
     seed: int
-    backbone_of: str | None = None  # the teacher whose model before its stage teaches language
+    backbone_of: str | None = None  # the teacher whose model, before its stage, teaches language
     teachers: tuple[str, ...] = ()  # stages whose students teach
     data: str = TASK  # TASK or PRETRAIN
     combination: Combination = field(default_factory=Combination)
     rows: tuple[str, ...] = ("train",)
     noise: Noise | None = None
     first_epoch: int = 0  # epochs that the stages before it have run on this learner
-    compared_with: tuple[str, ...] = ()  # of a baseline: the stages of which one is deployed
+    compared_with: tuple[str, ...] = ()  # for a baseline: the stages of which one is deployed
 
     @property
     def label(self) -> str:
@@ -90,10 +90,10 @@ class Stage:
 
     @property
     def reads_task(self) -> bool:
-        """Whether classes, labels or validation rows decide anything in this stage.
+        """Whether this stage uses classes, labels or validation rows.
 
-        Where the learner learns language they do not: it reads texts alone, and its classifier
-        learns nothing.
+        A stage that learns language does not: it reads only texts, and its classifier learns
+        nothing.
         """
         return self.backbone_of is None
 
@@ -110,20 +110,20 @@ class Stage:
 
     @property
     def starts_random(self) -> bool:
-        """Whether the first weights are drawn here; of a model built here, they always are."""
+        """Whether the first weights are random, as those of a model built here always are."""
         return isinstance(self.initialisation, RandomWeights) or (
             self.already_finetuned and self.learner.built is not None
         )
 
     @property
     def earlier_stage(self) -> str | None:
-        """The stage whose student goes on in this one."""
+        """The stage whose student this one continues training; None if there is none."""
         first = self.initialisation
         return first.stage if isinstance(first, EarlierStudent) else None
 
     @property
     def layers_of(self) -> str | None:
-        """The teacher's stage from whose model the learner's layers are copied."""
+        """The teacher's stage from which the learner's layers are copied; None if there is none."""
         first = self.initialisation
         return first.teacher if isinstance(first, TeacherLayers) else None
 
@@ -138,16 +138,16 @@ class Stage:
 
 @dataclass(frozen=True)
 class Plan:
-    """The stages of a run in order, and what becomes of their students."""
+    """The stages of a run in order, and which of their students are deployed."""
 
     stages: tuple[Stage, ...]
     deployed: str  # name of the stage whose student is the result
-    baseline: str | None  # name of the stage that is the same student without a teacher
+    baseline: str | None  # name of the stage that trains the same student without a teacher
     teachers: tuple[str, ...]  # names of the configured teachers' stages
-    pretrain_teachers: tuple[str, ...]  # of those that teach on the pretraining data alone
-    members: tuple[str, ...]  # stages that are deployed together; none: `deployed` alone
-    chain: tuple[str, ...]  # repetitions that learn from one another, the deployed one among them
-    stopping: tuple[str, ...]  # repetitions that end where validation gets no better
+    pretrain_teachers: tuple[str, ...]  # of those that teach only on the pretraining data
+    members: tuple[str, ...]  # stages that are deployed together; empty: only `deployed`
+    chain: tuple[str, ...]  # repetitions that each learn from the one before, `deployed` included
+    stopping: tuple[str, ...]  # repetitions that stop once validation gets no better
     method: str
 
     @property
@@ -156,7 +156,7 @@ class Plan:
         return tuple(sorted({TASK, *(stage.data for stage in self.stages)}, reverse=True))
 
     def reads_unlabelled(self, data: str) -> bool:
-        """Whether any stage learns from that data set's texts without labels."""
+        """Return whether any stage learns from that data set's texts without labels."""
         return any(stage.data == data and UNLABELLED in stage.rows for stage in self.stages)
 
     @property
@@ -164,35 +164,35 @@ class Plan:
         """The stages of which one will be deployed."""
         if self.stopping:
             return self.stopping
-        # A teacher that is sure of nothing ends a chain.
+        # A teacher with no confident prediction for the pool ends a chain early.
         may_end = any(POOL in self.stage(name).rows for name in self.chain)
         return self.chain if may_end else (self.deployed,)
 
     def lineage(self, name: str) -> tuple[Stage, ...]:
-        """The stage and those that its learner has been through before it, the last first."""
+        """Return the stage and the earlier stages of its learner, the latest first."""
         stage = self.stage(name)
         return (stage, *(self.lineage(stage.earlier_stage) if stage.earlier_stage else ()))
 
     def from_random(self, name: str) -> bool:
-        """Whether the learner, or the one that gave it its layers, began as random weights."""
+        """Return whether the learner, or the teacher it was cut from, began as random weights."""
         first = self.lineage(name)[-1]
         if first.layers_of:
             return self.from_random(first.layers_of)
         return first.starts_random
 
     def stage(self, name: str) -> Stage:
-        """The stage of that name."""
+        """Return the stage of that name."""
         return next(stage for stage in self.stages if stage.name == name)
 
 
 def steps_of(training: Training, rows: int) -> int:
-    """Optimiser steps of a stage over that many rows."""
+    """Count the optimiser steps of a stage over that many rows."""
     total = training.epochs * -(-rows // training.batch_size)
     return total if training.max_steps is None else min(total, training.max_steps)
 
 
 def passes_of(stage: Stage, rows: int) -> tuple[float, float]:
-    """Rows that a stage sends through its learner and through each of its teachers.
+    """Count the rows that a stage passes through its learner and through each of its teachers.
 
     A backward pass counts as two.
     """

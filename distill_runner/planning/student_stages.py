@@ -1,4 +1,4 @@
-"""The stages of the students: one for each entry of a method's YAML, or for each repetition."""
+"""Plans the students' stages: one for each entry of a method's YAML, or for each repetition."""
 
 from __future__ import annotations
 
@@ -44,20 +44,20 @@ if TYPE_CHECKING:
 
 
 def data_of(config: Config, entry: StageConfig) -> str:
-    """The data that an entry reads: the task's where none is configured for pretraining."""
+    """Return the data that an entry reads: the task's if none is configured for pretraining."""
     own = entry.data == PRETRAIN and config.pretrain.dataset is not None
     return PRETRAIN if own else TASK
 
 
 @dataclass(frozen=True)
 class StudentPlanner:
-    """Plans the students' stages, each after those that it refers to.
+    """Plans the students' stages, each after the stages that it refers to.
 
     Args:
         config: composed and typed.
         yaml: the method's entries.
-        algorithms: of the entries that take place, by name.
-        earlier: the teachers' stages, and the students' planned so far; this adds to it.
+        algorithms: of the active entries, by name.
+        earlier: the stages planned so far; `add` adds to them.
     """
 
     config: Config
@@ -69,7 +69,7 @@ class StudentPlanner:
         """Plan the stages of one entry.
 
         Raises:
-            Refused: settings that do not go together.
+            Refused: settings contradict each other.
         """
         learners = self.yaml.learners(name, entry)
         each = "each" in entry.teachers
@@ -81,7 +81,7 @@ class StudentPlanner:
             self.earlier.add(replace(stage, name=title))
 
     def _stage(self, name: str, entry: StageConfig, learner: Student, repetition: int) -> Stage:
-        """The stage of one repetition, named after its entry."""
+        """Plan one repetition; the stage is named after its entry."""
         config, algorithm = self.config, self.algorithms[name]
         data = data_of(config, entry)
         teacher = teacher_on(config, data)
@@ -104,7 +104,7 @@ class StudentPlanner:
                 config.training,
                 epochs=self._epochs(entry),
                 learning_rate=entry.learning_rate or config.training.learning_rate,
-                # A head that learns nothing cannot choose an epoch.
+                # A language stage does not train its head, so no score can choose an epoch.
                 select=Select.last if language else config.training.select,
             ),
             seed=config.seed + entry.seed_offset + repetition,
@@ -118,19 +118,19 @@ class StudentPlanner:
         )
 
     def _check_teachers(self, name: str, entry: StageConfig, teaching: tuple[str, ...]) -> None:
-        """Refuse a teacher of other rows, or without a classifier: its answers mean nothing."""
+        """Refuse a teacher without a trained classifier, or one trained on other data."""
         data = data_of(self.config, entry)
         for teacher in map(self.earlier.find, teaching):
             if not teacher.reads_task:
                 raise Refused(
-                    f"{teacher.name} learns language and no classes: it cannot teach any.",
+                    f"{teacher.name} learns language, not classes: it cannot teach classes.",
                     key=self.yaml.config_key(name, "teachers"),
                     value=list(entry.teachers),
                     rule="teachers that learn the task",
                 )
             if teacher.data != data:
                 raise Refused(
-                    f"{teacher.name} learnt on other rows than the stage {name!r} reads.",
+                    f"{teacher.name} was trained on other data than the stage {name!r} reads.",
                     key=self.yaml.config_key(name, "teachers"),
                     value=list(entry.teachers),
                     rule="teachers of the stage's own data",
@@ -155,7 +155,7 @@ class StudentPlanner:
         self, before: Stage | None, spec: ModelSpec, start: Start, *, fresh_head: bool
     ) -> Initialisation:
         if before is not None:
-            # A stage that learns language leaves a classifier that nobody trained.
+            # A stage that learns language leaves an untrained classifier.
             return EarlierStudent(before.name, fresh_head=fresh_head or not before.reads_task)
         if start in (Start.teacher, Start.pretrained_teacher):
             teacher = self.earlier.teacher_names[0]
@@ -165,15 +165,16 @@ class StudentPlanner:
         return RandomWeights() if random else PretrainedWeights()
 
     def _model(self, student: Student, key: str, start: Start) -> ModelSpec:
-        """The learner's model; `key` names it where it is not the configured student."""
+        """Describe the learner's model; `key` names it unless it is the configured student."""
         built = self.config.models.get(student.model)
         teacher = self.config.models.get(next(iter(self.config.teacher.models), ""))
         if built is not None and teacher is not None and start is Start.pretrained_teacher:
-            # Stand-ins differ in width as their models do not: one cut from another has its shape.
+            # Unlike the models they replace, stand-ins differ in width: the student takes the
+            # teacher's, so that its layers can be copied.
             built = replace(teacher, family=built.family, layers=built.layers)
         layers = tuple(student.layers) if student.layers is not None else None
         if built is not None and layers is not None:
-            # The profile's stand-in may have fewer layers than the model it stands for.
+            # A stand-in may have fewer layers than the model it replaces.
             layers = tuple(range(min(len(layers), built.layers)))
         return ModelSpec(
             student.model,
@@ -183,9 +184,9 @@ class StudentPlanner:
         )
 
     def _combination(self, teacher: Teacher, teaching: tuple[str, ...]) -> Combination:
-        """How the teachers' outputs are combined.
+        """Describe how the teachers' outputs are combined.
 
-        What the configuration gives for each teacher holds where all of them teach.
+        Weights and temperatures, configured per teacher, only apply if all teachers teach.
         """
         if not teaching:
             return Combination()

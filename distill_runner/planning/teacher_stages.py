@@ -1,4 +1,4 @@
-"""The stages of the configured teachers: one for each, which fine-tunes it or takes it as it is."""
+"""Plans a stage for each configured teacher, which fine-tunes it or uses it as it is."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _FINE_TUNE = {"_target_": "distill_runner.methods.finetune.FineTune"}
 
-# The first teacher's seed, by data set; far from the seeds that students are given.
+# The first teacher's seed, by data set; far from the usual seeds of students.
 _FIRST_SEED = {TASK: 1001, PRETRAIN: 2001}
 
 
@@ -36,7 +36,7 @@ class MakeAlgorithm(Protocol):
         stage: str = ...,
         key_of: Callable[[str], str] | None = ...,
     ) -> Algorithm:
-        """The algorithm of `node`, for the stage of that name."""
+        """Build the algorithm of `node` for the stage of that name."""
         ...
 
 
@@ -46,8 +46,8 @@ class TeacherPlanner:
 
     Args:
         config: composed and typed.
-        make_algorithm: builds an algorithm, its arguments checked.
-        is_classifier: says of (model, key) whether it is a trained classifier already.
+        make_algorithm: builds an algorithm and checks its arguments.
+        is_classifier: whether (model, key) is already a trained classifier.
     """
 
     config: Config
@@ -55,10 +55,10 @@ class TeacherPlanner:
     is_classifier: Callable[[str, str], bool]
 
     def stages(self, data: str) -> list[Stage]:
-        """The stages of the teachers of a data set, in the configured order.
+        """Plan the stages of a data set's teachers, in the configured order.
 
         Raises:
-            Refused: two of them would be fine-tuned exactly alike.
+            Refused: two teachers would be fine-tuned identically.
         """
         teacher = teacher_on(self.config, data)
         prefix = "" if teacher is self.config.teacher else f"{PRETRAIN}."
@@ -96,10 +96,10 @@ class TeacherPlanner:
         )
 
     def _initialisation(self, teacher: Teacher, model: str, key: str) -> Initialisation:
-        wish, built = teacher.finetune, model in self.config.models
-        if wish is Finetune.never:
+        finetune, built = teacher.finetune, model in self.config.models
+        if finetune is Finetune.never:
             return FinetunedClassifier()
-        if wish is Finetune.auto and not built and self.is_classifier(model, key):
+        if finetune is Finetune.auto and not built and self.is_classifier(model, key):
             return FinetunedClassifier()
         return RandomWeights() if built else PretrainedWeights()
 
@@ -116,18 +116,18 @@ class TeacherPlanner:
 
 
 def _check_no_twin(teacher: Stage, before: Sequence[Stage], *, key: str, seeds: list[int]) -> None:
-    """Refuse a teacher that would be fine-tuned exactly as one before it."""
+    """Refuse a teacher that would be fine-tuned exactly like an earlier one."""
     for other in before:
         if _fine_tuning(other) == _fine_tuning(teacher) and not teacher.already_finetuned:
             raise Refused(
-                f"{other.name} and {teacher.name} would be one teacher twice.",
+                f"{other.name} and {teacher.name} would be the same teacher.",
                 key=key,
                 value=seeds,
                 rule="another seed, or another learning rate, for each fine-tuning of one model",
-                way_out=f"{key}=null gives each a seed of its own",
+                way_out=f"{key}=null gives each its own seed",
             )
 
 
 def _fine_tuning(teacher: Stage) -> tuple[str, Training, int]:
-    """What tells one fine-tuning of a model from another."""
+    """Return everything that distinguishes two fine-tunings."""
     return teacher.learner.id.rstrip("/"), teacher.training, teacher.seed

@@ -17,11 +17,11 @@ from distill_runner.errors import Refused
 from distill_runner.planning.setting_readers import ANY_STAGE, Run, what_reads
 from distill_runner.planning.stages import PRETRAIN, Plan
 
-# The keys that are read through the plan: another value makes another plan.
+# The keys that are read through the plan: changing one changes the plan.
 _THROUGH_PLAN = ("method", "teacher", "student", "noise", "training", "seed", "models")
-# Those of them that are read elsewhere too.
+# The exceptions, which are also read elsewhere.
 _ELSEWHERE = ("noise.word", "teacher.near_chance", "pretrain.teacher.near_chance")
-# Values that ask for nothing where there is nothing to leave out or to allow.
+# Values that are satisfied anyway if there is nothing to leave out or to allow.
 _HONOURED: dict[Key, object] = {
     ("method", "baseline"): "never",
     ("teacher", "near_chance"): NearChance.allow,
@@ -41,30 +41,30 @@ def check_all_read(
     make_plan: MakePlan,
     shared: Collection[str],
 ) -> list[str]:
-    """Refuse a typed value that differs from the default and that nothing reads.
+    """Refuse a typed value that differs from the default and is not read by anything.
 
-    A key without a default passes: it is there because something reads it.
+    A key without a default passes: it exists because something reads it.
 
     Args:
-        config: as composed.
-        settings: the same, as dataclasses.
-        untyped: composes the chosen groups without the typed values; that takes a while.
+        config: the composed configuration.
+        settings: the same as dataclasses.
+        untyped: composes the chosen groups without the typed values; expensive.
         keys: the typed keys.
         plan: made from `config`.
-        make_plan: makes the plan of a configuration, given composed and as dataclasses; it asks
-            no hub.
-        shared: keys that hold for all jobs of a sweep; another job may read them.
+        make_plan: plans a configuration, given composed and as dataclasses, without asking the
+            hub.
+        shared: keys with one value for all jobs of a sweep; another job may read them.
 
     Returns:
         A line to print for each key of `shared` that this job does not read.
 
     Raises:
-        Refused: the first other key that nothing reads.
+        Refused: nothing reads a key that is not in `shared`.
     """
     run, lines, defaults = Run(settings, plan), [], None
     for key in keys:
         if not _through_plan(key) and what_reads(run, key)[0] == ANY_STAGE:
-            continue  # no run leaves this key unread
+            continue  # every run reads this key
         try:
             defaults = defaults or OmegaConf.to_container(untyped(), resolve=False)
             default = _at(defaults, key)
@@ -82,7 +82,7 @@ def check_all_read(
 def unused_choices(
     config: Config, plan: Plan, choices: Mapping[str, str], typed_groups: Collection[str]
 ) -> str:
-    """A line with the typed groups that the method does not use; empty if there are none."""
+    """Return a line with the typed groups that the method does not use; empty if there are none."""
     noisy = config.noise.kind is not NoiseKind.none and config.noise.p > 0
     idle = {
         "teacher": not plan.teachers,
@@ -122,18 +122,18 @@ def _check(config: DictConfig, default: Any, key: Key, run: Run, make_plan: Make
 
 
 def _is_off(value: Any, key: Key) -> bool:
-    """Whether the value switches something off, so that leaving it unread drops nothing."""
+    """Return whether the value switches something off, so that ignoring it loses nothing."""
     return value is None or (not _through_plan(key) and value in (0, "", []))
 
 
 def _through_plan(key: Key) -> bool:
-    """Whether the plan alone reads the key."""
+    """Return whether only the plan reads the key."""
     known = key[0] in _THROUGH_PLAN or key[:2] == ("pretrain", "teacher")
     return known and ".".join(key) not in _ELSEWHERE
 
 
 def _leads_elsewhere(config: DictConfig, settings: Config, plan: Plan, make_plan: MakePlan) -> bool:
-    """Whether a configuration leads to another plan, or is refused."""
+    """Return whether a configuration leads to another plan, or is refused."""
     try:
         return _settings_read(make_plan(config, settings)) != _settings_read(plan)
     except Refused:
@@ -141,7 +141,7 @@ def _leads_elsewhere(config: DictConfig, settings: Config, plan: Plan, make_plan
 
 
 def _changes(config: DictConfig, key: Key, value: Any, plan: Plan, make_plan: MakePlan) -> bool:
-    """Whether another value of the key, which may be out of range, leads to another plan."""
+    """Return whether another value of the key leads to another plan; False if it is refused."""
     try:
         other = _replaced(config, key, value)
         return _settings_read(make_plan(other, typed(other))) != _settings_read(plan)
@@ -150,7 +150,7 @@ def _changes(config: DictConfig, key: Key, value: Any, plan: Plan, make_plan: Ma
 
 
 def _settings_read(plan: Plan) -> list[dict[str, Any]]:
-    """The plan's stages, each without the settings that its algorithm does not read."""
+    """Return the plan as mappings, without the settings that a stage's algorithm does not read."""
     stages = []
     for stage in plan.stages:
         algorithm = stage.algorithm
@@ -160,7 +160,7 @@ def _settings_read(plan: Plan) -> list[dict[str, Any]]:
 
 
 def _other_values(value: Any) -> list[Any]:
-    """Some other values of the same type."""
+    """Return some other values of the same type."""
     if isinstance(value, bool):
         return [not value]
     if isinstance(value, Enum):

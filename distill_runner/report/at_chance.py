@@ -1,4 +1,4 @@
-"""Marks models that are no better than chance, and warns of them."""
+"""Marks models that are no better than chance, and warns about them."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from distill_runner.results.schema import ModelResult, RunResult
 
 
 def mark(model: ModelResult) -> str:
-    """What stands behind a model's name: nothing, or what it is no better than."""
+    """Return a suffix for the model's name that says what it is no better than, or nothing."""
     return f" ({model.chance.label})" if model.chance else ""
 
 
 def at_chance(model: ModelResult | None) -> bool:
-    """Whether there is such a model and it is no better than chance."""
+    """Return whether the model exists and is no better than chance."""
     return model is not None and bool(model.no_better_than_chance)
 
 
 def both_at_chance(result: RunResult) -> bool:
-    """Whether student and baseline are, so that no gain can be claimed between them."""
+    """Return whether student and baseline are both at chance, so that a gain means nothing."""
     return at_chance(result.student) and at_chance(result.baseline)
 
 
 def warnings(result: RunResult) -> list[str]:
-    """One line for each model of a finished run that is no better than chance."""
+    """Return a warning for each model of a finished run that is no better than chance."""
     return [
         _warning(name, model, result.max_steps) for name, model in _models(result) if model.chance
     ]
 
 
 def student_warning(result: RunResult) -> str | None:
-    """The warning of the deployed model alone, for its card."""
+    """Return the warning about the deployed model, for its card; None if there is none."""
     student = result.student
     return _warning("this student", student, result.max_steps) if student.chance else None
 
@@ -56,7 +56,7 @@ def _warning(name: str, model: ModelResult, max_steps: int | None) -> str:
         advice = ""  # teacher.near_chance=allow was typed for it
     if chance.one_answer is not None:
         return (
-            f"WARNING: {name} answers {chance.one_answer!r} for all {chance.rows:,} "
+            f"WARNING: {name} predicts {chance.one_answer!r} for all {chance.rows:,} "
             f"{chance.split} rows: it has learned nothing.{advice}"
         )
     verb = "" if chance.label.startswith("ranks") else "is "

@@ -1,4 +1,4 @@
-"""The model card that goes with a student."""
+"""Writes the model card of a student."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from distill_runner.tasks.rules import rules_of
 
 
 def model_card(result: RunResult) -> str:
-    """Markdown with what a user of the student needs to know; figures from `result` alone."""
+    """Write the card as Markdown; every figure comes from `result`."""
     result = replace(result, formula=result.formula.splitlines()[0])
     result = from_json(RunResult, _on_one_line(to_json(result)))
     lines = [
@@ -44,14 +44,14 @@ def model_card(result: RunResult) -> str:
         "",
         *_training_lines(result),
         "",
-        "It answers as its data taught it, and was measured on that data set only.",
+        "Its predictions reflect its training data, and it was measured on that data set only.",
         "",
     ]
     return f"---\n{card_data(result).to_yaml()}\n---\n\n" + "\n".join(lines)
 
 
 def _with_blank(line: str | None, form: str = "{}") -> list[str]:
-    """The line and an empty one below; nothing where there is none."""
+    """Return the line and an empty one after it; nothing if the line is None."""
     return [form.format(line), ""] if line else []
 
 
@@ -60,7 +60,7 @@ def _about(result: RunResult) -> str:
     answers = f"classes: {', '.join(classes)}" if len(classes) > 1 else "its one output is a score"
     return (
         f"{result.student.parameters:,} parameters, {answers}. It was trained on texts of at most "
-        f"{result.data.max_tokens} tokens; what is longer is cut."
+        f"{result.data.max_tokens} tokens; longer texts are cut."
     )
 
 
@@ -76,7 +76,7 @@ def _training_lines(result: RunResult) -> list[str]:
 
 
 def _on_one_line(value: Any) -> Any:
-    """JSON with names that break no line, no table and no terminal."""
+    """Escape line breaks and control characters in all texts of a JSON value."""
     if isinstance(value, Mapping):
         return {_on_one_line(key): _on_one_line(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -91,7 +91,7 @@ def _loading(result: RunResult) -> list[str]:
         "```python",
         "from transformers import pipeline",
         "",
-        "# The folder of this card, by its path from where you are, or by its full path.",
+        "# The folder of this card, as a relative or an absolute path.",
         f'student = "student{inside}"',
         "classify = pipeline(",
         f'    "text-classification", model=student, truncation=True, '
@@ -110,8 +110,8 @@ def _members_lines(result: RunResult) -> list[str]:
     if not members:
         return []
     return [
-        f"{len(members)} students answer together ({', '.join(members)}): the mean of their "
-        f"{_outputs(result)}. One alone is another classifier.",
+        f"{len(members)} students predict together ({', '.join(members)}), by the mean of their "
+        f"{_outputs(result)}. A single one is a different classifier.",
         "",
     ]
 
@@ -121,7 +121,7 @@ def _golden_head_lines(result: RunResult) -> list[str]:
         return []
     return [
         f"The scores below are those of all its heads: the mean of their {_outputs(result)}. "
-        "transformers loads the golden head alone; the soft heads lie in "
+        "transformers only loads the golden head; the soft heads are in "
         "`soft_heads.safetensors` (weight [heads, classes, width] and bias, on the first "
         "token's last state). The golden head alone:",
         "",
@@ -138,22 +138,22 @@ def _outputs(result: RunResult) -> str:
 
 
 def _example(result: RunResult) -> str:
-    """What the pipeline takes: a text, or a pair of them."""
+    """Return an example input of the pipeline: a text, or a pair of texts."""
     texts = [f"the {name}" for name in result.data.texts]
     named = dict(zip(("text", "text_pair"), texts, strict=False))
     return json.dumps(named if len(texts) > 1 else texts[0])
 
 
 def _alike(score: GoldenHeadScore) -> str:
-    """How far a golden head answers as all heads do."""
+    """Say how far the golden head agrees with all heads."""
     alike = 100 * score.same_answers
     if score.primary_metric == "accuracy":
-        return f"the same answer as all heads on {alike:.1f}% of the rows"
-    return f"its {score.primary_metric} with the answers of all heads {alike:.1f}"
+        return f"the same prediction as all heads on {alike:.1f}% of the rows"
+    return f"its {score.primary_metric} with the predictions of all heads {alike:.1f}"
 
 
 def _score_table(result: RunResult) -> list[str]:
-    """A row for each model and split: the student, the baseline, the teachers."""
+    """Return a row for each model and split: the student, the baseline, the teachers."""
     metric, others, student = result.primary_metric, other_metrics(result), result.student
     title = metric if metric == "accuracy" else f"{metric} × 100"
     head = ("model", "parameters", "steps", "split", title, "95% interval", "rows", *others)

@@ -1,4 +1,4 @@
-"""The model card's metadata, in the fields of the Hugging Face hub."""
+"""Makes the model card's metadata, in the fields of the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from huggingface_hub import EvalResult, ModelCardData
 
 _TASK = "text-classification"
-# Ours to the hub's.
+# The hub's names of our metrics, if they differ.
 _METRICS = {
     "macro_f1": "f1",
     "matthews": "matthews_correlation",
@@ -23,7 +23,7 @@ _METRICS = {
 
 
 def card_data(result: RunResult) -> ModelCardData:
-    """What is known of the student; what is not known is left out."""
+    """Make the student's metadata; unknown fields are left out."""
     from huggingface_hub import ModelCardData
 
     student, hub = result.student, result.data.hub
@@ -42,9 +42,9 @@ def card_data(result: RunResult) -> ModelCardData:
 
 
 def _evaluated(result: RunResult) -> Iterator[EvalResult]:
-    """The figures of what `from_pretrained` loads, shares of 1 as they are."""
+    """Yield the scores of the model that `from_pretrained` loads, as shares of 1."""
     if result.student.members:
-        return  # they are those of several models together
+        return  # the scores are those of several models together
     for split, score in (result.golden_head or result.metrics).items():
         for metric in [result.primary_metric, *other_metrics(result)]:
             yield _figure(result, split, score, metric)
@@ -65,7 +65,7 @@ def _figure(result: RunResult, split: str, score: Score, metric: str) -> EvalRes
         dataset_name=result.dataset,
         dataset_config=data.subset if data.hub else None,
         dataset_split=split,
-        # The rows may be cut from another split, or by ourselves.
+        # The split's name alone does not identify the rows: distill-run may have cut them.
         dataset_args={
             "cut": data.split.scheme,
             "seed": data.split_seed,

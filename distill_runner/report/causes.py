@@ -12,26 +12,26 @@ _ENDED = ("finished", "planned")
 
 
 def unfinished(jobs: Sequence[Job]) -> list[Job]:
-    """The jobs that neither finished nor were only to be planned."""
+    """Return the jobs that neither finished nor ended as a planned dry run."""
     return [job for job in jobs if job.attempt.status not in _ENDED]
 
 
 def status_of(job: Job) -> str:
-    """How the job ended, as a table says it; one that has only started was killed."""
+    """Return how the job ended, as a table shows it; a job still "started" was killed."""
     return "broken off" if job.attempt.status == "started" else job.attempt.status
 
 
 def cause_of(job: Job) -> str | None:
-    """The first line of the error that ended a job; None where it finished."""
+    """Return the first line of the error that ended a job; None if it finished."""
     if job.attempt.status in _ENDED:
         return None
     if job.attempt.status == "started":
-        return "it ended without an error; its log.txt says how far it came"
-    return ((job.attempt.error or "").splitlines() or ["no cause is known"])[0]
+        return "it ended without an error message; its log.txt shows how far it got"
+    return ((job.attempt.error or "").splitlines() or ["unknown cause"])[0]
 
 
 def cause_lines(jobs: Sequence[Job]) -> list[str]:
-    """One line a cause: how jobs ended, which ones, and why."""
+    """Return one line per cause: how jobs ended, which ones, and why."""
     groups: dict[tuple[str, str | None], list[str]] = defaultdict(list)
     for job in unfinished(jobs):
         groups[status_of(job), cause_of(job)].append(job.name)
@@ -42,7 +42,7 @@ def cause_lines(jobs: Sequence[Job]) -> list[str]:
 
 
 def count_line(jobs: Sequence[Job]) -> str:
-    """How many jobs did not finish, and in which way."""
+    """Say how many jobs did not finish, and how they ended."""
     bad = unfinished(jobs)
     ways = Counter(map(status_of, bad))
     how = ", ".join(f"{count} {way}" for way, count in ways.items())

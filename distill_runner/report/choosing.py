@@ -9,20 +9,20 @@ from distill_runner.report.columns import deciding_metric, percent
 from distill_runner.results.files import Job
 from distill_runner.results.schema import RunResult
 
-Task = tuple[str, str]  # data set, metric: jobs of one task can be compared
+Task = tuple[str, str]  # data set and metric; only jobs of the same task can be compared
 
 BEST = "★"
 
 
 def list_jobs(names: Sequence[str]) -> str:
-    """Such as `job 3` or `jobs 1, 2 and 5`."""
+    """Name jobs in words, such as `job 3` or `jobs 1, 2 and 5`."""
     if len(names) == 1:
         return f"job {names[0]}"
     return f"jobs {', '.join(names[:-1])} and {names[-1]}"
 
 
 def validation_score(result: RunResult) -> float | None:
-    """The first metric on the validation rows; larger is better. None without such rows."""
+    """Return the first metric on validation, the larger the better; None without such rows."""
     for split in ("validation", "selection_on_validation"):
         if split in result.metrics:
             return result.metrics[split].metrics.get(deciding_metric(result))
@@ -30,17 +30,17 @@ def validation_score(result: RunResult) -> float | None:
 
 
 def task_of(result: RunResult) -> Task:
-    """What a run was scored on, and by."""
+    """Return the data set and the metric by which a run is compared with others."""
     return result.dataset, deciding_metric(result)
 
 
 def results_of(jobs: Sequence[Job]) -> dict[str, RunResult]:
-    """The results of the finished jobs, by the jobs' names."""
+    """Return the results of the finished jobs, by the jobs' names."""
     return {job.name: job.result for job in jobs if job.result is not None}
 
 
 def sorted_jobs(jobs: Sequence[Job]) -> list[Job]:
-    """Task by task, the best on validation first; jobs without a result come last."""
+    """Sort jobs by task, then by validation score; jobs without a result come last."""
     done = results_of(jobs)
     tasks = list(dict.fromkeys(map(task_of, done.values())))
 
@@ -54,7 +54,7 @@ def sorted_jobs(jobs: Sequence[Job]) -> list[Job]:
 
 
 def best_results(jobs: Sequence[Job]) -> dict[str, RunResult]:
-    """By name, the best job of each task; none of a task without validation rows."""
+    """Return the best job of each task, by name; none for a task without validation rows."""
     found: dict[Task, tuple[str, RunResult]] = {}
     for name, result in results_of(sorted_jobs(jobs)).items():
         if validation_score(result) is not None:
@@ -63,10 +63,11 @@ def best_results(jobs: Sequence[Job]) -> dict[str, RunResult]:
 
 
 def choice_lines(jobs: Sequence[Job], differing: Mapping[str, str]) -> list[str]:
-    """Lines below the table: the best jobs, and how they were chosen.
+    """Return the lines below the table: the best jobs, and how they were chosen.
 
     Args:
-        differing: by job, the overrides that not all jobs have.
+        jobs: of the sweep.
+        differing: by job, the overrides that not all jobs share.
     """
     chosen, done = best_results(jobs), results_of(jobs)
     if not chosen:

@@ -1,4 +1,4 @@
-"""The last lines of a run: how long it took, and what to type next."""
+"""Writes the last lines of a run: how long it took, and what to type next."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _OF_THIS_RUN = ("seed", "output_dir", "force", "dry_run")
 
 
 def took_line(result: RunResult, seconds: float) -> str:
-    """The wall-clock time, the share of training in it, and the stages found in the store."""
+    """Return the wall-clock time, the time spent on training, and the stages found in the store."""
     stages = result.stages
     trained = [stage for stage in stages.values() if stage.trained_now]
     teachers = sum(stage.training_seconds for stage in trained if "teacher" in stage.role)
@@ -37,10 +37,11 @@ def took_line(result: RunResult, seconds: float) -> str:
 
 
 def next_steps(result: RunResult, folder: Path) -> list[tuple[str, str]]:
-    """What can be done next, and commands for it that work in the current folder.
+    """Suggest next steps, each with a command that works in the current folder.
 
     Args:
-        folder: of the run, as it is shown.
+        result: of the finished run.
+        folder: the run folder, as it is shown.
     """
     return [
         (f"Compare {_SEEDS} seeds", _over_seeds(result)),
@@ -49,7 +50,7 @@ def next_steps(result: RunResult, folder: Path) -> list[tuple[str, str]]:
 
 
 def _over_seeds(result: RunResult) -> str:
-    # Not among the overrides, but options may lie on this path.
+    # The search path is not among the overrides, but the chosen options may come from it.
     options = [word for word in sys.argv[1:] if word.startswith("hydra.searchpath=")]
     kept = options + [one for one in result.overrides if one.partition("=")[0] not in _OF_THIS_RUN]
     seeds = ",".join(str(result.seed + at) for at in range(_SEEDS))
@@ -65,12 +66,12 @@ def _asking(result: RunResult, folder: Path) -> str:
 
 
 def _quoted(program: str) -> str:
-    """Quoted for a shell; in double quotes where these change nothing, for they read better."""
+    """Quote a program for a shell, in double quotes if they are safe, since they read better."""
     return shlex.quote(program) if set(program) & set('"$`\\!') else f'"{program}"'
 
 
 def command() -> str:
-    """The command that started this program, as it can be typed again."""
+    """Return the command that started this program, as it can be typed again."""
     if Path(sys.argv[0]).name == "distill-run":
         return _shortest("distill-run", Path(sys.argv[0]))
     return f"{_python()} -m distill_runner"
@@ -81,7 +82,7 @@ def _python() -> str:
 
 
 def _shortest(name: str, program: Path) -> str:
-    """The program's name if a shell finds it by that, else its path."""
+    """Return the program's name if a shell finds it by name, else its path."""
     found = shutil.which(name)
     if found and Path(found).parent == program.parent:
         return name

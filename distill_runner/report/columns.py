@@ -1,4 +1,4 @@
-"""The figures that a table shows beside the primary metric: other metrics, extra splits."""
+"""Chooses the figures that a table shows besides the primary metric: other metrics and splits."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from distill_runner.results.schema import RunResult
 from distill_runner.results.scores import Scores
 
 _USUAL_SPLITS = ("validation", "test", "selection_on_validation")
-_UNBALANCED = 0.6  # share of the largest class above which it is stated beside accuracy
+_UNBALANCED = 0.6  # a larger share of the largest class is stated next to the accuracy
 
 Column = tuple[str, str]  # split, metric
 
 
 def columns_of(results: Iterable[RunResult]) -> dict[str, Column]:
-    """By title, the columns that any of these runs has beside its primary metric."""
+    """Return the columns that any of these runs has besides its primary metric, by title."""
     found: dict[str, Column] = {}
     for result in results:
         found |= {f"{metric} (test)": ("test", metric) for metric in other_metrics(result)}
@@ -25,26 +25,26 @@ def columns_of(results: Iterable[RunResult]) -> dict[str, Column]:
 
 
 def other_metrics(result: RunResult) -> list[str]:
-    """The metrics of a run that have columns of their own."""
+    """Return a run's metrics other than accuracy and the primary metric."""
     usual = ("accuracy", result.primary_metric)
     return [metric for metric in result.scored_by if metric not in usual]
 
 
 def deciding_metric(result: RunResult) -> str:
-    """The metric that jobs are chosen by: the first of `scored_by`."""
+    """Return the metric that jobs are chosen by: the first of `scored_by`."""
     first = result.scored_by[0]
     return first if first in other_metrics(result) else result.primary_metric
 
 
 def gain_in(result: RunResult, column: Column) -> float | None:
-    """The lead in points over the baseline; None where one of the two has no such figure."""
+    """Return the lead over the baseline in points; None if either lacks the figure."""
     ours = percent(result.metrics, column)
     theirs = percent(result.baseline.metrics, column) if result.baseline else None
     return None if ours is None or theirs is None else ours - theirs
 
 
 def broken_off_line(result: RunResult) -> str | None:
-    """Says that a chain ended early, and why."""
+    """Say that a chain ended early, and why; None if it did not."""
     found = result.broken_off
     if found is None:
         return None
@@ -52,7 +52,7 @@ def broken_off_line(result: RunResult) -> str | None:
 
 
 def published_rows(result: RunResult) -> str | None:
-    """The training rows behind a published figure and behind ours, if the source names them."""
+    """Compare the training rows of a published figure with ours; None if the source omits them."""
     theirs = result.published.train_rows if result.published else None
     rows = result.data.rows
     if theirs is None or "train" not in rows:
@@ -62,33 +62,33 @@ def published_rows(result: RunResult) -> str | None:
 
 
 def gain_or_difference(results: Iterable[RunResult]) -> str:
-    """The word for the lead over the baseline: no gain if that was trained for fewer steps."""
+    """Name the lead over the baseline: "difference" if a baseline was trained for fewer steps."""
     fewer = any(one.baseline is not None and one.baseline.fewer_steps for one in results)
     return "difference" if fewer else "gain"
 
 
 def percent(scores: Scores, column: Column) -> float | None:
-    """The figure in %; None where the model was not scored by it."""
+    """Return the figure in %; None if the model was not scored by it."""
     split, metric = column
     value = scores[split].metrics.get(metric) if split in scores else None
     return None if value is None else 100 * value
 
 
 def cell(scores: Scores, column: Column) -> str:
-    """The figure as a table shows it."""
+    """Format the figure as a table shows it."""
     value = percent(scores, column)
     return "–" if value is None else f"{value:.2f}"
 
 
 def notes(result: RunResult) -> list[str]:
-    """Facts without which the test figures mislead: unbalanced classes, unranked groups."""
+    """Note what makes test figures misleading: unbalanced classes, unranked groups."""
     test = result.metrics.get("test")
     if test is None:
         return []
     lines = []
     if test.majority is not None and test.majority > _UNBALANCED:
         share = f"{100 * test.majority:.2f}"
-        lines.append(f"Always answering the largest class has an accuracy of {share} on test.")
+        lines.append(f"Always predicting the largest class has an accuracy of {share} on test.")
     if test.questions is not None and test.without_positive is not None:
         ranked = test.questions - test.without_positive
         lines.append(

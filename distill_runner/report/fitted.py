@@ -1,4 +1,4 @@
-"""Tables that fit the terminal: names wrap between words, figures never wrap."""
+"""Fits tables into the terminal: names wrap between words, figures never wrap."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rich.text import Text
 
 from distill_runner.console.printable import on_one_line
 
-_MOST_LINES = 3  # that a name may take before columns move to a second table
+_MOST_LINES = 3  # that a name may take before columns move to another table
 _HEADING_LINES = 2
 
 
@@ -30,9 +30,12 @@ class Row:
 class Fitted:
     """A table of names and figures.
 
-    Columns that do not fit go to a second table below, which repeats the first column.
+    Columns that do not fit go to further tables below, each of which repeats the first column.
 
     Args:
+        title: above the table.
+        columns: titles from left to right.
+        rows: as many cells as columns.
         names: titles of the columns that hold text and may wrap; the others hold figures.
         caption: below the table.
     """
@@ -51,7 +54,7 @@ class Fitted:
             yield Text(on_one_line(self.caption), style="bold", overflow="fold")
 
     def _parts(self, width: int) -> Iterator[list[int]]:
-        """The columns of each table, by index; every table begins with column 0."""
+        """Yield the columns of each table, by index; every table begins with column 0."""
         left = list(range(1, len(self.columns)))
         while left:
             count = len(left)
@@ -80,7 +83,7 @@ class Fitted:
         return table
 
     def _widths(self, shown: Sequence[int], width: int) -> list[int]:
-        """Minimal widths; spare width goes to the column with the most lines."""
+        """Return the columns' widths; spare width goes to the column with the most lines."""
         widths = [self._narrowest(at) for at in shown]
         for _ in range(width - _gaps(shown) - sum(widths)):
             lines = [self._lines(at, wide) for at, wide in zip(shown, widths, strict=True)]
@@ -107,7 +110,7 @@ class Fitted:
 
 
 def _gaps(shown: Sequence[int]) -> int:
-    """Characters between the columns and at the edges."""
+    """Count the characters between the columns and at the edges."""
     return 2 * len(shown)
 
 
@@ -122,7 +125,7 @@ def break_lines(text: str, width: int) -> str:
 
 
 def least_width(text: str, lines: int) -> int:
-    """The smallest width in which the text takes at most `lines` lines."""
+    """Return the smallest width in which the text takes at most `lines` lines."""
     width = max((cell_len(piece.rstrip()) for piece in _pieces(text)), default=0)
     while break_lines(text, width).count("\n") + 1 > lines:
         width += 1

@@ -1,4 +1,4 @@
-"""Size and speed of the models: a table for the terminal, a line for the model card."""
+"""Reports size and speed: a table for the terminal, and a line for the model card."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from distill_runner.results.schema import RunResult
 
 
 def latency_table(result: RunResult) -> Fitted | None:
-    """A row for each model; None where nothing was measured."""
+    """Return a table with a row for each model; None if speed was not measured."""
     latency = result.latency
     if latency is None:
         return None
@@ -30,15 +30,16 @@ def latency_table(result: RunResult) -> Fitted | None:
 
 
 def latency_line(result: RunResult) -> str | None:
-    """The student beside its first teacher: size, time and score."""
-    beside = result.latency.against if result.latency else None
-    if beside is None:
+    """Compare the student with its first teacher: size, time and score; None if not measured."""
+    compared = result.latency.against if result.latency else None
+    if compared is None:
         return None
     score = ""
-    if beside.kept:
-        score = f" and keeps {100 * beside.kept:.1f}% of its {result.primary_metric} on test"
+    if compared.kept:
+        metric = f"{result.primary_metric} on test"
+        score = f" and keeps {100 * compared.kept:.1f}% of the teacher's {metric}"
     return (
-        f"Beside {beside.name} the student has {100 * beside.fewer_parameters:.1f}% fewer "
-        f"parameters, answers one text {beside.times_as_fast:.2f} times as fast "
-        f"({100 * beside.less_time:.1f}% less time){score}."
+        f"Compared with {compared.name}, the student has {100 * compared.fewer_parameters:.1f}% "
+        f"fewer parameters, processes one text {compared.times_as_fast:.2f} times as fast "
+        f"({100 * compared.less_time:.1f}% less time){score}."
     )

@@ -28,13 +28,13 @@ Counts = Mapping[str, Mapping[str, int]]  # rows of each split of each data set
 
 
 def plan_table(plan: Plan, config: Config, counts: Counts | None) -> Fitted:
-    """One row per stage: model, teachers, epochs, steps, learning rate and seed.
+    """Return a table with a row per stage: model, teachers, epochs, steps, rate and seed.
 
-    A setting that all stages share is not a column but a line below (`plan_lines`).
+    A setting that all stages share is not a column, but is stated below (`plan_lines`).
 
     Args:
         plan: the stages.
-        config: for the sizes of the splits, where it states them.
+        config: gives the sizes of the splits, if it states them.
         counts: rows of every split; None before the data is read.
     """
     rows = _rows(plan, config, counts)
@@ -50,7 +50,7 @@ def plan_table(plan: Plan, config: Config, counts: Counts | None) -> Fitted:
 
 
 def plan_lines(plan: Plan, config: Config, counts: Counts | None) -> list[str]:
-    """Settings that all stages share, models with random weights, and the cost of each stage."""
+    """State the settings that all stages share, the random models and the cost of each stage."""
     alike = _alike(_rows(plan, config, counts))
     lines = []
     if alike:
@@ -81,7 +81,7 @@ def _rows(plan: Plan, config: Config, counts: Counts | None) -> list[dict[str, s
 
 
 def _alike(rows: Sequence[Mapping[str, str]]) -> dict[str, str]:
-    """The settings that all stages share; none where there is one stage."""
+    """Return the settings that all stages share; none if there is only one stage."""
     if len(rows) < 2:
         return {}
     shared = ("epochs", "learning rate", "seed")
@@ -95,7 +95,7 @@ def _random_models(plan: Plan) -> str | None:
 
 
 def plan_notes(plan: Plan, config: Config, counts: Counts | None) -> list[str]:
-    """What is decided only when the deployed stage is known."""
+    """State which facts about the baseline are only known once the deployed stage is known."""
     if plan.baseline is None:
         return []
     baseline = plan.stage(plan.baseline)
@@ -108,14 +108,14 @@ def plan_notes(plan: Plan, config: Config, counts: Counts | None) -> list[str]:
         kept = f"the {plan.stage(kept).group} that is kept"
     taken = [] if begin_alike(plan, candidates) else [f"the model of {kept}"]
     if matched:
-        taken.append(f"as many steps as {kept} made, or its own where they are more")
+        taken.append(f"as many steps as {kept} made, or its own if they are more")
     return [f"baseline: {'; '.join(taken)}"] if taken else []
 
 
 def _row_of_baseline(
     stage: Stage, plan: Plan, config: Config, counts: Counts | None
 ) -> dict[str, str]:
-    """The baseline's row; an upper bound of its steps where they depend on a teacher's choice."""
+    """Return the baseline's row, with an upper bound of its steps if they are not known yet."""
     found, rows = _baseline(stage, plan, config, counts), _rows_of(stage, config, counts)
     if found is not None:
         return _row(found, rows)
@@ -133,10 +133,14 @@ def _row_of_baseline(
 def _baseline(
     stage: Stage, plan: Plan, config: Config, counts: Counts | None, *, most: bool = False
 ) -> Stage | None:
-    """The baseline as it will be trained; None if that is not known yet.
+    """Return the baseline as it will be trained; None if that is not known yet.
 
     Args:
-        most: assume the largest number of steps that is possible.
+        stage: the baseline as planned.
+        plan: the whole plan.
+        config: the whole configuration.
+        counts: rows of every split; None before the data is read.
+        most: assume the largest possible number of steps.
     """
     own = _rows_of(stage, config, counts)
     if own is None:
@@ -153,7 +157,7 @@ def _baseline(
 
 
 def _most_steps(stage: Stage, counts: Counts | None) -> int | None:
-    """Upper bound of the steps of a stage whose teacher chooses rows from a pool."""
+    """Bound the steps of a stage whose teacher chooses rows from a pool; None if unknown."""
     if counts is None:
         return None
     labelled = sum(counts[stage.data][split] for split in stage.rows if split != POOL)
@@ -164,11 +168,11 @@ def _most_steps(stage: Stage, counts: Counts | None) -> int | None:
 
 
 def same_starts(plan: Plan) -> list[str]:
-    """Warn of every student that starts from the same weights as one of its teachers."""
+    """Warn about every student that starts from the same weights as a teacher."""
     teachers = [plan.stage(name) for name in plan.teachers]
     return [
         f"WARNING: {stage.name} and {teacher.name} start from the same weights, the new head "
-        f"included: both have seed {stage.seed} and one model. Choose another seed, or "
+        f"included: both have seed {stage.seed} and the same model. Choose another seed, or "
         "teacher.seeds=null."
         for stage in plan.stages
         if not stage.is_teacher and stage.earlier_stage is None and stage.training.epochs
@@ -178,13 +182,13 @@ def same_starts(plan: Plan) -> list[str]:
 
 
 def _start(stage: Stage) -> tuple[object, ...]:
-    """What decides the weights that a learner starts from, other stages aside."""
+    """Return what determines the first weights of a learner, apart from other stages."""
     spec = stage.learner
     return spec.id.rstrip("/"), stage.initialisation, spec.layers, spec.built, stage.seed
 
 
 def classes_line(names: Sequence[str], *, of: str) -> str:
-    """The number of classes and their names; "output: score" for regression.
+    """List the number of classes and their names; "output: score" for regression.
 
     Args:
         names: of the outputs, in order.
@@ -216,7 +220,7 @@ def _row(stage: Stage, rows: int | None) -> dict[str, str]:
     training, model = stage.training, with_layers(stage.learner.id, stage.learner.layers)
     name = stage_name(stage.name)
     return {
-        # Its name is its model's, and a number from the second on.
+        # A teacher is named after its model, which has its own column; a number may remain.
         "stage": name.replace(f"teacher {model}", "teacher ").strip(),
         "model": f"{model}, as it is" if stage.already_finetuned else model,
         "taught by": _taught_by(stage) or "–",
@@ -237,7 +241,7 @@ def _taught_by(stage: Stage) -> str:
 
 
 def _cost(plan: Plan, config: Config, counts: Counts | None) -> str | None:
-    """The cost of each stage, equal ones together; None while nothing is known."""
+    """State the cost of each stage, equal ones together; None while nothing is known."""
     found: dict[str, list[str]] = {}
     for stage in plan.stages:
         if not stage.training.epochs:

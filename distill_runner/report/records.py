@@ -1,9 +1,9 @@
-"""Copies what may be committed of a run folder, as evidence behind a published number.
+"""Copies the files of a run that may be committed, as evidence for a published number.
 
     python -m distill_runner.report.records outputs/records/NAME RUN_FOLDER [RUN_FOLDER …]
 
 It also writes NAME/README.md, a table of all the records in that folder.
-A record holds row ids and figures: no text of a data set, no weights, no path of a machine.
+A record holds row ids and figures, but no text of a data set, no weights and no local path.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from distill_runner.results.schema import (
 )
 from distill_runner.results.typed_json import to_json
 
-# Keys whose values are paths of one machine.
+# Keys whose values are local paths.
 _LOCAL = ("paths.", "store.dir", "output_dir", "dataset.path")
 _COPIED = ("metrics.jsonl", "predictions/test.csv", "predictions/validation.csv")
 
@@ -38,10 +38,10 @@ Model = TypeVar("Model", bound=TrainedModel | TaughtTeacher | PretrainTeacher)
 
 
 def record(run: Path, target: Path) -> RunResult:
-    """Copy what may be committed of one finished run, and return its result.
+    """Copy the files of a finished run that may be committed, and return its result.
 
     Raises:
-        DistillError: the folder holds no finished run, or a damaged one.
+        DistillError: the folder holds no finished run, or one that is damaged or has no test rows.
     """
     result = _portable(read_result(run))
     if "test" not in result.metrics:
@@ -57,7 +57,7 @@ def record(run: Path, target: Path) -> RunResult:
 
 
 def _portable(result: RunResult) -> RunResult:
-    """The same without the folders of one machine."""
+    """Return a copy of the result without local paths."""
     return replace(
         result,
         overrides=tuple(item for item in result.overrides if not _is_local(item)),
@@ -97,12 +97,12 @@ def _provenance_without_paths(provenance: Provenance) -> Provenance:
 
 
 def _portable_name(model: str) -> str:
-    """A hub id as it is; a folder on one machine by its name alone."""
+    """Keep a hub id; reduce a local path to its last part."""
     return Path(model).name if model.startswith(("/", "~", ".")) else model
 
 
 def write_table(target: Path) -> None:
-    """Write the table of every record below `target`, one row a run, and one over seeds.
+    """Write a table of all records below `target`, one row per run, and one over seeds.
 
     Raises:
         DistillError: a record is damaged.

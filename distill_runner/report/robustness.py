@@ -1,4 +1,4 @@
-"""Accuracy under noise: a table for the terminal, and one for the model card."""
+"""Reports accuracy under noise: a table for the terminal, and one for the model card."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from distill_runner.results.scores import Difference
 
 
 def robustness_table(result: RunResult) -> Fitted | None:
-    """A row for each noise, a column for each model; None where nothing was measured."""
+    """Return a row for each noise and a column for each model; None if it was not measured."""
     robustness = result.robustness
     if robustness is None:
         return None
@@ -24,7 +24,7 @@ def robustness_table(result: RunResult) -> Fitted | None:
 
 
 def robustness_lines(result: RunResult) -> list[str]:
-    """The section of the model card; empty where nothing was measured."""
+    """Return the section of the model card; empty if it was not measured."""
     robustness = result.robustness
     if robustness is None:
         return []
@@ -43,9 +43,9 @@ def robustness_lines(result: RunResult) -> list[str]:
 
 
 def _cells(robustness: Robustness) -> list[list[str]]:
-    """The titles, then a row for the clean text and one for each noise."""
+    """Return the titles, a row for the clean text, and one for each noise."""
     against, models = robustness.against, robustness.models
-    # A sole teacher needs no name.
+    # A single teacher needs no name.
     titles = [
         "teacher" if name == against and name != "teachers together" else name for name in models
     ]

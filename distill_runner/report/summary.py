@@ -1,4 +1,4 @@
-"""The figures of a run that a tracker keeps beside its curves."""
+"""Collects the figures of a run that a tracker keeps in addition to its curves."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ Summary = dict[str, float | str]
 
 
 def tracker_summary(result: RunResult, *, seconds: float | None, folder: Path) -> Summary:
-    """Scores on every split, gains, sizes and speed, by the names that a tracker shows.
+    """Collect scores on every split, gains, sizes and speed, by the names that a tracker shows.
 
     Args:
-        seconds: what the run took, where that is known.
-        folder: of the run.
+        result: of the finished run.
+        seconds: wall-clock time of the run, if known.
+        folder: the run folder.
     """
     teachers = ", ".join(teacher.name for teacher in result.teachers)
     summary: Summary = {
@@ -41,7 +42,7 @@ def tracker_summary(result: RunResult, *, seconds: float | None, folder: Path) -
 
 
 def _scores(prefix: str, scores: Scores) -> Summary:
-    """Every metric on every split; the primary one with its interval."""
+    """Return every metric on every split; the primary metric has its interval."""
     found: Summary = {}
     for split, score in scores.items():
         found |= {f"{prefix}{split}/{metric}": value for metric, value in score.metrics.items()}
@@ -54,7 +55,7 @@ def _interval(name: str, found: Score | Difference) -> Summary:
 
 
 def _baseline_and_gain(result: RunResult) -> Summary:
-    """The student without a teacher, and the lead over it in every metric."""
+    """Return the baseline's scores, and the student's lead over it in every metric."""
     baseline = result.baseline
     if baseline is None:
         return {}
@@ -79,7 +80,7 @@ def _teachers(result: RunResult) -> Summary:
 
 
 def _measurements(result: RunResult) -> Summary:
-    """Accuracy under noise, and speed."""
+    """Return accuracy under noise, and speed."""
     found: Summary = {}
     for score in result.robustness.scores if result.robustness else ():
         found[f"robustness/{score.noise}-{score.p:g}/accuracy"] = score.accuracy[STUDENT]

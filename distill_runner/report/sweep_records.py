@@ -1,4 +1,4 @@
-"""The rows of sweep.csv and sweep.json: one a job, the same columns for all."""
+"""Makes the rows of sweep.csv and sweep.json: one per job, the same columns for all."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from distill_runner.report.columns import deciding_metric
 from distill_runner.report.summary import tracker_summary
 from distill_runner.results.files import Job
 
-Record = dict[str, object]  # by column; None: the job has no such thing
+Record = dict[str, object]  # by column; None: the job has no such figure
 
 
 def sweep_records(jobs: Sequence[Job], folder: Path) -> list[Record]:
-    """One row per job, the best first; every row has all columns.
+    """Return one row per job, the best first; every row has all columns.
 
     Args:
+        jobs: of the sweep.
         folder: the sweep's folder.
     """
     best = best_results(jobs)
@@ -41,7 +42,7 @@ def sweep_records(jobs: Sequence[Job], folder: Path) -> list[Record]:
 
 
 def write_csv(path: Path, rows: Sequence[Record]) -> None:
-    """Write the rows below a heading; None is an empty cell."""
+    """Write the rows below a heading; None becomes an empty cell."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]))
         writer.writeheader()

@@ -1,4 +1,4 @@
-"""Rows of a sweep's tables, from the results of its jobs."""
+"""Makes the rows of a sweep's tables from the results of its jobs."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from distill_runner.report.columns import (
 from distill_runner.results.files import Job
 from distill_runner.results.schema import RunResult
 
-_EQUAL = "equal"  # in place of an interval of no width
+_EQUAL = "equal"  # shown instead of an interval of width 0
 
 
 def shared_overrides(jobs: Sequence[Job]) -> list[str]:
-    """The overrides that all jobs have in common."""
+    """Return the overrides that all jobs share."""
     return [item for item in jobs[0].overrides if all(item in job.overrides for job in jobs)]
 
 
 def differing_overrides(jobs: Sequence[Job]) -> dict[str, str]:
-    """By job, the overrides that not all jobs have."""
+    """Return, by job, the overrides that not all jobs share."""
     common, found = set(shared_overrides(jobs)), {}
     for job in jobs:
         own_overrides = " ".join(item for item in job.overrides if item not in common)
@@ -47,9 +47,9 @@ def differing_overrides(jobs: Sequence[Job]) -> dict[str, str]:
 
 
 def job_rows(jobs: Sequence[Job]) -> list[dict[str, str]]:
-    """One row per job, the best on validation first: its own overrides and its figures in %.
+    """Return one row per job, the best on validation first: its overrides and its figures in %.
 
-    Each shows the first metric of its task, named in a column if the tasks differ in it.
+    Each shows the first metric of its task, which has its own column if the tasks differ in it.
     """
     done, differing = results_of(jobs), differing_overrides(jobs)
     metric, own = _common_metric(done.values()), _other_columns(done.values())
@@ -61,7 +61,7 @@ def job_rows(jobs: Sequence[Job]) -> list[dict[str, str]]:
         if job.name in best:
             row["validation"] = f"{BEST} {row['validation']}"
         rows.append(row)
-    # All jobs share the column, so it is called a difference if one job has no gain.
+    # All jobs share the column, so it is called a difference if that is right for any job.
     lead = gain_or_difference(done.values())
     rows = [{lead if at == "gain" else at: text for at, text in row.items()} for row in rows]
     droppable = ("at chance", "95% of the test", "teachers", "gain (validation)")
@@ -70,13 +70,13 @@ def job_rows(jobs: Sequence[Job]) -> list[dict[str, str]]:
 
 
 def _common_metric(results: Iterable[RunResult]) -> str | None:
-    """The first metric of every finished job; None if they differ in it."""
+    """Return the first metric of all finished jobs; None if they differ in it."""
     metrics = set(map(deciding_metric, results))
     return None if len(metrics) > 1 else next(iter(metrics), "accuracy")
 
 
 def _other_columns(results: Collection[RunResult]) -> dict[str, Column]:
-    """Columns for the metrics and splits that some job has besides its first metric."""
+    """Return columns for the metrics and splits that some job has besides its first metric."""
     columns = columns_of(results)
     columns |= {
         f"{result.primary_metric} (test)": ("test", result.primary_metric)
@@ -117,7 +117,7 @@ def _no_figures(job: Job) -> dict[str, str]:
 
 
 def _figures(result: RunResult) -> dict[str, str]:
-    """Validation score, test score and gain in the first metric."""
+    """Return validation score, test score and gain in the first metric."""
     column, value = ("test", deciding_metric(result)), validation_score(result)
     return {
         "validation": "no rows" if value is None else f"{100 * value:.2f}",
@@ -130,7 +130,7 @@ _BESIDE = ("at chance", "95% of the test", "gain (validation)", "teachers", "no 
 
 
 def _beside_test(result: RunResult) -> dict[str, str]:
-    """The less important columns; only the primary metric has an interval."""
+    """Return the less important columns; only the primary metric has an interval."""
     test, metric, baseline = result.metrics["test"], deciding_metric(result), result.baseline
     column, interval = ("test", metric), f"{100 * test.low:.1f}–{100 * test.high:.1f}"
     on_validation = gain_in(result, ("validation", metric))
@@ -145,7 +145,7 @@ def _beside_test(result: RunResult) -> dict[str, str]:
 
 
 def _at_chance(result: RunResult) -> str:
-    """Which of student and baseline are no better than chance."""
+    """Say which of student and baseline are no better than chance."""
     if both_at_chance(result):
         return "both"
     if at_chance(result.student):
@@ -154,7 +154,7 @@ def _at_chance(result: RunResult) -> str:
 
 
 def _teachers(result: RunResult, column: Column) -> str:
-    """The figure of the teachers together, or of the one there is."""
+    """Return the figure of the joined teachers, or of the only teacher."""
     if result.together:
         return cell(result.together.metrics, column)
     return cell(result.teachers[0].metrics, column) if result.teachers else "–"
@@ -165,7 +165,7 @@ def _test_title(metric: str | None) -> str:
 
 
 def sources(jobs: Sequence[Job]) -> list[str]:
-    """One line per source of published figures."""
+    """Return one line per source of published figures."""
     lines = set()
     for result in results_of(jobs).values():
         known, rows = result.published, published_rows(result)
@@ -178,7 +178,7 @@ def sources(jobs: Sequence[Job]) -> list[str]:
 
 
 def seed_rows(jobs: Sequence[Job]) -> list[dict[str, str]]:
-    """Means and intervals over seeds; empty if no setting was run with several seeds.
+    """Return means and intervals over seeds; empty if no setting was run with several seeds.
 
     The best setting on validation comes first and is marked.
     """
@@ -197,7 +197,7 @@ def seed_rows(jobs: Sequence[Job]) -> list[dict[str, str]]:
 
 
 def seed_lines(rows: Sequence[Mapping[str, str]]) -> list[str]:
-    """Lines below the table over seeds."""
+    """Return the lines below the table over seeds."""
     lines = []
     marked = [row for row in rows if row["mean validation"].startswith(BEST)]
     if marked:
@@ -213,7 +213,7 @@ def seed_lines(rows: Sequence[Mapping[str, str]]) -> list[str]:
 
 
 def _settings(jobs: Sequence[Job]) -> dict[str, list[RunResult]]:
-    """Results with test rows by their overrides without the seed; equal runs count once."""
+    """Group results with test rows by their overrides without the seed; count equal runs once."""
     common = set(shared_overrides(jobs))
     groups: dict[str, dict[str, RunResult]] = defaultdict(dict)
     for result in results_of(jobs).values():
@@ -238,7 +238,7 @@ def _seed_row(
 ) -> dict[str, str]:
     column = ("test", deciding_metric(results[0]))
     figures = _known(percent(one.metrics, column) for one in results)
-    # Between two models at chance level, a gain means nothing.
+    # If both models are at chance level, a gain means nothing.
     nothing = all(map(both_at_chance, results))
     gains = [] if nothing else _known(gain_in(one, column) for one in results)
     chance = sum(at_chance(one.student) for one in results)

@@ -1,4 +1,4 @@
-"""Tables for the terminal: the result of a run, the jobs of a sweep."""
+"""Makes tables for the terminal: the result of a run, the jobs of a sweep."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _WIDEST = 1000  # characters; wider than any table
 
 
 def empty_table(title: str, *columns: str) -> Table:
-    """An empty table: names are aligned left, figures right."""
+    """Make an empty table: names are aligned left, figures right."""
     table = Table(
         title=escape(title),  # typed overrides such as [map,mrr] are not markup
         title_justify="left",
@@ -48,9 +48,9 @@ def empty_table(title: str, *columns: str) -> Table:
 
 
 def result_table(result: RunResult) -> Fitted:
-    """One row per model: teachers, intermediate models, baseline and student.
+    """Make a table with a row per model: teachers, intermediate models, baseline and student.
 
-    Columns without figures are left out, and so are steps that are equal for all.
+    Columns without figures are left out, and so are steps if they are equal for all.
     """
     metric, models = result.primary_metric, list(_models(result))
     columns = [column for column in _figures(result, {}) if _worth_a_column(column, models)]
@@ -89,7 +89,7 @@ def _figures(result: RunResult, scores: Scores, steps: int | None = None) -> Fig
 
 
 def _models(result: RunResult) -> Iterator[tuple[str, Figures, str]]:
-    """Every model's name, figures and style, the student last."""
+    """Yield every model's name, figures and style, the student last."""
 
     def row(
         name: str, model: ModelResult, scores: Scores, steps: int | None, style: str = ""
@@ -121,7 +121,7 @@ def _worth_a_column(column: str, models: Sequence[tuple[str, Figures, str]]) -> 
 
 
 def result_lines(result: RunResult) -> list[str]:
-    """Lines below the table: steps if equal for all, parameters, random weights."""
+    """Return the lines below the table: steps if equal for all, parameters, random weights."""
     steps = {made for _, figures, _ in _models(result) if (made := figures["steps"]) != "–"}
     lines = []
     if len(steps) == 1 and not _worth_a_column("steps", list(_models(result))):
@@ -135,7 +135,7 @@ def result_lines(result: RunResult) -> list[str]:
 
 
 def _sizes(result: RunResult) -> str:
-    """Parameters of each model, and how many times smaller the student is."""
+    """State the parameters of each model, and how many times smaller the student is."""
     student = result.student
     sizes = {teacher.name: teacher.parameters for teacher in result.teachers}
     others: list[TrainedModel | TaughtTeacher] = [*result.between, *result.trained_teachers]
@@ -155,7 +155,7 @@ def _sizes(result: RunResult) -> str:
 
 
 def _beside_teachers(smaller: Mapping[str, float]) -> list[str]:
-    """The student's size relative to each teacher; once, if all teachers are of one size."""
+    """State the student's size relative to each teacher; once if all have the same size."""
     if len(smaller) > 1 and len(set(smaller.values())) == 1:
         smaller = {"each teacher": next(iter(smaller.values()))}
     return [
@@ -169,13 +169,13 @@ def _beside_teachers(smaller: Mapping[str, float]) -> list[str]:
 
 
 def _with_model(taught: TaughtTeacher) -> str:
-    """A teacher's name, and its model's unless the name begins with that."""
+    """Return a teacher's name, with its model's unless the name begins with it."""
     model = with_layers(taught.model, taught.layers)
     return taught.name if taught.name.startswith(model) else f"{taught.name} {model}"
 
 
 def gain_line(result: RunResult) -> str | None:
-    """The student's lead over the baseline on the test rows, with its interval.
+    """State the student's lead over the baseline on the test rows, with its interval.
 
     It is called a gain only if the baseline was trained for as many steps.
     """
@@ -206,7 +206,7 @@ def _baseline_name(result: RunResult, baseline: BaselineResult) -> str:
 
 
 def _verdict(gain: Gain, *, fewer_steps: bool) -> list[str]:
-    """Whether the lead is significant at 95%, and its share of the teachers' lead."""
+    """State whether the lead is significant at 95%, and its share of the teachers' lead."""
     if gain.low <= 0 <= gain.high:
         return ["Not significant: the interval includes zero."]
     if gain.transferred is None or gain.difference <= 0 or fewer_steps:
@@ -224,7 +224,7 @@ def _ranking_gains(ranking: Mapping[str, RankingDifference | None]) -> list[str]
 
 
 def sweep_table(title: str, jobs: Sequence[Mapping[str, str]]) -> Table:
-    """The jobs of a sweep, one row each."""
+    """Make a table of the jobs of a sweep, one row each."""
     columns = list(jobs[0])
     table = empty_table(title, *columns)
     table.columns[0].overflow = "fold"  # a job's name is never cut
@@ -238,7 +238,7 @@ def sweep_table(title: str, jobs: Sequence[Mapping[str, str]]) -> Table:
 
 
 def table_width(table: Table) -> int:
-    """Width in characters if nothing wraps."""
+    """Return the table's width in characters if nothing wraps."""
     return Console(width=_WIDEST).measure(table).maximum
 
 

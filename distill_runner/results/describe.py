@@ -1,4 +1,4 @@
-"""Markdown that explains result.json, made from the classes it is read into."""
+"""Writes a Markdown reference of result.json from the classes that it is parsed into."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NAMES = {int: "integer", float: "number", str: "text", bool: "true/false"}
 
 
 def describe() -> str:
-    """Every object of result.json with its keys, types and meanings; headings of level 2."""
+    """Return a section for each object of result.json, with its keys, types and meanings."""
     parts = [f"`schema_version` is {SCHEMA_VERSION}. Every key is always present."]
     for kind in _classes():
         rows = [_row(name, hint) for name, hint in _hints(kind)]
@@ -25,7 +25,7 @@ def describe() -> str:
 
 
 def _classes() -> list[type]:
-    """`RunResult`, and each class that a field of another names, in the order of naming."""
+    """Return `RunResult` and every class that it contains, in the order of occurrence."""
     found: dict[type, None] = {}
 
     def visit(kind: type) -> None:

@@ -1,4 +1,4 @@
-"""Reads what a run leaves in its folder: result.json, and attempt.json of the last command."""
+"""Reads the files of a run folder: result.json, and the last command's attempt.json."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Status = Literal["started", "planned", "finished", "failed", "refused", "interru
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
-    """What became of the last command that wrote into a run's folder."""
+    """How the last command that wrote into a run's folder ended."""
 
-    status: Annotated[Status, "`started` where the process was killed"]
+    status: Annotated[Status, "`started` if the process was killed"]
     overrides: Annotated[tuple[str, ...], "what was typed"]
-    seconds: Annotated[float | None, "wall-clock time of the command, where it finished"] = None
-    error: Annotated[str | None, "the message, where it did not"] = None
+    seconds: Annotated[float | None, "wall-clock time of the command, if it finished"] = None
+    error: Annotated[str | None, "the message, if it did not"] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,9 +37,9 @@ class FileEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class FileList:
-    """The files of a finished run; files.json marks a folder as ours."""
+    """The files of a finished run; files.json marks a folder as one of distill-run's."""
 
-    program: Annotated[Literal["distill-run"], "whose folder it is"]
+    program: Annotated[Literal["distill-run"], "the program that the folder belongs to"]
     files: Annotated[Mapping[str, FileEntry], "by path inside the folder"]
 
 
@@ -58,10 +58,10 @@ class Job:
 
 
 def read_result(folder: Path) -> RunResult:
-    """The result of the finished run in `folder`.
+    """Read the result of the finished run in `folder`.
 
     Raises:
-        DistillError: there is none, it is damaged, or another version wrote it.
+        DistillError: there is no result, it is damaged, or another version wrote it.
     """
     path = folder / RESULT
     try:
@@ -74,7 +74,7 @@ def read_result(folder: Path) -> RunResult:
         version = value.get("schema_version") if isinstance(value, dict) else None
         if type(version) is int and version != SCHEMA_VERSION:
             raise DistillError(
-                f"{path} has schema_version {version}; this version reads {SCHEMA_VERSION} alone."
+                f"{path} has schema_version {version}; this version only reads {SCHEMA_VERSION}."
             )
         result = from_json(RunResult, value)
         _check_digest(folder, content)
@@ -84,7 +84,7 @@ def read_result(folder: Path) -> RunResult:
 
 
 def read_job(folder: Path) -> Job:
-    """How the job in `folder` ended; damage is a way to end, so that others are still shown."""
+    """Read how the job in `folder` ended; damaged files are reported as a status, not raised."""
     path, attempt = folder / ATTEMPT, None
     try:
         attempt = from_json(Attempt, parse(path.read_bytes()))
@@ -100,7 +100,7 @@ def read_job(folder: Path) -> Job:
 
 
 def _check_digest(folder: Path, content: bytes) -> None:
-    """Compare result.json with what files.json says of it; a record has no files.json.
+    """Compare result.json with its digest in files.json; a record has no files.json.
 
     Raises:
         Malformed: they differ.
@@ -109,6 +109,6 @@ def _check_digest(folder: Path, content: bytes) -> None:
         return
     known = from_json(FileList, parse((folder / FILES).read_bytes()), FILES).files
     if RESULT not in known:
-        raise Malformed("", f"{FILES} does not know it")
+        raise Malformed("", f"{FILES} does not list it")
     if hashlib.sha256(content).hexdigest() != known[RESULT].sha256:
         raise Malformed("", f"its SHA-256 is not the one in {FILES}")

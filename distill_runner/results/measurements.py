@@ -1,4 +1,4 @@
-"""What is measured beside the scores: training, chance level, noise and speed."""
+"""The measurements other than scores: training, chance level, noise and speed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Training:
     real_tokens_per_second: Annotated[float, "tokens without padding per second"]
     peak_memory_bytes: Annotated[int, "of the GPU; on a CPU of the whole process"]
     counts: Annotated[
-        Mapping[str, int], "how the training rows were chosen, where the algorithm chose them"
+        Mapping[str, int], "how the training rows were chosen, if the algorithm chose them"
     ]
     device: Annotated[str, "`cpu` or `cuda`"]
     machine: Annotated[str, "name of the GPU, or the CPU's architecture"]
@@ -32,11 +32,11 @@ class Training:
 class AtChance:
     """Why a model counts as no better than chance."""
 
-    split: Annotated[str, "the split that was looked at"]
-    rows: Annotated[int, "its rows"]
-    label: Annotated[str, "the verdict as it stands in tables"]
-    evidence: Annotated[str, "the figures behind it, in words"]
-    one_answer: Annotated[str | None, "the class that the model gives to every row, if it does"]
+    split: Annotated[str, "the split it was judged on"]
+    rows: Annotated[int, "rows of that split"]
+    label: Annotated[str, "the verdict, as tables show it"]
+    evidence: Annotated[str, "the figures behind the verdict, in words"]
+    one_answer: Annotated[str | None, "the class that the model predicts for every row, if any"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,9 +45,9 @@ class NoiseScore:
 
     noise: Annotated[str, "kind of noise; `none` for the clean rows"]
     p: Annotated[float, "probability that a word is hit"]
-    accuracy: Annotated[Mapping[str, float], "share of right answers by model"]
+    accuracy: Annotated[Mapping[str, float], "share of correct predictions, by model"]
     difference: Annotated[
-        Difference | None, "student minus the model in `against`; null where there is none"
+        Difference | None, "student minus the model in `against`; null if there is none"
     ]
 
 
@@ -64,7 +64,7 @@ class Robustness:
 
 @dataclass(frozen=True, kw_only=True)
 class Speed:
-    """How fast a model answers; tokenising is not counted."""
+    """How fast a model predicts, without tokenisation."""
 
     milliseconds: Annotated[float, "median time for one text, in ms"]
     texts_per_second: Annotated[float, "texts per second in batches"]
@@ -79,15 +79,15 @@ class ModelLatency(Speed):
 
 @dataclass(frozen=True, kw_only=True)
 class LatencyComparison:
-    """The student beside its first teacher."""
+    """The student compared with its first teacher."""
 
     name: Annotated[str, "the teacher"]
     fewer_parameters: Annotated[float, "share of the teacher's parameters that the student saves"]
-    less_time: Annotated[float, "share of the teacher's time for one text that it saves"]
-    times_as_fast: Annotated[float, "teacher's time for one text over the student's"]
+    less_time: Annotated[float, "share of the teacher's time for one text that the student saves"]
+    times_as_fast: Annotated[float, "teacher's time for one text divided by the student's"]
     kept: Annotated[
         float | None,
-        "student's primary metric on test over the teacher's; null where the teacher's is not "
+        "student's primary metric on test divided by the teacher's; null if the teacher's is not "
         "above 0",
     ]
 

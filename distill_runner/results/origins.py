@@ -1,4 +1,4 @@
-"""What a run was made of: rows, data files, models, code and machine."""
+"""The origins of a run: rows, data files, models, code and machine."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from typing import Annotated
 
 @dataclass(frozen=True, kw_only=True)
 class SplitSizes:
-    """The requested cut; a number below 1 is a share of the rows, any other a count."""
+    """The requested split; a size below 1 is a share of the rows, any other a count."""
 
-    scheme: Annotated[str, "`random`, or `grouped`: rows of a group stay together"]
-    train: Annotated[float | None, "null: all that is left"]
+    scheme: Annotated[str, "`random`, or `grouped`: overlapping phrases stay together"]
+    train: Annotated[float | None, "null: all remaining rows"]
     quiz: Annotated[float, "rows that only bi-level methods read"]
-    validation: Annotated[float | None, "null: the data's own file, whole"]
-    test: Annotated[float | None, "null: the data's own file, whole"]
+    validation: Annotated[float | None, "null: the official file, or a tenth of the training rows"]
+    test: Annotated[float | None, "null: the official file, or a tenth of the training rows"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataResult:
-    """How the data were cut, and what came of it."""
+    """How the data were split, and the resulting rows."""
 
-    name: Annotated[str, "the data set as people know it"]
-    task: Annotated[str, "what the labels are, as `dataset.task` has it"]
+    name: Annotated[str, "display name of the data set"]
+    task: Annotated[str, "`dataset.task`, the kind of labels"]
     hub: Annotated[str | None, "its id on the Hugging Face hub; null for files"]
     subset: Annotated[str | None, "its configuration on the hub"]
     texts: Annotated[tuple[str, ...], "the text columns: one, or the two of a pair"]
     max_tokens: Annotated[int, "longer texts are cut to this many tokens"]
     split: Annotated[SplitSizes, "the requested sizes"]
-    split_seed: Annotated[int, "seed of the cut"]
-    rows: Annotated[Mapping[str, int], "rows of every split, and how many were dropped and why"]
+    split_seed: Annotated[int, "seed of the split"]
+    rows: Annotated[Mapping[str, int], "rows of every split, and dropped rows by reason"]
     left_out: Annotated[
         Mapping[str, Mapping[str, int]], "by file, rows left out because they lack a value"
     ]
@@ -50,9 +50,9 @@ class Checkout:
 class Surroundings:
     """The code, the packages and the processor that a training depends on."""
 
-    distill_run: Annotated[str | None, "version of this package; null where it is not installed"]
-    git: Annotated[Checkout | None, "null where the code is no checkout"]
-    instruction_set: Annotated[str, "what PyTorch uses of the CPU, such as `AVX2`"]
+    distill_run: Annotated[str | None, "version of this package; null if it is not installed"]
+    git: Annotated[Checkout | None, "null if the code is not in a checkout"]
+    instruction_set: Annotated[str, "CPU instructions that PyTorch uses, such as `AVX2`"]
     processor: Annotated[str, "name of the CPU"]
     system: Annotated[str, "operating system and architecture"]
     python: Annotated[str, "version"]
@@ -61,7 +61,7 @@ class Surroundings:
 
 @dataclass(frozen=True, kw_only=True)
 class HubRevision:
-    """What was taken from the Hugging Face hub."""
+    """The version of something taken from the Hugging Face hub."""
 
     repo: Annotated[str, "owner/name"]
     revision: Annotated[str, "commit"]
@@ -69,7 +69,7 @@ class HubRevision:
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """Whose weights a model started from, as far as it is known."""
+    """The origin of a model's first weights, if known."""
 
     base_model: Annotated[str | None, "id on the Hugging Face hub"]
     license: Annotated[str | None, "the base model's license"]
@@ -96,7 +96,7 @@ class DataSource:
     """Where a data set came from."""
 
     generated: Annotated[int, "rows of the generated corpus; 0: read from files"]
-    path: Annotated[str | None, "file or folder as it was named"]
+    path: Annotated[str | None, "file or folder, as configured"]
     hub: Annotated[HubData | None, "null for local files"]
     revision: Annotated[HubRevision | None, "null for local files"]
     files: Annotated[Mapping[str, str], "SHA-256 of every file, by name"]
@@ -104,7 +104,7 @@ class DataSource:
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance(Surroundings):
-    """Everything outside the settings that the figures depend on."""
+    """Everything besides the settings that the figures depend on."""
 
-    models: Annotated[Mapping[str, ModelSource], "by the name that was given"]
+    models: Annotated[Mapping[str, ModelSource], "by the configured name"]
     data: Annotated[Mapping[str, DataSource], "by the plan's name: `task`, `pretrain`, …"]

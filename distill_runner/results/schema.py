@@ -15,11 +15,11 @@ SCHEMA_VERSION: Literal[1] = 1
 
 @dataclass(frozen=True, kw_only=True)
 class ModelResult:
-    """What is known of every model that answers the task's rows."""
+    """What is known about every model that predicts on the task's rows."""
 
-    parameters: Annotated[int, "number of weights, of all models that answer together"]
+    parameters: Annotated[int, "number of weights, of all models that predict together"]
     may_have_seen_test_rows: Annotated[
-        bool, "it comes from a classifier that was trained elsewhere, nobody knows on what"
+        bool, "it comes from a classifier that was trained elsewhere, on unknown rows"
     ]
     no_better_than_chance: Annotated[
         bool | None, "on test, or on validation without test rows; null without either"
@@ -29,7 +29,7 @@ class ModelResult:
 
 @dataclass(frozen=True, kw_only=True)
 class JointTeachers(ModelResult):
-    """All teachers as one."""
+    """All teachers, with their predictions combined."""
 
     combine: Annotated[str, "how their outputs are joined: `logit_mean` or `prob_mean`"]
     metrics: Annotated[Scores, "by split"]
@@ -37,17 +37,17 @@ class JointTeachers(ModelResult):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedModel(ModelResult):
-    """A model by its name."""
+    """A single model."""
 
     name: Annotated[str, "unique among the models of the run"]
     model: Annotated[str, "hub id or folder"]
     layers: Annotated[tuple[int, ...] | None, "layers kept of it; null: all"]
-    steps: Annotated[int, "optimiser steps over all of its stages; 0: taken as it is"]
+    steps: Annotated[int, "optimiser steps over all of its stages; 0: used as it is"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class TeacherResult(TrainedModel):
-    """A teacher."""
+    """A configured teacher."""
 
     seed: Annotated[int, "seed of its fine-tuning"]
     metrics: Annotated[Scores, "by split"]
@@ -66,8 +66,8 @@ class StudentResult(TrainedModel):
     """The student; its scores are the run's `metrics`."""
 
     origin: Annotated[Origin, "whose weights it started from"]
-    members: Annotated[tuple[str, ...], "stages whose students answer together; empty: one"]
-    times_smaller: Annotated[Mapping[str, float], "parameters of each teacher over its own"]
+    members: Annotated[tuple[str, ...], "stages whose students predict together; empty: one"]
+    times_smaller: Annotated[Mapping[str, float], "each teacher's parameters divided by its own"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +77,7 @@ class BaselineResult(ModelResult):
     steps: Annotated[int, "optimiser steps"]
     fewer_steps: Annotated[bool, "whether it was trained for fewer steps than the student"]
     selection: Annotated[str, "which epoch is kept: `last` or `best_validation`"]
-    times_smaller: Annotated[Mapping[str, float], "parameters of each teacher over its own"]
+    times_smaller: Annotated[Mapping[str, float], "each teacher's parameters divided by its own"]
     metrics: Annotated[Scores, "by split"]
     training: Annotated[Training, "how it was trained"]
     gain: Annotated[Mapping[str, Gain], "student minus baseline, by split"]
@@ -85,7 +85,7 @@ class BaselineResult(ModelResult):
 
 @dataclass(frozen=True, kw_only=True)
 class TaughtTeacher:
-    """A teacher or peer that the student's stage trained too, as that stage left it."""
+    """A teacher or peer that the student's stage also trained, as that stage left it."""
 
     name: Annotated[str, "as among the teachers"]
     model: Annotated[str, "hub id or folder"]
@@ -98,15 +98,15 @@ class TaughtTeacher:
 class TrainingRowsScore:
     """A teacher's accuracy on the rows that the student trains on."""
 
-    in_the_loop_first_epoch: Annotated[float, "as the training loop saw it"]
-    alone: Annotated[float | None, "scored outside of it; null after less than an epoch"]
+    in_the_loop_first_epoch: Annotated[float, "measured in the training loop"]
+    alone: Annotated[float | None, "measured outside the loop; null after less than an epoch"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainTeacher:
     """A teacher of the pre-training stage."""
 
-    name: Annotated[str, "its stage"]
+    name: Annotated[str, "name of its stage"]
     model: Annotated[str, "hub id or folder"]
     parameters: Annotated[int, "number of weights"]
     seed: Annotated[int, "seed of its fine-tuning"]
@@ -126,31 +126,31 @@ class PretrainResult:
 
 @dataclass(frozen=True, kw_only=True)
 class StoppedByValidation:
-    """Which repetition of a chain validation chose."""
+    """The repetition of a chain that validation chose."""
 
     kept: Annotated[str, "the stage that is deployed"]
-    validation: Annotated[Scores, "by stage; validation is then no result"]
+    validation: Annotated[Scores, "by stage; since these chose the stage, they are not a fair result"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class BrokenOff:
-    """Where a chain ended because it could not go on."""
+    """Where a chain ended because it could not continue."""
 
-    before: Annotated[str, "the stage that did not take place"]
+    before: Annotated[str, "the first stage that was not carried out"]
     because: Annotated[str, "why"]
     kept: Annotated[str, "the stage that is deployed"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedFigure:
-    """A figure from elsewhere on the same data set."""
+    """A published figure on the same data set."""
 
     accuracy: Annotated[float, "in percent"]
     dataset: Annotated[str, "name"]
-    split: Annotated[str, "theirs"]
+    split: Annotated[str, "the source's split"]
     rows: Annotated[int, "of that split"]
     source: Annotated[str, "paper and table"]
-    train_rows: Annotated[int | None, "rows that theirs learned from; null: not stated"]
+    train_rows: Annotated[int | None, "training rows of the source; null: not stated"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,8 +159,8 @@ class StageResult:
 
     role: Annotated[str, "`teacher`, `pretrain_teacher`, `student` or `baseline`"]
     key: Annotated[str, "its artifact's name in the store"]
-    trained_now: Annotated[bool, "false: it was found in the store"]
-    training_seconds: Annotated[float, "seconds that its training took, whenever that was"]
+    trained_now: Annotated[bool, "whether this run trained it; false: it was in the store"]
+    training_seconds: Annotated[float, "seconds that its training took, in this run or earlier"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,44 +168,46 @@ class RunResult:
     """A finished run."""
 
     schema_version: Annotated[Literal[1], "version of this format"] = SCHEMA_VERSION
-    status: Annotated[Literal["finished"], "other runs leave no result"] = "finished"
-    key: Annotated[str, "hash over the keys of all stages: equal for equal runs"]
+    status: Annotated[Literal["finished"], "only finished runs have a result"] = "finished"
+    key: Annotated[str, "hash of the keys of all stages; equal for equal runs"]
     method: Annotated[str, "name of the method"]
     seed: Annotated[int, "seed of the student"]
-    experiment: Annotated[str | None, "the experiment's file, if one was named"]
+    experiment: Annotated[str | None, "the experiment's file, if one was chosen"]
     profile: Annotated[str, "the profile's name"]
     dataset: Annotated[str, "the data set's name in the configuration"]
     formula: Annotated[str, "loss of the deployed stage"]
-    primary_metric: Annotated[str, "what models are compared by, with its interval"]
-    scored_by: Annotated[tuple[str, ...], "`dataset.metrics`; the first one chooses"]
+    primary_metric: Annotated[str, "the metric that models are compared by; it has an interval"]
+    scored_by: Annotated[
+        tuple[str, ...], "`dataset.metrics`; the first one chooses epochs and jobs"
+    ]
     selection: Annotated[str, "which epoch is kept: `last` or `best_validation`"]
     max_steps: Annotated[int | None, "`training.max_steps`"]
     overrides: Annotated[tuple[str, ...], "what was typed"]
-    published: Annotated[PublishedFigure | None, "a figure from elsewhere, if there is one"]
+    published: Annotated[PublishedFigure | None, "a published figure, if there is one"]
     teachers: Annotated[tuple[TeacherResult, ...], "in the order of the configuration"]
     together: Annotated[JointTeachers | None, "null below two teachers"]
     between: Annotated[tuple[IntermediateResult, ...], "in the order of training"]
-    trained_teachers: Annotated[tuple[TaughtTeacher, ...], "empty where teachers stay frozen"]
+    trained_teachers: Annotated[tuple[TaughtTeacher, ...], "empty if teachers stay frozen"]
     pretrain: Annotated[PretrainResult | None, "null without a stage on other data"]
     student: Annotated[StudentResult, "the deployed model"]
     random_models: Annotated[tuple[str, ...], "models that started from random weights"]
     metrics: Annotated[
         Scores,
-        "the student's scores by split; `selection_on_validation` where validation chose the "
-        "epoch and so is no result",
+        "the student's scores by split; `selection_on_validation` if validation chose the epoch "
+        "and so is not a fair result",
     ]
     golden_head: Annotated[
         Mapping[str, GoldenHeadScore] | None, "by split; null without soft heads"
     ]
-    baseline: Annotated[BaselineResult | None, "null where none was trained"]
-    stopped: Annotated[StoppedByValidation | None, "null where validation chose no repetition"]
-    broken_off: Annotated[BrokenOff | None, "null where every stage took place"]
+    baseline: Annotated[BaselineResult | None, "null if none was trained"]
+    stopped: Annotated[StoppedByValidation | None, "null if validation chose no repetition"]
+    broken_off: Annotated[BrokenOff | None, "null if every stage was carried out"]
     agreement: Annotated[Mapping[str, Agreement], "by split; empty without teachers"]
     robustness: Annotated[Robustness | None, "null without `evaluation.robustness`"]
     latency: Annotated[Latency | None, "null without `evaluation.latency`"]
     training: Annotated[Training, "of the deployed stage"]
     teachers_on_training_rows: Annotated[
-        Mapping[str, TrainingRowsScore], "by teacher, where the loop reads teachers live"
+        Mapping[str, TrainingRowsScore], "by teacher, if teachers predict in the training loop"
     ]
     data: Annotated[DataResult, "the task's rows"]
     stages: Annotated[Mapping[str, StageResult], "by name, in the order of the plan"]

@@ -1,6 +1,6 @@
-"""Scores and differences of scores, as they stand in result.json.
+"""Scores and differences of scores, as result.json holds them.
 
-Shares lie in 0..1, correlations in -1..1; every interval is of 95%.
+Shares lie in 0..1, correlations in -1..1; every interval is a 95% interval.
 """
 
 from __future__ import annotations
@@ -14,29 +14,29 @@ from distill_runner.results.typed_json import INLINE
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """What a model scores on one split: `score["macro_f1"]` is a metric, `low` the interval's."""
+    """A model's scores on one split; `score["macro_f1"]` is the value of one metric."""
 
     primary_metric: Annotated[str, "the metric that `low` and `high` belong to"]
     n: Annotated[int, "rows scored"]
     low: Annotated[float, "lower end of the 95% interval of the primary metric"]
     high: Annotated[float, "upper end of it"]
     majority: Annotated[
-        float | None, "accuracy of always answering the largest class; null for regression"
+        float | None, "accuracy of always predicting the largest class; null for regression"
     ]
-    questions: Annotated[int | None, "groups of rows, where a metric ranks the rows of a group"]
+    questions: Annotated[int | None, "groups of rows, if a metric ranks the rows of a group"]
     without_positive: Annotated[
         int | None, "groups left out of the ranking because no row in them has class 1"
     ]
     metrics: Annotated[
         Mapping[str, float],
-        "each metric of `dataset.metrics` and the primary one under its name; "
+        "each metric of `dataset.metrics` and the primary metric, by name; "
         "a share in 0..1, or a correlation in -1..1",
         INLINE,
     ]
 
     @property
     def value(self) -> float:
-        """The primary metric."""
+        """The value of the primary metric."""
         return self.metrics[self.primary_metric]
 
     def __getitem__(self, metric: str) -> float:
@@ -48,11 +48,11 @@ Scores = Mapping[str, Score]  # by split
 
 @dataclass(frozen=True, kw_only=True)
 class GoldenHeadScore(Score):
-    """What a student with soft heads scores by its plain classifier alone."""
+    """The scores of a student's golden head without its soft heads."""
 
     same_answers: Annotated[
         float,
-        "agreement with all heads together: share of rows with the same answer, "
+        "agreement with all heads together: share of rows with the same prediction, "
         "or the correlation of the outputs",
     ]
 
@@ -70,7 +70,7 @@ class Difference:
 class RankingDifference(Difference):
     """A difference in a ranking metric, paired over the groups."""
 
-    groups: Annotated[int, "groups that the interval is over"]
+    groups: Annotated[int, "groups that the interval is computed over"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,22 +79,22 @@ class Gain(Difference):
 
     transferred: Annotated[
         float | None,
-        "the gain as a share of the teachers' own lead over the baseline; null where that lead "
-        "is not significant",
+        "the gain as a share of the teachers' lead over the baseline; null if that lead is not "
+        "significant",
     ]
     ranking: Annotated[
         Mapping[str, RankingDifference | None],
-        "the gain in each ranking metric; null where fewer than two groups can be ranked",
+        "the gain in each ranking metric; null if fewer than two groups can be ranked",
     ]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Agreement:
-    """How far the student answers as its teachers do; these as they came into the stage."""
+    """How far the student agrees with its teachers, as they were before its stage."""
 
     with_teachers: Annotated[
         float,
-        "share of rows on which student and joined teachers give the same answer, or the "
+        "share of rows with the same prediction by student and joined teachers, or the "
         "correlation of their outputs",
     ]
     teachers_score: Annotated[float, "primary metric of the joined teachers"]

@@ -1,7 +1,7 @@
-"""Frozen dataclasses to JSON and back, strictly: what does not fit the classes is refused.
+"""Converts frozen dataclasses to JSON and back; JSON that does not fit the classes is refused.
 
-A mapping field that is marked `INLINE` is written beside the other fields of its class instead
-of under its own name, so that a score reads `{"n": 400, "accuracy": 0.81}`.
+The entries of a mapping field marked `INLINE` are written next to the other fields of its class
+instead of under its own name, so that a score reads `{"n": 400, "accuracy": 0.81}`.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from distill_runner.errors import DistillError
 
 T = TypeVar("T")
 
-INLINE = object()  # marks a mapping whose entries stand beside the fields of its class
+INLINE = object()  # marks a mapping whose entries are written next to its class's fields
 
 
 class Malformed(DistillError):
-    """JSON that is not what the class says.
+    """JSON that does not fit the class.
 
     Args:
-        path: the keys down to the value, such as `metrics.test.n`; empty: the whole.
+        path: the keys that lead to the value, such as `metrics.test.n`; empty: the whole.
         problem: what is wrong with it.
     """
 
@@ -37,17 +37,17 @@ class Malformed(DistillError):
 
 @cache
 def type_hints(kind: type) -> Mapping[str, Any]:
-    """The annotation of every field of a dataclass, with its description."""
+    """Return the annotation of every field of a dataclass, with its description."""
     return get_type_hints(kind, include_extras=True)
 
 
 def is_inline(hint: Any) -> bool:
-    """Whether the field's own fields are written into the parent's object."""
+    """Return whether a field's entries are written into the parent's object."""
     return get_origin(hint) is Annotated and INLINE in get_args(hint)
 
 
 def to_json(value: Any) -> Any:
-    """The value as `json` writes it: dataclasses and mappings as objects, tuples as arrays."""
+    """Convert a value for `json`: dataclasses and mappings to objects, tuples to arrays."""
     if is_dataclass(value) and not isinstance(value, type):
         return dict(_entries(value))
     if isinstance(value, Mapping):
@@ -69,10 +69,10 @@ def _entries(value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def parse(text: str | bytes) -> Any:
-    """The value of a JSON text in UTF-8.
+    """Parse a JSON text in UTF-8.
 
     Raises:
-        Malformed: it is no JSON; NaN and infinity are none.
+        Malformed: it is not JSON, or contains NaN or infinity.
     """
     try:
         return json.loads(text, parse_constant=_refuse_constant)
@@ -144,7 +144,7 @@ _NAMES = {int: "a whole number", float: "a number", str: "a text", bool: "true o
 
 def _read_scalar(kind: Any, value: object, path: str) -> Any:
     if kind is float and type(value) is int:
-        return float(value)  # JSON does not tell 1 from 1.0
+        return float(value)  # JSON does not distinguish 1 from 1.0
     found = _expect(kind, _NAMES[kind], value, path)
     if kind is float and not math.isfinite(found):
         raise Malformed(path, f"expected {_NAMES[kind]}, got {found}")
@@ -152,7 +152,7 @@ def _read_scalar(kind: Any, value: object, path: str) -> Any:
 
 
 def _expect(kind: type[T], name: str, value: object, path: str) -> T:
-    # The exact type: to Python true is a whole number too.
+    # The exact type, since in Python True is also an int.
     if type(value) is not kind:
         raise Malformed(path, f"expected {name}, got {_shortened(value)}")
     return value

@@ -147,7 +147,7 @@ def test_one_answer_for_all_rows_is_named() -> None:
     assert (found.one_answer, found.label) == ("good", "no better than the largest class")
     student = a_student(no_better_than_chance=True, chance=found)
     assert warnings(a_result(student=student)) == [
-        "WARNING: the student answers 'good' for all 30 test rows: it has learned nothing. "
+        "WARNING: the student predicts 'good' for all 30 test rows: it has learned nothing. "
         "Try more training.epochs, or a larger training.learning_rate."
     ]
 

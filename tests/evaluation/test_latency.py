@@ -58,7 +58,7 @@ def test_a_run_says_what_its_student_saves_and_keeps(tmp_path: Path) -> None:
     kept = result["metrics"]["test"]["accuracy"] / teacher
     assert beside["kept"] == pytest.approx(kept)
     log = (tmp_path / "run" / "log.txt").read_text()
-    line = f"{100 * kept:.1f}% of its accuracy on test"
+    line = f"{100 * kept:.1f}% of the teacher's accuracy on test"
     assert line in log
     assert "ms a text" in log
     assert line in (tmp_path / "run" / "student" / "README.md").read_text()

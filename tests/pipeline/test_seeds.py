@@ -46,7 +46,7 @@ def test_one_teacher_twice_is_no_ensemble() -> None:
     with pytest.raises(Refused) as refusal:
         plan_of("teacher=bert", TWICE, "teacher.seeds=[4,4]")
     assert refusal.value.key == "teacher.seeds"
-    assert "would be one teacher twice" in str(refusal.value)
+    assert "would be the same teacher" in str(refusal.value)
 
 
 def test_one_seed_at_two_learning_rates_is_two_teachers() -> None:

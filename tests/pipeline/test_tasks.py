@@ -376,7 +376,7 @@ def test_accuracy_adds_no_column_and_balanced_classes_no_line() -> None:
     assert notes(a_result()) == []
     unbalanced = {"test": replace(a_score(0.9), majority=0.68)}
     assert notes(a_result(metrics=unbalanced)) == [
-        "Always answering the largest class has an accuracy of 68.00 on test."
+        "Always predicting the largest class has an accuracy of 68.00 on test."
     ]
 
 

@@ -132,7 +132,7 @@ def test_the_plan_says_what_a_teacher_decides_later(store: Path, tmp_path: Path)
     run(tmp_path, store, "noisy_student", "method.generations=1")
     screen = screen_of(tmp_path)
     assert screen.count("≤ 22") == 2
-    assert "baseline: as many steps as generation-1 made, or its own where they are more" in screen
+    assert "baseline: as many steps as generation-1 made, or its own if they are more" in screen
     assert "22 steps; generation-1 has made 22" in screen
 
 

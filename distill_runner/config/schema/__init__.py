@@ -1,9 +1,9 @@
-"""The configuration's shape: what may be set, of which type, in which range and unit.
+"""The configuration schema: every key with its type, range and unit.
 
 Hydra composes `conf/` onto these dataclasses, so that an unknown key or a wrong type fails
-before anything heavy is imported. A range stands beside its field (`rules`); a comment
-beside or above a field describes its key in the documentation. Rules between several keys are
-checked in `planning`. Nothing here imports torch. Imports errors.
+before anything heavy is imported. Each range is declared on its field (`rules`), and the comment
+on or above a field describes its key in the documentation. `planning` checks the rules that involve
+several keys. Nothing here imports torch. Imports errors.
 """
 
 from distill_runner.config.schema.data import (

@@ -74,24 +74,24 @@ class NoiseSeenBy(Enum):
 
 @dataclass
 class Split:
-    """How many rows go where."""
+    """How rows are divided into splits, and how many each has."""
 
     # grouped: no test phrase contains, lies inside or equals a training phrase of three words or
     # more; random: rows are drawn one by one, or by dataset.group
     scheme: SplitScheme = SplitScheme.grouped
-    # rows to train on; null: all that is left
+    # rows to train on; null: all remaining rows
     train: Optional[float] = field(default=None, metadata=ROWS_OR_SHARE)
     # rows held out for MetaDistil's quiz, which no learner trains on
     quiz: float = field(default=0, metadata=ROWS_OR_SHARE)
-    # rows to choose an epoch by; null: the data set's own file, whole
+    # rows to choose an epoch by; null: the official file, or a tenth of the training file's rows
     validation: Optional[float] = field(default=None, metadata=ROWS_OR_SHARE)
-    # rows to report on; null: the data set's own file, whole
+    # rows to report on; null: the official file, or a tenth of the training file's rows
     test: Optional[float] = field(default=None, metadata=ROWS_OR_SHARE)
 
 
 @dataclass
 class Unlabelled:
-    """Texts without labels, for stages that learn from teachers alone; none by default."""
+    """Texts without labels, for stages that learn only from teachers; none by default."""
 
     # a file, or a folder with train.*
     path: Optional[str] = None
@@ -115,7 +115,7 @@ class Dataset:
 
     # the data set's name in tables, cards and the tracker
     name: str = MISSING
-    # classification, regression, whose labels are numbers, or multi_label, whose are sets
+    # classification; regression, whose labels are numbers; multi_label, whose labels are sets
     task: TaskKind = TaskKind.classification
     # a file, or a folder with train.*, validation.*, test.*
     path: Optional[str] = None
@@ -127,8 +127,8 @@ class Dataset:
     generate: int = field(default=0, metadata=AT_LEAST_0)
     # a column, or a list of two columns
     text: Any = "text"
-    # the column of classes, of numbers under dataset.task=regression, or of lists under
-    # multi_label, which may also have a list of columns, one for each label, of 0 and 1
+    # the column of classes; of numbers under dataset.task=regression; of lists of labels under
+    # multi_label, or a list of columns of 0 and 1, one for each label
     label: Any = "label"
     # names of classes 0, 1, …; null: the names or numbers found, in order
     label_names: Optional[list[str]] = None
@@ -158,7 +158,7 @@ class Noise:
     kind: NoiseKind = NoiseKind.none
     # probability that a word is hit, drawn anew every epoch
     p: float = field(default=0.0, metadata=SHARE)
-    # who reads the noisy sentence: the student, or its teachers too
+    # who reads the noisy sentence: only the student, or its teachers too
     seen_by: NoiseSeenBy = NoiseSeenBy.both
     # the word that noise=replace_word puts in
     word: str = "noise_word"

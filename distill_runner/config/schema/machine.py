@@ -1,4 +1,4 @@
-"""The machine a run uses, where its files go, and where its curves go."""
+"""Settings of the machine, of the folders and of the tracker."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Precision(Enum):
 
 @dataclass
 class Tracker:
-    """Where curves go."""
+    """The tracker that records a run's curves."""
 
     # the class that takes the curves, by its full name: a subclass of tracking.trackers.Tracker
     _target_: str = MISSING
@@ -41,13 +41,13 @@ class Tracker:
     tags: list[str] = field(default_factory=list)
     # optimiser steps between two points of a curve
     every: int = field(default=10, metadata=AT_LEAST_1)
-    # settings that the class has for itself: the fields of a dataclass
+    # settings of that class: the fields of a dataclass
     settings: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
 class Runtime:
-    """The machine, as far as a run can set it."""
+    """How a run uses the machine."""
 
     # auto: the GPU if there is one
     device: Device = Device.auto
@@ -61,13 +61,13 @@ class Runtime:
     deterministic: bool = True
     # torch.compile; pays off on a GPU over many steps
     compile: bool = False
-    # compute the last layer for the first token alone, if the head reads no other; same logits
+    # compute the last layer only for the first token, if the head reads no other; same logits
     first_token_only: bool = True
     # train only the words that the stage's texts contain, and decay the others at its end
     cut_vocabulary: bool = True
-    # on a CPU, read a batch with much padding without it; same logits
+    # on a CPU, remove the padding of batches that have much of it; same logits
     leave_padding_out: bool = True
-    # on a CPU, draw dropout masks from 16 random bits per number; other masks
+    # on a CPU, draw dropout masks from 16 random bits per number; the masks differ
     cheap_dropout: bool = True
     # keep freed memory in the process between steps, under glibc
     keep_freed_memory: bool = True
@@ -77,7 +77,7 @@ class Runtime:
 
 @dataclass
 class Paths:
-    """Where models and data sets are looked for before the hub is asked."""
+    """The folders that are searched for models and data sets before the hub is asked."""
 
     # a folder; a model lies in DIR/<whole id> or DIR/<its last part>
     models: Optional[str] = None
@@ -87,7 +87,7 @@ class Paths:
 
 @dataclass
 class Store:
-    """Where finished work is kept."""
+    """The store of finished work."""
 
     # trained teachers, finished stages and cached logits
     dir: str = "outputs/store"

@@ -72,15 +72,15 @@ class TeacherTraining:
 
 @dataclass
 class Teacher:
-    """A set of teachers, and how their answers are combined."""
+    """A set of teachers, and how their predictions are combined."""
 
     # hub ids or folders, one per teacher
     models: list[str] = field(default_factory=list)
     # fine-tuning seed of each teacher; null: 1001, 1002, … (of pretrain.teacher: 2001, …)
     seeds: Optional[list[int]] = None
-    # learning rate of each teacher; null: teacher.training.learning_rate
+    # learning rate of each teacher; null: all have teacher.training.learning_rate
     learning_rates: Optional[list[float]] = field(default=None, metadata=LEARNING_RATE)
-    # how several teachers answer as one: the mean of their logits, or of their probabilities
+    # how the predictions of several teachers are combined: the mean of logits, or of probabilities
     combine: Combine = Combine.logit_mean
     # weight of each teacher in that mean; null: equal weights
     weights: Optional[list[float]] = field(default=None, metadata=ABOVE_0)
@@ -90,9 +90,9 @@ class Teacher:
     temperatures: Optional[list[float]] = field(default=None, metadata=ABOVE_0)
     # auto: fine-tune a teacher unless it is a trained classifier already
     finetune: Finetune = Finetune.auto
-    # class names of a finished classifier whose own config only says LABEL_0, LABEL_1, …
+    # class names of a finished classifier whose config only says LABEL_0, LABEL_1, …
     labels: Optional[list[str]] = None
-    # refuse or allow a teacher that is no better than always answering the largest class
+    # refuse or allow a teacher that is no better than always predicting the largest class
     near_chance: NearChance = NearChance.refuse
     training: TeacherTraining = field(default_factory=TeacherTraining)
 

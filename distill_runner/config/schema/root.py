@@ -16,7 +16,7 @@ from distill_runner.config.schema.training import Evaluation, Training
 
 @dataclass
 class Pretrain:
-    """What a method's first stage learns from, where that is not the task itself."""
+    """What a method's first stage learns from, if that is not the task's data."""
 
     # an option of the group dataset; null: the task's data
     dataset: Optional[Dataset] = None
@@ -26,7 +26,7 @@ class Pretrain:
 
 @dataclass
 class Published:
-    """A published figure, shown beside this run's own score on the same data set."""
+    """A published figure, shown next to this run's score on the same data set."""
 
     # in percent
     accuracy: float = field(default=MISSING, metadata=rule(Range("0..100", high=100)))
@@ -46,8 +46,8 @@ class Published:
 class Config:
     """Everything that can be set."""
 
-    # the student's first weights, the order of its rows, its dropout and its noise; the split
-    # has dataset.split_seed, and each teacher a seed of its own
+    # seed of the student's first weights, row order, dropout and noise; the split has
+    # dataset.split_seed, and each teacher has its own seed
     seed: int = 1
     training: Training = field(default_factory=Training)
     # an option of the group method; its YAML file is its schema

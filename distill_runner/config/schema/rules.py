@@ -1,8 +1,8 @@
-"""Rules for values, declared beside a field and checked by one walk through a configuration.
+"""Rules for values, declared on dataclass fields and checked by one walk over a configuration.
 
     epochs: int = field(default=15, metadata=AT_LEAST_1)
 
-A rule says in words what it demands, for error messages and for the reference of all keys.
+Each rule states its demand in words, for error messages and for the reference of all keys.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from distill_runner.errors import Refused
 
 
 class Rule(Protocol):
-    """What a value must be. A list is held to it element by element; null breaks no rule."""
+    """A condition on a value. Each element of a list is checked; null is always allowed."""
 
     @property
     def words(self) -> str:
-        """What the rule demands, such as "1 or more"."""
+        """The demand in words, such as "1 or more"."""
 
     def holds(self, value: Any) -> bool:
-        """Whether one value keeps the rule."""
+        """Return whether one value obeys the rule."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,10 @@ class Range:
     high_open: bool = False
 
     def holds(self, value: Any) -> bool:
-        """Whether the value obeys the rule."""
+        """Return whether the value obeys the rule."""
         above = value > self.low if self.low_open else value >= self.low
         below = value < self.high if self.high_open else value <= self.high
-        # NaN fails both comparisons; infinity is no setting, even where nothing bounds it.
+        # NaN fails both comparisons; infinity is refused even without an upper bound.
         return above and below and math.isfinite(value)
 
 
@@ -57,18 +57,18 @@ class OneOf:
         return "one of " + ", ".join(self.names)
 
     def holds(self, value: Any) -> bool:
-        """Whether the value obeys the rule."""
+        """Return whether the value obeys the rule."""
         return value in self.names
 
 
 @dataclass(frozen=True)
 class RowsOrShare:
-    """A number of rows, or the share of all rows where it is below 1."""
+    """A number of rows, or below 1 a share of all rows."""
 
     words: str = "a whole number of rows, or a share below 1"
 
     def holds(self, value: Any) -> bool:
-        """Whether the value obeys the rule."""
+        """Return whether the value obeys the rule."""
         whole = value >= 1 and math.isfinite(value) and value == int(value)
         return 0 <= value < 1 or whole
 
@@ -78,7 +78,7 @@ _RULE = "rule"
 
 
 def rule(rule: Rule) -> Metadata:
-    """The metadata that puts `rule` on a dataclass field."""
+    """Return the field metadata that declares `rule`."""
     return MappingProxyType({_RULE: rule})
 
 
@@ -95,25 +95,25 @@ ROWS_OR_SHARE = rule(RowsOrShare())
 
 
 def one_of(names: Iterable[str]) -> Metadata:
-    """The metadata of a field that takes one of these names."""
+    """Return the metadata of a field that takes one of these names."""
     return rule(OneOf(tuple(names)))
 
 
 def rule_of(metadata: Mapping[str, Any]) -> Rule | None:
-    """The rule among a field's metadata."""
+    """Return the rule in a field's metadata; None if it has none."""
     found: Rule | None = metadata.get(_RULE)
     return found
 
 
 def check_values(node: object, key: str = "") -> None:
-    """Walk through a dataclass, and those inside it, and check every value against its rule.
+    """Check every value of a dataclass, and of those nested in it, against its rule.
 
     Args:
         node: an instance of a dataclass, or a mapping of names to instances.
         key: the key of `node` itself; empty at the root.
 
     Raises:
-        Refused: the first value that breaks its field's rule.
+        Refused: a value breaks its field's rule; raised for the first one.
     """
     if isinstance(node, Mapping):
         for name, value in node.items():

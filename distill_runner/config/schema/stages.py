@@ -21,7 +21,7 @@ class When(Enum):
 
 @dataclass
 class StageConfig:
-    """One stage of a method: which algorithm trains the student, from where, on what."""
+    """One stage of a method: its algorithm, the learner's first weights and the rows."""
 
     # _target_, the class of the algorithm, and its settings
     algorithm: Any = MISSING
@@ -32,14 +32,14 @@ class StageConfig:
     start: str = "student"
     # first weights of a learner that continues no earlier stage; null: student.start
     student_start: Optional[Start] = None
-    # who teaches: teachers, first, each, previous, pretrain_teachers, pretrain_first, or earlier
-    # stages, * for any part of a name
+    # who teaches: teachers, first, each, previous, pretrain_teachers, pretrain_first, or names of
+    # earlier stages, in which * matches anything
     teachers: list[str] = field(default_factory=list)
     # the rows to learn from
     rows: str = field(default="train", metadata=one_of(("train", "unlabelled")))
     # whose rows: the task's, or pretrain's if pretrain.dataset names any
     data: str = field(default="task", metadata=one_of(("task", "pretrain")))
-    # keep only the body of the stage that start names, and begin with a new head
+    # keep only the encoder of the stage that start names, and add a new head
     fresh_head: bool = False
     # stop repeating once validation gets no better, and keep the best repetition
     stop: bool = False
@@ -49,7 +49,7 @@ class StageConfig:
     epochs: Optional[int] = field(default=None, metadata=AT_LEAST_0)
     # leave the learner as it starts
     untrained: bool = False
-    # added to the run's seed, for a learner that must start elsewhere
+    # added to the run's seed, for a learner that must start from other weights
     seed_offset: int = 0
     # train on the quiz rows too
     with_quiz_rows: bool = False

@@ -1,4 +1,4 @@
-"""How a learner is trained, and what is measured of the trained models."""
+"""Settings of a learner's training, and of the measurements on trained models."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Training:
 
 @dataclass
 class Evaluation:
-    """What is measured of the trained models besides their scores."""
+    """What is measured on the trained models besides their scores."""
 
     # how long the student without a teacher is trained. match: as many optimiser steps as the
     # deployed student made in all its stages, if that is more than training.epochs; epochs:

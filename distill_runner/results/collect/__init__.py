@@ -1,4 +1,4 @@
-"""The result of a finished plan, collected from its artifacts and predictions.
+"""Collects the result of a finished plan from its artifacts and predictions.
 
 Imports pipeline and below.
 """

@@ -1,4 +1,4 @@
-"""The student beside its baseline and its teachers."""
+"""Compares the student with its baseline and its teachers."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from distill_runner.tasks.base import Task
 
 
 def baseline(run: FinishedRun) -> BaselineResult | None:
-    """The same student fine-tuned without a teacher; None where none was trained."""
+    """Collect the result of the baseline; None if none was trained."""
     name = run.plan.baseline
     if name is None:
         return None
     stage, metrics = run.plan.stage(name), dict(run.scores(name))
     chosen = None
     if stage.training.select is Select.best_validation:
-        # What chose the baseline's epoch is no result of the baseline's.
+        # The validation score chose the baseline's epoch, so it is not a fair result.
         chosen = metrics.pop("validation", None)
     gains = {split: _gain(run, name, split) for split in metrics}
     if chosen is not None:
@@ -71,14 +71,15 @@ def transferred_share(
     teachers: np.ndarray,
     labels: np.ndarray,
 ) -> float | None:
-    """The student's gain over the baseline as a share of the teachers' gain over it.
+    """Return the student's gain over the baseline as a share of the teachers' gain over it.
 
     Args:
+        task: scores and compares logits.
         student, baseline, teachers: logits, [rows, classes].
         labels: [rows].
 
     Returns:
-        None where the teachers' gain is not significant.
+        None if the teachers' gain is not significant.
     """
     if task.lead(teachers, baseline, labels).low <= 0:
         return None
@@ -87,9 +88,9 @@ def transferred_share(
 
 
 def agreement(run: FinishedRun) -> dict[str, Agreement]:
-    """How far student and joined teachers answer alike, by split.
+    """Measure on each split how far the student agrees with the joined teachers.
 
-    The teachers are as they came into the stage; MetaDistil moves its copies.
+    The teachers are those from before the student's stage; MetaDistil trains copies of them.
     """
     if not run.plan.teachers:
         return {}
@@ -107,7 +108,7 @@ def agreement(run: FinishedRun) -> dict[str, Agreement]:
 
 
 def teachers_on_training_rows(run: FinishedRun) -> dict[str, TrainingRowsScore]:
-    """Each teacher's accuracy on the training rows: as the loop saw it, and alone."""
+    """Return each teacher's accuracy on the training rows: in the training loop, and outside it."""
     history = run.history(run.deployed)
     first = history[0] if history else {}
     figures = {name: f"teacher_on_training_rows/{short_name(name)}" for name in run.plan.teachers}

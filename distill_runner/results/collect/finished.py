@@ -1,4 +1,4 @@
-"""A finished plan with its data and predictions; every score is computed once."""
+"""Bundles a finished plan with its data and predictions, and computes every score once."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class FinishedRun:
     """The plan, data, artifacts and predictions that a result is collected from.
 
     Attributes:
-        plan: the stages that took place.
-        data: of the task.
-        all_data: of every data set that the plan names.
+        plan: the stages that were carried out.
+        data: the task's data.
+        all_data: every data set of the plan, by name.
         task: scores models and compares them by the primary metric.
         labels: by split, [rows].
         overrides: what was typed.
@@ -60,35 +60,35 @@ class FinishedRun:
 
     @property
     def deployed(self) -> Stage:
-        """The stage whose student is the run's."""
+        """The stage whose student is deployed."""
         return self.plan.stage(self.plan.deployed)
 
     def record(self, stage: str) -> StageRecord:
-        """What the store knows of a finished stage."""
+        """Return the store's record of a finished stage."""
         return self._records[stage]
 
     def history(self, stage: Stage) -> list[dict[str, float]]:
-        """The figures of every epoch, teachers by the names that this run has for them."""
+        """Return the figures of every epoch, with this run's names for the teachers."""
         record = self.record(stage.name)
         names = dict(zip(record.teachers, stage.teachers, strict=True))
         return [curves.as_named(values, names) for values in record.history]
 
     def model_id(self, stage: str) -> str:
-        """The model as it is named here: the store may know the same content by another name."""
+        """Return this run's name for the model; the store may have the content by another name."""
         return self.plan.stage(stage).learner.id
 
     def steps(self, stage: str) -> int:
-        """All optimiser steps of the learner that the stage has left."""
+        """Return the optimiser steps of the stage's learner over all of its stages."""
         made = steps_made(self.plan, stage, lambda one: self.record(one.name).training.steps)
         assert made is not None
         return made
 
     def may_have_seen_test_rows(self, stage: str) -> bool:
-        """True of a classifier from elsewhere: nobody here knows what it was trained on."""
+        """Return whether the model comes from a classifier whose training rows are unknown."""
         return stage in self.outcome.from_classifiers
 
     def times_smaller(self, parameters: int) -> dict[str, float]:
-        """The parameters of every teacher over these."""
+        """Return each teacher's number of parameters divided by this one."""
         return {
             short_name(name): self.record(name).parameters / parameters
             for name in self.plan.teachers
@@ -98,7 +98,7 @@ class FinishedRun:
 
     @property
     def scored_splits(self) -> list[str]:
-        """The splits that are results; one that chose an epoch or a repetition is none."""
+        """The splits with fair scores: without validation if it chose an epoch or a repetition."""
         selected = self.config.training.select is Select.best_validation
         chose = selected or bool(self.plan.stopping)
         present = [
@@ -107,7 +107,7 @@ class FinishedRun:
         return [split for split in present if not (chose and split == "validation")]
 
     def score(self, logits: np.ndarray, split: str) -> Score:
-        """From the logits, not from the stage: it may have been scored by other metrics."""
+        """Score logits; a stage's recorded score may be in other metrics than this run's."""
         # The array is kept with its score, so that no other array gets the same id.
         key = id(logits), split
         if key not in self._known:
@@ -115,24 +115,24 @@ class FinishedRun:
         return self._known[key][1]
 
     def scores(self, stage: str) -> Scores:
-        """The scores of the stage's student on every split that is a result."""
+        """Return the scores of the stage's student on every scored split."""
         return {
             split: self.score(self.predictions.logits(stage, split), split)
             for split in self.scored_splits
         }
 
     def value(self, logits: np.ndarray, split: str) -> float:
-        """The primary metric."""
+        """Return the primary metric."""
         return self.task.value(logits, self.labels[split])
 
 
 def short_name(teacher: str) -> str:
-    """A teacher's name without its group."""
+    """Return a teacher's name without its group."""
     return teacher.removeprefix("teacher/")
 
 
 def saw_every_training_row(outcome: Outcome, data: Prepared) -> bool:
-    """Whether the deployed stage trained for an epoch at least; a smoke run does not."""
+    """Return whether the deployed stage trained for at least one epoch; a smoke run does not."""
     stage = outcome.plan.stage(outcome.plan.deployed)
     steps = read_record(outcome.artifacts[stage.name]).training.steps
     rows = sum(data.counts[split] for split in stage.rows)

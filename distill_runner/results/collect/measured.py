@@ -1,4 +1,4 @@
-"""Robustness under noise and speed, where the configuration asks for them."""
+"""Measures robustness under noise and speed, if the configuration asks for them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from distill_runner.runtime.machine import Machine
 
 
 def measure_robustness(run: FinishedRun) -> Robustness | None:
-    """Accuracy of every model on the test rows under noise."""
+    """Measure the accuracy of every model on noisy test rows; None if it is not configured."""
     strengths, plan, predictions = run.config.evaluation.robustness, run.plan, run.predictions
     if strengths is None:
         return None
@@ -48,7 +48,7 @@ def measure_robustness(run: FinishedRun) -> Robustness | None:
 
 
 def measure_latency(run: FinishedRun, machine: Machine) -> Latency | None:
-    """Speed of each teacher and of the student, which take turns."""
+    """Time each teacher and the student in turns; None if it is not configured."""
     if not run.config.evaluation.latency:
         return None
     plan = run.plan

@@ -1,4 +1,4 @@
-"""The models of a run: teachers, what lies between, and the student."""
+"""Collects the results of a run's models: teachers, intermediate models and the student."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from distill_runner.results.scores import GoldenHeadScore
 
 
 def teacher(run: FinishedRun, name: str) -> TeacherResult:
-    """One of the configured teachers, as it came into the student's stage."""
+    """Collect the result of a configured teacher as it was before the student's stage."""
     stage, chance = run.plan.stage(name), at_chance(run, partial(run.predictions.logits, name))
     return TeacherResult(
         name=short_name(name),
@@ -42,7 +42,7 @@ def teacher(run: FinishedRun, name: str) -> TeacherResult:
 
 
 def together(run: FinishedRun) -> JointTeachers | None:
-    """Several teachers as one, as `Predictions.join` joins them; None below two."""
+    """Collect the result of all teachers, joined by `Predictions.join`; None below two."""
     names, predictions = run.plan.teachers, run.predictions
     if len(names) < 2:
         return None
@@ -61,7 +61,7 @@ def together(run: FinishedRun) -> JointTeachers | None:
 
 
 def intermediate_stages(run: FinishedRun) -> list[Stage]:
-    """The stages that teach on the way from the teachers to the student."""
+    """Return the student stages, other than the deployed one, that teach or may be deployed."""
     plan = run.plan
     return [
         stage
@@ -78,7 +78,7 @@ def intermediate_stages(run: FinishedRun) -> list[Stage]:
 
 
 def intermediate_results(run: FinishedRun) -> tuple[IntermediateResult, ...]:
-    """The students of the intermediate stages, in the order of training."""
+    """Collect the results of the intermediate stages, in the order of training."""
     return tuple(_intermediate(run, stage) for stage in intermediate_stages(run))
 
 
@@ -99,7 +99,7 @@ def _intermediate(run: FinishedRun, stage: Stage) -> IntermediateResult:
 
 
 def student(run: FinishedRun) -> StudentResult:
-    """The deployed model; of several that are deployed together, their size is the sum."""
+    """Collect the result of the deployed model; the sizes of several deployed together add up."""
     plan, stage = run.plan, run.deployed
     parameters = sum(run.record(name).parameters for name in plan.members or (stage.name,))
     chance = at_chance(run, partial(run.predictions.logits, stage.name))
@@ -119,9 +119,10 @@ def student(run: FinishedRun) -> StudentResult:
 
 
 def at_chance(run: FinishedRun, predictions: Callable[[str], np.ndarray]) -> AtChance | None:
-    """Why a model is no better than chance on test, or on validation without test rows.
+    """Return why a model is no better than chance on test, or on validation without test rows.
 
     Args:
+        run: the finished run.
         predictions: the model's logits on a split.
     """
     split = _chance_split(run)
@@ -139,7 +140,7 @@ def at_chance(run: FinishedRun, predictions: Callable[[str], np.ndarray]) -> AtC
 
 
 def is_at_chance(run: FinishedRun, chance: AtChance | None) -> bool | None:
-    """None where there are no rows to tell by."""
+    """Return whether a model is no better than chance; None without rows to decide it on."""
     return None if _chance_split(run) is None else chance is not None
 
 
@@ -148,13 +149,13 @@ def _chance_split(run: FinishedRun) -> str | None:
 
 
 def random_models(run: FinishedRun) -> tuple[str, ...]:
-    """Names of the models that nothing had trained before this run."""
+    """Return the names of the models that started from random weights."""
     random = (one for one in run.plan.stages if run.plan.from_random(one.name))
     return tuple(sorted({model_name(one.learner.id) for one in random}))
 
 
 def trained_teachers(run: FinishedRun) -> tuple[TaughtTeacher, ...]:
-    """Teachers and peers that the student's stage trained too, as that stage left them."""
+    """Return the teachers and peers that the student's stage also trained, as it left them."""
     stage = run.deployed
     history = run.history(stage)
     if stage.algorithm.needs.teachers != "trained" or not history:
@@ -178,7 +179,7 @@ def trained_teachers(run: FinishedRun) -> tuple[TaughtTeacher, ...]:
 
 
 def golden_head(run: FinishedRun) -> dict[str, GoldenHeadScore] | None:
-    """What a student with soft heads scores by its plain classifier; None without soft heads."""
+    """Score the golden head alone on each split; None without soft heads."""
     stage, predictions = run.deployed, run.predictions
     if not predictions.has_soft_heads(stage.name) or run.plan.members:
         return None
@@ -196,7 +197,7 @@ def golden_head(run: FinishedRun) -> dict[str, GoldenHeadScore] | None:
 
 
 def pretrain(run: FinishedRun) -> PretrainResult | None:
-    """The data of a stage on other data than the task's, and who taught on it."""
+    """Collect the pretraining data and its teachers; None if there is no pretraining data."""
     data, dataset = run.all_data.get(PRETRAIN), run.config.pretrain.dataset
     if data is None:
         return None

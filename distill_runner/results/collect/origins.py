@@ -1,4 +1,4 @@
-"""The rows, the stages and the programs behind the figures."""
+"""Collects the origins of the figures: the rows, the stages, the code and the machine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from distill_runner.runtime.provenance import surroundings
 
 
 def data_result(run: FinishedRun) -> DataResult:
-    """How the task's data were cut, and what came of it."""
+    """Describe how the task's data were split, and the resulting rows."""
     dataset, data = run.config.dataset, run.data
     split = dataset.split
     return DataResult(
@@ -39,7 +39,7 @@ def data_result(run: FinishedRun) -> DataResult:
 
 
 def stage_results(run: FinishedRun) -> dict[str, StageResult]:
-    """Every stage that took place, in the order of the plan."""
+    """Return every stage that was carried out, in the order of the plan."""
     return {
         name: StageResult(
             role=run.plan.stage(name).role.value,
@@ -52,6 +52,6 @@ def stage_results(run: FinishedRun) -> dict[str, StageResult]:
 
 
 def provenance(run: FinishedRun, sources: Mapping[str, DataSource]) -> Provenance:
-    """This command's code and machine, and the models and data it was given."""
+    """Return this command's code and machine, and the models and data that it was given."""
     models = run.outcome.given_models
     return Provenance(**vars(surroundings()), models=models, data=sources)

@@ -1,4 +1,4 @@
-"""Puts the typed result of a finished plan together."""
+"""Assembles the typed result of a finished plan."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ def collect_result(
     machine: Machine,
     sources: Mapping[str, DataSource],
 ) -> RunResult:
-    """Everything that result.json says.
+    """Collect the content of result.json.
 
     Args:
+        run: the finished run.
         machine: where speed is measured.
         sources: where each data set came from (`inputs.given_data`).
     """
@@ -70,7 +71,7 @@ def collect_result(
 
 
 def _metrics(run: FinishedRun) -> Scores:
-    """The student's scores; on validation under a name of its own where that chose the epoch."""
+    """Return the student's scores; validation is renamed if it chose an epoch or a repetition."""
     metrics = dict(run.scores(run.plan.deployed))
     if "validation" not in run.scored_splits and "validation" in run.data.splits:
         logits = run.predictions.logits(run.plan.deployed, "validation")
@@ -79,7 +80,7 @@ def _metrics(run: FinishedRun) -> Scores:
 
 
 def _published(run: FinishedRun) -> PublishedFigure | None:
-    """The figure from elsewhere; None where the experiment is run on other data."""
+    """Return the published figure; None if the experiment runs on other data."""
     known = run.config.published
     if known is None or known.dataset != run.config.dataset.name:
         return None
@@ -104,7 +105,7 @@ def _stopped(run: FinishedRun) -> StoppedByValidation | None:
 
 
 def _broken_off(run: FinishedRun) -> BrokenOff | None:
-    """The repetition before which the chain ended; the first one where there are several."""
+    """Return the first repetition before which the chain ended early; None if it did not."""
     for name, why in run.outcome.broken_off.items():
         return BrokenOff(before=name, because=why, kept=run.plan.deployed)
     return None
