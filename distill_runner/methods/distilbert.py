@@ -1,4 +1,4 @@
-"""DistilBERT's pre-training (Sanh et al. 2019, section 2): a student of some teacher layers.
+"""DistilBERT's pre-training (Sanh et al. 2019): a student of some teacher layers.
 
     distill-run method=distilbert teacher=bert student=distilbert \\
         dataset.unlabelled.path=corpus.jsonl
@@ -49,7 +49,7 @@ class Words:
 
 @dataclass(frozen=True, kw_only=True)
 class TripleLoss(Algorithm):
-    """The triple loss of section 2, on texts without labels.
+    """The triple loss, on texts without labels.
 
         L = a_ce·T²·KL(t‖s) + a_mlm·CE(hidden words, s) + a_cos·(1 − cos(h_s, h_t))
 

@@ -31,8 +31,6 @@ class Mutual(Algorithm):
 
         L_k = CE(y, z_k) + λ · 1/(K−1) Σ_{l≠k} T²·KL(z_l ‖ z_k),   z_l constant
 
-    This is the loss of section 3.3, for K learners.
-
     Args:
         temperature: T > 0; 1 in the paper.
         mimicry: λ, 0 or more; 1 in the paper; at 0 each learner trains by itself.

@@ -1,4 +1,4 @@
-"""Noisy Student (Xie, Luong, Hovy & Le, CVPR 2020, algorithm 1), on text.
+"""Noisy Student (Xie, Luong, Hovy & Le, CVPR 2020), on text.
 
     distill-run experiment=noisy_student-3-generations
 

@@ -2,7 +2,7 @@
 
 Notation: N tokens of a whole batch, padding left out; h states; z logits over the vocabulary.
 `token_kl` and `masked_word_loss` are 0 without tokens. The terms are those of DistilBERT
-(Sanh et al. 2019, section 2).
+(Sanh et al. 2019).
 """
 
 from __future__ import annotations
