@@ -130,8 +130,6 @@ class StoppedByValidation:
 
     kept: Annotated[str, "the stage that is deployed"]
     validation: Annotated[Scores, "by stage; not a fair result, since they chose the stage"]
-        Scores, "by stage; since these chose the stage, they are not a fair result"
-    ]
 
 
 @dataclass(frozen=True, kw_only=True)
