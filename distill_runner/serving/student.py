@@ -53,7 +53,7 @@ class Predictor:
         self._bf16 = bf16
 
     def predict(self, texts: Iterable[Text]) -> list[Answer]:
-        """Return the class of each text; for regression, its score.
+        """Return the class of each text: a list of labels if multi-label, a score if regression.
 
         Args:
             texts: texts, or pairs `(text, text)` if the student was trained on pairs.
@@ -64,7 +64,9 @@ class Predictor:
         return self.task.answers(self.logits(texts), self.classes)
 
     def predict_proba(self, texts: Iterable[Text]) -> np.ndarray:
-        """Return the probability of each class. [texts, classes], each row sums to 1.
+        """Return the probability of each class. [texts, classes].
+
+        A row sums to 1, except in multi-label classification: there each label has its own.
 
         Args:
             texts: as for `predict`; the columns are in the order of `classes`.
