@@ -129,7 +129,7 @@ class StoppedByValidation:
     """The repetition of a chain that validation chose."""
 
     kept: Annotated[str, "the stage that is deployed"]
-    validation: Annotated[Scores, "by stage; since these chose the stage, they are not a fair result"]
+    validation: Annotated[Scores, "by stage; not a fair result, since they chose the stage"]
 
 
 @dataclass(frozen=True, kw_only=True)
