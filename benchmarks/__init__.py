@@ -1,1 +1,1 @@
-"""Benchmarks of distill-run and of other implementations, run by `scripts/bench`."""
+"""Benchmarks distill-run and other implementations; `scripts/bench` runs them."""

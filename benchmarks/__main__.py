@@ -1,4 +1,4 @@
-"""The benchmark's command.
+"""Runs a benchmark from the command line.
 
     python -m benchmarks SUBCOMMAND …
 
@@ -33,7 +33,7 @@ def _run(argv: list[str]) -> None:
         os.sched_setaffinity(0, {options.core})
     options.folder.mkdir(parents=True, exist_ok=True)
     _check_overrides(options)
-    # Imported here, so that typos are answered quickly.
+    # Imported here, so that typos are reported quickly.
     from benchmarks import record
     from distill_runner.console.screen import terminal
 

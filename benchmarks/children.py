@@ -1,4 +1,4 @@
-"""The worker processes of a benchmark."""
+"""Starts and ends the worker processes of a benchmark."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Child:
         """Wait for the worker's next message.
 
         Raises:
-            DistillError: it says that it failed, or it is gone.
+            DistillError: the worker reported an error, or it has ended.
         """
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
@@ -67,7 +67,7 @@ class Child:
         with suppress(BrokenPipeError):  # the worker died before it read the request
             self._process.stdin.close()
         try:
-            # Without further requests the worker ends by itself and removes its scratch folder.
+            # When its input ends, the worker ends too and removes its scratch folder.
             self._process.wait(timeout=_END_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.terminate()
@@ -84,7 +84,7 @@ class Child:
 
 @contextmanager
 def child(name: str, options: Options, **arguments: Any) -> Iterator[Child]:
-    """A worker that is closed at the end of the block, also after an error."""
+    """Yield a worker, and close it at the end of the block, even after an error."""
     one = Child(name, options, arguments)
     try:
         yield one
@@ -99,7 +99,7 @@ def task(name: str, options: Options, **arguments: Any) -> dict[str, Any]:
 
 
 def environment(threads: int) -> dict[str, str]:
-    """Environment variables that limit a process to `threads` threads."""
+    """Return environment variables that limit a process to `threads` threads."""
     # Tokenizers and BLAS ignore torch's setting and would use every core.
     number = str(threads)
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS")

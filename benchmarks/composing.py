@@ -23,7 +23,7 @@ def composed(overrides: Sequence[str], options: Options) -> DictConfig:
     """Compose the configuration of `distill-run OVERRIDES`.
 
     Raises:
-        Refused: an override that Hydra does not take.
+        Refused: an override is not valid.
     """
     register_schema()
     given = [
@@ -48,7 +48,7 @@ def composed(overrides: Sequence[str], options: Options) -> DictConfig:
 
 
 def of_data(options: Options, extra: Sequence[str]) -> list[str]:
-    """Overrides that choose the data, unless `extra` chooses a data set."""
+    """Return overrides that choose the data, unless `extra` chooses a data set."""
     limit = f"dataset.max_tokens={options.max_tokens}"
     if any(override.startswith("dataset=") for override in extra):
         return [limit]
@@ -65,12 +65,12 @@ def of_data(options: Options, extra: Sequence[str]) -> list[str]:
 
 
 def without_models(overrides: Sequence[str]) -> list[str]:
-    """The overrides that do not concern models; they suffice to prepare the data."""
+    """Return the overrides that do not concern models; these suffice to prepare the data."""
     return [o for o in overrides if not o.startswith(("method.", "teacher", "student"))]
 
 
 def of_models(options: Options, *, pretrained: Path, teacher: Path) -> list[str]:
-    """Overrides for a teacher used without training, and a student of its bottom layers."""
+    """Return overrides for a teacher used without training, and a student of its bottom layers."""
     layers = ",".join(str(at) for at in range(options.student_layers))
     return [
         "teacher=minilm",

@@ -1,4 +1,4 @@
-"""The interface of a contender in a race, and its protocol for taking turns."""
+"""Defines the interface of a contender in a race, and the protocol for taking turns."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from distill_runner.runtime import memory
 
 @dataclass(frozen=True)
 class Facts:
-    """Facts about a contender before its first step, measured on all rows."""
+    """A contender's figures apart from its steps, measured on all rows."""
 
     rows: int
     steps_per_epoch: int
     tokenise_seconds: float  # once
-    teacher_seconds: float  # once; 0 if the teacher runs inside every step, or not at all
+    teacher_seconds: float  # once; 0 if the teacher runs in every step, or there is none
     order_seconds: float  # per epoch
     tokens: int  # in the sentences of an epoch
     padded: int  # in the padded batches of an epoch
 
 
 class Gate:
-    """Takes turns: blocks until the parent requests the next chunk, then reports its timing."""
+    """Waits until the parent requests the next chunk, and reports its timing."""
 
     def __init__(self, asks: TextIO, answers: TextIO) -> None:
         self._asks = asks
@@ -70,12 +70,12 @@ class Gate:
 
 
 class Contender(ABC):
-    """An implementation that makes optimiser steps on batches of the same rows.
+    """An implementation that makes optimiser steps on the same rows as the others.
 
     Attributes:
-        lengths: tokens of each training row.
-        width: what every row is padded to; None pads to a batch's longest row.
-        packed: rows are read without padding.
+        lengths: [rows], tokens of each training row.
+        width: tokens that every row is padded to; None pads to a batch's longest row.
+        packed: whether rows are read without padding.
     """
 
     lengths: np.ndarray
@@ -84,25 +84,25 @@ class Contender(ABC):
 
     @abstractmethod
     def epoch(self, epoch: int) -> list[np.ndarray]:
-        """The rows of each batch of an epoch, in this contender's order."""
+        """Return the rows of each batch of an epoch, in this contender's order."""
 
     @abstractmethod
     def step(self, batches: list[Batch]) -> None:
-        """One optimiser step on each batch."""
+        """Make one optimiser step on each batch."""
 
     @abstractmethod
     def once(self) -> tuple[float, float]:
-        """Seconds for tokenising all rows, and for the teachers' pass over them."""
+        """Return the seconds for tokenising all rows, and for the teachers' pass over them."""
 
     def shape(self, batch: Batch) -> Hashable:
-        """The properties two steps must share for the first to warm up the second."""
+        """Return what two batches must have in common for one to warm up the other."""
         return batch.padded
 
     def chunks(self, rounds: int, steps: int) -> list[list[Batch]]:
-        """The chunks to run: one that warms up every shape of the others, then the timed ones.
+        """Return the chunks: one that warms up every shape of the others, then the timed ones.
 
-        Together the timed ones are spread evenly over the costs of an epoch's batches, and
-        each holds cheap and dear ones.
+        Together the timed chunks are spread evenly over the costs of an epoch's batches, and
+        each has cheap and expensive batches.
         """
         timed = [
             chunk_of(

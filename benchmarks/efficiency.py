@@ -1,4 +1,4 @@
-"""Measures the share of the processor's rate that does necessary arithmetic, and the overheads."""
+"""Measures the share of the processor's rate spent on necessary arithmetic, and the overheads."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from distill_runner.training import optim
 
 _METHODS = ("finetune", "kd")
 _PIECES = ("data", "forward", "backward", "optimiser")
-# A square product, and that of a feed-forward block over a batch of short sentences.
+# A square product, and a feed-forward block's product over a batch of short sentences.
 _PRODUCTS = ((1024, 1024, 1024), (448, 384, 1536))
 _TRIES = 20
 
@@ -52,7 +52,7 @@ def run(options: Options, say: Callable[[str], None]) -> Report:
             ]
         )
     return Report(
-        title=f"One optimiser step in {options.precision[0]}, and what of it is useful",
+        title=f"One optimiser step in {options.precision[0]}, and its useful share",
         columns=(
             "",
             "step ms",
@@ -63,10 +63,10 @@ def run(options: Options, say: Callable[[str], None]) -> Report:
         ),
         rows=rows,
         notes=(
-            "Needed: arithmetic with the weights outside the embeddings, on unpadded tokens, a "
-            "backward counting two forwards, as a share of the best matrix product that the same "
-            "process reached; the last layer, the pooler and the head count for the first token "
-            "alone. Attention's own products and the embedding table are left out.",
+            "Needed: arithmetic with the weights outside the embeddings, on unpadded tokens, as a "
+            "share of the best matrix product in the same process; a backward pass counts as two "
+            "forward passes. The last layer, the pooler and the head count for the first token "
+            "only. Products of attention and the embedding table are left out.",
         ),
         found={"raw": raw},
     )
@@ -92,7 +92,7 @@ def measure(options: Options, folder: Path, *, method: str) -> dict[str, Any]:
 
 
 class Stopwatch:
-    """Seconds inside named functions, without the time of nested named functions."""
+    """Measures seconds inside named functions, without nested named functions."""
 
     def __init__(self) -> None:
         self.seconds: defaultdict[str, float] = defaultdict(float)
@@ -135,10 +135,10 @@ def _flops(student: Learner, batches: list[Batch]) -> dict[str, float]:
 
 
 def weights_by_use(student: Learner) -> tuple[int, int]:
-    """Weights outside the embeddings: those every token needs, and those one per row does.
+    """Count the weights outside the embeddings: those used by every token, and once per row.
 
-    The answer is read from the first token, so the last layer is needed there alone; its keys
-    and values too (`models.first_token`).
+    The logits are computed from the first token, so the last layer is needed only there, even
+    its keys and values (`models.fast.first_token`).
     """
     module: Any = student.module
     below_the_last = {id(w) for layer in layers_of(module)[:-1] for w in layer.parameters()}
@@ -153,7 +153,7 @@ def weights_by_use(student: Learner) -> tuple[int, int]:
 
 
 def matmul_rates(*, bf16: bool) -> dict[str, float]:
-    """The best rate of a few matrix products on this machine, in FLOP/s by shape."""
+    """Return the best rate of each of a few matrix products on this machine, in FLOP/s."""
     dtype = torch.bfloat16 if bf16 else torch.float32
     rates = {}
     for m, k, n in _PRODUCTS:

@@ -9,15 +9,15 @@ from benchmarks.options import OURS
 
 
 def summary(name: str, rounds: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """The timings of one contender over all rounds.
+    """Summarise the timings of one contender over all rounds.
 
-    The rounds' chunks differ in their sentences and stand for an epoch only together, so
-    rates and ratios are of the sums over rounds.
+    The rounds have different sentences and represent an epoch only together, so rates and ratios
+    are computed from sums over rounds.
 
     Returns:
-        rows and sentence tokens a second, seconds per step, the peak of a step's memory, and
-        by which factor ours is faster per row: over all rounds, in the worst and in the best.
-        The processor's own seconds, for a machine that has other work, are beside them.
+        Rows and sentence tokens per second, seconds per step, peak memory in bytes, and the
+        factor by which ours is faster per row: over all rounds, in the worst and in the best.
+        The keys with `cpu` use processor time, which other work on the machine affects less.
     """
     turns = [entry["turns"][name] for entry in rounds]
     ours = [entry["turns"][OURS] for entry in rounds]
@@ -42,7 +42,7 @@ def summary(name: str, rounds: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 def _ratio(
     theirs: Sequence[Mapping[str, Any]], ours: Sequence[Mapping[str, Any]], clock: str
 ) -> float:
-    """The ratio of their seconds per row to ours."""
+    """Return the ratio of their seconds per row to ours."""
 
     def per_row(turns: Sequence[Mapping[str, Any]]) -> float:
         return float(sum(turn[clock] for turn in turns) / sum(turn["rows"] for turn in turns))
@@ -51,13 +51,13 @@ def _ratio(
 
 
 def projected_seconds(facts: Mapping[str, float], seconds_per_step: float, epochs: int) -> float:
-    """Project the time of a whole training from its measured parts."""
+    """Project the seconds of a whole training from its measured parts."""
     once = facts["tokenise_seconds"] + facts["teacher_seconds"]
     epoch = facts["order_seconds"] + facts["steps_per_epoch"] * seconds_per_step
     return once + epochs * epoch
 
 
 def quantile(values: Sequence[float], share: float) -> float:
-    """A quantile of the values, without interpolation."""
+    """Return a quantile of the values, without interpolation."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]

@@ -38,7 +38,7 @@ _LEAST = 0.01  # smallest share of a step that is listed; the others are summed
 
 
 def run(options: Options, say: Callable[[str], None]) -> Report:
-    """Profile a step of every method, each in its own process."""
+    """Profile steps of every method, each method in its own process."""
     raw: dict[str, dict[str, float]] = {}
     for method in RACES:
         say(f"profiling {options.steps} steps of {method}")
@@ -55,15 +55,15 @@ def run(options: Options, say: Callable[[str], None]) -> Report:
             ["all others", *(percent(rest[method]) for method in raw)],
         ],
         notes=(
-            "Shares of the processor's time inside each operation, without those it calls. "
-            "The profiler itself costs small operations more than large ones.",
+            "Shares of the processor's time inside each operation, without the operations it "
+            "calls. The profiler slows small operations more than large ones.",
         ),
         found={"raw": raw},
     )
 
 
 def by_kind(seconds: Mapping[str, float]) -> dict[str, float]:
-    """The share of each kind of operation in the total time, 0..1."""
+    """Return the share of each kind of operation in the total time, 0..1."""
     total = sum(seconds.values())
     kinds: defaultdict[str, float] = defaultdict(float)
     for operation, spent in seconds.items():
@@ -72,7 +72,7 @@ def by_kind(seconds: Mapping[str, float]) -> dict[str, float]:
 
 
 def measure(options: Options, folder: Path, *, method: str) -> dict[str, Any]:
-    """Seconds inside each operation during one chunk of representative steps."""
+    """Return the seconds inside each operation during one chunk of representative steps."""
     product = Product(open_setting(options, method), folder)
     warm, chunk = product.chunks(1, options.steps)
     product.step(warm)

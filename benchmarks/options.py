@@ -1,4 +1,4 @@
-"""The command line options of the benchmark. This module does not import torch."""
+"""Parses the benchmark's command line, without importing torch."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ RACES = {
     "finetune": ("trainer-dynamic", "trainer-grouped"),
 }
 _TASKS = {
-    "predict": "rows a second of teacher and student, and the latency of one text",
-    "efficiency": "useful arithmetic as a share of what the processor can do, and where time goes",
-    "operations": "where a step's time goes, operation by operation",
+    "predict": "rows per second of teacher and student, and the latency of one text",
+    "efficiency": "useful arithmetic as a share of the processor's rate, and where the time goes",
+    "operations": "a step's time by operation",
     "scale": "rows from 1k to 1M, sequences from 16 to 512 tokens, 1 to 10 teachers",
-    "startup": "seconds until help, a typo, a dry run and finished results answer",
-    "pairs": "accuracy of whole runs with a lever and without, seed by seed",
+    "startup": "seconds until help, a typo, a dry run and a finished result are answered",
+    "pairs": "accuracy of whole runs with and without a setting, seed by seed",
 }
 
 
 @dataclass(frozen=True)
 class Options:
-    """The options of one call of the benchmark."""
+    """The options of one benchmark."""
 
     command: str
     model: str | None = None  # folder of the teacher's pre-trained weights; None: random ones
@@ -39,24 +39,24 @@ class Options:
     data: str | None = None  # folder with train.* and validation.*; None: generated sentences
     rows: int = 30000  # training rows
     rounds: int = 5
-    steps: int = 8  # optimiser steps of a chunk
-    seed: int = 1  # of the contenders' order
+    steps: int = 8  # optimiser steps per chunk
+    seed: int = 1  # the seed of the contenders' order
     threads: int = 1
     core: int | None = None
     precision: tuple[str, ...] = ("float32",)
-    max_tokens: int = 128  # the limit for all, and the length that padding contenders pad to
-    epochs: tuple[int, ...] = (1, 3, 15)  # of the projections
+    max_tokens: int = 128  # the limit of all contenders; "padded" ones pad every row to it
+    epochs: tuple[int, ...] = (1, 3, 15)  # the projections' numbers of epochs
     output: str = ""
-    cache: str = "outputs/bench"  # store and peers, for all calls
+    cache: str = "outputs/bench"  # store and peers, shared by all benchmarks
     against: tuple[str, ...] = ()
     textbrewer_path: str | None = None
-    overrides: tuple[str, ...] = ()  # of distill-run's configuration, from --set
+    overrides: tuple[str, ...] = ()  # overrides of distill-run's configuration, from --set
     sizes: tuple[int, ...] = ()
     lengths: tuple[int, ...] = ()
     teachers: tuple[int, ...] = ()
     method: str = "kd"
-    lever: tuple[str, ...] = ()  # overrides of one side of a pair
-    reference: tuple[str, ...] = ()  # of the other
+    lever: tuple[str, ...] = ()  # overrides of the side with the setting
+    reference: tuple[str, ...] = ()  # overrides of the other side
     seeds: tuple[int, ...] = ()
     test_rows: int = 0
     emulate_bfloat16: bool = False
@@ -86,7 +86,7 @@ def parse(argv: Sequence[str]) -> Options:
     """Parse and check the options.
 
     Raises:
-        Refused: one of them cannot be met.
+        Refused: an option is invalid.
     """
     given = vars(_parser().parse_args(argv))
     names = {field.name for field in fields(Options)}
@@ -118,9 +118,11 @@ def _parser() -> argparse.ArgumentParser:
             name, help=f"training steps: ours and {', '.join(peers)}", allow_abbrev=False
         )
         _add_common(race)
-        race.add_argument("--against", nargs="+", choices=peers, metavar="PEER", help="some peers")
+        race.add_argument(
+            "--against", nargs="+", choices=peers, metavar="PEER", help="only these peers"
+        )
         if name == "kd":
-            race.add_argument("--textbrewer-path", metavar="DIR", help="holds textbrewer/")
+            race.add_argument("--textbrewer-path", metavar="DIR", help="folder with textbrewer/")
     for name, help_text in _TASKS.items():
         task = commands.add_parser(name, help=help_text, allow_abbrev=False)
         _add_common(task)
@@ -137,13 +139,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_pairs(task: argparse.ArgumentParser) -> None:
     add = task.add_argument
-    add("--method", metavar="NAME", help="an option of the group method (kd)")
+    add("--method", metavar="NAME", help="the method, as in method=NAME (kd)")
     for side in ("lever", "reference"):
-        text = f"what only the {side}'s side has; may be repeated"
+        text = f"an override of only the {side} side; may be repeated"
         add(f"--{side}", action="append", default=[], metavar="KEY=VALUE", help=text)
     add("--seeds", nargs="+", type=int, default=[1, 2, 3, 4, 5], help="(1 2 3 4 5)")
-    add("--test-rows", type=int, default=48000, metavar="N", help="scored on (48000)")
-    text = "for a processor without bfloat16: its rounding at the price of float32"
+    add("--test-rows", type=int, default=48000, metavar="N", help="test rows (48000)")
+    text = "bfloat16's rounding at float32's cost, for a processor without bfloat16"
     add("--emulate-bfloat16", action="store_true", help=text)
     task.set_defaults(rows=10000)
 
@@ -155,26 +157,26 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     add("--data", metavar="FOLDER", help="SST-2 as train.*, validation.*; default: generated")
     add("--rows", type=int, metavar="N", help="training rows (30000)")
     add("--rounds", type=int, metavar="N", help="timed rounds (5)")
-    add("--steps", type=int, metavar="N", help="optimiser steps of each turn (8)")
-    add("--seed", type=int, metavar="N", help="of the order of turns (1)")
-    add("--threads", type=int, metavar="N", help="of everyone (1)")
-    add("--core", type=int, metavar="N", help="run on this core alone")
-    add("--precision", nargs="+", choices=("float32", "bfloat16"), help="of everyone (float32)")
-    add("--max-tokens", type=int, metavar="N", help="padded peers' width, everyone's limit (128)")
-    add("--epochs", nargs="+", type=int, metavar="E", help="of the projections (1 3 15)")
+    add("--steps", type=int, metavar="N", help="optimiser steps per turn (8)")
+    add("--seed", type=int, metavar="N", help="seed of the order of turns (1)")
+    add("--threads", type=int, metavar="N", help="threads per contender (1)")
+    add("--core", type=int, metavar="N", help="run on this core only")
+    add("--precision", nargs="+", choices=("float32", "bfloat16"), help="number format (float32)")
+    add("--max-tokens", type=int, metavar="N", help="limit; padded peers pad every row to it (128)")
+    add("--epochs", nargs="+", type=int, metavar="E", help="epochs to project to (1 3 15)")
     add(
         "--output",
         metavar="FOLDER",
-        help="of the record (outputs/bench/SUBCOMMAND)",
+        help="folder of the record (outputs/bench/SUBCOMMAND)",
     )
-    add("--cache", metavar="FOLDER", help="of the store and the peers (outputs/bench)")
+    add("--cache", metavar="FOLDER", help="folder of the store and the peers (outputs/bench)")
     add(
         "--set",
         dest="overrides",
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="changes our configuration; may be repeated",
+        help="change distill-run's configuration; may be repeated",
     )
 
 
@@ -183,7 +185,7 @@ def _check(options: Options) -> None:
         _require(name, getattr(options, name), getattr(options, name) > 0, "1 or more")
     if options.command == "pairs":
         differ = set(options.lever) != set(options.reference)
-        _require("lever", " ".join(options.lever) or None, differ, "other than --reference")
+        _require("lever", " ".join(options.lever) or None, differ, "different from --reference")
     if options.command != "predict":
         one = len(options.precision) == 1
         _require(
@@ -203,4 +205,4 @@ def _check(options: Options) -> None:
 def _require(name: str, value: object, holds: bool, rule: str) -> None:
     if not holds:
         key = f"--{name.replace('_', '-')}"
-        raise Refused(f"{key} cannot be met.", key=key, value=value, rule=rule.strip())
+        raise Refused(f"{key} is not valid.", key=key, value=value, rule=rule.strip())

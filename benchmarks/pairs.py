@@ -1,9 +1,9 @@
 """Tests whether a setting costs accuracy: whole runs with and without it, paired by seed.
 
-Both sides of a pair share the seed, the rows and every setting that is not named. A setting
-that affects the teachers too gives each side its own, unless `--set teacher.models=…`
-names trained ones. Both are scored on every labelled row that neither trained on. Finished
-runs stay in the store, so an interrupted call resumes.
+Both sides of a pair share the seed, the rows and all other settings. If the setting affects the
+teachers too, each side trains its own, unless `--set teacher.models=…` names trained ones. Both
+are scored on the same rows, which neither trained on. Finished runs stay in the store, so an
+interrupted benchmark resumes.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _TRAINING = ("training.epochs=3", "training.learning_rate=5e-5")
 class Side:
     """One run of a pair: its accuracy on the test rows, and what it was trained on."""
 
-    accuracy: float  # share of right answers
+    accuracy: float  # 0..1
     rows: int  # test rows
     trained_on: int  # rows
     training: Training
@@ -56,7 +56,7 @@ def run(options: Options, say: Callable[[str], None]) -> Report:
     means = (100 * np.mean([pair[side].accuracy for pair in pairs.values()]) for side in sides)
     return Report(
         title=f"{options.method}: accuracy in % with a lever and without",
-        columns=("", *(" ".join(asked) or "as it is" for asked in sides.values()), "difference"),
+        columns=("", *(" ".join(asked) or "unchanged" for asked in sides.values()), "difference"),
         rows=[
             *(
                 [f"seed {seed}", *(_percent(pair[side]) for side in sides), f"{difference:+.2f}"]
@@ -67,7 +67,7 @@ def run(options: Options, say: Callable[[str], None]) -> Report:
         notes=(
             verdict(differences),
             _scored(pairs),
-            *(["Products of bfloat16 numbers: in float32, rounded."] * options.emulate_bfloat16),
+            *(["bfloat16 is emulated: float32 products, rounded."] * options.emulate_bfloat16),
         ),
         found={"raw": to_json(pairs), "differences": differences},
     )
@@ -103,7 +103,7 @@ def _trained(options: Options, side: str, seed: int, asked: tuple[str, ...]) -> 
 
 
 def overrides(options: Options, seed: int, asked: tuple[str, ...]) -> list[str]:
-    """The overrides of one run: the common ones, those of --set, those of this side."""
+    """Return the overrides of one run: the common ones, then --set, then this side's."""
     if options.model is None:
         models = ["profile=tiny"]
     else:
@@ -136,10 +136,14 @@ def overrides(options: Options, seed: int, asked: tuple[str, ...]) -> list[str]:
 
 
 def verdict(differences: Sequence[float]) -> str:
-    """The verdict on the setting from the differences in points of accuracy."""
+    """Return the verdict on the setting.
+
+    Args:
+        differences: for each seed, the difference in points of accuracy, -100..100.
+    """
     interval = mean_interval(differences)
     if interval is None:
-        return "One seed: nothing can be said of the difference."
+        return "One seed: too few for a statement on the difference."
     holds = interval.low > -MARGIN
     return (
         f"Difference over {len(differences)} seeds: {np.mean(differences):+.2f} points, 95% "

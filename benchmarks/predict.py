@@ -51,15 +51,15 @@ def run(options: Options, say: Callable[[str], None]) -> Report:
         rows=rows,
         notes=(
             f"padded: every row to {options.max_tokens} tokens; dynamic: batches in random order, "
-            "each padded to its longest row; ours: sorted by length. Rates without tokenising; "
-            "one text with it.",
+            "each padded to its longest row; ours: sorted by length. The rates exclude tokenising; "
+            "the latencies include it.",
         ),
         found={"raw": raw},
     )
 
 
 def _cells(found: dict[str, Any], model: str, style: str) -> list[str]:
-    # Seconds per row; only all rounds together represent all rows.
+    # Seconds per row; only the rounds together represent all rows.
     mean = fmean(turn[f"{model}/{style}"] for turn in found["rounds"])
     ours = fmean(turn[f"{model}/{OURS}"] for turn in found["rounds"])
     latencies = found["latency_ms"][f"{model}/{style}"]
@@ -71,7 +71,7 @@ def _cells(found: dict[str, Any], model: str, style: str) -> list[str]:
 
 
 def measure(options: Options, folder: Path) -> dict[str, Any]:  # noqa: ARG001
-    """Time every model in every style, in an order shuffled each round: seconds per row, ms."""
+    """Time every model in every style, in shuffled order: seconds per row, and latencies in ms."""
     setting = open_setting(options, "kd")
     predictors: dict[str, _Predictor] = {}
     for model in _MODELS:
@@ -118,7 +118,7 @@ class _Predictor(ABC):
 
     @abstractmethod
     def predict(self, batches: list[Batch]) -> None:
-        """The logits of these rows."""
+        """Compute the logits of these rows."""
 
     def latency_ms(self, text: str) -> float:
         began = time.perf_counter()
@@ -127,10 +127,10 @@ class _Predictor(ABC):
 
     @abstractmethod
     def answer(self, text: str) -> int:
-        """The class of one text, tokenised here."""
+        """Return the class of one text, including its tokenisation."""
 
     def chunks(self, rounds: int, steps: int) -> list[list[Batch]]:
-        """A chunk that warms up every shape of the others, then the timed ones."""
+        """Return the chunks: one that warms up every shape of the others, then the timed ones."""
         timed = []
         for number in range(rounds):
             rows = self.order(number)
@@ -142,7 +142,7 @@ class _Predictor(ABC):
 
 
 class _Ours(_Predictor):
-    """Prediction by `evaluation.predict`, as in a run."""
+    """Predicts with `evaluation.predict`, as a run does."""
 
     def __init__(self, setting: Setting, model: str) -> None:
         self._machine = setting.machine
@@ -180,7 +180,7 @@ class _Ours(_Predictor):
 
 
 class _Theirs(_Predictor):
-    """Prediction by transformers, in its usual form."""
+    """Predicts with transformers, in its usual form."""
 
     def __init__(self, setting: Setting, model: str, *, padded: bool) -> None:
         self._bf16 = setting.machine.bf16
@@ -216,7 +216,7 @@ class _Theirs(_Predictor):
 
 
 class _Part:
-    """A view of some rows of another view."""
+    """Some rows of another view."""
 
     def __init__(self, view: Encoding, rows: np.ndarray) -> None:
         self._view = view

@@ -1,4 +1,4 @@
-"""distill-run as a contender: its training loop, step by step."""
+"""Runs distill-run's training loop step by step, as a contender."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from distill_runner.training.loop import Loop
 
 
 class Product(Contender):
-    """The training of the deployed stage of a plan, from its first step.
+    """The training of a plan's deployed stage, from its first step.
 
     Args:
-        setting: what is run.
-        folder: an empty one, for the stage's curves.
+        setting: the race's setting.
+        folder: an empty folder for the stage's curves.
     """
 
     def __init__(self, setting: Setting, folder: Path) -> None:
@@ -54,7 +54,7 @@ class Product(Contender):
         return self.loop.order.epoch(self.loop.job.first_epoch + epoch)
 
     def shape(self, batch: Batch) -> Hashable:
-        # The quiz of a step has its own shapes, and so have rows without padding.
+        # Quiz batches and unpadded rows differ in shape from step to step.
         own = self.loop.job.algorithm.needs.quiz or self.packed
         return (batch.epoch, batch.at) if own else batch.padded
 
@@ -80,7 +80,7 @@ class Product(Contender):
             return time.perf_counter() - began, self._teacher_seconds
 
     def _runner_of_stages_before(self) -> Runner:
-        """Artifacts of all stages but the raced one; the teachers are used without training."""
+        """Return a runner of all stages before the raced one; teachers are not trained."""
         setting = self._setting
         return Runner(
             setting.config,
@@ -92,7 +92,7 @@ class Product(Contender):
         )
 
     def _pass_of_teachers(self) -> float:
-        """Seconds of each frozen teacher's pass over the rows; the logits are kept."""
+        """Run each frozen teacher on the rows, and keep its logits; return the seconds."""
         stage, parts = self._setting.stage, self._runner.parts
         if stage.algorithm.needs.teachers != "frozen":
             return 0.0

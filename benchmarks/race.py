@@ -1,4 +1,4 @@
-"""Races contenders, which take turns in an order shuffled every round."""
+"""Races contenders against each other, in an order shuffled every round."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Say = Callable[[str], None]
 
 
 def run(options: Options, say: Say) -> Report:
-    """Race distill-run against the peers of this subcommand."""
+    """Race distill-run against the subcommand's peers."""
     peers = options.against or RACES[options.command]
     provide(tuple(peers), options.shared / "peers", options.textbrewer_path)
     names = (OURS, *peers)
@@ -83,7 +83,7 @@ def _report(options: Options, names: tuple[str, ...], raw: dict[str, Any]) -> Re
         ),
         rows=rows,
         notes=(
-            "Rates and ratios: of all rounds together, whose batches stand for an epoch; in "
+            "Rates and ratios: over all rounds, whose batches together represent an epoch; in "
             "brackets the worst and the best round. Projected: tokenising and a stored "
             "teacher's pass once, then epochs × (order + steps × mean step), each measured "
             "here.",

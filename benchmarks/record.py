@@ -1,4 +1,4 @@
-"""Writes the record of a benchmark: record.json, README.md, and a table on the screen."""
+"""Writes a benchmark's record: record.json, README.md, and a table on the screen."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def write(report: Report, options: Options, argv: Sequence[str]) -> None:
 
 
 def portable(given: Sequence[str]) -> list[str]:
-    """The command as typed, with paths shortened to their last part."""
+    """Return the arguments as typed, with paths shortened to their last part."""
     return [str(_portable(value)) for value in given]
 
 
@@ -86,7 +86,7 @@ def _portable(value: object) -> object:
 
 
 def machine() -> dict[str, Any]:
-    """The processor, and the parts of its instruction set that affect speed."""
+    """Return the processor, and the parts of its instruction set that affect speed."""
     text = _CPUINFO.read_text(encoding="utf-8") if _CPUINFO.exists() else ""
     name = re.search(r"model name\s*:\s*(.+)", text)
     flags = re.search(r"flags\s*:\s*(.+)", text)

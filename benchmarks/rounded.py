@@ -1,9 +1,9 @@
 """Emulates bfloat16 on a processor without its instructions: `python -m … CONFIGURATION`.
 
-Such a processor multiplies bfloat16 matrices many times slower than float32 ones, too slowly
-to train with. A product of bfloat16 matrices is the float32 product of the same numbers,
-rounded once at its end, so that is computed in its place: the same rounding, at the price
-of float32. For accuracy alone; it says nothing of bfloat16's speed.
+Such a processor multiplies bfloat16 matrices many times more slowly than float32 ones, too slowly
+for training. A product of bfloat16 matrices equals the float32 product of the same numbers,
+rounded once at the end. This module computes that float32 product and rounds it. Use it only to
+measure accuracy: it does not show bfloat16's speed.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def install() -> torch.library.Library:
     """Replace bfloat16 products by float32 ones for as long as the result is referenced."""
     library = torch.library.Library("aten", "IMPL")  # type: ignore[no-untyped-call]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about replaced kernels, which is the intention
+        warnings.simplefilter("ignore")  # torch warns about replaced kernels
         for name, product in (("mm", _mm), ("bmm", _bmm), ("addmm", _addmm)):
             library.impl(name, product, "CPU")  # type: ignore[no-untyped-call]
     return library

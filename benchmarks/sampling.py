@@ -23,23 +23,23 @@ class Batch:
 def representative(costs: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     """Choose `count` positions spread evenly over the sorted costs.
 
-    The costs are cut into `count` bins of equal size, and from each bin comes one entry; so
-    over rounds with other offsets every part of a bin has its turn.
+    The sorted costs are cut into `count` bins of equal size, and one entry is taken from each bin.
+    With different offsets in every round, the rounds cover all parts of a bin.
 
     Args:
-        costs: of each batch of an epoch, such as its padded tokens.
-        offsets: [count], which entry: its place in each bin, 0..1, 1 excluded.
+        costs: the cost of each batch of an epoch, such as its padded tokens.
+        offsets: [count], the entry's place in each bin, 0..1, 1 excluded.
 
     Returns:
-        [count], ascending: the order in which an epoch would meet them.
+        [count], ascending: the order in which they occur in an epoch.
 
     Raises:
-        Refused: an epoch has fewer.
+        Refused: an epoch has fewer than `count` batches.
     """
     count = len(offsets)
     if count > len(costs):
         raise Refused(
-            "An epoch has fewer full batches than a chunk is to have.",
+            "An epoch has fewer full batches than a chunk needs.",
             key="--steps",
             value=count,
             rule=f"at most {len(costs)}, or more --rows",
@@ -49,7 +49,10 @@ def representative(costs: np.ndarray, offsets: np.ndarray) -> np.ndarray:
 
 
 def offsets_of(number: int, *, rounds: int, count: int) -> np.ndarray:
-    """[count], places within the bins of chunk `number`, 0..1; over all rounds each place once."""
+    """Return the places within the bins of chunk `number`, 0..1. [count].
+
+    Over all rounds, each bin gets each place once.
+    """
     return ((number + np.arange(count)) % rounds + 0.5) / rounds
 
 
@@ -62,15 +65,15 @@ def chunk_of(
     offsets: np.ndarray,
     packed: bool = False,
 ) -> list[Batch]:
-    """Choose a few batches that represent this epoch; a short last batch is left out.
+    """Choose a few batches that represent this epoch, without a short one.
 
     Args:
         epoch: the epoch's number.
         order: the rows of each of its batches.
-        lengths: tokens of each row.
-        width: what every row is padded to; None pads to a batch's longest row.
-        offsets: one for each of them; see `representative`.
-        packed: the rows are read without padding.
+        lengths: [rows], tokens of each row.
+        width: tokens that every row is padded to; None pads to a batch's longest row.
+        offsets: one for each batch to choose; see `representative`.
+        packed: whether rows are read without padding.
     """
     size = max(len(rows) for rows in order)  # the short batch may be anywhere
     full = [at for at, rows in enumerate(order) if len(rows) == size]
@@ -89,5 +92,5 @@ def chunk_of(
 
 
 def read(lengths: np.ndarray, width: int | None, *, packed: bool) -> int:
-    """Tokens of one batch, including padding."""
+    """Return the tokens of one batch, including padding."""
     return int(lengths.sum() if packed else len(lengths) * (width or lengths.max()))

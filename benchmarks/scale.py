@@ -34,7 +34,7 @@ _HEADS = ("what", "preparing, µs/row", "tokenising", "order", "step, ms", "rows
 
 
 def run(options: Options, say: Callable[[str], None]) -> Report:
-    """Measure each size in its own process, so that peaks of memory do not mix."""
+    """Measure each size in its own process, so that memory peaks do not mix."""
     few = replace(options, rows=min(_FEW, options.rows), sizes=(), lengths=(), teachers=())
     setting = open_setting(few, "kd")
     few = replace(few, model=str(setting.models.pretrained))
@@ -49,13 +49,13 @@ def run(options: Options, say: Callable[[str], None]) -> Report:
         say(f"{count} teachers")
         raw["teachers"][str(count)] = task("of_teachers", few, count=count)
     return Report(
-        title="How it scales",
+        title="How cost scales",
         columns=_HEADS,
         rows=[*_rows_table(raw), *_steps_table(raw, options.epochs)],
         notes=(
             f"Tokens and teachers: optimiser steps of kd on {few.rows:,} rows. Teachers: rows/s "
-            f"are projected over {', '.join(map(str, options.epochs))} epochs, the stored pass "
-            "of every teacher included.",
+            f"are projected to {', '.join(map(str, options.epochs))} epochs, including every "
+            "teacher's single pass.",
         ),
         found={"raw": raw},
     )
@@ -95,7 +95,7 @@ def _gb(found: dict[str, Any]) -> str:
 
 
 def of_rows(options: Options, folder: Path, *, size: int) -> dict[str, float]:
-    """Prepare, tokenise and order `rows` generated rows, without any cache."""
+    """Prepare, tokenise and order `size` generated rows, without any cache."""
     setting = open_setting(options, "kd")
     encoder = loading.load_encoder(setting.models.teacher, options.max_tokens, key="--model")
     # Some generated sentences are duplicates, which preparation drops.
@@ -150,7 +150,7 @@ def of_length(options: Options, folder: Path) -> dict[str, Any]:
 
 
 def of_teachers(options: Options, folder: Path, *, count: int) -> dict[str, Any]:
-    """Time steps with `number` frozen teachers that differ in their seeds only."""
+    """Time steps with `count` frozen teachers, all the same model."""
     teacher = open_setting(options, "kd").models.teacher
     models = ",".join([f"'{teacher}'"] * count)
     return _steps(options, folder, f"teacher.models=[{models}]")

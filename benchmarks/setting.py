@@ -1,4 +1,4 @@
-"""The shared setting of a race: configuration, data, models, machine."""
+"""Prepares what all contenders of a race share: configuration, data, models, machine."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Models:
 
 @dataclass(frozen=True)
 class Setting:
-    """A planned run of distill-run, and the same models as folders."""
+    """A planned run of distill-run, and its models as folders."""
 
     options: Options
     config: Config
@@ -50,7 +50,7 @@ class Setting:
 
     @property
     def stage(self) -> Stage:
-        """The stage that is raced."""
+        """The raced stage."""
         return self.plan.stage(self.plan.deployed)
 
 
@@ -58,9 +58,9 @@ def open_setting(options: Options, method: str, *extra: str) -> Setting:
     """Compose, plan and prepare what `distill-run method=METHOD …` would run.
 
     Args:
-        options: as typed.
-        method: an option of the group `method`.
-        extra: further overrides, before those of --set.
+        options: the benchmark's options.
+        method: the method's name, as in `method=NAME`.
+        extra: further overrides; those of --set come after them.
 
     Raises:
         Refused: the settings contradict each other, or ask for a GPU.
@@ -94,7 +94,7 @@ def open_setting(options: Options, method: str, *extra: str) -> Setting:
 
 
 def _models(options: Options, config: Config, data: Prepared) -> Models:
-    """Find or create the model folders: teacher and student with random heads."""
+    """Find or create the folders of teacher and student, with random heads."""
     shared = options.shared / "store" / "bench"
     pretrained = Path(options.model) if options.model else _random_minilm(shared, data)
     common = {
@@ -136,7 +136,7 @@ def _random_minilm(shared: Path, data: Prepared) -> Path:
         shutil.rmtree(partial, ignore_errors=True)
         build(_MINILM, data.splits["train"]["text"], partial, max_tokens=512)
         config = AutoConfig.from_pretrained(partial, trust_remote_code=False)
-        # The size of the embedding table affects the cost of a step, whatever the corpus.
+        # A step's cost depends on the size of the embedding table, whatever the corpus.
         config.vocab_size = _VOCABULARY
         AutoModel.from_config(config, trust_remote_code=False).save_pretrained(partial)
         os.replace(partial, folder)

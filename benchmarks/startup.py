@@ -1,4 +1,4 @@
-"""Measures the seconds until the command answers: help, a typo, a dry run, a finished run."""
+"""Measures the seconds until the command ends: help, a typo, a dry run, a finished run."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def run(options: Options, say: Callable[[str], None]) -> Report:
         seconds = [entry[name] for entry in rounds]
         rows.append([name, *(f"{f(seconds):.2f}" for f in (median, min, max))])
     return Report(
-        title="Wall seconds of the whole command, files in the disk's cache",
+        title="Wall seconds of the whole command, with a warm disk cache",
         columns=("", "median", "least", "most"),
         rows=rows,
         found={"raw": rounds, "commands": {k: _without_places(v[0]) for k, v in commands.items()}},
@@ -46,7 +46,7 @@ def run(options: Options, say: Callable[[str], None]) -> Report:
 
 
 def _commands(folder: Path, options: Options) -> dict[str, tuple[tuple[str, ...], int]]:
-    """The commands, and the exit status each must have."""
+    """Return the commands, and the exit status each must have."""
     run, sweep = (f"output_dir='{folder / name}'" for name in ("run", "sweep"))
     store = f"store.dir='{folder / 'store'}'"
     common = (*_FEW_ROWS, store, "teacher.near_chance=allow", *options.overrides)

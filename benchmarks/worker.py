@@ -2,8 +2,8 @@
 
     python -P -m benchmarks.worker NAME OPTIONS [ARGUMENTS]
 
-So peaks of memory, allocator settings and warmed kernels do not mix. Answers are JSON
-lines on the standard output; everything else that is printed goes to the standard error.
+Separate processes keep memory peaks, allocator settings and warm kernels apart. Answers are JSON
+lines on standard output; everything else that is printed goes to standard error.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ def main() -> None:
     try:
         with tempfile.TemporaryDirectory(prefix="work-", dir=options.folder) as scratch:
             if options.command in RACES:
-                # Before transformers, which looks for accelerate only when it is imported.
+                # Before transformers is imported: it looks for accelerate only then.
                 provide((name,), options.shared / "peers", options.textbrewer_path)
                 from benchmarks.setting import open_setting
 
-                # A peer runs in its usual form, without our settings of the C library.
+                # A peer runs in its usual form, without our allocator settings.
                 theirs = () if name == OURS else ("runtime.keep_freed_memory=false",)
                 setting = open_setting(options, options.command, *theirs)
                 contender = make_contender(name, setting, Path(scratch))
@@ -51,12 +51,12 @@ def main() -> None:
 
 
 def make_contender(name: str, setting: Setting, folder: Path) -> Contender:
-    """Create the contender of that name, before its first step.
+    """Create the contender of that name.
 
     Args:
         name: ours, or a name from `options.RACES`.
-        setting: what is run.
-        folder: an empty one.
+        setting: the race's setting.
+        folder: an empty folder.
     """
     family, _, style = name.rpartition("-")
     made: Any

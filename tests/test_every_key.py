@@ -1,7 +1,7 @@
-"""What a person types is done or refused: every key, under methods of every kind.
+"""Every key takes effect or is refused, under methods of every kind.
 
-A key is changed. Then some stage has another key in the store, or the change is refused by the
-key's name, or the key stands in `READ_ELSEWHERE` with what it changes instead.
+If a configuration key is changed, then some stage has another key in the store, or the change is
+refused by name, or `READ_ELSEWHERE` says what the key changes instead.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Every row of the slides' tables composes, in full and in small, and says what was published."""
+"""Every row of the slides' tables composes, full-size and tiny, and has its published figure."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ RECORD = re.compile(r"outputs/records/[\w.-]*\w")
 
 
 @pytest.mark.parametrize("name", option_names("experiment"))
-def test_an_experiments_header_tells_its_cost_or_that_nothing_was_measured(name: str) -> None:
+def test_an_experiments_header_states_its_cost_or_that_nothing_was_measured(name: str) -> None:
     said = " ".join(header(Path(config_path(), "experiment", f"{name}.yaml")).split())
     records = [Path(__file__).parents[1] / found for found in RECORD.findall(said)]
     assert all((record / "README.md").is_file() for record in records)
@@ -240,7 +240,7 @@ def test_tmkds_rows_carry_the_papers_figures_and_its_teachers() -> None:
         assert config.student.layers == [0, 1, 2]
 
 
-def test_hintons_ten_teachers_differ_in_their_seed_alone() -> None:
+def test_hintons_ten_teachers_differ_only_in_their_seed() -> None:
     plan = plan_of("hinton-ensemble10")
     teachers = [plan.stage(name) for name in plan.teachers]
     assert sorted(stage.seed for stage in teachers) == list(range(1001, 1011))

@@ -1,4 +1,4 @@
-"""The public interface: what may be imported by name, and what that costs."""
+"""The public interface: names that may be imported, and the time that takes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The house's own rules: layers, names that must not be known, functions that stay short."""
+"""Rules of the code base: layers, forbidden names, short functions."""
 
 from __future__ import annotations
 

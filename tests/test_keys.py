@@ -1,7 +1,7 @@
-"""The keys of stored stages: pinned, and made of what decides a stage and of nothing else.
+"""The keys of stored stages: pinned, and derived only from what determines a stage.
 
-A pinned key may change with the recipe's version, or with what a stage's settings lead to; moving
-and renaming code must not change it.
+A pinned key may change with the recipe's version or with the effect of a stage's settings, but
+not if code is moved or renamed.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ def test_the_task_is_not_in_the_identity_of_a_stage_that_learns_language(
     assert keys[0]["finetune"] != keys[1]["finetune"]
 
 
-def test_what_a_stage_of_language_reads_is_in_its_identity(tasks: Path, tmp_path: Path) -> None:
+def test_the_settings_of_a_language_stage_are_in_its_key(tasks: Path, tmp_path: Path) -> None:
     asked = ((), ("method.mask_share=0.2",), ("dataset.unlabelled.rows=5",), ("teacher.seeds=[7]",))
     benches = [on_task(tmp_path, tasks, "two", *overrides) for overrides in asked]
     keys = [bench.runner.key_of(bench.plan.stage("pretrain")) for bench in benches]

@@ -1,4 +1,4 @@
-"""What is imported is declared, and a source distribution holds all that a checkout needs."""
+"""Every import is declared, and a source distribution has everything that a checkout needs."""
 
 from __future__ import annotations
 

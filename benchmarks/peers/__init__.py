@@ -1,1 +1,1 @@
-"""Other libraries, each in its best form, behind one interface."""
+"""Contenders from other libraries, each in its best form."""

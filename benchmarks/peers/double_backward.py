@@ -1,4 +1,4 @@
-"""MetaDistil the usual way: the pilot step is a graph, and the quiz's gradient goes through it."""
+"""Implements MetaDistil the usual way: the quiz's gradient flows through the pilot step's graph."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from distill_runner.tasks.classification import Classification
 
 
 class DoubleBackward(Peer):
-    """Zhou et al. 2022, algorithm 2, with a second-order graph; settings as our method's.
+    """Algorithm 2 of Zhou et al. 2022 with a second-order graph and our method's settings.
 
-    Attention runs in the math kernel: the fused one has no second derivative.
+    Attention uses the math kernel, because the fused one has no second derivative.
 
     Args:
-        setting: what is run.
-        padded: every sentence to one width, as the authors' code has it.
+        setting: the race's setting.
+        padded: pad every row to one width, as the authors' code does.
     """
 
     def __init__(self, setting: Setting, *, padded: bool) -> None:
@@ -39,7 +39,7 @@ class DoubleBackward(Peer):
         )
 
     def shape(self, batch: Batch) -> Hashable:
-        # Padded to its longest row, the quiz of a step has a shape of its own.
+        # Quiz batches padded to their longest row differ in shape from step to step.
         return batch.padded if self.width else (batch.epoch, batch.at)
 
     def step(self, batches: list[Batch]) -> None:
@@ -86,14 +86,14 @@ def teacher_gradients(
     *,
     algorithm: Any,
 ) -> tuple[Tensor, ...]:
-    """The quiz loss's gradient in every weight of the teacher, through the pilot step.
+    """Return the quiz loss's gradient with respect to every teacher weight, via the pilot step.
 
     Args:
         student: a transformers classifier, in training mode.
         teacher: a transformers classifier, dropout off.
         batch: model inputs and labels of the pilot step.
         quiz: model inputs and labels of the quiz; dropout is off there.
-        algorithm: our MetaDistil, for its loss and its pilot rate.
+        algorithm: our MetaDistil, for its loss and its pilot learning rate.
     """
     weights = dict(student.named_parameters())
     taught = teacher(**batch).logits

@@ -1,4 +1,4 @@
-"""Peers that are no dependency of ours: found, or installed into a folder of their own."""
+"""Finds the packages that only peers need, or installs them into a separate folder."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from pathlib import Path
 
 from distill_runner.errors import Refused
 
-# What each peer imports beyond our own dependencies. TextBrewer ships as source only.
+# The packages that each peer needs beyond our dependencies. TextBrewer ships as source only.
 _TEXTBREWER = {"textbrewer": "textbrewer==0.2.1"}
 _TRAINER = {"psutil": "psutil==7.2.2", "accelerate": "accelerate==1.15.0"}
 
 
 def needs_of(contender: str) -> dict[str, str]:
-    """Module → requirement of what a contender imports beyond our own dependencies."""
+    """Return module → requirement for what a contender imports beyond our dependencies."""
     if contender.startswith("textbrewer"):
         return _TEXTBREWER
     return _TRAINER if contender.startswith("trainer") else {}
 
 
 def provide(contenders: tuple[str, ...], folder: Path, textbrewer_path: str | None) -> None:
-    """Make the contenders' packages importable here, and install those that are missing.
+    """Make the contenders' packages importable, and install those that are missing.
 
     Args:
         contenders: names from `options.RACES`.
-        folder: where packages are installed to, beside and not among our own.
-        textbrewer_path: a folder that holds the package textbrewer.
+        folder: where packages are installed, apart from ours.
+        textbrewer_path: a folder that contains the package textbrewer.
 
     Raises:
         Refused: a package is missing and cannot be installed.
@@ -53,7 +53,7 @@ def _install(contender: str, requirement: str, folder: Path) -> None:
     )
     if done.returncode != 0:
         reason = (done.stderr.strip().splitlines() or ["pip says nothing"])[-1]
-        way_out = "the package's source by --textbrewer-path DIR, or " * (
+        way_out = "--textbrewer-path DIR with the package's source, or " * (
             contender.startswith("textbrewer")
         )
         raise Refused(

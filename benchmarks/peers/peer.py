@@ -1,4 +1,4 @@
-"""What all peers share: the models as plain modules, random order, AdamW."""
+"""Provides what all peers share: plain models, random order, AdamW."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from distill_runner.data.batches import Order
 
 
 class Peer(Contender):
-    """A contender that trains the same student on the same rows without our loop."""
+    """A contender that trains the same student on the same rows, without our loop."""
 
     def __init__(self, setting: Setting, *, padded: bool) -> None:
         self.setting = setting
@@ -40,7 +40,7 @@ class Peer(Contender):
         return classifier(self.setting.models.teacher).eval()
 
     def optimizer(self, module: Any, learning_rate: float | None = None) -> torch.optim.AdamW:
-        """AdamW as our loop sets it: biases and norms are not decayed."""
+        """Create AdamW with our loop's settings: no weight decay for biases and norms."""
         groups: dict[bool, list[torch.nn.Parameter]] = {True: [], False: []}
         for name, weight in module.named_parameters():
             groups[not (name.endswith(".bias") or "norm" in name.lower())].append(weight)
@@ -58,7 +58,7 @@ class Peer(Contender):
 
 
 def classifier(folder: Path) -> Any:
-    """The classifier in `folder`, as transformers loads it."""
+    """Return the classifier in `folder`, as transformers loads it."""
     from transformers import AutoModelForSequenceClassification
 
     return AutoModelForSequenceClassification.from_pretrained(

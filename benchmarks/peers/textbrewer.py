@@ -1,4 +1,4 @@
-"""TextBrewer 0.2.1's GeneralDistiller, driven by its own `train`."""
+"""Runs TextBrewer 0.2.1's GeneralDistiller through its own `train`."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from distill_runner.errors import Refused
 
 
 class TextBrewer(Peer):
-    """The student under a live teacher; its soft loss is the cross-entropy, T² in the weight.
+    """Trains the student with a live teacher; the soft loss is cross-entropy, weighted by T².
 
     Args:
-        setting: what is run.
-        padded: every row to one width, as TextBrewer's examples have it.
-        folder: TextBrewer wants one for its checkpoints; none is written.
+        setting: the race's setting.
+        padded: pad every row to one width, as TextBrewer's examples do.
+        folder: TextBrewer's checkpoint folder, required although nothing is written.
     """
 
     def __init__(self, setting: Setting, *, padded: bool, folder: Path) -> None:
@@ -34,7 +34,7 @@ class TextBrewer(Peer):
                 "TextBrewer has no such soft loss.",
                 key="method.soft_loss",
                 value=self.algorithm.soft_loss,
-                rule="kl or soft_ce, whose gradients are one",
+                rule="kl or soft_ce, whose gradients are equal",
             )
         self.distiller = self._distiller(folder)
         self._optimizer = self.optimizer(self.student)
@@ -54,7 +54,7 @@ class TextBrewer(Peer):
             )
 
     def loss(self, batch: dict[str, Tensor]) -> Tensor:
-        """The distiller's own loss of one batch."""
+        """Return the distiller's own loss on one batch."""
         loss: Tensor = self.distiller.train_on_batch(batch, {})[0]
         return loss
 
@@ -64,13 +64,13 @@ class TextBrewer(Peer):
         autocast = self.autocast
 
         class Distiller(textbrewer.GeneralDistiller):  # type: ignore[misc, name-defined]
-            """Saves nothing: an epoch does once what a chunk would do each time."""
+            """Saves nothing: an epoch saves once, but every chunk would save here."""
 
             def save_and_callback(self, *_: object) -> None:
                 pass
 
             def train_on_batch(self, *given: Any) -> Any:
-                # One for each step: inside a longer one the casts of old weights are reused.
+                # One context per step: a longer one would reuse the casts of old weights.
                 with autocast():
                     return super().train_on_batch(*given)
 
@@ -96,7 +96,7 @@ class TextBrewer(Peer):
 
 
 def _textbrewer() -> Any:
-    # Its import asks for a TensorBoard writer, which it never opens without a log_dir.
+    # It imports a TensorBoard writer, which it does not open without a log_dir.
     if "tensorboardX" not in sys.modules:
         writer = ModuleType("tensorboardX")
         writer.SummaryWriter = None  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""The training rows as peers read them: transformers' own tokenising and padding."""
+"""Tokenises and pads rows for peers with transformers' own tools."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class Texts:
     """A split, tokenised once with the teacher's tokenizer.
 
     Args:
-        setting: names the data and the models.
+        setting: the race's setting, for the data and the tokenizer.
         split: train or quiz.
-        padded: pad every row to the limit at once, as features of fixed width; otherwise a
-            collator pads each batch to its longest row.
+        padded: pad every row to the limit when tokenising; otherwise a collator pads each batch
+            to its longest row.
     """
 
     def __init__(self, setting: Setting, split: str, *, padded: bool) -> None:
@@ -49,13 +49,13 @@ class Texts:
         self._collate = DataCollatorWithPadding(self.tokenizer)
 
     def rows(self) -> Any:
-        """The rows as a datasets table with a column `labels`, for a Trainer."""
+        """Return the rows as a datasets table with a column `labels`, for a Trainer."""
         import datasets
 
         return datasets.Dataset.from_dict({**self._lists, "labels": self.labels.tolist()})
 
     def batch(self, rows: Iterable[int]) -> dict[str, Tensor]:
-        """Model inputs and `labels` of these rows."""
+        """Return the model inputs and `labels` of these rows."""
         at = list(rows)
         if self._fixed:
             found = {name: column[at] for name, column in self._fixed.items()}

@@ -1,4 +1,4 @@
-"""transformers' Trainer: plain, and as a distiller by an overridden loss."""
+"""Runs transformers' Trainer, plain, or as a distiller with an overridden loss."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from distill_runner.tasks.classification import Classification
 
 
 class HfTrainer(Peer):
-    """One `Trainer.train()` call over all chunks; it pauses between them.
+    """Calls `Trainer.train()` once over all chunks, and pauses between them.
 
     Args:
-        setting: what is run; a method with a teacher adds it to the loss.
-        grouped: the Trainer's group_by_length order in place of a random one.
-        folder: the Trainer's output_dir; nothing is saved.
+        setting: the race's setting; if the method has a teacher, the loss uses it.
+        grouped: use the Trainer's group_by_length order instead of a random one.
+        folder: the Trainer's output_dir; nothing is saved there.
     """
 
     def __init__(self, setting: Setting, *, grouped: bool, folder: Path) -> None:
@@ -53,7 +53,7 @@ class HfTrainer(Peer):
         self.trainer(batches, iter([None])).train()
 
     def trainer(self, batches: list[Batch], turns: Iterator[None]) -> Any:
-        """A Trainer over these batches; `turns` is resumed before and after every step."""
+        """Return a Trainer over these batches; it advances `turns` at the start and every step."""
         from transformers import DataCollatorWithPadding, Trainer, TrainerCallback
 
         rows = [row for batch in batches for row in batch.rows.tolist()]
@@ -86,7 +86,7 @@ class HfTrainer(Peer):
         )
 
     def loss(self, batch: dict[str, Tensor]) -> Tensor:
-        """The Trainer's own loss of one batch."""
+        """Return the Trainer's own loss on one batch."""
         loss: Tensor = self.trainer([], iter([])).compute_loss(self.student, batch)
         return loss
 
@@ -124,7 +124,7 @@ class HfTrainer(Peer):
 
 
 def _turns(gate: Gate, chunks: list[list[Batch]]) -> Iterator[None]:
-    """Waits for each chunk's turn, lets its steps pass, and reports it."""
+    """Wait for each chunk's turn, yield once per step, and report the chunk."""
     for batches in chunks:
         gate.wait()
         for _ in batches:

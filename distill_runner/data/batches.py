@@ -1,4 +1,4 @@
-"""Assigns rows to training steps, as a function of (seed, epoch, step)."""
+"""Assigns rows to training steps as a function of (seed, epoch, step)."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import numpy as np
 from distill_runner.config.schema import Batching
 from distill_runner.runtime.seeding import generator_at
 
-# Rows are sorted by length in windows of this many batches: large enough for little padding,
-# small enough that batches differ from epoch to epoch.
+# Rows are sorted by length within windows of this many batches: large enough for little padding,
+# small enough that batches differ between epochs.
 _WINDOW = 200
 
 
 @dataclass(frozen=True)
 class Order:
-    """The order of the training rows.
+    """The order of the training rows in every epoch.
 
     Args:
         lengths: [rows], tokens of each row in the student's encoding.
-        batch_size: rows per batch; the last batch of an epoch may be shorter.
+        batch_size: rows per batch; one batch of an epoch may be shorter.
         seed: the run's seed.
         batching: by_length groups rows of similar length into batches, random does not.
     """
@@ -32,11 +32,11 @@ class Order:
 
     @property
     def batches_per_epoch(self) -> int:
-        """The number of batches, a short last one included."""
+        """The number of batches per epoch, including a shorter one."""
         return -(-len(self.lengths) // self.batch_size)
 
     def epoch(self, epoch: int) -> list[np.ndarray]:
-        """The rows of each batch of `epoch`; every row occurs exactly once."""
+        """Return the rows of each batch of `epoch`; every row occurs exactly once."""
         generator = generator_at(self.seed, "order", epoch)
         rows = generator.permutation(len(self.lengths))
         if self.batching is Batching.by_length:
@@ -53,7 +53,7 @@ class Order:
 
 
 def quiz_rows(total: int, size: int | None, *, seed: int, epoch: int, step: int) -> np.ndarray:
-    """The quiz rows of one step: all rows, or `size` of them drawn without replacement."""
+    """Return the quiz rows of one step: all rows, or `size` of them drawn without replacement."""
     if size is None or size >= total:
         return np.arange(total)
     return generator_at(seed, "quiz", epoch, step).choice(total, size=size, replace=False)

@@ -1,4 +1,4 @@
-"""Encodes texts as token ids: once per tokenizer, memory-mapped, padded per batch."""
+"""Encodes texts as token ids, once per tokenizer; pads them batch by batch."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Encoder:
         self.key = hashlib.sha256(json.dumps(state).encode()).hexdigest()[:16]
 
     def columns(self, pairs: bool) -> tuple[str, ...]:
-        """The model's inputs besides the attention mask; segment ids only if they differ."""
+        """Return the names of the model's inputs except the mask; segment ids only if they vary."""
         segments = "token_type_ids" in self.tokenizer.model_input_names
         needed = segments and (pairs or self._one_text_has_segments)
         return ("input_ids", "token_type_ids") if needed else ("input_ids",)
@@ -49,7 +49,7 @@ class Encoder:
     def tokenize(
         self, texts: Sequence[str], pairs: Sequence[str] | None = None
     ) -> dict[str, list[list[int]]]:
-        """Token ids of each text or pair, with special tokens, truncated to the limit."""
+        """Return the token ids of each text or pair, with special tokens, cut to the limit."""
         encoded = self.tokenizer(
             list(texts),
             None if pairs is None else list(pairs),
@@ -87,7 +87,7 @@ class Encoder:
 
 
 def _decided(tokenizer: Any) -> dict[str, Any]:
-    """The tokenizer's state that determines ids, without paths, names and the last limit."""
+    """Return the tokenizer's state that determines ids, without paths, names and last limit."""
     if tokenizer.is_fast:
         found: dict[str, Any] = json.loads(tokenizer.backend_tokenizer.to_str())
         return found | {"truncation": None, "padding": None}
@@ -106,7 +106,7 @@ class View(Protocol):
         ...
 
     def inputs(self, rows: np.ndarray, epoch: int) -> Inputs:
-        """The padded inputs of `rows` in `epoch`."""
+        """Return the padded inputs of `rows` in `epoch`."""
         ...
 
 
@@ -119,7 +119,7 @@ class Encoding:
     lengths: np.ndarray
 
     def vocabulary(self) -> np.ndarray:
-        """[ids], the sorted ids that occur, including padding."""
+        """Return the sorted ids that occur, including padding. [ids]."""
         import pyarrow.compute as pc
 
         occurring = pc.unique(pc.list_flatten(self.tokens.data.column("input_ids"))).to_numpy()
@@ -131,7 +131,7 @@ class Encoding:
         epoch: int = 0,  # noqa: ARG002
         copies: np.ndarray | None = None,  # noqa: ARG002
     ) -> Inputs:
-        """The padded inputs of `rows`, the same in every epoch and for every copy."""
+        """Return the padded inputs of `rows`, the same in every epoch and for every copy."""
         table = self.tokens.with_format("arrow")[rows.tolist()]
         columns = {}
         for name in table.column_names:

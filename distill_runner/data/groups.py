@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def without_groups(
     positions: list[int], groups: Sequence[str], held_out: Iterable[Rows]
 ) -> list[int]:
-    """The positions whose group does not occur in a held-out file."""
+    """Return the positions whose group does not occur in a held-out file."""
     taken = {group for rows in held_out for group in rows.groups or ()}
     return [n for n in positions if groups[n] not in taken]
 

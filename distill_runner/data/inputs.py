@@ -1,4 +1,4 @@
-"""Reads the data sets of a plan from their files or the hub."""
+"""Reads a plan's data sets from files or the hub."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ from distill_runner.storage.integrity import Say
 
 
 def read_data(config: Config, plan: Plan, *, say: Say = print) -> dict[str, Prepared]:
-    """Read every data set of the plan's stages, divided into its splits.
+    """Read every data set that the plan's stages use, divided into splits.
 
     Args:
-        say: receives messages about rows left out, and about damage in the store.
+        config: the run's configuration.
+        plan: the run's plan.
+        say: receives messages about rows left out and about damage in the store.
 
     Raises:
         Refused: a file, a column or a label is missing or wrong.
@@ -51,7 +53,7 @@ def _read(config: Config, name: str, reads_unlabelled: bool, say: Say) -> Prepar
 
 
 def given_data(config: Config, plan: Plan) -> dict[str, DataSource]:
-    """The origin of each data set of the plan: its name, files and their digests."""
+    """Return the origin of each data set of the plan: its path or hub id, files and digests."""
     given = {}
     for name in plan.data:
         settings = settings_of(config, name)
@@ -79,7 +81,7 @@ def _given(named: Dataset | Unlabelled, settings: Dataset, config: Config) -> Da
 
 
 def settings_of(config: Config, name: str) -> Dataset:
-    """The settings of the plan's data set `name`."""
+    """Return the settings of the plan's data set `name`."""
     settings = config.dataset if name == TASK else config.pretrain.dataset
     assert settings is not None
     return settings
@@ -91,7 +93,7 @@ def source_of(
     """Locate the files of a data set, and fetch them from the hub if necessary.
 
     Returns:
-        None for a generated data set.
+        The file or folder; None for a generated data set.
 
     Raises:
         Refused: the files cannot be found.

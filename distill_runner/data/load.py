@@ -1,4 +1,4 @@
-"""A data set read, cut and stored: the same settings and files are cut only once."""
+"""Reads, splits and stores a data set; the same settings and files are split only once."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from distill_runner.tasks.kinds import task_of
 if TYPE_CHECKING:
     import datasets
 
-FORMAT = 6  # of what is stored; raise it when reading or cutting changes
+FORMAT = 6  # version of the stored data; raise it when reading or splitting changes
 _SUMMARY = "prepared.json"
 _SYNTHETIC_NAMES = ("negative", "positive")
 _BLOCK_BYTES = 1 << 20
@@ -38,20 +38,19 @@ class Prepared:
     """Labelled texts, ready to be encoded.
 
     Attributes:
-        splits: "train", "quiz", "validation", "test", and "rest" for labelled rows
-            left over, and the extra ones; a split without rows is absent. Columns: id,
-            text, text_pair (pairs only), label (as its task stores it), group (where the rows
-            have groups).
-        label_names: of the outputs: class 0, 1, …; `scores.OUTPUT` alone for a score.
-        fingerprints: per split of `splits`, the sha256 over ids, texts, labels and any
+        splits: "train", "quiz", "validation", "test", "rest" (labelled rows left over) and
+            the extra splits; a split without rows is absent. Columns: id, text, text_pair
+            (pairs only), label (as its task stores it), group (if the rows have groups).
+        label_names: the names of the outputs, class 0, 1, …; for scores only `scores.OUTPUT`.
+        fingerprints: for each split of `splits`, the sha256 over ids, texts, labels and any
             groups, in order.
-        counts: rows of each of the five splits, absent ones too, and how many were
-            dropped: "dropped_both_labels", "dropped_duplicates", "dropped_touching"
-            (scheme grouped), "dropped_from_validation" (a test file has them too),
-            "dropped_same_group" (groups that a held-out file has), "dropped_without_label"
-            and "dropped_without_text" (see `dataset.missing` and `dataset.no_label`),
-            "dropped_hidden_labels" (files whose labels are kept back).
-        left_out: by file, how many rows were dropped because they lack what.
+        counts: the rows of each split, including empty ones, and the rows dropped:
+            "dropped_both_labels", "dropped_duplicates", "dropped_touching" (scheme grouped),
+            "dropped_from_validation" (also in a test file), "dropped_same_group" (their group
+            is in a held-out file), "dropped_without_label" and "dropped_without_text" (see
+            `dataset.missing` and `dataset.no_label`), "dropped_hidden_labels" (files whose
+            labels are not published).
+        left_out: for each file, the number of rows dropped, by what they lack.
     """
 
     splits: dict[str, datasets.Dataset]
@@ -64,12 +63,13 @@ class Prepared:
 def prepare(
     settings: schema.Dataset, *, source: Path | None, store_dir: Path, say: Say = print
 ) -> Prepared:
-    """Reads and cuts the data, or opens what an earlier call stored.
+    """Read and split the data, or open what an earlier call stored.
 
     Args:
-        source: the file, or the folder, that holds the data; None for the synthetic corpus.
-        store_dir: the store; this writes below its "data".
-        say: told what is damaged there.
+        settings: the data set's settings.
+        source: the file or folder that holds the data; None for the synthetic corpus.
+        store_dir: the store; this writes to its "data" folder.
+        say: receives messages about damage.
 
     Raises:
         Refused: the settings do not fit the files, or ask for more rows than there are.
@@ -104,7 +104,7 @@ def _required(source: Path | None) -> Path:
 
 @cache
 def _synthetic(count: int, seed: int) -> tuple[Source, str]:
-    """The corpus and the hash of its rows, made once for all the jobs of a sweep."""
+    """Return the corpus and the hash of its rows; generated once for all jobs of a sweep."""
     from distill_runner.data.synthetic import generate
 
     rows = generate(count, seed)
@@ -119,7 +119,7 @@ def _synthetic(count: int, seed: int) -> tuple[Source, str]:
 
 
 def files_hash(files: Mapping[str, Iterable[Path]]) -> str:
-    """sha256 over the files' splits and contents."""
+    """Return the sha256 over the files' splits and contents."""
     digest = hashlib.sha256()
     for split, paths in sorted(files.items()):
         for path in paths:
@@ -160,7 +160,7 @@ def _key(settings: schema.Dataset, content: str, names: Sequence[str]) -> str:
     if settings.task is not schema.TaskKind.classification:
         deciding["task"] = settings.task.value
     if settings.missing is schema.Missing.drop or settings.no_label is not None:
-        deciding["names"] = list(names)  # what was left out is told by file
+        deciding["names"] = list(names)  # rows left out are reported by file
     return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
 
 
@@ -216,10 +216,11 @@ def _save(rows: Rows, folder: Path, task: Task) -> None:
 
 @cache
 def _open(folder: Path, version: tuple[int, int]) -> Prepared:  # noqa: ARG001
-    """Open what is stored; once for all the jobs of a sweep, unless it has been made anew.
+    """Open a stored data set; once for all jobs of a sweep, unless it is rebuilt.
 
     Args:
-        version: of the folder's summary, which is written last.
+        folder: the data set's folder in the store.
+        version: inode and modification time of its summary, which is written last.
     """
     import datasets
 

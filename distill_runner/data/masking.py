@@ -1,7 +1,7 @@
 """Masks tokens for masked language modelling (Devlin et al. 2019, section 3.1).
 
-The masks are drawn anew every epoch and addressed: the masked tokens of a row and their
-replacements are a function of (seed, epoch, row id), independent of batch and process.
+Every epoch draws new masks: the masked tokens of a row and their replacements are a function of
+(seed, epoch, row id), independent of batch and process.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from distill_runner.runtime.seeding import generator_at
 
 TARGETS = "targets"  # the key of the masked tokens among a learner's inputs
 NONE = -1  # the target of a token that is not masked
-# Shares of the chosen tokens: replaced by the mask, by another token; the rest stay.
+# Shares of the chosen tokens that become the mask and a random token; the rest stay.
 _MASKED, _REPLACED = 0.8, 0.1
 
 
 @dataclass(frozen=True)
 class MaskedView:
-    """Another view with a share of its tokens masked; special tokens are never masked.
+    """Another view with a share of its tokens masked; special tokens never are.
 
     Its inputs also contain `TARGETS`, [batch, tokens]: the id of a masked token, else `NONE`.
 
@@ -33,7 +33,7 @@ class MaskedView:
         whole: the view to mask.
         ids: the ids of its rows.
         encoder: the learner's encoder, which has the mask token.
-        share: the probability of each token, 0..1.
+        share: the probability that a token is chosen, 0..1.
         seed: the stage's seed.
     """
 
@@ -49,7 +49,7 @@ class MaskedView:
         return self.whole.lengths
 
     def inputs(self, rows: np.ndarray, epoch: int) -> Inputs:
-        """The padded inputs of `rows` in `epoch`, masked, with `TARGETS`."""
+        """Return the padded inputs of `rows` in `epoch`, masked, with `TARGETS`."""
         inputs = dict(self.whole.inputs(rows, epoch))
         tokens, targets = inputs["input_ids"].numpy().copy(), []
         for at, row in enumerate(rows.tolist()):
@@ -63,7 +63,7 @@ class MaskedView:
     def _hide(
         self, tokens: np.ndarray, generator: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The masked row and its targets, each [tokens]."""
+        """Return the masked row and its targets, each [tokens]."""
         # Drawn for the maximum length, so that padding does not change the draws.
         drawn = generator.random((2, self.encoder.max_tokens))[:, : len(tokens)]
         words = generator.choice(self._words, self.encoder.max_tokens)[: len(tokens)]

@@ -1,8 +1,8 @@
 """Adds noise to texts before a learner reads them; labels are not changed.
 
-Words are separated by whitespace, so the noise does not depend on the tokenizer. It is drawn
-anew every epoch and addressed: the noise of a row is a function of (seed, epoch, row id, copy),
-independent of batch and process.
+Words are separated by whitespace, so the noise does not depend on the tokenizer. Every epoch
+draws new noise: that of a row is a function of (seed, epoch, row id, copy), independent of batch
+and process.
 """
 
 from __future__ import annotations

@@ -48,16 +48,16 @@ class Phrases:
         return len(self._sizes)
 
     def touching(self, rows: Iterable[int]) -> set[int]:
-        """The texts that contain one of `rows` or are contained in one."""
+        """Return the texts that contain one of `rows` or are contained in one."""
         return {other for row in rows for other in self.inside[row] | self.around[row]}
 
     def is_maximal(self, row: int, *, among: set[int]) -> bool:
-        """Whether no other text of `among` contains this one, even if it is short."""
+        """Return whether no other text of `among` contains this one; it may be short."""
         around = self._around_short.get(row, self.around[row])
         return among.isdisjoint(around)
 
     def _search(self, length: int, runs: NDArray[np.int64]) -> None:
-        """Find the texts of `length` words in the others; for `SHARED_WORDS`, also longer ones.
+        """Find the texts of `length` words in other texts; for `SHARED_WORDS`, longer ones too.
 
         Args:
             runs: for each word, the number of the run of `length` words that starts there.
@@ -74,7 +74,7 @@ class Phrases:
                     self._note(inner, outer)
 
     def _within_text(self, length: int) -> NDArray[np.bool_]:
-        """For each run, whether it stays within its text."""
+        """Return for each run whether it stays within its text."""
         ends = np.repeat(self._starts[1:], self._sizes)
         last = np.arange(len(ends)) + length
         within: NDArray[np.bool_] = (last <= ends)[: max(0, len(ends) - length + 1)]
@@ -83,7 +83,7 @@ class Phrases:
     def _anchors(
         self, length: int, runs: NDArray[np.int64], frequency: NDArray[np.int64]
     ) -> dict[int, list[tuple[int, int]]]:
-        """For each run, the texts whose rarest run it is, and where it starts in them."""
+        """Return for each run the texts whose rarest run it is, and where it starts in them."""
         anchors: dict[int, list[tuple[int, int]]] = {}
         for row, size in enumerate(self._sizes):
             if size == length or size > length == SHARED_WORDS:

@@ -1,8 +1,8 @@
 """Cuts labelled rows into train, quiz, validation and test.
 
-The splits are a pure function of the rows, the settings and `split_seed`. Every split draws
-from its own generator and the test rows are drawn first, so a larger training split changes no
-test row.
+The splits are a pure function of the rows, the settings and `split_seed`. Every split has its own
+generator and the test rows are drawn first, so a larger training split does not change the test
+rows.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.random import Generator
 
 DRAWN = ("test", "validation", "quiz", "train")  # in this order
-DEFAULT_SHARE = 0.1  # of the pool, for a held-out split without its own file
+DEFAULT_SHARE = 0.1  # of the pool, for a held-out split without a file
 _WORD = re.compile(r"[\w']+")
 
 
@@ -39,7 +39,7 @@ class Cut:
 
 
 def normalised(rows: Rows) -> list[str]:
-    """Each row's text in the form that is compared: case-folded words without punctuation."""
+    """Return each row's text as it is compared: case-folded words without punctuation."""
     firsts = [_words(text) for text in rows.texts]
     if rows.pairs is None:
         return firsts
@@ -62,18 +62,18 @@ def cut(
 ) -> Cut:
     """Cut the files' rows into splits.
 
-    Validation and test files are used whole unless `split` gives a number, which cuts rows from
-    the training file instead; extra files are always used whole. The validation file loses the
-    rows that also occur in a test or an extra file.
+    Validation and test files are used whole, unless `split` gives a number: then the rows are
+    drawn from the training file instead. Extra files are always used whole. The validation file
+    loses the rows that also occur in a test or an extra file.
 
     The training file loses texts with two different labels, repetitions of a text, and rows
-    that occur in a held-out file. The scheme "grouped" also keeps shared phrases apart: texts
-    of which one contains the other as `phrases.SHARED_WORDS` or more consecutive words. If the
-    rows have groups, no group occurs in two splits.
+    that occur in a held-out file. The scheme "grouped" also drops texts that contain a validation
+    or test text or are contained in one, if the contained text has `phrases.SHARED_WORDS` or more
+    words. If the rows have groups, no group occurs in two splits.
 
     Args:
         seed: `dataset.split_seed`.
-        by_class: draw each class in proportion; otherwise all rows alike.
+        by_class: draw each class in proportion; otherwise ignore the labels.
 
     Raises:
         Refused: a number is invalid or too large, or the validation file has only test rows.
@@ -90,7 +90,7 @@ def cut(
         before = len(pool)
         drawn, pool = _draw_grouped(texts, pool, official, sizes, split, seed)
         dropped["dropped_touching"] = before - len(pool) - sum(map(len, drawn.values()))
-    # Nearly every score, or set of labels, would be a class of its own.
+    # Nearly every score or set of labels would be its own class.
     classes = train.labels if by_class else [0] * len(train)
     for turn, name in enumerate(DRAWN):
         if name not in official and name not in drawn:
@@ -105,7 +105,7 @@ def cut(
 
 
 def _official(files: dict[str, Rows], split: schema.Split) -> dict[str, Rows]:
-    """The files that are used whole as splits."""
+    """Return the files that are used whole as splits."""
     set_aside = {"train"} | {n for n in ("validation", "test") if getattr(split, n) is not None}
     named = [name for name in ("validation", "test") if name in files]
     return {name: files[name] for name in [*named, *files] if name not in set_aside}
@@ -138,7 +138,7 @@ def _leave_to_test(official: dict[str, Rows]) -> int:
 def _pool(
     texts: list[str], train: Rows, official: dict[str, Rows]
 ) -> tuple[list[int], dict[str, int]]:
-    """The positions of the rows that may be drawn, and the number dropped by reason."""
+    """Return the positions of the rows that may be drawn, and the number dropped by reason."""
     shared = _leave_to_test(official)
     pool, dropped = _distinct(texts, train.labels, held_out=official.values())
     if shared:
@@ -153,7 +153,7 @@ def _pool(
 def _distinct(
     texts: list[str], labels: Sequence[Value], *, held_out: Iterable[Rows]
 ) -> tuple[list[int], dict[str, int]]:
-    """One position of each text that has one label and is not held out; the number dropped."""
+    """Return a position of each text with one label that is not held out, and what is dropped."""
     kept: dict[str, int] = {}
     ambiguous: set[str] = set()
     for position, text in enumerate(texts):
@@ -171,31 +171,35 @@ def _distinct(
 
 
 def _sizes(split: schema.Split, pool: int, official: Iterable[str]) -> dict[str, int | None]:
-    """The number of rows to draw for each split; None for all that are left."""
+    """Return the number of rows to draw for each split; None for all that are left."""
     sizes: dict[str, int | None] = {}
     shares = 0.0
     for name in DRAWN:
-        wish: float | None = getattr(split, name)
+        size: float | None = getattr(split, name)
         if name in official:
             sizes[name] = 0
-        elif wish is None:
+        elif size is None:
             sizes[name] = None if name == "train" else max(1, round(DEFAULT_SHARE * pool))
-        elif not math.isfinite(wish) or wish < 0 or (wish >= 1 and wish != int(wish)):
-            raise _short(split, name, f"{wish} is neither a share nor a number of rows.")
-        elif 0 < wish < 1:
-            shares += wish
-            sizes[name] = max(1, round(wish * pool))
+        elif not math.isfinite(size) or size < 0 or (size >= 1 and size != int(size)):
+            raise _short(split, name, f"{size} is neither a share nor a number of rows.")
+        elif 0 < size < 1:
+            shares += size
+            sizes[name] = max(1, round(size * pool))
         else:
-            sizes[name] = int(wish)
+            sizes[name] = int(size)
     if shares > 1 + 1e-9:
         raise _short(split, "train", f"The shares add up to {shares:g}, which is more than 1.")
     return sizes
 
 
 def _available(split: schema.Split, name: str, size: int | None, left: int) -> int:
-    """The number of rows that can be drawn: counts are exact, shares are limited to the rest."""
-    wish: float | None = getattr(split, name)
-    if size is not None and size > left and wish is not None and wish >= 1:
+    """Return the number of rows to draw; a share is limited to the rows that are left.
+
+    Raises:
+        Refused: a number of rows is requested, and fewer are left.
+    """
+    given: float | None = getattr(split, name)
+    if size is not None and size > left and given is not None and given >= 1:
         raise _short(split, name, f"{size} {name} rows are requested, but only {left} are left.")
     return left if size is None else min(size, left)
 
@@ -228,7 +232,7 @@ def _draw_grouped(
     """Draw test and validation rows that share no phrase with the remaining pool."""
     outside = [text for rows in official.values() for text in normalised(rows)]
     phrases = Phrases([texts[n] for n in pool] + outside)
-    # From here on rows are indices into `phrases`; those of the pool come first, in its order.
+    # From here on rows are indices into `phrases`; the pool's rows come first, in order.
     alive = _without(range(len(pool)), phrases.touching(range(len(pool), len(phrases))))
     drawn: dict[str, list[int]] = {}
     for turn, name in enumerate(DRAWN[:2]):

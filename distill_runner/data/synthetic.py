@@ -1,13 +1,13 @@
-"""Generates a sentiment corpus from a grammar, for machines without a data set.
+"""Generates a sentiment corpus from a grammar, for runs without a data set.
 
 Every clause has a value: the signed strength of its opinion word, changed by the words around
-it. "Not" reverses a clause and "but" lets one clause overrule another, so that counting words
-is not enough and deeper models do better.
+it. "Not" reverses a clause and "but" lets one clause overrule another, so counting words is not
+enough and deeper models do better.
 
-The corpus leaves something to distil. A share of the labels, in every split, is wrong on
-purpose: a teacher's probabilities average over that noise, so a student learns from them what
-it would need more labelled rows for. The wrong labels also limit accuracy: with a tenth of
-them, to 90%.
+In every split a share of the labels is wrong on purpose, so that distillation can help: a
+teacher's probabilities average over that noise, and a student learns from them what it would
+otherwise need more labelled rows for. The wrong labels also limit accuracy: a tenth of them, to
+90%.
 """
 
 from __future__ import annotations
@@ -38,21 +38,21 @@ from distill_runner.errors import Refused
 LABEL_NOISE = 0.10  # share of rows whose label contradicts the text
 
 # How sentences are built, as shares of all sentences; the rest have one clause.
-CONTRAST = 0.10  # two clauses at odds, the grammar says which one decides
-AGREEMENT = 0.20  # two clauses of one opinion
-BALANCE = 0.02  # two clauses at odds, the stronger decides
-LATTER = 0.8  # of the contrasts: the second clause decides
-FILLER = 0.10  # sentences with a remark that holds no opinion
+CONTRAST = 0.10  # two contradicting clauses; the grammar says which one decides
+AGREEMENT = 0.20  # two clauses with the same opinion
+BALANCE = 0.02  # two contradicting clauses; the stronger decides
+LATTER = 0.8  # share of the contrasts in which the second clause decides
+FILLER = 0.10  # sentences with a remark that expresses no opinion
 
 # Shares of clauses.
-NEGATED = {+1: 0.08, -1: 0.28}  # by the clause's sign: "not good" is commoner than "not bad"
-DENIED = 0.01  # the whole clause stands under "nobody can claim that"
+NEGATED = {+1: 0.08, -1: 0.28}  # by sign: "not good" is more common than "not bad"
+DENIED = 0.01  # the whole clause follows "nobody can claim that"
 GRADED = 0.40  # an intensifier before the opinion word
 STEEPNESS = 3  # of word frequencies: 1 is flat
 COMPOSED = 0.10  # opinion words with a morpheme that decides: un-, -ful, -less
 
 REVERSED, STRONGER, WEAKER = -0.8, 1.5, 0.6  # factors on a clause's value
-MARGIN = 0.8  # least absolute value of "the stronger decides"
+MARGIN = 0.8  # least absolute value of the sum if the stronger clause decides
 
 T = TypeVar("T")
 
@@ -60,7 +60,7 @@ T = TypeVar("T")
 def generate(rows: int, seed: int) -> list[tuple[str, int]]:
     """Generate distinct sentences with labels: 0 negative, 1 positive.
 
-    The classes are balanced, and a share `LABEL_NOISE` of the labels contradicts its text. The
+    The classes are balanced, and a share `LABEL_NOISE` of the labels contradicts the texts. The
     same arguments give the same rows in every process.
 
     Raises:
@@ -91,19 +91,19 @@ class Dice:
         self.uniform = generator.random
 
     def happens(self, share: float) -> bool:
-        """True with probability `share`."""
+        """Return True with probability `share`."""
         return self.uniform() < share
 
     def one_of(self, options: Sequence[T]) -> T:
-        """One of the options, all equally likely."""
+        """Draw one of the options, all equally likely."""
         return options[int(self.uniform() * len(options))]
 
     def zipf(self, options: Sequence[T]) -> T:
-        """One of the options, earlier ones more likely."""
+        """Draw one of the options, earlier ones more likely."""
         return options[int(self.uniform() ** STEEPNESS * len(options))]
 
     def weighted(self, shapes: Sequence[Shape]) -> Shape:
-        """One of the shapes, by their shares."""
+        """Draw one of the shapes, by their shares."""
         rest = self.uniform()
         for shape in shapes[:-1]:
             rest -= shape.share
@@ -121,7 +121,7 @@ def _new_sentence(dice: Dice, sign: int, seen: set[str]) -> str:
 
 
 def _sentence(dice: Dice, sign: int) -> str:
-    """A sentence whose opinion has the sign."""
+    """Return a sentence whose opinion has the sign."""
     body = _body(dice, sign)
     if dice.happens(FILLER):
         remark = dice.one_of(REMARKS)
@@ -144,7 +144,7 @@ def _body(dice: Dice, sign: int) -> str:
 
 
 def _balance(dice: Dice, sign: int) -> str:
-    """Two contradicting clauses whose sum clearly has the sign."""
+    """Return two contradicting clauses whose values' sum clearly has the sign."""
     while True:
         ours, other = _clause(dice, sign), _clause(dice, -sign)
         if sign * (ours[1] + other[1]) >= MARGIN:
@@ -154,7 +154,7 @@ def _balance(dice: Dice, sign: int) -> str:
 
 
 def _clause(dice: Dice, sign: int) -> Valued:
-    """A clause whose value has the sign."""
+    """Return a clause whose value has the sign."""
     if dice.happens(DENIED):
         text, value = _plain_clause(dice, -sign)
         return f"{dice.one_of(DENIALS)} {text}", REVERSED * value
@@ -171,7 +171,7 @@ def _plain_clause(dice: Dice, sign: int) -> Valued:
 
 
 def _opinion(dice: Dice, shape: Shape, sign: int, *, negated: bool) -> Valued:
-    """The clause's opinion word; adjectives may be composed and intensified."""
+    """Return the clause's opinion word; adjectives may be composed and intensified."""
     if shape.words is not ADJECTIVES:
         return dice.zipf(shape.words[sign])
     word, value = dice.zipf((COMPOSED_WORDS if dice.happens(COMPOSED) else ADJECTIVES)[sign])

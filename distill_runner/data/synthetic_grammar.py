@@ -1,6 +1,6 @@
-"""The words and sentence frames of the synthetic corpus.
+"""Lists the words and sentence frames of the synthetic corpus.
 
-The order of every list decides the corpus: the generator draws by position.
+The generator draws by position, so the order of every list affects the corpus.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-Valued = tuple[str, float]  # words and their value; above 0 is praise
+Valued = tuple[str, float]  # words and their value; positive for praise
 
 
 def _words(row: str) -> list[str]:

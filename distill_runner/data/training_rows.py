@@ -1,4 +1,4 @@
-"""The rows of a stage's training."""
+"""Holds the rows that a stage trains on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Adds texts without labels, for stages that learn from teachers alone."""
+"""Adds texts without labels, for stages that learn only from teachers."""
 
 from __future__ import annotations
 
@@ -43,8 +43,9 @@ def add_unlabelled(
     a teacher's prediction for a test row would serve as its label.
 
     Args:
-        settings: the data set's settings, whose `unlabelled` names the texts.
-        source: their file or folder; None for the synthetic corpus.
+        prepared: the labelled data set.
+        settings: its settings; `unlabelled` names the texts.
+        source: the texts' file or folder; None for the synthetic corpus.
         store_dir: the store; this writes to its "data" folder.
         say: receives messages about damage.
 
@@ -57,8 +58,8 @@ def add_unlabelled(
     files = locate(as_dataset(settings), source) if source else {}
     name = next((paths[0].name for paths in files.values()), "")
     content = files_hash(files) if source else wanted.generate
-    spoken = as_dataset(settings)
-    deciding = [_FORMAT, content, text_columns(spoken), wanted.rows, spoken.missing.value]
+    as_data = as_dataset(settings)
+    deciding = [_FORMAT, content, text_columns(as_data), wanted.rows, as_data.missing.value]
     kept_out = [prepared.fingerprints.get(split) for split in _kept_out(settings)]
     key = hashlib.sha256(json.dumps([deciding, kept_out, settings.split_seed]).encode()).hexdigest()
     folder = store_dir / "data" / f"unlabelled-{key}"
@@ -83,7 +84,7 @@ def _build(prepared: Prepared, settings: schema.Dataset, source: Path | None, fo
     scratch = folder.parent
     table, left_out = _read(settings, source, cache=scratch / "cache")
     rows = len(table) + sum(sum(counts.values()) for counts in left_out.values())
-    # Of the rows that are kept: two tasks may keep the same ones, and share a stage on them.
+    # Over the kept rows only: two tasks that keep the same ones can share a stage on them.
     fingerprint = hashlib.sha256()
     kept = _unseen(
         table, prepared, settings, target=scratch / "kept.arrow", fingerprint=fingerprint
@@ -103,23 +104,23 @@ def _build(prepared: Prepared, settings: schema.Dataset, source: Path | None, fo
 def _read(
     settings: schema.Dataset, source: Path | None, *, cache: Path
 ) -> tuple[Dataset, dict[str, dict[str, int]]]:
-    """The text columns of the file, and the number of rows left out, by file and reason."""
+    """Return the text columns of the file, and the number of rows left out, by file and reason."""
     from datasets import Dataset
 
-    wanted, spoken = settings.unlabelled, as_dataset(settings)
-    names = text_columns(spoken)
+    wanted, as_data = settings.unlabelled, as_dataset(settings)
+    names = text_columns(as_data)
     if source is None:
         from distill_runner.data.synthetic import generate
 
         # A seed different from the labelled rows' gives different sentences.
         made = generate(wanted.generate, settings.split_seed + 1000)
         return Dataset.from_dict({names[0]: [text for text, _ in made]}), {}
-    paths = locate(spoken, source)["train"]
-    table = load(ClassLabels(spoken), paths, cache=cache).select_columns(names)
+    paths = locate(as_data, source)["train"]
+    table = load(ClassLabels(as_data), paths, cache=cache).select_columns(names)
     rows = len(table) if wanted.rows is None else min(wanted.rows, len(table))
     table = table.select(range(rows))
-    gaps = Gaps(Places(spoken, paths), {TEXT: without_text(table, names)})
-    check_none(spoken, [gaps])
+    gaps = Gaps(Places(as_data, paths), {TEXT: without_text(table, names)})
+    check_none(as_data, [gaps])
     left_out = {paths[0].name: gaps.counts} if gaps.counts else {}
     return table.select(gaps.kept(range(rows))) if left_out else table, left_out
 
@@ -134,7 +135,7 @@ def _unseen(
 ) -> Dataset:
     """Write the rows of `table` that are kept to `target`, and hash them.
 
-    There may be millions of rows, so each one seen is remembered as a digest of 16 bytes.
+    There may be millions of rows, so only a digest of 16 bytes is remembered of each.
     """
     from datasets import Features, Value
 
@@ -175,12 +176,12 @@ def _mark(row: Texts) -> bytes:
 
 
 def _kept_out(settings: schema.Dataset) -> tuple[str, ...]:
-    """The splits whose rows must not be used as unlabelled texts."""
+    """Return the splits whose rows must not be used as unlabelled texts."""
     return ("validation", "test", *settings.extra)
 
 
 def as_dataset(settings: schema.Dataset) -> schema.Dataset:
-    """The settings of the unlabelled files in the form of a data set, to share its readers."""
+    """Return the unlabelled files' settings as those of a data set, to share its readers."""
     wanted = settings.unlabelled
     return schema.Dataset(
         name=settings.name,

@@ -1,4 +1,4 @@
-"""Views of encoded rows: noisy, or some of them alone (`masking` has the masked ones)."""
+"""Provides views of encoded rows: noisy ones and selections (`masking` has masked ones)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class NoisyView:
-    """The view with noise, which is drawn anew for every row and epoch before tokenising."""
+    """The view with noise: every row gets new noise in every epoch, before tokenising."""
 
     clean: Encoding
     table: Dataset
@@ -31,7 +31,7 @@ class NoisyView:
         return self.clean.lengths
 
     def inputs(self, rows: np.ndarray, epoch: int, copies: np.ndarray | None = None) -> Inputs:
-        """The padded inputs of `rows` in `epoch`.
+        """Return the padded inputs of `rows` in `epoch`.
 
         Args:
             rows: [batch], positions.
@@ -74,7 +74,7 @@ class ChosenView:
 
     @cached_property
     def copies(self) -> np.ndarray:
-        """[rows], how many earlier copies each row has."""
+        """[rows], the number of earlier copies of each row."""
         order = np.argsort(self.positions, kind="stable")
         _, first, counts = np.unique(self.positions[order], return_index=True, return_counts=True)
         copies = np.empty(len(order), dtype=np.int64)
@@ -82,5 +82,5 @@ class ChosenView:
         return copies
 
     def inputs(self, rows: np.ndarray, epoch: int) -> Inputs:
-        """The padded inputs of the selected `rows` in `epoch`."""
+        """Return the padded inputs of the selected `rows` in `epoch`."""
         return self.whole.inputs(self.positions[rows], epoch, self.copies[rows])

@@ -1,4 +1,4 @@
-"""Why a model is no better than chance, as `result.json` says it."""
+"""The verdict of `result.json` on a model that is no better than chance."""
 
 from __future__ import annotations
 
@@ -24,14 +24,15 @@ def verdict(
     *,
     names: Sequence[str],
 ) -> AtChance | None:
-    """Why a model is no better than chance, judged by its answers to the rows of `split`.
+    """Return why a model's predictions on the rows of `split` are no better than chance.
 
     Args:
-        score: of the logits, [rows, outputs].
-        names: of the outputs.
+        score: the score of the logits.
+        logits: [rows, outputs].
+        names: names of the outputs.
 
     Returns:
-        None where it is better.
+        None if the model is better than chance.
     """
     chance = task.chance_level(score, logits, rows)
     if not chance.reached:

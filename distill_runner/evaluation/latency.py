@@ -1,7 +1,7 @@
-"""Latency of one text, and texts per second, of the models of a run.
+"""Measures the latency of one text, and the texts per second, of the models of a run.
 
 The models take turns, text by text and then batch by batch, so that any other load on the
-machine slows all of them alike. Tokenising is left out: it takes far less than the forward pass.
+machine slows all of them alike. Tokenising is not timed: it takes far less than the forward pass.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from distill_runner.models.learner import Learner
 from distill_runner.results.measurements import Speed
 from distill_runner.runtime.machine import Machine
 
-STUDENT = "student"  # its name among the models
+STUDENT = "student"  # the student's name among the models
 
 _TEXTS = 50  # read one by one
 _BATCHES = 5
 _BATCH = 64  # rows in each
 
-Answering = Sequence[tuple[Learner, View]]  # one model, or several that answer together
+Answering = Sequence[tuple[Learner, View]]  # one model, or several that predict together
 
 
 def measure(models: Mapping[str, Answering], rows: int, machine: Machine) -> dict[str, Speed]:
-    """Milliseconds per text and texts per second, by model.
+    """Return milliseconds per text and texts per second, by model.
 
     Args:
-        models: the learners that answer together, each with its view of the same rows.
-        rows: number of those rows.
+        models: the learners that predict together, each with its view of the same rows.
+        rows: number of those rows, 1 or more.
     """
     texts = [np.array([at % rows]) for at in range(_TEXTS)]
     batches = [np.arange(at * _BATCH, (at + 1) * _BATCH) % rows for at in range(_BATCHES)]
-    # The first of each is a warm-up and is not counted.
+    # The first text and the first batch are a warm-up and are not counted.
     one, many = (_time_turns(models, [each[0], *each], machine) for each in (texts, batches))
     return {
         name: Speed(
@@ -50,7 +50,7 @@ def measure(models: Mapping[str, Answering], rows: int, machine: Machine) -> dic
 def _time_turns(
     models: Mapping[str, Answering], parts: Sequence[np.ndarray], machine: Machine
 ) -> dict[str, list[float]]:
-    """Seconds that every model takes for each part."""
+    """Return the seconds that every model takes for each part."""
     seconds: dict[str, list[float]] = {name: [] for name in models}
     for rows in parts:
         for name, answering in models.items():

@@ -1,4 +1,4 @@
-"""Logits of a learner on the rows of a split."""
+"""Computes a learner's logits on the rows of a split."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def predict(
     bf16: bool,
     rows: np.ndarray | None = None,
 ) -> np.ndarray:
-    """The learner's logits on rows of the view, in their order. [rows, classes].
+    """Return the learner's logits on rows of the view, in their order. [rows, classes].
 
     Args:
         rows: positions in the view; None: all rows.

@@ -1,8 +1,8 @@
-"""Accuracy of the models of a run on test rows with noise in their words.
+"""Scores the models of a run on test rows with noise in their words.
 
-The noise of a row is drawn from its id, once for each kind and strength: every model reads the
-same text in its own tokens (a masked word as its own mask token), so that models can be compared
-row by row. All kinds hit the same words, and a greater strength hits those of a smaller one too.
+The noise of a row depends on the row's id, the kind and the strength. Every model reads the same
+text in its own tokens (a masked word as its own mask token), so models can be compared row by
+row. All kinds hit the same words, and a greater strength also hits the words of a smaller one.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ STUDENT = "student"  # its column
 
 
 def every_noise(strengths: Iterable[float], *, word: str) -> list[Noise]:
-    """Every kind of noise at every strength, kind by kind.
+    """Return every kind of noise at every strength, kind by kind.
 
     Args:
         strengths: probabilities that a word is hit, 0..1.
-        word: what `replace_word` puts in.
+        word: the word that `replace_word` inserts.
     """
     strengths = list(strengths)
     return [
@@ -43,14 +43,14 @@ def score_under_noise(
     noises: Sequence[Noise],
     against: str | None,
 ) -> tuple[NoiseScore, ...]:
-    """Accuracy of every model, clean and under each noise, and the student's lead over one of them.
+    """Score every model, clean and under each noise, and the student's lead over one of them.
 
     Args:
-        logits: by model, of which one is `STUDENT`; each first on the clean rows, then under
-            each noise. [rows, classes].
+        logits: [rows, classes] by model, one of which is `STUDENT`; first on the clean rows,
+            then under each noise.
         labels: [rows].
         noises: in the order of the noisy logits.
-        against: the model that the student is compared with; None: none.
+        against: the model to compare the student with; None: no comparison.
 
     Returns:
         One entry for the clean rows and one for each noise; accuracies and differences are

@@ -1,4 +1,4 @@
-"""Models and data sets: local folders, the cache, and the Hugging Face hub.
+"""Finds models and data sets in local folders, in the cache and on the Hugging Face hub.
 
 Imports errors.
 """

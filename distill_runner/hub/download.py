@@ -1,7 +1,7 @@
-"""Downloads from the hub with time limits of our own.
+"""Downloads from the hub with time limits.
 
-The hub's client sends some requests without a time limit. So a short probe goes first, and the
-download runs in a child process (`worker`) that is ended once no more bytes arrive, or more than
+The hub's client sends some requests without a time limit. So a short probe comes first, and the
+download runs in a child process (`worker`), which is ended if no more bytes arrive, or more than
 the hub announced.
 """
 
@@ -22,18 +22,18 @@ from pathlib import Path
 from distill_runner.hub.repository import Repo
 
 PROBE_SECONDS = 3.0  # until the hub's first answer
-STALL_SECONDS = 12.0  # without a byte; leaves room for one retry of REQUEST_SECONDS
+STALL_SECONDS = 12.0  # without a new byte; leaves time for one retry of REQUEST_SECONDS
 _SLACK_BYTES = 1 << 20  # beyond the announced size
 REQUEST_SECONDS = 5  # limit of one request inside the hub's client, unless the user sets it
 
 
 def unreachable(repo: Repo) -> str | None:
-    """The reason why the hub cannot be reached; None if it answers. Takes at most PROBE_SECONDS."""
+    """Return why the hub cannot be reached, None if it answers; takes about PROBE_SECONDS."""
     from huggingface_hub import constants, get_session
 
     not_here = f"{repo.id} is in no local folder and not in the hub's cache"
     if constants.is_offline_mode():
-        return f"{not_here}, and HF_HUB_OFFLINE keeps the hub from being asked."
+        return f"{not_here}, and HF_HUB_OFFLINE forbids asking the hub."
     outcome = [f"no answer within {PROBE_SECONDS:g} s"]
 
     def probe() -> None:
@@ -55,7 +55,7 @@ def unreachable(repo: Repo) -> str | None:
 
 
 def fetch(repo: Repo) -> str | None:
-    """Download into the hub's cache in a child process; returns the failure, None if none."""
+    """Download into the hub's cache in a child process; return the failure, or None."""
     from huggingface_hub import constants
     from huggingface_hub.file_download import repo_folder_name
 
@@ -92,7 +92,7 @@ def _environment() -> dict[str, str]:
     return {
         "HF_HUB_ETAG_TIMEOUT": str(REQUEST_SECONDS),
         "HF_HUB_DOWNLOAD_TIMEOUT": str(REQUEST_SECONDS),
-        "HF_HUB_DISABLE_XET": "1",  # plain HTTP writes as it reads, so a stall can be seen
+        "HF_HUB_DISABLE_XET": "1",  # plain HTTP writes while it reads, so that a stall shows
         **os.environ,
         "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry),
     }
@@ -128,7 +128,7 @@ def _watched(child: subprocess.Popen[str], storage: Path, announced: Path) -> st
 
 
 def _allowed(announced: Path) -> float | None:
-    """Bytes that may arrive: the announced size, and a little for the cache's own files."""
+    """Return the bytes that may arrive: the announced size, and a little for the cache's files."""
     if not announced.exists():
         return None
     return int(announced.read_text(encoding="ascii")) * 1.01 + _SLACK_BYTES
@@ -140,14 +140,14 @@ def _free(storage: Path) -> int:
 
 
 def _drop_unfinished(storage: Path) -> None:
-    """Remove partial files; the hub's client would resume from them."""
+    """Remove partial files, from which the hub's client would resume."""
     for file in storage.rglob("*.incomplete"):
         file.unlink(missing_ok=True)
 
 
 def _bytes_under(folder: Path) -> int:
     total = 0
-    # The child renames and removes files meanwhile: `os.walk` skips what is gone.
+    # The child renames and removes files meanwhile; `os.walk` skips files that are gone.
     for parent, _, names in os.walk(folder):
         for name in names:
             with suppress(FileNotFoundError):

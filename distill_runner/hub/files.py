@@ -1,4 +1,4 @@
-"""The files of a model or a data set, and whether all of them are there."""
+"""Lists, checks and hashes the files of a model folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from distill_runner.errors import Refused
 from distill_runner.results.origins import HubRevision
 
-# One of these must be there as the vocabulary; the tokenizer's settings may be missing.
+# One of these must exist; the tokenizer's settings may be missing.
 VOCABULARIES = {
     "tokenizer.json",
     "tokenizer.model",
@@ -54,7 +54,7 @@ def read_config(folder: Path) -> dict[str, object]:
     """Read a model folder's config.json.
 
     Raises:
-        Refused: it is missing, holds no JSON object, or its architectures are no names.
+        Refused: it is missing, is not a JSON object, or its architectures are not names.
     """
     file = folder / "config.json"
     if not file.is_file():
@@ -74,7 +74,7 @@ def read_config(folder: Path) -> dict[str, object]:
 
 
 def is_classifier(folder: Path) -> bool:
-    """Whether a model folder's config says that it is a trained text classifier.
+    """Return whether a model folder's config says that it is a trained text classifier.
 
     Raises:
         Refused: the config cannot be read.
@@ -85,10 +85,10 @@ def is_classifier(folder: Path) -> bool:
 
 
 def model_fingerprint(folder: Path) -> str:
-    """Digest of everything that decides a loaded model: config, weights and tokenizer files.
+    """Return a digest of all that determines a loaded model: config, weights, tokenizer files.
 
     Returns:
-        SHA-256 in hex; it does not depend on where the folder lies.
+        SHA-256 in hex; it does not depend on the folder's location.
 
     Raises:
         Refused: weights lie outside the folder.
@@ -100,9 +100,10 @@ def model_fingerprint(folder: Path) -> str:
 
 
 def weight_files(folder: Path) -> list[str]:
-    """The existing files that transformers reads the weights from.
+    """Return the existing files that transformers reads the weights from.
 
-    The config may name one; else it is the first of `USUAL_WEIGHTS`. An index names its shards.
+    The config may name a file; otherwise it is the first of `USUAL_WEIGHTS` that exists. An index
+    names its shards.
 
     Raises:
         Refused: the config or an index names a file outside the folder.
@@ -128,7 +129,7 @@ def _shards_of(index: Path) -> list[object]:
 
 
 def _inside(folder: Path, name: object, where: str) -> str:
-    """The name of a file in the folder, as it is written in the file `where`.
+    """Return `name`, which the file `where` gives, if it is a path inside the folder.
 
     Raises:
         Refused: it leads outside the folder.
@@ -147,7 +148,7 @@ def _inside(folder: Path, name: object, where: str) -> str:
 
 
 def hub_revision(folder: Path) -> HubRevision | None:
-    """The repository and the commit of a folder in the hub's cache; None for any other."""
+    """Return the repository and commit of a folder in the hub's cache; None for other folders."""
     for at in (folder, *folder.parents):
         repo = at.parent.parent.name
         if at.parent.name == "snapshots" and repo.startswith(("models--", "datasets--")):
@@ -156,7 +157,7 @@ def hub_revision(folder: Path) -> HubRevision | None:
 
 
 def file_digest(file: Path) -> str:
-    """SHA-256 of a file in hex; read again only if its size or modification time changes."""
+    """Return a file's SHA-256 in hex; reads it again only if its size or time has changed."""
     stat = file.stat()
     return _digest(_Stamp(str(file.resolve()), stat.st_size, stat.st_mtime_ns))
 
@@ -168,7 +169,7 @@ def _digest(stamp: _Stamp) -> str:
 
 
 def names_under(folder: Path) -> list[str]:
-    """The files of a folder and its subfolders, named as the hub names them."""
+    """Return the files of a folder and its subfolders, as relative paths with slashes."""
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     return [path.relative_to(folder).as_posix() for path in files]
 
@@ -177,7 +178,7 @@ def check_vocabulary(folder: Path, *, key: str) -> None:
     """Refuse a model folder without a vocabulary.
 
     Raises:
-        Refused: none of `VOCABULARIES` is there.
+        Refused: the folder has none of `VOCABULARIES`.
     """
     if VOCABULARIES.isdisjoint(names_under(folder)) and not _reads_bytes(folder):
         raise Refused(
@@ -190,16 +191,16 @@ def check_vocabulary(folder: Path, *, key: str) -> None:
 
 
 def _reads_bytes(folder: Path) -> bool:
-    """Whether the tokenizer reads bytes or characters, and so needs no vocabulary."""
+    """Return whether the tokenizer reads bytes or characters and needs no vocabulary."""
     try:
-        said = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
-        return str(said["tokenizer_class"]).removesuffix("Fast") in _OF_BYTES
+        settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+        return str(settings["tokenizer_class"]).removesuffix("Fast") in _OF_BYTES
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
 
 def weights_of(folder: Path, *, key: str) -> list[str]:
-    """The weight files of a model folder: safetensors if there are any, else pickles.
+    """Return the weight files of a model folder: safetensors if there are any, else pickles.
 
     Raises:
         Refused: there are none.

@@ -1,4 +1,4 @@
-"""Locates models and data sets: in local folders, in the hub's cache, on the hub."""
+"""Locates models and data sets in local folders, in the hub's cache and on the hub."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def locate_model(
     weights: bool = True,
     fetch_missing: bool = True,
 ) -> Path:
-    """Find the folder of a model: `model` itself, under `models_dir`, in the cache, on the hub.
+    """Find a model's folder: `model` itself, under `models_dir`, in the cache or on the hub.
 
     Args:
         model: a folder, or a hub id such as `google-bert/bert-base-uncased`.
-        models_dir: holds folders named by the whole id or by its last part.
+        models_dir: a folder of models, named by the whole id or by its last part.
         key: the configuration key to blame.
-        config_only: only config.json is needed.
-        weights: fetch them too; False: config and tokenizer only, unless the weights are cached.
+        config_only: whether only config.json is needed.
+        weights: whether the weights are needed too; if not, they are taken only from the cache.
         fetch_missing: ask the hub for what is missing; False raises `HubUnreachable` instead.
 
     Returns:
@@ -78,12 +78,12 @@ def locate_dataset(
     key: str,
     fetch_missing: bool = True,
 ) -> Path:
-    """Find the folder with the data files: under `datasets_dir`, in the cache, on the hub.
+    """Find a data set's folder: under `datasets_dir`, in the cache or on the hub.
 
     Args:
-        hub_id: such as `nyu-mll/glue`.
+        hub_id: the data set's id, such as `nyu-mll/glue`.
         subset: the data set's configuration, a folder such as `sst2`; None if it has only one.
-        datasets_dir: holds <id>/<subset>, <last part of the id>/<subset> or <subset>.
+        datasets_dir: a folder with <id>/<subset>, <last part of the id>/<subset> or <subset>.
         key: the configuration key to blame.
         fetch_missing: ask the hub for what is missing; False raises `HubUnreachable` instead.
 
@@ -108,7 +108,7 @@ def locate_dataset(
 
 
 def _path(name: str) -> Path:
-    return Path(os.path.expanduser(name))  # Path.expanduser raises where there is no such user
+    return Path(os.path.expanduser(name))  # Path.expanduser raises for an unknown user
 
 
 def _last_part(hub_id: str) -> str:
@@ -179,7 +179,7 @@ def _from_hub(repo: Repo, *, key: str, way_out: str, fetch_missing: bool = True)
 
 
 def _cached(repo: Repo) -> Path | None:
-    """The folder in the hub's cache if all wanted files are there; no network is used."""
+    """Return the folder in the hub's cache if it has all wanted files; uses no network."""
     from huggingface_hub import get_cached_repo_tree, snapshot_download
     from huggingface_hub.errors import CachedRepoTreeNotFoundError, LocalEntryNotFoundError
 

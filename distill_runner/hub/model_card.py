@@ -1,4 +1,4 @@
-"""The origin and the licence of a model, read from its folder."""
+"""Reads the origin and the licence of a model from its folder."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 from distill_runner.hub.files import hub_revision
 from distill_runner.results.origins import Origin
 
-_MOST_BYTES = 1 << 20  # of a card; a longer one is nobody's
+_MOST_BYTES = 1 << 20  # longest card that is read
 
 
 def origin_of(name: str, folder: Path) -> Origin:
-    """The hub's name of a model, and its licence, each as far as it is known.
+    """Return a model's id on the hub and its licence, each None if unknown.
 
     Args:
-        name: as it was given: a hub id, or a folder.
-        folder: where it was found.
+        name: the model as configured: a hub id or a folder.
+        folder: the folder in which it was found.
     """
     revision, base_model = hub_revision(folder), None
     if revision is not None:
@@ -28,7 +28,7 @@ def origin_of(name: str, folder: Path) -> Origin:
 
 
 def _card_data(path: Path) -> dict[str, Any]:
-    """The fields of a model card; none where there is no card that can be read."""
+    """Return the fields of a model card; empty if there is no readable card."""
     from huggingface_hub import ModelCard
     from yaml import YAMLError
 
@@ -36,6 +36,6 @@ def _card_data(path: Path) -> dict[str, Any]:
         return {}
     try:
         found: dict[str, Any] = ModelCard.load(path, ignore_metadata_errors=True).data.to_dict()
-    except (OSError, ValueError, YAMLError):  # anybody wrote it, and a run needs none of it
+    except (OSError, ValueError, YAMLError):  # a malformed card must not stop a run
         return {}
     return found

@@ -1,4 +1,4 @@
-"""A repository of the hub, and which of its files a run needs."""
+"""Describes a repository of the hub, and chooses the files that a run needs."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ SHARD = re.compile(r"(.*)-\d+-of-(\d+)(\..*)")
 
 
 class Unfit(Exception):
-    """A repository or folder lacks what is needed; the message says what."""
+    """Raised if a repository or folder lacks something; the message says what."""
 
 
 @dataclass(frozen=True)
 class Repo:
-    """A repository of the hub, and which of its files are wanted."""
+    """A repository of the hub, and the kind of files wanted from it."""
 
     id: str
     kind: Literal["model", "dataset"]
     subset: str | None = None
-    config_only: bool = False  # of a model: only config.json
-    weights: bool = True  # of a model; False: config and tokenizer only
+    config_only: bool = False  # for a model: only config.json
+    weights: bool = True  # for a model; False: only config and tokenizer
 
 
 def model_files(names: Iterable[str]) -> list[str]:
-    """Config, tokenizer files, and weights in one format: safetensors if there are any."""
+    """Return config, tokenizer files, and weights in one format, safetensors if there are any."""
     names = list(names)
     files = {"config.json"} | VOCABULARIES | TOKENIZER_SETTINGS
     weights = [name for name in names if SAFETENSORS.fullmatch(name)]
@@ -39,7 +39,7 @@ def model_files(names: Iterable[str]) -> list[str]:
 
 
 def data_files(names: Iterable[str], subset: str | None) -> list[str]:
-    """The data files of one folder: the subset's, or the only folder that holds any.
+    """Return the data files of one folder: the subset's, or the only one that has any.
 
     Raises:
         Unfit: there is no such folder.
@@ -60,10 +60,10 @@ def data_files(names: Iterable[str], subset: str | None) -> list[str]:
 
 
 def wanted_files(repo: Repo, names: Iterable[str]) -> list[str]:
-    """The files of `repo` to fetch.
+    """Return the files of `repo` to fetch.
 
     Raises:
-        Unfit: what is needed is not among them.
+        Unfit: a needed file is missing.
     """
     if repo.kind == "dataset":
         wanted = data_files(names, repo.subset)

@@ -1,4 +1,4 @@
-"""The child process that downloads into the hub's cache.
+"""Downloads into the hub's cache, as a child process.
 
 `python -m distill_runner.hub.worker ORDER` prints one sentence on failure, otherwise nothing.
 """
@@ -18,14 +18,14 @@ from distill_runner.hub.repository import Repo, Unfit, wanted_files
 
 
 def _download(repo: Repo, *, endpoint: str, cache_dir: str, announced: Path) -> str:
-    """Download the wanted files of `repo`; returns one sentence on failure, otherwise "".
+    """Download the wanted files of `repo`; return one sentence on failure, otherwise "".
 
-    Writes the size that the hub announces, in bytes, to `announced` first.
+    First writes the size that the hub announces, in bytes, to `announced`.
     """
     from huggingface_hub import HfApi, constants, snapshot_download
     from huggingface_hub.hf_api import RepoFile
 
-    constants.DOWNLOAD_CHUNK_SIZE = 2**16  # written in small pieces, growth tells slow from dead
+    constants.DOWNLOAD_CHUNK_SIZE = 2**16  # small pieces show a slow download's growth
     try:
         tree = HfApi(endpoint=endpoint).list_repo_tree(repo.id, recursive=True, repo_type=repo.kind)
         sizes = {file.path: file.size for file in tree if isinstance(file, RepoFile)}
@@ -83,12 +83,12 @@ def _end_with(parent: int) -> None:
 
 
 def main() -> None:
-    """Carry out the order in `sys.argv`, and print what came of it."""
+    """Carry out the order in `sys.argv`, and print the failure, if any."""
     order = json.loads(sys.argv[1])
-    # A killed parent cannot end this process, and a silent hub would keep it alive.
+    # If the parent is killed, it cannot end this process, and a silent hub would keep it alive.
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     repo = Repo(**order["repo"])
-    with redirect_stdout(sys.stderr):  # stdout is for our one sentence
+    with redirect_stdout(sys.stderr):  # stdout is only for the failure
         failure = _download(
             repo,
             endpoint=order["endpoint"],

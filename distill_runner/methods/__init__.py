@@ -1,7 +1,7 @@
-"""Distillation algorithms, one class each, as in the papers' algorithm boxes.
+"""Distillation algorithms: one class each, written like the algorithm boxes of the papers.
 
-A method of one's own is a subclass of `Algorithm`: its fields are its YAML's keys, and its
-`updates(batch)` yields an `Update` for each role.
+To add a method, subclass `Algorithm`: its fields are the keys of its YAML, and its
+`updates(batch)` yields one `Update` per role.
 
 Imports models, objectives, data and below.
 """

@@ -1,8 +1,8 @@
-"""What an algorithm is: settings, what it needs, and the updates of one step.
+"""The interface of an algorithm: its settings, its needs, and the updates of one step.
 
-An algorithm says *what* to minimise for *whom*, in order; the loop scales, clips,
-steps, counts, logs and checkpoints. Nothing outside asks for its name: what the
-rest of the program must know is declared on the class.
+An algorithm yields *what* to minimise for *which* learners, in order; the loop scales, clips,
+steps, counts, logs and writes checkpoints. No other module looks an algorithm up by its name:
+the class declares what the rest of the program must know.
 """
 
 from __future__ import annotations
@@ -32,33 +32,38 @@ TeacherUse = Literal["none", "frozen", "trained"]
 
 @dataclass(frozen=True)
 class Pool:
-    """Use of the rows that the split leaves over, their labels hidden."""
+    """How a stage uses the pool: the rows that the split leaves over, with hidden labels."""
 
-    ratio: float  # rows of the pool for each labelled one, at most
-    repeats: bool  # a row may be taken more than once
+    ratio: float  # at most this many pool rows per labelled row
+    repeats: bool  # whether a row may be taken more than once
 
     def most_rows(self, labelled: int, pool: int) -> int:
-        """The most rows that a stage trains on, of so many."""
+        """Return the largest number of rows that a stage can train on.
+
+        Args:
+            labelled: number of labelled rows.
+            pool: number of rows in the pool.
+        """
         wanted = int(self.ratio * labelled)
         return labelled + (wanted if self.repeats else min(wanted, pool))
 
 
 @dataclass(frozen=True)
 class Needs:
-    """What must be there before the first step."""
+    """What an algorithm needs before its first step."""
 
     teachers: TeacherUse = "none"
     trained_teachers: tuple[int, ...] | None = None  # positions of those trained; None: all
-    teacher_dropout: bool = False  # teachers that are trained read with dropout on
-    joined: bool = True  # the teachers' answers become one; else each has an output of its own
-    labels: bool = True  # without, the classifier itself learns nothing
+    teacher_dropout: bool = False  # trained teachers run with dropout on
+    joined: bool = True  # the teachers' logits are joined; False: one soft head per teacher
+    labels: bool = True  # False: the stage reads no labels, and the classifier learns nothing
     quiz: bool = False  # held-out labelled rows that no learner trains on
-    classes: bool = False  # answers that are distributions, not one score
+    classes: bool = False  # a task whose predictions are distributions over classes
     pool: Pool | None = None
-    language: bool = False  # the first teacher before its fine-tuning, token by token
+    language: bool = False  # the first teacher before its fine-tuning, with outputs per token
 
     def positions_trained(self, count: int) -> tuple[int, ...]:
-        """Which of `count` teachers are trained, by position from 0."""
+        """Return the positions, from 0, of those of `count` teachers that are trained."""
         if self.teachers != "trained":
             return ()
         return tuple(range(count)) if self.trained_teachers is None else self.trained_teachers
@@ -66,15 +71,15 @@ class Needs:
 
 @dataclass(frozen=True)
 class Passes:
-    """Cost of one training row, in forward passes (a backward counts two)."""
+    """Cost of one training row in forward passes; a backward pass counts as two."""
 
     student: float = 3.0
-    teacher: float = 0.0  # every epoch; a frozen teacher's single pass is counted apart
+    teacher: float = 0.0  # in every epoch; a frozen teacher's single pass is counted separately
 
 
 @dataclass(frozen=True)
 class Update:
-    """Minimise `loss` for the learners of `role`; `terms` are its parts, for the curves."""
+    """A loss to minimise for the learners of `role`; `terms` are its parts, for the curves."""
 
     role: str
     loss: Tensor  # scalar, averaged over the micro-batch
@@ -82,22 +87,22 @@ class Update:
 
 
 class NothingToLearn(Refused):
-    """A stage's teachers leave it no rows to learn from; a chain ends before that stage."""
+    """A stage's teachers leave it no rows to learn from; a chain ends before such a stage."""
 
 
 @dataclass(frozen=True)
 class OptimizerSettings:
-    """How the optimiser of some weights differs from the stage's; None keeps the stage's."""
+    """How the optimiser of some weights differs from the stage's; None keeps its value."""
 
     learning_rate: float | None = None
     weight_decay: float | None = None
     schedule: Schedule | None = None
-    eps_factor: float = 1.0  # AdamW's eps is multiplied by this; of a role alone
+    eps_factor: float = 1.0  # multiplies AdamW's eps; has effect for a role only
 
 
 @dataclass(frozen=True)
 class Attachment:
-    """A module that is trained with the student and is no part of the model that is deployed."""
+    """A module that is trained with the student but is not part of the deployed model."""
 
     name: str
     module: nn.Module  # in `updates`: `batch.student.attached[name]`
@@ -109,10 +114,10 @@ class StartingStudent:
     """A stage's student before its first step."""
 
     learner: Learner  # on the CPU
-    teachers: int  # how many teach
-    classes: int  # outputs of the classifier
-    seed: int  # of the stage
-    language_head: Callable[[], LanguageHead]  # the teacher's where it fits, else a fresh one
+    teachers: int  # number of the stage's teachers
+    classes: int  # number of the classifier's outputs
+    seed: int  # the stage's seed
+    language_head: Callable[[], LanguageHead]  # the teacher's if it fits, else a fresh one
 
 
 @dataclass(frozen=True)
@@ -121,36 +126,36 @@ class OfferedRows:
 
     labels: np.ndarray  # [rows], -1 where hidden
     classes: Sequence[str]
-    teacher: str  # the teachers' labels, for a message
-    logits: Callable[[], np.ndarray]  # [rows, classes], the joined teachers' on the clean text
+    teacher: str  # the teachers' names, for messages
+    logits: Callable[[], np.ndarray]  # [rows, classes], joined over teachers, on the clean text
 
 
 @dataclass(frozen=True)
 class RowChoice:
-    """Which rows a stage trains on, and how the student reads them."""
+    """The rows that a stage trains on, and the share of their tokens that it hides."""
 
     positions: np.ndarray | None = None  # into the offered rows, repeats allowed; None: all
     counts: Mapping[str, int] = field(default_factory=dict)  # printed, and part of the result
-    hidden_words: float = 0.0  # share of a row's tokens that are hidden, 0..1
+    hidden_words: float = 0.0  # share of each row's tokens to hide, 0..1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Algorithm(ABC):
-    """One algorithm box of a paper. Its fields are its YAML's keys.
+    """One algorithm box of a paper; its fields are the keys of its YAML.
 
-    A subclass declares what it needs and costs, and has four hooks, in the order of a run:
-    `check` refuses what cannot work, `prepare` changes the student before its first step,
-    `rows` chooses what is learnt from, and `updates` says what each step minimises. Only
-    `updates` must be written.
+    A subclass declares what it needs and what it costs. Four hooks are called in this order:
+    `check` refuses a stage that cannot work, `prepare` changes the student before its first
+    step, `rows` chooses the rows to learn from, and `updates` yields what each step minimises.
+    Of the hooks, only `updates` must be written.
 
-    Every class that is no mere base declares an `id` of its own. It stands in the keys of stored
-    stages in place of the class's name and module, so it outlives both; a change of what the
-    class computes is a new id.
+    Every concrete class declares its own `id`. The keys of stored stages contain the id, not the
+    class's name or module, so a class can be renamed or moved. If what the class computes
+    changes, it needs a new id.
     """
 
     id: ClassVar[str]
-    roles: ClassVar[tuple[str, ...]] = ("student",)  # in the order in which they are updated
-    accumulates: ClassVar[bool] = True  # k micro-batches mean the same as one batch
+    roles: ClassVar[tuple[str, ...]] = ("student",)  # in the order of their updates
+    accumulates: ClassVar[bool] = True  # k micro-batches give the same update as one batch
     passes: ClassVar[Passes] = Passes()
 
     # --- declarations --------------------------------------------------------------------
@@ -158,48 +163,48 @@ class Algorithm(ABC):
     @property
     @abstractmethod
     def needs(self) -> Needs:
-        """What must be there before the first step; a class attribute where no setting decides."""
+        """What the algorithm needs; a class attribute if no setting changes it."""
 
     @abstractmethod
     def formula(self, task: Task) -> str:
-        """The loss with its settings filled in, as it is for that task; printed in every run."""
+        """Return the loss for this task with its settings filled in; every run prints it."""
 
     def settings_of(self, role: str) -> OptimizerSettings:  # noqa: ARG002
-        """How the optimiser of `role` is set."""
+        """Return how the optimiser of `role` differs from the stage's."""
         return OptimizerSettings()
 
     def unread_settings(self) -> tuple[str, ...]:
-        """Names of the fields that its other fields leave unread."""
+        """Return the names of the fields that have no effect under the other fields' values."""
         return ()
 
     def __post_init__(self) -> None:
         """Check each setting against its range.
 
         Raises:
-            Refused: one is out of range.
+            Refused: a setting is out of range.
         """
         check_values(self, "method")
 
     @classmethod
     def full_id(cls) -> str:
-        """`id`, behind the package's name where the class is not one of this package."""
+        """Return `id`, prefixed with the package's name if that is not this package."""
         package = cls.__module__.partition(".")[0]
         return cls.id if package == __name__.partition(".")[0] else f"{package}:{cls.id}"
 
     @classmethod
     def check_id(cls, *, key: str) -> None:
-        """Refuse a class that declares no id, or has that of the class it derives from.
+        """Refuse a class that does not declare its own id; an inherited one does not count.
 
         Args:
             key: the configuration key that names the class.
 
         Raises:
-            Refused: the id is missing or is no word.
+            Refused: the id is missing or malformed.
         """
         declared = vars(cls).get("id")
         if not isinstance(declared, str) or not _ID.fullmatch(declared):
             raise Refused(
-                f"{cls.__name__} declares no id of its own, by which the store knows its stages.",
+                f"{cls.__name__} declares no id of its own; the store finds its stages by it.",
                 key=key,
                 value=f"{cls.__module__}.{cls.__qualname__}",
                 rule="a class with an id of lower-case letters, digits and _",
@@ -211,17 +216,17 @@ class Algorithm(ABC):
     def check(self, context: Context) -> None:  # noqa: B027
         """Refuse a stage in which this algorithm cannot work.
 
-        It is called when the plan is made, and again once the models are found.
+        Called when the plan is made, and again after the models have been found.
 
         Raises:
-            Refused: at the first fault.
+            Refused: the stage cannot work; names the first fault.
         """
 
     def prepare(self, student: StartingStudent) -> Sequence[Attachment]:  # noqa: ARG002
         """Change the student before its first step.
 
         Returns:
-            Modules to train with it, each with optimiser settings of its own.
+            Modules to train with the student, each with its own optimiser settings.
         """
         return ()
 
@@ -229,7 +234,7 @@ class Algorithm(ABC):
         """Choose the rows to train on.
 
         Raises:
-            NothingToLearn: there are none.
+            NothingToLearn: no row can be chosen.
         """
         return RowChoice()
 
@@ -242,6 +247,10 @@ class Algorithm(ABC):
 
 
 def require(holds: bool, *, key: str, value: object, rule: str) -> None:
-    """Refuse a setting that breaks its rule."""
+    """Refuse a setting unless its rule holds.
+
+    Raises:
+        Refused: `holds` is false.
+    """
     if not holds:
         raise Refused(f"{key} is out of range.", key=f"method.{key}", value=value, rule=rule)

@@ -1,7 +1,8 @@
-"""What an algorithm sees of one micro-batch: the learners, the labels, the quiz.
+"""One micro-batch as its algorithm sees it: the learners, the labels, the quiz.
 
-Only this: no optimiser, no counter, no file. Every forward pass with dropout names its
-mask, and the mask is drawn at that address, so two passes of one name share it.
+A batch gives no access to optimisers, counters or files. Every forward pass with dropout names
+its mask. The mask depends only on that name and the batch's address, so two passes with the
+same name share it.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ from distill_runner.tasks.base import Task
 class Quiz:
     """Held-out labelled rows, as the student reads them."""
 
-    inputs: tuple[Inputs, ...]  # pieces of like length, so that little of them is padding
+    inputs: tuple[Inputs, ...]  # pieces of rows of similar length, to keep padding short
     labels: Tensor  # [quiz rows] or [quiz rows, outputs], in the pieces' order
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where in the run a draw is made."""
+    """The place in a run at which random numbers are drawn."""
 
     seed: int
     epoch: int
@@ -47,67 +48,71 @@ class Batch:
     task: Task
     labels: Tensor  # [batch], or [batch, outputs] where a row has several
     teachers: TeacherSource
-    ids: list[str]  # of the rows, in the batch's order
-    teacher_inputs: Callable[[], list[Inputs]]  # one for each live teacher
+    ids: list[str]  # the rows' ids, in the batch's order
+    teacher_inputs: Callable[[], list[Inputs]]  # one per live teacher
     draw_quiz: Callable[[int | None], Quiz]
     address: Address
 
     def hard_loss(self, logits: Tensor) -> Tensor:
-        """The task's loss of these logits, [batch, outputs], with the rows' labels."""
+        """Return the task's loss of these logits, [batch, outputs], with the rows' labels."""
         return self.task.hard_loss(logits, self.labels)
 
     def student_logits(self, mask: str = "student") -> Tensor:
-        """The student's logits with the dropout mask of that name. [batch, classes]."""
+        """Return the student's logits under the dropout mask of that name. [batch, classes]."""
         self._draw(mask)
         return self.student.logits(self.student_inputs)
 
     def student_head_logits(self, mask: str = "student") -> Tensor:
-        """As `student_logits`, of every head. [heads, batch, classes]."""
+        """Return the logits of each of the student's heads. [heads, batch, classes]."""
         self._draw(mask)
         return self.student.head_logits(self.student_inputs)
 
     def student_states(self, mask: str = "student") -> Tensor:
-        """The student's last states of every token that is no padding. [tokens, width]."""
+        """Return the student's last hidden states of all tokens but padding. [tokens, width]."""
         self._draw(mask)
         return self.student.token_states(self.student_inputs)
 
     def teacher_states(self) -> Tensor:
-        """As `student_states`, of a teacher of language: it reads the same tokens."""
+        """Return the language teacher's last hidden states of the same tokens. [tokens, width]."""
         return self.teachers.token_states(self.student_inputs)
 
     def student_words(self, states: Tensor) -> Tensor:
-        """The student's logits over the vocabulary. [tokens, vocabulary]."""
+        """Return the student's logits over the vocabulary. [tokens, vocabulary]."""
         return self.student.token_logits(states)
 
     def teacher_words(self, states: Tensor) -> Tensor:
-        """As `student_words`, of the teacher's own states."""
+        """Return the language teacher's logits, from its own states. [tokens, vocabulary]."""
         return self.teachers.token_logits(states)
 
     def hidden_words(self) -> Tensor:
-        """The token behind each of the student's, below 0 where none is hidden. [tokens]."""
+        """Return the id of the word hidden at each token; below 0 where none is. [tokens]."""
         real = self.student_inputs["attention_mask"].bool()
         return self.student_inputs[TARGETS][real]
 
     def teacher_logits(self) -> Tensor:
-        """[teachers, batch, classes]; with a graph where the algorithm trains teachers."""
-        self._draw("teachers")  # for those that read with dropout on
+        """Return every teacher's logits, with a graph if the algorithm trains teachers.
+
+        Returns:
+            [teachers, batch, classes].
+        """
+        self._draw("teachers")  # for those that run with dropout on
         logits = self.teachers.logits(self.ids, self.teacher_inputs)
         self.teachers.count(self.task, logits.detach(), self.labels)
         return logits
 
     def join(self, logits: Tensor, temperature: float) -> Tensor:
-        """The teachers' logits joined into one set. [batch, classes]."""
+        """Join the teachers' logits, [teachers, batch, classes], into one set, [batch, classes]."""
         return self.teachers.join(logits, temperature)
 
     def joined_teacher_logits(self, temperature: float) -> Tensor:
-        """The joined teachers' logits, as they are now. [batch, classes]."""
+        """Return the joined logits of the teachers with their current weights. [batch, classes]."""
         return self.join(self.teacher_logits(), temperature)
 
     def quiz(self, size: int | None) -> Quiz:
-        """Quiz rows of this step: `size` at random, or all for None."""
+        """Draw the quiz of this step: `size` random rows, or all for None."""
         return self.draw_quiz(size)
 
     def _draw(self, mask: str) -> None:
-        """From here on dropout draws the mask of that name."""
+        """Seed dropout for the mask of that name."""
         at = self.address
         torch.manual_seed(seed_at(at.seed, "dropout", at.epoch, at.step, at.micro, mask))

@@ -1,4 +1,4 @@
-"""An algorithm from its YAML node."""
+"""Makes an algorithm from its YAML node."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ def make_algorithm(
     stage: str = "finetune",
     key_of: Callable[[str], str] | None = None,
 ) -> Algorithm:
-    """The algorithm that `_target_` names, with its settings checked.
+    """Make the algorithm that `_target_` names, and check its settings.
 
     Args:
         node: `_target_` and the settings.
-        stage: the stage that it trains.
-        key_of: the key to blame for a setting; by default the setting's place in the stage.
+        stage: the stage that the algorithm trains.
+        key_of: maps a setting to the key to blame; by default its place in the stage.
 
     Raises:
-        Refused: no such class or setting, or a value of the wrong type or out of its range.
+        Refused: the class or a setting does not exist, or a value has the wrong type or is out
+            of range.
     """
     from distill_runner.methods.base import Algorithm
 
@@ -42,7 +43,7 @@ def make_algorithm(
     try:
         return construct(cls, settings, key_of=blamed, name=cls.__name__)
     except Refused as refused:
-        # A class names its setting alone: it cannot know which key of the method fills it.
+        # A class names only its own setting: it cannot know which key of the method fills it.
         setting = (refused.key or "").removeprefix("method.")
         known = setting in settings and refused.key == f"method.{setting}"
         raise refused.of(f"method.{setting}", blamed(setting)) if known else refused from None

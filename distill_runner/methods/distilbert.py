@@ -1,12 +1,12 @@
-"""DistilBERT's pre-training (Sanh et al. 2019): a student of some of its teacher's layers.
+"""DistilBERT's pre-training (Sanh et al. 2019): a student of some teacher layers.
 
     distill-run method=distilbert teacher=bert student=distilbert \\
         dataset.unlabelled.path=corpus.jsonl
 
 The teacher is the model before its fine-tuning, with the masked-LM head of its checkpoint. A
-checkpoint without one (sentence-transformers') has no distribution over words to teach: a head
-made up for it would teach what nobody trained, so `a_ce` above 0 is refused there. The hidden
-words and the states can still be learnt from.
+checkpoint without that head, such as those of sentence-transformers, has no distribution over
+words to teach, and a fresh head would be untrained: `a_ce` above 0 is refused there. The student
+can still learn from the hidden words and from the teacher's states.
 """
 
 from __future__ import annotations
@@ -43,24 +43,25 @@ class Words:
     """The logits and targets of the tokens that are decoded."""
 
     student_logits: Tensor  # [decoded, vocabulary]
-    targets: Tensor  # [decoded], the hidden word, or below 0
+    targets: Tensor  # [decoded], ids of the hidden words, below 0 where none is hidden
     teacher_logits: Tensor | None  # [decoded, vocabulary]; None where a_ce is 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class TripleLoss(Algorithm):
-    """The teacher's words, the hidden words, and the teacher's states, on texts without labels.
+    """The triple loss, on texts without labels.
 
         L = a_ce·T²·KL(t‖s) + a_mlm·CE(hidden words, s) + a_cos·(1 − cos(h_s, h_t))
 
-    Each term is a mean over tokens: the first and the last over all that are no padding, the
-    first over the hidden ones alone with `restrict_ce_to_mask`; the second over the hidden ones.
+    Here s and t are logits over the vocabulary, and h_s and h_t the last hidden states. Each
+    term is a mean over tokens: the first and the third over all tokens but padding, the second
+    over the hidden ones.
 
     Args:
         temperature: T > 0, of the first term.
-        a_ce, a_mlm, a_cos: weights of the three, 0 or more, not all 0.
-        restrict_ce_to_mask: learn the teacher's words at the hidden tokens alone.
-        mask_share: of the tokens that are hidden, above 0 and below 1.
+        a_ce, a_mlm, a_cos: weights of the three terms, 0 or more, not all 0.
+        restrict_ce_to_mask: take the first term over the hidden tokens only.
+        mask_share: share of the tokens to hide, above 0 and below 1.
 
     Raises:
         Refused: a setting is out of range.
@@ -69,7 +70,7 @@ class TripleLoss(Algorithm):
     id: ClassVar[str] = "distilbert_pretraining"
     needs: ClassVar[Needs] = Needs(language=True, labels=False)
     passes: ClassVar[Passes] = Passes(student=3, teacher=1)
-    # A mean over tokens: rows of a micro-batch count by how many they have.
+    # The loss is a mean over tokens, so a row's weight would depend on its micro-batch.
     accumulates: ClassVar[bool] = False
 
     temperature: float = field(metadata=ABOVE_0)
@@ -140,11 +141,11 @@ class TripleLoss(Algorithm):
         yield Update("student", loss, terms)
 
     def loss(self, words: Words, ours: Tensor, theirs: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """The mixed loss and its parts, unweighted and detached.
+        """Return the weighted sum of the terms, and each term unweighted and detached.
 
         Args:
-            words: of the tokens that are decoded.
-            ours, theirs: last states of every token, [tokens, width].
+            words: logits and targets of the decoded tokens.
+            ours, theirs: last hidden states of student and teacher, [tokens, width].
         """
         parts: dict[str, tuple[float, Tensor]] = {}
         if words.teacher_logits is not None:

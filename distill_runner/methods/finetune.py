@@ -1,8 +1,8 @@
-"""Fine-tuning: the labels alone teach.
+"""Fine-tuning: the student learns from the labels only.
 
     distill-run method=finetune student=distilbert
 
-The reference of every table here: what distillation must beat.
+It is the baseline that distillation must beat.
 """
 
 from __future__ import annotations
@@ -18,7 +18,13 @@ from distill_runner.tasks.base import Task
 
 @dataclass(frozen=True, kw_only=True)
 class FineTune(Algorithm):
-    """The task's loss with the hard labels: cross-entropy for classes, squared error for scores."""
+    """The task's loss with the labels.
+
+        L = hard(y, s)
+
+    The hard loss is cross-entropy for classes, squared error for scores, and binary
+    cross-entropy for label sets.
+    """
 
     id: ClassVar[str] = "finetune"
     needs: ClassVar[Needs] = Needs(teachers="none")

@@ -2,9 +2,9 @@
 
     distill-run method=kd teacher=bert method.temperature=2 method.alpha=0.5
 
-Hinton tried T in 1, 2, 5, 10 for speech and kept 2; with a student far smaller than
-its teacher, intermediate temperatures did best. Expect a gain of about a point where
-the teacher is clearly ahead of the fine-tuned student, and none where it is not.
+On speech the authors tried T = 1, 2, 5 and 10 and kept 2; with a student far smaller than its
+teacher, intermediate temperatures did best. Expect a gain of about a point if the teacher is
+clearly ahead of the fine-tuned student, and none if it is not.
 """
 
 from __future__ import annotations
@@ -33,16 +33,17 @@ from distill_runner.tasks.rules import TaskRules
 
 @dataclass(frozen=True, kw_only=True)
 class SoftTargets(Algorithm):
-    """The settings and the loss that every method with soft targets shares.
+    """The settings and the loss shared by all methods with soft targets (section 2).
 
         L = (1 − α)·hard(y, s) + α·soft(s, t, T)
 
-    The hard loss is the task's: cross-entropy for classes, squared error for scores.
+    The hard loss is the task's: cross-entropy for classes, squared error for scores, and
+    binary cross-entropy for label sets.
 
     Args:
         temperature: T > 0; 1 leaves the distributions as they are.
-        alpha: weight of the *soft* term, 0..1; 0 = labels only, 1 = teacher only.
-        soft_loss: a name of `objectives.logits.SOFT_LOSSES`.
+        alpha: weight of the *soft* term, 0..1; 0: labels only, 1: teacher only.
+        soft_loss: a key of `objectives.logits.SOFT_LOSSES`.
 
     Raises:
         Refused: a setting is out of range.
@@ -76,7 +77,7 @@ class SoftTargets(Algorithm):
             return
         good = [name for name, loss in SOFT_LOSSES.items() if loss.compares in rules.compares]
         raise Refused(
-            f"This soft loss compares {self._compares}, and {rules.answer} is none.",
+            f"This soft loss compares {self._compares}, but {rules.answer} has none.",
             key="method.soft_loss",
             value=self.soft_loss,
             rule=f"{', '.join(good)} under dataset.task={rules.kind.value}",
@@ -90,12 +91,12 @@ class SoftTargets(Algorithm):
     def distillation_loss(
         self, task: Task, student_logits: Tensor, teacher_logits: Tensor, labels: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The mixed loss and its two parts, unweighted and detached.
+        """Return the weighted loss, and its two terms unweighted and detached.
 
         Args:
-            task: has the loss with the labels.
+            task: provides the hard loss.
             student_logits: [batch, outputs].
-            teacher_logits: [batch, outputs], already joined over the teachers.
+            teacher_logits: [batch, outputs], joined over the teachers.
             labels: [batch], or [batch, outputs] where a row has several.
         """
         hard = task.hard_loss(student_logits, labels)
@@ -106,7 +107,7 @@ class SoftTargets(Algorithm):
 
 @dataclass(frozen=True, kw_only=True)
 class KD(SoftTargets):
-    """The student learns from hard labels and from frozen teachers' soft targets."""
+    """The student learns from labels and frozen teachers' soft targets; loss of `SoftTargets`."""
 
     id: ClassVar[str] = "kd"
     needs: ClassVar[Needs] = Needs(teachers="frozen")

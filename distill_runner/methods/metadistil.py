@@ -2,12 +2,12 @@
 
     distill-run method=metadistil teacher=bert+roberta
 
-Each round assumes a student update, quizzes the assumed student on held-out labels,
-moves the teachers by the gradient of that quiz loss *through* the assumed update, and
-then makes the real student update on the same batch under the updated teachers.
+Each step takes a pilot step with the student, quizzes the student that results on held-out
+labels, updates the teachers by the gradient of the quiz loss *through* the pilot step, and then
+takes the real student step on the same batch under the updated teachers.
 
-An independent run of the authors' code found it level with plain KD on SST-2; compare
-the two over seeds before believing either.
+An independent run of the authors' code found it level with plain KD on SST-2: compare the two
+over several seeds before you trust either.
 """
 
 from __future__ import annotations
@@ -37,25 +37,34 @@ from distill_runner.tasks.base import Task
 
 @dataclass(frozen=True, kw_only=True)
 class MetaDistil(SoftTargets):
-    """Pilot step, quiz, teacher step, real step.
+    """Pilot step, quiz, teacher step, real step (algorithm 2).
+
+        θ'  = θ_S − η ∇_{θ_S} L(x; θ_S, θ_T)       pilot step, by plain SGD
+        θ_T ← θ_T − μ ∇_{θ_T} hard(quiz; θ')       teacher step, by AdamW
+        θ_S ← θ_S − λ ∇_{θ_S} L(x; θ_S, θ_T)       real step, by AdamW, under the new θ_T
+
+    L is the loss of `SoftTargets`, whose settings apply too; λ is the stage's learning rate.
 
     Args:
-        pilot_learning_rate: η, step size of the assumed plain-SGD update; > 0.
-        teacher_learning_rate: μ of the teachers' AdamW; 0 freezes them.
-        quiz_batch: quiz rows drawn at random each step; null takes all.
-        update_teachers: which teachers learn, by position from 0; null is all of them.
-        real_step_mask: same = the real step keeps the pilot's dropout mask (and its forward
-            pass, which is then not repeated); fresh = a new mask, as the authors' code draws.
-        derivative: jvp (exact) or finite_difference (two plain forwards).
-        finite_difference_length: how far the weights move along the quiz gradient, in the
-            norm of all weights; only for finite_difference.
-        divide_by_pilot_rate: the teacher's gradient carries a factor η that can sink to
-            AdamW's eps; true takes it out (eps·η instead of eps).
+        pilot_learning_rate: η > 0.
+        teacher_learning_rate: μ, 0 or more; 0 freezes the teachers.
+        quiz_batch: quiz rows to draw at random in each step, 1 or more; null takes all.
+        update_teachers: positions, from 0, of the teachers that learn; null: all.
+        real_step_mask: same: the real step keeps the pilot's dropout mask and reuses its
+            forward pass; fresh: it draws a new mask, as the authors' code does.
+        derivative: jvp (exact) or finite_difference (two plain forward passes).
+        finite_difference_length: how far the weights move along the quiz gradient, as a norm
+            over all weights, above 0; only for finite_difference.
+        divide_by_pilot_rate: the teachers' gradient carries a factor η, which can bring it
+            down to AdamW's eps; true compensates with eps·η in place of eps.
+
+    Raises:
+        Refused: a setting is out of range.
     """
 
     id: ClassVar[str] = "metadistil"
     roles: ClassVar[tuple[str, ...]] = ("teacher", "student")
-    # Every micro-batch would make a pilot step of its own: another algorithm.
+    # Each micro-batch would take its own pilot step, which is another algorithm.
     accumulates: ClassVar[bool] = False
     passes: ClassVar[Passes] = Passes(student=10, teacher=4)
 
@@ -82,7 +91,7 @@ class MetaDistil(SoftTargets):
         super().check(context)
         self._check_positions(context.teachers)
         if self.derivative == "jvp" and context.models is not None:
-            families.check_forward_derivative(context.models.student, key=context.models.key)
+            families.check_forward_derivative(context.models.student(), key=context.models.key)
 
     def _check_positions(self, count: int) -> None:
         chosen = self.update_teachers
@@ -95,7 +104,7 @@ class MetaDistil(SoftTargets):
             ),
             key="update_teachers",
             value=chosen,
-            rule=f"positions from 0..{count - 1}, each once, one at least; null is all of them",
+            rule=f"at least one position from 0..{count - 1}, none twice; null is all of them",
         )
 
     def unread_settings(self) -> tuple[str, ...]:
@@ -114,7 +123,7 @@ class MetaDistil(SoftTargets):
         yield self._student_update(batch, pilot)
 
     def _pilot(self, batch: Batch) -> Pilot:
-        """Step 1: assume a student update under the present teachers."""
+        """Step 1: take the pilot step, under the current teachers."""
         return Pilot.take(
             batch.student,
             student_logits=pilot_forward(batch),
@@ -130,18 +139,18 @@ class MetaDistil(SoftTargets):
         )
 
     def _teacher_update(self, batch: Batch, pilot: Pilot) -> Update:
-        """Step 2: quiz the assumed student, and blame the teachers."""
+        """Step 2: quiz the assumed student, and trace its loss back to the teachers."""
         quiz = batch.quiz(self.quiz_batch)
         quiz_logits = pilot.logits_of(batch.student, quiz)
         quiz_loss = batch.task.hard_loss(quiz_logits, quiz.labels)
-        blame = pilot.gradient(quiz_loss)
+        direction = pilot.gradient(quiz_loss)
         if self.derivative == "jvp":
-            change = jvp(lambda: pilot_forward(batch), batch.student, blame)
+            change = jvp(lambda: pilot_forward(batch), batch.student, direction)
         else:
             change = finite_difference(
                 lambda: pilot_forward(batch),
                 batch.student,
-                blame,
+                direction,
                 length=self.finite_difference_length,
             )
         surrogate = teacher_surrogate(pilot, change)
@@ -152,7 +161,7 @@ class MetaDistil(SoftTargets):
         return Update("teacher", surrogate, terms)
 
     def _student_update(self, batch: Batch, pilot: Pilot) -> Update:
-        """Step 3: really update the student, on the same batch, under the new teachers."""
+        """Step 3: take the real step, on the same batch, under the updated teachers."""
         with torch.no_grad():
             teacher_logits = batch.joined_teacher_logits(self.temperature)
         logits = pilot.student_logits

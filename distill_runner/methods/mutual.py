@@ -2,9 +2,9 @@
 
     distill-run method=mutual student=distilbert 'method.peers=[{model:roberta-base}]'
 
-No teacher is trained beforehand. The student and its peers start together, read the same
-rows in their own tokens, and each takes the others' predictions as soft targets. The
-student is what is deployed; the peers are there to be learnt with.
+No teacher is trained beforehand. The student and its peers start together, read the same rows
+in their own tokens, and each takes the others' predictions as soft targets. Only the student is
+deployed.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ FORMS = ("simultaneous", "alternating")
 
 @dataclass(frozen=True, kw_only=True)
 class Mutual(Algorithm):
-    """Every learner k minimises its cross-entropy and its mimicry of the K - 1 others.
+    """Each learner k minimises its cross-entropy and its mimicry of the K - 1 others.
 
-        L_k = CE(y, z_k) + λ · 1/(K−1) Σ_{l≠k} T²·KL(z_l ‖ z_k),   z_l a constant
+        L_k = CE(y, z_k) + λ · 1/(K−1) Σ_{l≠k} T²·KL(z_l ‖ z_k),   z_l constant
 
     Args:
-        temperature: T > 0; the paper has 1.
-        mimicry: λ, 0 or more; the paper has 1, 0 trains each alone.
-        form: simultaneous = all learn from the predictions before the step; alternating =
-            the peers learn from the student's predictions after its step. The peers among
-            themselves step together in both.
+        temperature: T > 0; 1 in the paper.
+        mimicry: λ, 0 or more; 1 in the paper; at 0 each learner trains by itself.
+        form: simultaneous: all learn from the predictions before the step; alternating: the
+            peers learn from the student's predictions after its step. The peers step together
+            in both forms.
 
     Raises:
         Refused: a setting is out of range.
@@ -76,14 +76,14 @@ class Mutual(Algorithm):
         yield Update("teacher", torch.stack(losses).sum(), every)
 
     def _loss(self, batch: Batch, own: Tensor, others: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """L_k and its two parts, unweighted.
+        """Return L_k, and its two terms unweighted and detached.
 
         Args:
             own: z_k, [batch, classes].
             others: z_l, [others, batch, classes].
         """
         hard = batch.hard_loss(own)
-        apart = [kl(own, other, self.temperature) for other in others.detach()]
-        mimicry = torch.stack(apart).mean()
+        divergences = [kl(own, other, self.temperature) for other in others.detach()]
+        mimicry = torch.stack(divergences).mean()
         loss = hard + self.mimicry * mimicry
         return loss, {"hard": hard.detach(), "mimicry": mimicry.detach()}

@@ -2,10 +2,10 @@
 
     distill-run experiment=noisy_student-3-generations
 
-The teacher reads the pool's clean text, without dropout, and labels it. What it is sure
-of is kept, every class as often as the others, and an equal or larger student learns
-labelled and pseudo-labelled rows together with noise on: dropout, layers that are skipped,
-and the words that `noise` disturbs. The student is the next generation's teacher.
+The teacher labels the pool from clean text, without dropout. Rows with a confident pseudo-label
+are kept, equally many of each class. A student of the teacher's size or larger then learns the
+labelled and the pseudo-labelled rows together, under noise: dropout, skipped layers, and the
+words that `noise` disturbs. The student becomes the next generation's teacher.
 """
 
 from __future__ import annotations
@@ -41,22 +41,25 @@ from distill_runner.tasks.base import Task
 
 @dataclass(frozen=True, kw_only=True)
 class NoisyStudent(Algorithm):
-    """Hard labels where they are known, the teacher's where they are not.
+    """Cross-entropy with the label of a labelled row, and the pseudo-label of a pool row.
 
-        L = 1/B · ( Σ_{known} CE_ε(y, s) + Σ_{pool} CE(softmax(t / T), s) )
+        L = 1/B · ( Σ_{labelled} CE_ε(y, s) + Σ_{pool} CE(softmax(t / T), s) )
+
+    With `hard` the second term is CE_ε(argmax t, s).
 
     Args:
-        ratio: pseudo-labelled rows for each labelled one, above 0.
-        min_confidence: pool rows of which the teacher is less sure are left out, 0..1. The
-            authors' 0.3 is for a thousand classes: with C classes no row is below 1/C.
-        balance: every class gets the same number of pseudo-labelled rows: of one that has
-            more the surest are kept, the rows of one that has fewer are repeated.
+        ratio: pseudo-labelled rows per labelled row, above 0.
+        min_confidence: pool rows with a lower confidence of the teacher are left out; from 0 to
+            below 1. The paper's 0.3 is for a thousand classes: with C classes no confidence is
+            below 1/C.
+        balance: take equally many pseudo-labelled rows of each class: the most confident ones
+            of a class that has more, and repeated rows of a class that has fewer.
         temperature: T > 0, of the teacher's distribution.
-        hard: take the teacher's first choice in place of its distribution.
-        label_smoothing: ε, 0..1, of hard labels; the authors' code has 0.1.
-        stochastic_depth: p, from 0 to below 1: layer l of L is skipped with probability
-            p·l/L while the student trains. The authors let their last layer survive with
-            0.8; 0 keeps every layer.
+        hard: use the teacher's most probable class in place of its distribution.
+        label_smoothing: ε of hard labels, from 0 to below 1; 0.1 in the authors' code.
+        stochastic_depth: p, from 0 to below 1: layer l of L is skipped with probability p·l/L
+            while the student trains; 0 keeps every layer. In the paper the last layer survives
+            with probability 0.8.
 
     Raises:
         Refused: a setting is out of range.
@@ -93,14 +96,14 @@ class NoisyStudent(Algorithm):
             return
         if context.compiled:
             raise Refused(
-                "A compiled forward has every layer.",
+                "A compiled forward pass runs every layer.",
                 key="runtime.compile",
                 value=True,
                 rule=f"false for the stage {context.stage!r}, which skips layers at random",
                 way_out="runtime.compile=false, or method.stochastic_depth=0",
             )
         if context.models is not None:
-            check_family(context.models.student.config.model_type)
+            check_family(context.models.student().config.model_type)
 
     def prepare(self, student: StartingStudent) -> Sequence[Attachment]:
         student.learner.skip_layers(self.stochastic_depth)
@@ -110,32 +113,32 @@ class NoisyStudent(Algorithm):
         labels, classes = offered.labels, offered.classes
         known, pool = np.flatnonzero(labels >= 0), np.flatnonzero(labels < 0)
         logits = torch.from_numpy(offered.logits()[pool])
-        every, predicted = (found.numpy() for found in logits.softmax(-1).max(-1))
-        sure = every >= self.min_confidence
+        confidence, predicted = (found.numpy() for found in logits.softmax(-1).max(-1))
+        sure = confidence >= self.min_confidence
         wanted = int(self.ratio * len(known))
         self._check_ratio(wanted, len(classes))
         by_class = np.bincount(predicted[sure], minlength=len(classes))
-        self._check_sure(by_class, every, predicted, classes=classes, teacher=offered.teacher)
-        kept, confidence = pool[sure], every[sure]
+        self._check_sure(by_class, confidence, predicted, classes=classes, teacher=offered.teacher)
+        kept = pool[sure]
         if self.balance:
-            chosen = balanced(kept, predicted[sure], confidence, len(classes), total=wanted)
+            chosen = balanced(kept, predicted[sure], confidence[sure], len(classes), total=wanted)
         else:
-            chosen = kept[np.argsort(-confidence, kind="stable")[:wanted]]
+            chosen = kept[np.argsort(-confidence[sure], kind="stable")[:wanted]]
         counts = {"labelled": len(known), "pool": len(pool), "sure": len(kept)}
         counts |= {f"sure of {name}": int(n) for name, n in zip(classes, by_class, strict=True)}
         counts |= {"pseudo-labelled": len(chosen), "of them distinct": len(np.unique(chosen))}
         return RowChoice(np.concatenate([known, chosen]), counts)
 
     def _check_ratio(self, wanted: int, classes: int) -> None:
-        """Refuse a ratio so small that no row of the pool, or of some class, is taken."""
+        """Refuse a ratio so small that it takes no row of the pool, or none of some class."""
         least = classes if self.balance else 1
-        rule = f"{least} pseudo-labelled rows at least, and it asks for {wanted}"
+        rule = f"enough for at least {least} pseudo-labelled rows; it gives {wanted}"
         require(wanted >= least, key="ratio", value=self.ratio, rule=rule)
 
     def _check_sure(
         self,
         by_class: np.ndarray,
-        every: np.ndarray,
+        confidence: np.ndarray,
         predicted: np.ndarray,
         *,
         classes: Sequence[str],
@@ -144,13 +147,17 @@ class NoisyStudent(Algorithm):
         """Refuse a pool without a confident row or, with `balance`, without one of some class.
 
         Args:
-            by_class: [classes], number of rows of which the teacher is sure.
-            every, predicted: [pool], the teacher's confidence in each row, and its class.
+            by_class: [classes], number of confident rows.
+            confidence, predicted: [pool], the teacher's confidence in each row, and its class.
+            classes, teacher: their names, for the message.
+
+        Raises:
+            NothingToLearn: a confident row is missing.
         """
         without = [at for at, count in enumerate(by_class) if not count]
         if by_class.any() and not (self.balance and without):
             return
-        surest = [every[predicted == at].max(initial=0) for at in without]
+        surest = [confidence[predicted == at].max(initial=0) for at in without]
         said = [
             f"{one:.2f} ({classes[at]})" if one else f"no row ({classes[at]})"
             for at, one in zip(without, surest, strict=True)
@@ -167,7 +174,7 @@ class NoisyStudent(Algorithm):
 
     def updates(self, batch: Batch) -> Iterator[Update]:
         logits, labels = batch.student_logits(), batch.labels
-        taught = batch.joined_teacher_logits(self.temperature)
+        teacher_logits = batch.joined_teacher_logits(self.temperature)
         known = labels >= 0
         smoothed = self.label_smoothing
         hard = F.cross_entropy(
@@ -176,12 +183,12 @@ class NoisyStudent(Algorithm):
         if self.hard:
             soft = F.cross_entropy(
                 logits[~known],
-                taught[~known].argmax(-1),
+                teacher_logits[~known].argmax(-1),
                 reduction="sum",
                 label_smoothing=smoothed,
             )
         else:
-            targets = (taught[~known] / self.temperature).softmax(-1)
+            targets = (teacher_logits[~known] / self.temperature).softmax(-1)
             soft = F.cross_entropy(logits[~known], targets, reduction="sum")
         rows = len(labels)
         terms = {"labelled": hard.detach() / rows, "pseudo_labelled": soft.detach() / rows}
@@ -191,17 +198,17 @@ class NoisyStudent(Algorithm):
 def balanced(
     rows: np.ndarray, predicted: np.ndarray, confidence: np.ndarray, classes: int, *, total: int
 ) -> np.ndarray:
-    """The same number of rows of each class: the surest of a large one, a small one repeated.
+    """Choose equally many rows per class: the surest of a large class, a small one repeated.
 
     Args:
-        rows: [rows], what is chosen from.
+        rows: [rows], positions to choose from.
         predicted: [rows], the class of each.
         confidence: [rows], 0..1.
-        classes: number of classes, each with one row at least.
-        total: rows of all classes together.
+        classes: number of classes; each has at least one row.
+        total: number of rows to choose; each class gets total // classes.
 
     Returns:
-        [about total], class by class.
+        Positions, class by class, the most confident of a class first.
     """
     each = total // classes
     chosen = []

@@ -4,10 +4,10 @@
     quiz    L_q = CE(q; θ'),   v = ∇_{θ'} L_q
     wanted  ∇_{θ_T} L_q = −η ∇_{θ_T} ⟨ c(z_S, z_T), J_S v ⟩,   c = ∂L/∂z_S
 
-The teachers enter L only through their logits z_T and θ' is linear in ∇L, so one
-directional derivative J_S v of the student's logits replaces the graph of a graph:
-`teacher_surrogate` is a scalar whose ordinary gradient in θ_T is the one wanted.
-J_S v needs the pilot's own dropout mask: same address, same kernel, same shapes.
+The teachers enter L only through their logits z_T, and θ' is linear in ∇L. So one directional
+derivative of the student's logits, J_S v, replaces the second-order graph: `teacher_surrogate`
+is a scalar whose ordinary gradient in θ_T is the one wanted. J_S v must be taken under the
+pilot's dropout mask: same address, same kernel, same shapes.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ Loss = Callable[[Tensor, Tensor], Tensor]  # (student logits, teacher logits) ->
 
 @dataclass(frozen=True)
 class Pilot:
-    """The assumed student θ' and what its making leaves behind."""
+    """The assumed student θ', and the tensors from which the teachers' gradient is computed."""
 
     weights: dict[str, Tensor]  # θ', each a leaf
-    student_logits: Tensor  # z_S at θ_S; its graph is kept only where the real step reuses it
+    student_logits: Tensor  # z_S at θ_S; keeps its graph only if the real step reuses it
     teacher_logits: Tensor  # [teachers, batch, classes], with their graph
     loss: Loss
     learning_rate: float
@@ -49,7 +49,7 @@ class Pilot:
         learning_rate: float,
         keep_graph: bool,
     ) -> Pilot:
-        """One plain SGD step of step size η, into a dict; the student itself is unchanged."""
+        """Take one plain SGD step of size η into a dict; the student itself does not change."""
         names, weights = zip(*student.trainable(), strict=True)
         gradients = torch.autograd.grad(
             loss(student_logits, teacher_logits.detach()),
@@ -66,40 +66,40 @@ class Pilot:
         return cls(moved, logits, teacher_logits, loss, learning_rate)
 
     def logits_of(self, student: Learner, quiz: Quiz) -> Tensor:
-        """The assumed student's logits on the quiz, dropout off. [quiz rows, classes]."""
+        """Return the assumed student's logits on the quiz, dropout off. [quiz rows, classes]."""
         with student.evaluating(), student.with_weights(self.weights):
             return torch.cat([student.logits(piece) for piece in quiz.inputs])
 
     def gradient(self, quiz_loss: Tensor) -> dict[str, Tensor]:
-        """v = ∇_{θ'} L_q, a constant from here on."""
+        """Return v = ∇_{θ'} L_q, without a graph."""
         weights = list(self.weights.values())
         gradients = torch.autograd.grad(quiz_loss, weights, materialize_grads=True)
         return dict(zip(self.weights, gradients, strict=True))
 
 
 def pilot_forward(batch: Batch) -> Tensor:
-    """The student's logits under the pilot's dropout mask. [batch, classes].
+    """Return the student's logits under the pilot's dropout mask. [batch, classes].
 
-    Always in the math kernel: fused attention has no forward-mode derivative, and each
-    kernel draws its dropout mask in its own way.
+    The pass always uses the math kernel: fused attention has no forward-mode derivative, and
+    each kernel draws its dropout mask differently.
     """
     with sdpa_kernel(SDPBackend.MATH):
         return batch.student_logits("pilot")
 
 
 def jvp(forward: Callable[[], Tensor], student: Learner, direction: dict[str, Tensor]) -> Tensor:
-    """J_S v: how the student's logits change along `direction`, exactly.
+    """Return J_S v, the exact derivative of the student's logits along `direction`.
 
     Args:
-        forward: gives the logits [batch, classes] under the pilot's dropout mask.
+        forward: returns the logits, [batch, classes], under the pilot's dropout mask.
         student: the learner that `forward` runs.
-        direction: v, one tensor for each trainable weight.
+        direction: v, one tensor per trainable weight.
 
     Returns:
         [batch, classes], without a graph.
 
     Raises:
-        Refused: a part of the student has no such derivative.
+        Refused: a part of the student has no forward-mode derivative.
     """
     with torch.no_grad(), forward_ad.dual_level():
         duals = {
@@ -121,9 +121,16 @@ def finite_difference(
     *,
     length: float,
 ) -> Tensor:
-    """J_S v by a central difference: ( z(θ + εv) − z(θ − εv) ) / 2ε with ε = length / ‖v‖.
+    """Approximate J_S v by a central difference: two plain forward passes in any kernel.
 
-    Two plain forwards in any kernel; see `jvp` for the arguments.
+        J_S v ≈ ( z(θ + εv) − z(θ − εv) ) / 2ε,   ε = length / ‖v‖
+
+    Args:
+        forward, student, direction: as for `jvp`.
+        length: ‖εv‖ > 0, the distance that the weights move.
+
+    Returns:
+        [batch, classes], without a graph; 0 if v is 0.
     """
     norm = torch.sqrt(sum((part.double() ** 2).sum() for part in direction.values()))  # type: ignore[arg-type]
     if norm == 0:
@@ -143,13 +150,13 @@ def finite_difference(
 
 
 def teacher_surrogate(pilot: Pilot, change: Tensor) -> Tensor:
-    """−η · Σ c(z_S, z_T) · J_S v: a scalar whose gradient in θ_T is ∇_{θ_T} L_q.
+    """Return −η · Σ c(z_S, z_T) · J_S v, a scalar whose gradient in θ_T is ∇_{θ_T} L_q.
 
-    c is taken by differentiating the loss in the logits alone, so the only graph of a
-    graph is over [batch, classes] numbers, and every soft loss has its own exact c.
+    c = ∂L/∂z_S differentiates the loss in the logits only. So the only second-order graph is
+    over [batch, classes] numbers, and c is exact for every soft loss.
 
     Args:
-        pilot: the assumed step.
+        pilot: the pilot step.
         change: J_S v, [batch, classes].
     """
     logits = pilot.student_logits.detach().requires_grad_()

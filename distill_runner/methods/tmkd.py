@@ -3,11 +3,11 @@
     distill-run method=tmkd teacher=bert_large_x3 student=bert_3layer dataset=rte \\
         dataset@pretrain.dataset=wikiqa pretrain.dataset.unlabelled.path=pairs.tsv
 
-Stage 1 learns from the teachers of a question-answering task alone, on pairs without
-labels; stage 2 keeps the body and learns from the task's labels and the task's teachers.
-Each teacher has a soft head of its own (`models.heads`), so that no two of them pull the
-same output in different ways. In the paper the first stage brings most of it: on RTE one
-teacher with it has 67.35 (table 5), many without it 59.92 (table 6), both 67.50 (table 4).
+In stage 1 the student learns only from the teachers of a question-answering task, on pairs
+without labels. Stage 2 keeps its body, and learns from the task's labels and the task's teachers.
+Each teacher has its own soft head (`models.heads`), so that no two teachers pull the same output
+in different directions. In the paper most of the gain comes from stage 1: on RTE, one teacher
+with it reaches 67.35 (table 5), many without it 59.92 (table 6), and both 67.50 (table 4).
 """
 
 from __future__ import annotations
@@ -37,22 +37,22 @@ from distill_runner.planning.stage_context import Context
 from distill_runner.tasks.base import Task
 
 _SOFT_SHARE = Range(
-    "above 0, up to 1; method=finetune learns from labels alone", high=1, low_open=True
+    "above 0, up to 1; method=finetune learns from labels only", high=1, low_open=True
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class SoftHeads(Algorithm):
-    """A golden head for the label, and a soft head for each teacher's raw logits.
+    """A golden head for the labels, and a soft head for each teacher's raw logits.
 
         L = (1 − α)·CE(y, z_g) + α·(1/N) Σ_i MSE(z_i, t_i)      (eq. 5; MSE over classes, eq. 3)
 
-    At α = 1 (eq. 4, stage 1) no label is read, and the golden head neither learns nor answers.
+    At α = 1 (stage 1, eq. 4) no label is read, and the golden head neither learns nor predicts.
 
     Args:
-        alpha: weight of the soft heads, above 0 up to 1; the paper's best is 0.9. At 0 the soft
-            heads would answer without having learnt.
-        averaged: one soft head, for the mean of the teachers' logits (1avg-o-1).
+        alpha: weight of the soft heads, above 0, up to 1; the paper's best is 0.9. At 0 the soft
+            heads would predict without having learnt.
+        averaged: use a single soft head, for the mean of the teachers' logits (1avg-o-1, table 7).
 
     Raises:
         Refused: a setting is out of range.
@@ -82,7 +82,7 @@ class SoftHeads(Algorithm):
             rule="teacher.combine=logit_mean: a mean of probabilities has no raw logits",
         )
         if context.models is not None:
-            families.check_first_state(context.models.student, key=context.models.key)
+            families.check_first_state(context.models.student(), key=context.models.key)
 
     def prepare(self, student: StartingStudent) -> Sequence[Attachment]:
         heads.add(
@@ -103,15 +103,15 @@ class SoftHeads(Algorithm):
     def loss(
         self, task: Task, heads: Tensor, targets: Tensor, labels: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The mixed loss and its two parts, unweighted and detached.
+        """Return the weighted loss, and its two terms unweighted and detached.
 
         Args:
-            task: has the loss with the labels.
-            heads: [1 + soft heads, batch, classes], the golden head's first.
+            task: provides the hard loss.
+            heads: [1 + soft heads, batch, classes], the golden head first.
             targets: [soft heads, batch, classes].
             labels: [batch], or [batch, outputs] where a row has several; not read at α = 1.
         """
-        # Heads are of one size, so the mean over all is the mean of the heads' means.
+        # All heads have the same shape, so the mean over all is the mean of the heads' means.
         soft = mse_logits(heads[1:].flatten(0, 1), targets.flatten(0, 1), 1.0)
         if not self.needs.labels:
             return soft, {"soft": soft.detach()}

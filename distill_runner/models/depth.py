@@ -1,16 +1,15 @@
-"""Stochastic depth: a forward pass in training skips some of the learner's layers.
+"""Implements stochastic depth: in training, a forward pass skips some of the learner's layers.
 
-Layer l of L is skipped with probability p·l/L, for all rows of the batch at once, so deeper layers
-are skipped more often (Huang et al. 2016, section 3; their survival probability of the last layer
-is 1 - p).
+Layer l of L is skipped with probability p·l/L, for the whole batch, so deeper layers are skipped
+more often (Huang et al. 2016, section 3; their survival probability of the last layer is 1 - p).
 
 In a ResNet a block is x + f(x), and at test time f is scaled by its survival probability. A layer
 of BERT ends in a LayerNorm of that sum, which would undo the scaling. So this follows LayerDrop
 (Fan et al. 2020): a skipped layer passes on its input, and nothing is scaled in training or later.
-In evaluation every layer takes part.
+In evaluation every layer runs.
 
-A learner of one layer loses it with probability p; its head then reads the embedding of the
-first token, which is the same in every row.
+A learner with a single layer skips it with probability p; its head then reads the embedding of
+the first token, which is the same in every row.
 """
 
 from __future__ import annotations
@@ -28,20 +27,20 @@ from distill_runner.models.architecture.layers import layers_of
 from distill_runner.models.fast.first_token import first_token
 from distill_runner.models.fast.packed import Packing
 
-# Their layers take hidden states as the first argument and return nothing else.
+# Their layers take hidden states as the first argument and return only hidden states.
 _FAMILIES = ("bert", "roberta", "distilbert")
 
 
 @dataclass(frozen=True)
 class StochasticDepth:
-    """The layers of a classifier, and the chance of the last one to be skipped."""
+    """The layers of a classifier, and the probability that the last one is skipped."""
 
     layers: tuple[Any, ...]
     p: float  # 0..1
 
     @classmethod
     def of(cls, module: Any, p: float) -> StochasticDepth | None:
-        """The layers of a classifier; None for `p` of 0, where no random number is drawn.
+        """Return the layers of a classifier; None if `p` is 0, so that no random number is drawn.
 
         Raises:
             Refused: the architecture's layers cannot be skipped.
@@ -54,8 +53,8 @@ class StochasticDepth:
     def draw(self) -> list[bool]:
         """Draw which layers are skipped, from the first to the last.
 
-        The CPU's generator decides, also for a GPU: every device then skips the same layers,
-        and the host does not wait for the GPU.
+        The draw uses the CPU's generator even for a GPU: every device then skips the same
+        layers, and the host does not wait for the GPU.
         """
         depth = len(self.layers)
         chances = self.p * torch.arange(1, depth + 1) / depth
@@ -64,7 +63,7 @@ class StochasticDepth:
 
     @contextmanager
     def drawn(self, *, narrowed: bool) -> Iterator[None]:
-        """Inside, the layers that one draw has chosen pass on their input.
+        """Draw layers to skip; inside the block they pass on their input.
 
         Args:
             narrowed: the last layer computes the first token only.
@@ -104,7 +103,7 @@ def _first_token(hidden: Tensor, *_: Any, packing: Packing | None = None, **__: 
 
 @contextmanager
 def _replaced(layer: Any, forward: Callable[..., Tensor]) -> Iterator[None]:
-    """Inside, the layer runs `forward` in place of its own."""
+    """Replace the layer's forward inside the block."""
     before = vars(layer).get("forward")  # a narrowed forward is an attribute of the instance
     layer.forward = forward
     try:

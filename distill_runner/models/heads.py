@@ -1,8 +1,8 @@
-"""Soft heads: a linear layer for each teacher, on the first token's last state (TMKD, §3.2).
+"""Adds soft heads: one linear layer per teacher on the first token's last state (TMKD, §3.2).
 
-The architecture's own classifier is the golden head. With soft heads a learner predicts the mean
-of all heads' probabilities, which no single linear head can express. So the soft heads are saved
-in a file beside the model, which remains a plain classifier that transformers can load.
+The architecture's classifier is the golden head. With soft heads a learner predicts the mean of
+all heads' probabilities, which no single linear head can express. So the soft heads are saved in
+a separate file, and the model remains a plain classifier that transformers can load.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from distill_runner.runtime.seeding import seed_at
 from distill_runner.tasks.kinds import task_of_model
 
 FILE = "soft_heads.safetensors"
-_NAME = "soft_heads"  # of the submodule
+_NAME = "soft_heads"  # the submodule's name
 
 
 def add(module: Any, *, heads: int, classes: int, seed: int, golden: bool) -> None:
@@ -27,9 +27,9 @@ def add(module: Any, *, heads: int, classes: int, seed: int, golden: bool) -> No
 
     Args:
         module: a transformers sequence classifier.
-        heads: how many, one for each teacher.
-        classes: outputs of each head.
-        seed: of their weights.
+        heads: their number, one per teacher.
+        classes: the outputs of each head.
+        seed: the seed of their weights.
         golden: whether the golden head counts in the prediction.
     """
     torch.manual_seed(seed_at(seed, "soft heads"))
@@ -45,26 +45,26 @@ def _attach(module: Any, weights: nn.Linear, *, golden: bool) -> None:
     def keep_first(_: nn.Module, __: Any, output: Any) -> None:
         kept["first"] = output[0][:, 0]
 
-    def answer(module: Any, _: Any, output: Any) -> None:
+    def add_soft_logits(module: Any, _: Any, output: Any) -> None:
         output[_NAME] = module.soft_heads(kept.pop("first"))
 
     module.soft_heads = weights
     module.golden_head = golden
     module.base_model.register_forward_hook(keep_first)
-    module.register_forward_hook(answer)
+    module.register_forward_hook(add_soft_logits)
 
 
 def of(module: Any) -> nn.Linear | None:
-    """The soft heads as one layer, [heads * classes] outputs; None where there are none."""
+    """Return the soft heads as one layer with heads * classes outputs; None if there are none."""
     found: nn.Linear | None = getattr(module, _NAME, None)
     return found
 
 
 def logits_of(output: Any) -> Tensor:
-    """Logits of every head, the golden head first. [1 + soft heads, batch, classes].
+    """Return logits of every head, the golden head first. [1 + soft heads, batch, classes].
 
     Args:
-        output: of a classifier with soft heads.
+        output: the output of a classifier with soft heads.
     """
     golden: Tensor = output.logits
     soft = output[_NAME].view(len(golden), -1, golden.shape[-1]).transpose(0, 1)
@@ -72,9 +72,9 @@ def logits_of(output: Any) -> Tensor:
 
 
 def mean_answer(module: Any, logits: Tensor) -> Tensor:
-    """The answer of all heads together (TMKD, eq. 6). [batch, classes].
+    """Return the joint prediction of all heads, as logits (TMKD, eq. 6). [batch, classes].
 
-    The golden head counts unless it learnt nothing (§5.4).
+    The golden head counts only if it was trained (§5.4).
 
     Args:
         logits: [1 + soft heads, batch, classes], the golden head's first.
@@ -84,7 +84,7 @@ def mean_answer(module: Any, logits: Tensor) -> Tensor:
 
 
 def without(module: Any) -> dict[str, Tensor]:
-    """The weights of the plain classifier."""
+    """Return the weights of the classifier without its soft heads."""
     state: dict[str, Tensor] = module.state_dict()
     return {name: weight for name, weight in state.items() if not name.startswith(f"{_NAME}.")}
 
@@ -92,7 +92,7 @@ def without(module: Any) -> dict[str, Tensor]:
 def save(module: Any, folder: Path) -> None:
     """Write the soft heads to `FILE`: weight [heads, classes, width] and bias [heads, classes].
 
-    The metadata record whether the golden head counts. Without soft heads no file is written.
+    Its metadata record whether the golden head counts. Without soft heads no file is written.
     """
     from safetensors.torch import save_file
 

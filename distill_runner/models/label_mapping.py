@@ -1,4 +1,4 @@
-"""Maps labels by name: a teacher's output 0 need not be the data set's class 0."""
+"""Maps a classifier's outputs to the data set's classes by name."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ from distill_runner.errors import Refused
 
 
 def columns_for(classes: Sequence[str], own: Sequence[str], *, name: str) -> tuple[int, ...] | None:
-    """The index of a classifier's output for class 0, 1, … of the data set.
+    """Return the index of a classifier's output for class 0, 1, … of the data set.
+
+    A teacher's output 0 need not be the data set's class 0.
 
     Args:
         classes: the data set's classes, in order.
         own: the names of the classifier's outputs, in order.
-        name: the classifier's name, as printed.
+        name: the classifier's name in messages.
 
     Returns:
-        One index for each class; None where both orders agree.
+        One index per class; None if both orders agree.
 
     Raises:
         Refused: the names are placeholders (LABEL_0), or one of the classes is missing.

@@ -1,8 +1,8 @@
-"""The token states of a classifier's body, and a masked-LM head for as long as one is needed.
+"""Computes a classifier's token states, and attaches a masked-LM head during a stage.
 
 BERT, RoBERTa and DistilBERT share one form of head: a linear layer, its activation, LayerNorm,
-and the word embedding as the decoder, with one bias for each word. The head is not saved with
-the classifier.
+and the word embedding as the decoder, with one bias per word. The head is not saved with the
+classifier.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from distill_runner.errors import Refused
 from distill_runner.models.untrusted import reading
 from distill_runner.runtime.seeding import seed_at
 
-_NAME = "language_head"  # of the submodule
-# The head's linear layer by family; the decoder is tied and may be missing from a checkpoint.
+_NAME = "language_head"  # the submodule's name
+# The linear layer's weight in each family; the tied decoder may be missing from a checkpoint.
 _DENSE = ("transform.dense.weight", "lm_head.dense.weight", "vocab_transform.weight")
 
 
@@ -35,23 +35,23 @@ class LanguageHead(nn.Module):
         self.bias = nn.Parameter(bias.detach().clone())
 
     def forward(self, states: Tensor, words: Tensor) -> Tensor:
-        """Logits over the vocabulary, [tokens, vocabulary].
+        """Return logits over the vocabulary. [tokens, vocabulary].
 
         Args:
             states: [tokens, width].
             words: the word embedding, [vocabulary, width].
         """
-        found: Tensor = self.norm(self.activation(self.dense(states)))
-        return nn.functional.linear(found, words, self.bias)
+        hidden: Tensor = self.norm(self.activation(self.dense(states)))
+        return nn.functional.linear(hidden, words, self.bias)
 
 
 def load_head(folder: Path, *, seed: int, random: bool, key: str) -> LanguageHead | None:
-    """The masked-LM head of a checkpoint; None where the checkpoint has none.
+    """Return the masked-LM head of a checkpoint; None if the checkpoint has none.
 
     Args:
         folder: a model folder in Hugging Face format.
-        seed: of the head's weights where `random`.
-        random: make a fresh head, for a random body or a checkpoint without one.
+        seed: the seed of the head's weights if `random`.
+        random: create a new head, for a random body or a checkpoint without one.
         key: the configuration key to blame.
 
     Raises:
@@ -67,7 +67,7 @@ def load_head(folder: Path, *, seed: int, random: bool, key: str) -> LanguageHea
                 config, dtype=torch.float32, trust_remote_code=False
             )
             return _head_of(module, key=key)
-        module, told = AutoModelForMaskedLM.from_pretrained(
+        module, loading_info = AutoModelForMaskedLM.from_pretrained(
             folder,
             dtype=torch.float32,
             trust_remote_code=False,
@@ -76,7 +76,7 @@ def load_head(folder: Path, *, seed: int, random: bool, key: str) -> LanguageHea
         )
     head = _head_of(module, key=key)
     body = f"{module.base_model_prefix}."
-    missing = [name for name in told["missing_keys"] if not name.startswith(body)]
+    missing = [name for name in loading_info["missing_keys"] if not name.startswith(body)]
     return None if any(name.endswith(_DENSE) for name in missing) else head
 
 
@@ -110,24 +110,24 @@ def attach(module: Any, head: LanguageHead) -> None:
 
 
 def is_attached(module: Any) -> bool:
-    """Whether a classifier has a language head."""
+    """Return whether a classifier has a language head."""
     return hasattr(module, _NAME)
 
 
 def fits(head: LanguageHead, module: Any) -> bool:
-    """Whether the head's width is that of the classifier's states."""
+    """Return whether the head's width is that of the classifier's states."""
     return bool(head.norm.weight.numel() == module.config.hidden_size)
 
 
 def states(module: Any, inputs: Inputs, columns: tuple[str, ...]) -> Tensor:
-    """The body's last state of every token but padding. [tokens, width].
+    """Return the body's last state of every token but padding. [tokens, width].
 
-    The shortcuts of a classifier do not apply: the whole last layer is computed, padding included.
+    No shortcut applies: the whole last layer is computed, padding included.
 
     Args:
         module: a transformers sequence classifier.
-        inputs: each [batch, tokens].
-        columns: the names of those that the body reads.
+        inputs: tensors [batch, tokens] by name.
+        columns: the names of the inputs that the body reads.
     """
     read = {name: inputs[name] for name in columns if name in inputs}
     found: Tensor = module.base_model(**read)[0][inputs["attention_mask"].bool()]
@@ -135,7 +135,7 @@ def states(module: Any, inputs: Inputs, columns: tuple[str, ...]) -> Tensor:
 
 
 def logits(module: Any, states: Tensor) -> Tensor:
-    """Logits of the language head, in float32 or wider. [tokens, vocabulary].
+    """Return logits of the language head, in float32 or wider. [tokens, vocabulary].
 
     Args:
         states: [tokens, width].
@@ -145,15 +145,17 @@ def logits(module: Any, states: Tensor) -> Tensor:
 
 
 def without(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A module's weights without those of its language head."""
+    """Return a module's weights without those of its language head."""
     return {name: w for name, w in weights.items() if not name.startswith(f"{_NAME}.")}
 
 
 def check_words(student: Encoder, teacher: Encoder, *, names: tuple[str, str], key: str) -> None:
-    """Refuse a student whose token ids differ from its teacher's: both read the same ids.
+    """Refuse a student whose token ids differ from its teacher's, as both read the same ids.
 
     Args:
-        names: the student's model and the teacher's.
+        student, teacher: their encoders.
+        names: the student's and the teacher's model, for the message.
+        key: the configuration key to blame.
 
     Raises:
         Refused: the two vocabularies differ.

@@ -1,4 +1,4 @@
-"""A classifier with its tokenizer and the mapping of its outputs to the data set's classes."""
+"""Runs a classifier with its tokenizer, and maps its outputs to the data set's classes."""
 
 from __future__ import annotations
 
@@ -18,18 +18,17 @@ from distill_runner.models.depth import StochasticDepth
 from distill_runner.models.fast.first_token import LastLayer
 from distill_runner.models.fast.packed import Packer
 
-ATTACHED = "attached"  # of the submodule that holds what is trained beside the classifier
+ATTACHED = "attached"  # the submodule that holds modules trained with the classifier
 
 
 class Learner:
     """A text classifier whose logits are in the data set's order of classes.
 
     Args:
-        name: as printed.
+        name: the name in messages.
         module: a transformers sequence classifier.
         encoder: its tokenizer.
-        columns: the module's output for class 0, 1, … of the data set; None where the orders
-            agree.
+        columns: the module's output for class 0, 1, … of the data set; None if the orders agree.
     """
 
     def __init__(
@@ -56,18 +55,18 @@ class Learner:
         self._forward = torch.compile(self.module, dynamic=True)
 
     def read_first_token_only(self) -> None:
-        """From now on compute the last layer for the first token only, where the head allows it."""
+        """Compute the last layer for the first token only from now on, if the head allows it."""
         self._last_layer = LastLayer.of(self.module)
 
     def leave_padding_out(self) -> None:
-        """From now on read batches without their padding, where that is faster.
+        """Read batches without their padding from now on, if that is faster.
 
-        Takes effect only after `read_first_token_only`: packed rows lose their other positions.
+        Takes effect only after `read_first_token_only`: packing keeps no other token's output.
         """
         self._packer = Packer.of(self.module) if self._last_layer else None
 
     def skip_layers(self, p: float) -> None:
-        """From now on skip layers in training; `p` is the last layer's probability, 0..1.
+        """Skip layers in training from now on; `p` is the last layer's probability, 0..1.
 
         Raises:
             Refused: the architecture's layers cannot be skipped.
@@ -75,14 +74,14 @@ class Learner:
         self._depth = StochasticDepth.of(self.module, p)
 
     def attach(self, name: str, module: nn.Module) -> None:
-        """Train another module with this one; `loading.save` leaves it out."""
+        """Attach a module that is trained with this one; `loading.save` leaves it out."""
         if not hasattr(self.module, ATTACHED):
             self.module.add_module(ATTACHED, nn.ModuleDict())
         self.attached.add_module(name, module)
 
     @property
     def attached(self) -> nn.ModuleDict:
-        """What was attached, by name."""
+        """The attached modules, by name."""
         return cast("nn.ModuleDict", self.module.get_submodule(ATTACHED))
 
     @property
@@ -106,26 +105,26 @@ class Learner:
         return self._columns is None
 
     def trainable(self) -> list[tuple[str, Tensor]]:
-        """Names and weights that training may change."""
+        """Return names and weights that training may change."""
         return [(n, w) for n, w in self.module.named_parameters() if w.requires_grad]
 
     def logits(self, inputs: Inputs) -> Tensor:
-        """Logits in the data set's order of classes, in float32 or wider. [batch, classes]."""
+        """Return logits in the data set's order of classes, float32 or wider. [batch, classes]."""
         found = self.head_logits(inputs)
         return found[0] if len(found) == 1 else heads.mean_answer(self.module, found)
 
     def head_logits(self, inputs: Inputs) -> Tensor:
-        """Logits of every head, the classifier's own first. [heads, batch, classes]."""
+        """Return logits of every head, the classifier's own first. [heads, batch, classes]."""
         return row_groups.read_apart(self.module, self._head_logits, inputs)
 
     def _head_logits(self, inputs: Inputs) -> Tensor:
         packed = self._packer.pack(inputs) if self._packer else None
-        asked = packed[0] if packed else dict(inputs)
-        with self._layers_as_asked():
+        arguments = packed[0] if packed else dict(inputs)
+        with self._changed_layers():
             if self._weights is None:
-                output = self._forward(**asked)
+                output = self._forward(**arguments)
             else:
-                output = functional_call(self.module, dict(self._weights), (), asked)
+                output = functional_call(self.module, dict(self._weights), (), arguments)
         soft = heads.of(self.module) is not None
         logits: Tensor = heads.logits_of(output) if soft else output.logits[None]
         if packed:
@@ -135,7 +134,7 @@ class Learner:
         return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
     def on_device(self, inputs: Inputs, device: torch.device) -> Inputs:
-        """Move `inputs` to the device, after a check that the embedding has every token id.
+        """Move `inputs` to the device after checking that the embedding has every token id.
 
         The check runs on the host: on a GPU a missing id would abort the whole process.
 
@@ -160,7 +159,7 @@ class Learner:
 
     @contextmanager
     def reading_only(self, words: Tensor) -> Iterator[None]:
-        """Inside, refuse token ids that `words` does not mark as true. words: [vocabulary]."""
+        """Refuse token ids that `words`, [vocabulary], does not mark as true, inside the block."""
         before, self._words = self._words, words
         try:
             yield
@@ -168,16 +167,16 @@ class Learner:
             self._words = before
 
     def token_states(self, inputs: Inputs) -> Tensor:
-        """The last state of every token but padding. [tokens, width]."""
+        """Return the last state of every token but padding. [tokens, width]."""
         names = self.encoder.tokenizer.model_input_names
         return language.states(self.module, inputs, tuple(names))
 
     def token_logits(self, states: Tensor) -> Tensor:
-        """The language head's logits for `states`, [tokens, width]. [tokens, vocabulary]."""
+        """Return the language head's logits for `states`, [tokens, width]. [tokens, vocabulary]."""
         return language.logits(self.module, states)
 
     @contextmanager
-    def _layers_as_asked(self) -> Iterator[None]:
+    def _changed_layers(self) -> Iterator[None]:
         with ExitStack() as changes:
             if self._last_layer:
                 changes.enter_context(self._last_layer.narrowed())
@@ -188,7 +187,7 @@ class Learner:
 
     @contextmanager
     def with_weights(self, weights: Mapping[str, Tensor]) -> Iterator[None]:
-        """Inside, run on these weights in place of the module's own, which stay unchanged."""
+        """Run on these weights inside the block; the module's own stay unchanged."""
         before, self._weights = self._weights, weights
         try:
             yield
@@ -197,7 +196,7 @@ class Learner:
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
-        """Inside, evaluation mode: dropout is off."""
+        """Turn dropout off inside the block."""
         training = self.module.training
         self.module.eval()
         try:

@@ -1,4 +1,4 @@
-"""A learner from a folder: weights, tokenizer, label order; and the students' starts."""
+"""Loads learners from folders, creates new students, and saves learners."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ def load_trained(
     labels: Sequence[str] | None = None,
     soft_heads: bool = True,
 ) -> Learner:
-    """A trained classifier, its outputs put into the data set's order of classes.
+    """Load a trained classifier, and map its outputs to the data set's classes.
 
     Args:
         folder: a model folder in Hugging Face format.
-        name: as printed.
-        task: the data set's.
+        name: the name in messages.
+        task: the data set's task.
         classes: the data set's classes, in order.
-        max_tokens: length limit of its encoder.
+        max_tokens: the length limit of its encoder.
         key: the configuration key to blame.
-        labels: names of its outputs, where its config does not tell.
-        soft_heads: take them too, where the folder has any.
+        labels: the names of its outputs, if its config does not give them.
+        soft_heads: load the folder's soft heads too, if there are any.
 
     Raises:
-        Refused: the folder cannot be read, it does not know one of the classes, or
-            `labels` are not as many as its outputs.
+        Refused: the folder cannot be read, a class is missing from the outputs' names, or
+            the number of `labels` differs from that of the outputs.
     """
     encoder = load_encoder(folder, max_tokens, key=key)
     module = _load(folder, encoder, key=key)
@@ -66,9 +66,12 @@ def check_labels(
     key: str,
     labels: Sequence[str] | None,
 ) -> None:
-    """Refuse a trained classifier that does not know the classes, from its config alone.
+    """Refuse a trained classifier that does not know the classes; reads only its config.
 
-    Takes what `load_trained` takes, and raises what that would say of the labels.
+    The arguments are those of `load_trained`.
+
+    Raises:
+        Refused: `load_trained` would refuse the labels.
     """
     _columns(_config(folder, key=key), labels, task, classes, name=name)
 
@@ -87,7 +90,7 @@ def _columns(
     task.check_outputs(outputs, name=name)
     check_trained_for(task, config, name=name)
     if len(classes) == 1:
-        return None  # whatever its name is
+        return None  # a single output needs no mapping, whatever its name
     own = list(labels) if labels else [config.id2label[at] for at in range(outputs)]
     return columns_for(classes, own, name=name)
 
@@ -105,19 +108,19 @@ def new_classifier(
     layers: Sequence[int] | None,
     teacher: Path | Any = None,
 ) -> Learner:
-    """A classifier for these classes with a fresh head.
+    """Create a classifier for these classes with a new head.
 
     Args:
         folder: architecture, tokenizer and (unless `random`) pre-trained weights.
-        name: as printed.
-        task: the data set's.
-        classes: the data set's classes.
-        max_tokens: length limit of its encoder.
-        seed: of the head, and of all weights where `random`.
+        name: the name in messages.
+        task: the data set's task.
+        classes: the data set's classes, in order.
+        max_tokens: the length limit of its encoder.
+        seed: the seed of the head, and of all weights if `random`.
         key: the configuration key to blame.
         random: start from random weights.
-        layers: which layers to keep, 0-based; of the teacher where there is one.
-        teacher: a model folder, or a classifier, whose layers the body is copied from.
+        layers: the layers to keep, 0-based; the teacher's if there is one; None keeps all.
+        teacher: a model folder or a classifier from which the body's layers are copied.
 
     Raises:
         Refused: the folder cannot be read, or a layer does not exist.
@@ -135,7 +138,7 @@ def new_classifier(
             else _load(folder, encoder, key=key, head=head)
         )
         if not random and is_classifier(folder):
-            # The head of another training is no fresh head, and its size must decide nothing.
+            # A trained head is not new, and its size must not affect the draw of the new one.
             torch.manual_seed(seed_at(seed, "initialisation"))
             body, module = module, _from_config(folder, head, encoder, key=key)
             module.base_model.load_state_dict(body.base_model.state_dict())
@@ -145,25 +148,25 @@ def new_classifier(
 
 
 def check_start(folder: Path, *, teacher: Path, layers: Sequence[int] | None, key: str) -> None:
-    """Refuse a student that no layers of the teacher fit, before the teacher is trained.
+    """Refuse a student into which the teacher's layers cannot be copied, before training.
 
     Args:
         folder: the student's architecture.
         teacher: a model folder of the teacher's architecture; its weights are not read.
-        layers: of the teacher, 0-based; None spreads them evenly.
+        layers: the teacher's layers, 0-based; None spaces them evenly.
         key: the configuration key to blame.
 
     Raises:
-        Refused: the layers do not exist, or their shapes are others.
+        Refused: the layers do not exist, or their shapes differ from the student's.
     """
-    # The copy itself, on tensors that have a shape and no content.
+    # Try the copy itself, on tensors that have a shape and no content.
     with torch.device("meta"):
         source = _from_config(teacher, {}, None, key="teacher.models")
         copy_layers(source, _from_config(folder, {}, None, key=key, layers=layers), layers)
 
 
 def width_of(folder: Path, *, key: str) -> int:
-    """How wide a model's states are, from its config alone.
+    """Return the width of a model's states; reads only its config.
 
     Raises:
         Refused: the config cannot be read.
@@ -172,10 +175,10 @@ def width_of(folder: Path, *, key: str) -> int:
 
 
 def load_encoder(folder: Path, max_tokens: int, *, key: str) -> Encoder:
-    """The tokenizer of a model folder, with a token for padding.
+    """Load the tokenizer of a model folder, with a padding token.
 
     Raises:
-        Refused: there is none that can be read.
+        Refused: it is missing or cannot be read.
     """
     from transformers import AutoTokenizer
 
@@ -187,11 +190,12 @@ def load_encoder(folder: Path, max_tokens: int, *, key: str) -> Encoder:
 
 
 def check_files(folder: Path, shape: Any, *, weights: bool, key: str) -> None:
-    """Refuse a tokenizer or weights that a run would stumble over later.
+    """Refuse a tokenizer or weights that would fail later in a run.
 
     Args:
-        shape: what `untrusted.check_config` made of the folder.
-        weights: they are read too.
+        folder: the model's folder.
+        shape: the classifier that `untrusted.check_config` returned for the folder.
+        weights: check the weights too.
         key: the configuration key to blame.
 
     Raises:
@@ -216,7 +220,7 @@ def save(learner: Learner, folder: Path, *, classes: Sequence[str]) -> None:
     heads.save(learner.module, folder)
     tokenizer = learner.encoder.tokenizer
     if tokenizer.is_fast:
-        # What the last call left as its limit and padding is no part of the model.
+        # The limit and padding of the last call are not part of the model.
         tokenizer.backend_tokenizer.no_truncation()
         tokenizer.backend_tokenizer.no_padding()
     tokenizer.save_pretrained(folder)
@@ -229,17 +233,17 @@ def _load(
 
     config = _settled(folder, encoder, key=key, **(head or {}))
     with untrusted.reading("The weights", folder, key=key, rule=WEIGHTS):
-        module, told = AutoModelForSequenceClassification.from_pretrained(
+        module, loading_info = AutoModelForSequenceClassification.from_pretrained(
             folder,
             dtype=torch.float32,
             trust_remote_code=False,
             weights_only=True,
             output_loading_info=True,
             config=config,
-            # A head of another size is a fresh head's business, not an error.
+            # If the head is new anyway, a stored head of another size is not an error.
             ignore_mismatched_sizes=head is not None,
         )
-        untrusted.check_loaded(told, module, folder, key=key, head=head is None)
+        untrusted.check_loaded(loading_info, module, folder, key=key, head=head is None)
         return module
 
 
@@ -251,7 +255,7 @@ def _from_config(
     key: str,
     layers: Sequence[int] | None = None,
 ) -> Any:
-    """A classifier of random weights; one deeper than `layers` are many is cut to them."""
+    """Return a classifier with random weights and at most as many layers as `layers` names."""
     from transformers import AutoModelForSequenceClassification
 
     config = _settled(folder, encoder, key=key, **head)
@@ -264,7 +268,7 @@ def _from_config(
 
 
 def _settled(folder: Path, encoder: Encoder | None, *, key: str, **settings: Any) -> Any:
-    """The folder's config, so that a text's answer is its own; no `encoder`: none is read."""
+    """Return the folder's config after `families.settle`; without `encoder` no text is read."""
     config = _config(folder, key=key, **settings)
     families.settle(config, padding=encoder.tokenizer.pad_token_id if encoder else None)
     return config
@@ -278,11 +282,11 @@ def _config(folder: Path, *, key: str, **settings: Any) -> Any:
 
 
 def _head(task: Task, classes: Sequence[str]) -> dict[str, Any]:
-    """The settings of a config for a head with these outputs."""
+    """Return the config's settings for a head with these outputs."""
     return {
         "num_labels": len(classes),
         "id2label": dict(enumerate(classes)),
         "label2id": {name: at for at, name in enumerate(classes)},
-        # Of transformers' own loss, which trains nothing here, and of its pipelines.
+        # Used by transformers' own loss, which is not used here, and by its pipelines.
         "problem_type": task.problem_type,
     }

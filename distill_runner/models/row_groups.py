@@ -15,9 +15,9 @@ Forward = Callable[[Inputs], Tensor]  # -> [heads, rows, classes]
 
 
 def _group_numbers(module: Any, inputs: Inputs) -> Tensor | None:
-    """A number for each row; rows with the same number can share a batch. None: all rows can.
+    """Return a number for each row; rows with the same number can share a batch; None: all can.
 
-    Rows of different lengths share a batch only where padding is known to change no output.
+    Rows of different lengths share a batch only if padding is known not to change an output.
     """
     mask = inputs["attention_mask"]
     if not families.fits(module, families.PADDING):
@@ -28,7 +28,7 @@ def _group_numbers(module: Any, inputs: Inputs) -> Tensor | None:
 
 
 def read_apart(module: Any, forward: Forward, inputs: Inputs) -> Tensor:
-    """Run `forward` over the batch in as many parts as the module needs.
+    """Run `forward` on the batch, in as many parts as the module needs.
 
     Returns:
         [heads, rows, classes], in the batch's order.
@@ -42,6 +42,6 @@ def read_apart(module: Any, forward: Forward, inputs: Inputs) -> Tensor:
 
 
 def _select(inputs: Inputs, rows: Tensor) -> Inputs:
-    """The inputs of these rows, cut to the longest of them."""
+    """Return the inputs of these rows, cut to the longest of them."""
     width = int(inputs["attention_mask"][rows].sum(1).max())
     return {name: values[rows, :width] for name, values in inputs.items()}

@@ -1,7 +1,7 @@
-"""Small random models with tokenizers of their own, built from a few sizes.
+"""Builds small random models with their tokenizers from a few sizes.
 
-They stand in for the hub's models in the offline profile: the same model classes and the same
-tokenizer algorithms, only smaller.
+They stand in for the hub's models in the offline profile, with the same model classes and the
+same tokenizer algorithms.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ def build(spec: BuiltModel, texts: Iterable[str], folder: Path, *, max_tokens: i
     """Write `config.json` and a tokenizer trained on `texts` into `folder`; no weights.
 
     Args:
-        spec: family and sizes.
-        texts: what the tokenizer is trained on.
-        folder: where to write; made if missing.
-        max_tokens: longest text that the model must read, in tokens.
+        spec: the family and the sizes.
+        texts: the texts that the tokenizer is trained on.
+        folder: where to write; created if missing.
+        max_tokens: the longest text that the model must read, in tokens.
 
     Raises:
         Refused: the family is not bert, roberta or distilbert.
@@ -55,7 +55,7 @@ def _tokenizer(spec: BuiltModel, texts: Iterable[str], folder: Path) -> Any:
 
 
 def _wordpieces(texts: Iterable[str], size: int) -> list[str]:
-    """A WordPiece vocabulary of `size` entries, the same in every process."""
+    """Return a WordPiece vocabulary of `size` entries, the same in every process."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
@@ -71,8 +71,8 @@ def _wordpieces(texts: Iterable[str], size: int) -> list[str]:
     trainer = trainers.WordPieceTrainer(
         vocab_size=size,
         show_progress=False,
-        # Otherwise the trainer numbers them in the order of a hash table whose seed differs in
-        # every process, and breaks ties between pieces by number.
+        # Otherwise the trainer numbers the characters in the order of a hash table whose seed
+        # differs in every process, and breaks ties between pieces by number.
         special_tokens=[*_BERT_SPECIALS, *(f"##{one}" for one in sorted(characters))],
     )
     tokenizer.train_from_iterator(texts, trainer)
@@ -114,7 +114,7 @@ def _config(spec: BuiltModel, tokenizer: Any, max_tokens: int) -> Any:
     if spec.family == "bert":
         return BertConfig(max_position_embeddings=max_tokens, **common)
     if spec.family == "roberta":
-        # RoBERTa counts positions from the padding id on.
+        # RoBERTa numbers positions from the padding id + 1.
         positions = max_tokens + tokenizer.pad_token_id + 1
         return RobertaConfig(max_position_embeddings=positions, type_vocab_size=1, **common)
     raise Refused(

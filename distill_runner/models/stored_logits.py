@@ -1,4 +1,4 @@
-"""A learner's logits over a table of rows, stored once and memory-mapped, found by row id."""
+"""Stores a learner's logits over a table of rows, and looks them up by row id."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class StoredLogits:
         """Return the logits of these rows. [len(ids), classes].
 
         Raises:
-            DistillError: a row has none.
+            DistillError: a row has no stored logits.
         """
         wanted = np.array([row.encode() for row in ids])
         at = np.minimum(np.searchsorted(self.ids, wanted), len(self.ids) - 1)
@@ -40,7 +40,7 @@ class StoredLogits:
 
 
 def load(folder: Path) -> StoredLogits | None:
-    """Load the logits stored in `folder`, memory-mapped; None where they are missing or damaged."""
+    """Load the logits stored in `folder`, memory-mapped; None if they are missing or damaged."""
     if fault(folder) is not None:
         return None
     ids = np.load(folder / "ids.npy", mmap_mode="r", allow_pickle=False)
@@ -51,7 +51,7 @@ def load(folder: Path) -> StoredLogits | None:
 def save(folder: Path, ids: Sequence[str], logits: np.ndarray, *, say: Say = print) -> StoredLogits:
     """Store the logits of these rows in `folder`, atomically.
 
-    If another process stored them first, its copy stays: both are the same.
+    If another process stored them first, its copy stays; both are equal.
     """
     names = np.array([row.encode() for row in ids])
     order = np.argsort(names, kind="stable")

@@ -1,4 +1,4 @@
-"""Sources of teacher logits: run live, or read from the store. Methods see no difference."""
+"""Provides teacher logits, computed live or read from the store, behind one interface."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from distill_runner.models.stored_logits import StoredLogits
 from distill_runner.objectives.ensemble import Ensemble
 from distill_runner.tasks.base import Task
 
-InputsOf = Callable[[], list[Inputs]]  # one for each teacher, in its own tokens
+InputsOf = Callable[[], list[Inputs]]  # one per teacher, encoded with its tokenizer
 
 
 class TeacherSource(ABC):
     """A set of teachers, and the rule that joins their logits.
 
-    It also counts each teacher's correct answers on the training rows: a teacher that is fed
+    It also counts each teacher's correct predictions on the training rows: a teacher that is fed
     the wrong tokens raises no error, but its accuracy shows it.
     """
 
-    learners: tuple[Learner, ...] = ()  # those that read each batch themselves
+    learners: tuple[Learner, ...] = ()  # the teachers that read each batch themselves
 
     def __init__(self, names: Sequence[str], ensemble: Ensemble, device: torch.device) -> None:
         self.names = tuple(names)
@@ -37,14 +37,14 @@ class TeacherSource(ABC):
 
     @abstractmethod
     def logits(self, ids: Sequence[str], inputs: InputsOf) -> Tensor:
-        """The logits of every teacher for these rows. [teachers, batch, classes]."""
+        """Return the logits of every teacher for these rows. [teachers, batch, classes]."""
 
     def token_states(self, inputs: Inputs) -> Tensor:  # noqa: ARG002
-        """The last states of every token of the student's own inputs. [tokens, width]."""
+        """Return the last states of every token of the student's own inputs. [tokens, width]."""
         raise RuntimeError("an algorithm that declares no language asked for a teacher's tokens")
 
     def token_logits(self, states: Tensor) -> Tensor:  # noqa: ARG002
-        """What the teacher's language head makes of `states`. [tokens, vocabulary]."""
+        """Return the logits of the teacher's language head for `states`. [tokens, vocabulary]."""
         raise RuntimeError("an algorithm that declares no language asked for a teacher's tokens")
 
     def join(self, logits: Tensor, temperature: float) -> Tensor:
@@ -52,16 +52,16 @@ class TeacherSource(ABC):
         return self._ensemble.join(logits, temperature)
 
     def count(self, task: Task, logits: Tensor, labels: Tensor) -> None:
-        """Count the right answers of each teacher in one training batch."""
+        """Count each teacher's correct predictions in one training batch."""
         right = task.right(logits, labels)
         if right is None:
             return
         self._right += right.sum(dim=-1)
-        # A hidden label, below 0, is nobody's answer.
+        # A hidden label, below 0, cannot be predicted, so its row does not count.
         self._rows += int((labels.reshape(len(labels), -1)[:, 0] >= 0).sum())
 
     def take_score(self) -> dict[str, float]:
-        """Each teacher's accuracy on the rows counted since the last call, 0..1."""
+        """Return each teacher's accuracy on the rows counted since the last call, 0..1."""
         if self._rows == 0:
             return {}
         shares = (self._right / self._rows).tolist()
@@ -70,17 +70,17 @@ class TeacherSource(ABC):
         return dict(zip(self.names, shares, strict=True))
 
     def score_state(self) -> dict[str, Any]:
-        """The score counted so far, for a checkpoint."""
+        """Return the score counted so far, for a checkpoint."""
         return {"right": self._right, "rows": self._rows}
 
     def load_score_state(self, state: Mapping[str, Any]) -> None:
-        """Go on counting from `score_state`."""
+        """Continue counting from `score_state`."""
         self._right.copy_(state["right"])
         self._rows = int(state["rows"])
 
 
 class NoTeachers(TeacherSource):
-    """For algorithms whose needs name no teacher."""
+    """The source for algorithms that need no teacher."""
 
     def __init__(self) -> None:
         super().__init__((), Ensemble(Combine.logit_mean, ()), torch.device("cpu"))
@@ -91,7 +91,7 @@ class NoTeachers(TeacherSource):
 
 
 class LanguageTeacher(NoTeachers):
-    """A teacher that has not seen the task: it answers token by token, not in classes."""
+    """A teacher not trained on the task: it gives logits over tokens, not over classes."""
 
     def __init__(self, learner: Learner) -> None:
         super().__init__()
@@ -99,18 +99,18 @@ class LanguageTeacher(NoTeachers):
         self._learner = learner
 
     def token_states(self, inputs: Inputs) -> Tensor:
-        """The last hidden states of the tokens, without a gradient."""
+        """Return the last hidden states of the tokens, without a gradient."""
         with torch.no_grad():
             return self._learner.token_states(inputs)
 
     def token_logits(self, states: Tensor) -> Tensor:
-        """The language head's logits, without a gradient."""
+        """Return the language head's logits, without a gradient."""
         with torch.no_grad():
             return self._learner.token_logits(states)
 
 
 class LiveTeachers(TeacherSource):
-    """Teachers that read each batch anew: they are trained, or the text changes every epoch."""
+    """Teachers that read each batch, because they are trained or the texts change every epoch."""
 
     def __init__(
         self,
@@ -129,17 +129,17 @@ class LiveTeachers(TeacherSource):
             learner.module.requires_grad_(at in self._trained)
 
     def logits(self, ids: Sequence[str], inputs: InputsOf) -> Tensor:  # noqa: ARG002
-        """Run every teacher on the rows; only those that train keep a gradient."""
+        """Run every teacher on the rows; only those being trained keep a gradient."""
         graph = torch.is_grad_enabled()
         logits = []
-        for at, (learner, own) in enumerate(zip(self.learners, inputs(), strict=True)):
+        for at, (learner, batch) in enumerate(zip(self.learners, inputs(), strict=True)):
             with torch.set_grad_enabled(graph and at in self._trained):
-                logits.append(learner.logits(own))
+                logits.append(learner.logits(batch))
         return torch.stack(logits)
 
 
 class CachedTeachers(TeacherSource):
-    """Frozen teachers whose logits on the clean rows were computed once; looked up by row id."""
+    """Frozen teachers; their logits on the clean rows were computed once, and are looked up."""
 
     def __init__(
         self,

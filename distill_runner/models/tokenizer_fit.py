@@ -12,12 +12,12 @@ def fit(tokenizer: Any, config: Any, *, key: str) -> None:
     """Adapt a folder's tokenizer to the folder's classifier; a student is saved with the result.
 
     Args:
-        tokenizer: as loaded; changed in place.
+        tokenizer: the tokenizer as loaded; changed in place.
         config: the config of the same folder.
         key: the configuration key to blame.
 
     Raises:
-        Refused: no token of its vocabulary can pad a batch.
+        Refused: the vocabulary has no token that can pad a batch.
     """
     from transformers import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
 
@@ -32,7 +32,7 @@ def fit(tokenizer: Any, config: Any, *, key: str) -> None:
 
 
 def _padding(tokenizer: Any, config: Any, *, key: str) -> str:
-    """The token to pad with where the tokenizer names none."""
+    """Return the token to pad with if the tokenizer names none."""
     special, padding_id = tokenizer.all_special_tokens, config.get_text_config().pad_token_id
     has_id = isinstance(padding_id, int) and padding_id >= 0  # some configs write -1 for none
     from_config = tokenizer.convert_ids_to_tokens(padding_id) if has_id else None
@@ -49,7 +49,7 @@ def _padding(tokenizer: Any, config: Any, *, key: str) -> str:
 
 
 def check_ends(module: Any, tokenizer: Any, *, key: str) -> None:
-    """Refuse a tokenizer that does not write the end token whose state the head reads.
+    """Refuse a tokenizer that does not add the end token whose state the head reads.
 
     Raises:
         Refused: an encoded text lacks that token.

@@ -1,7 +1,7 @@
-"""Checks of model folders from unknown sources: each is read whole or refused with one sentence.
+"""Checks model folders from unknown sources: each is read completely or refused with one sentence.
 
-Code that comes with a model is never run, sizes are measured before memory is taken, and weights
-or vocabularies that do not belong to the architecture are found before training.
+Code that comes with a model is never run, sizes are checked before memory is allocated, and
+weights or vocabularies that do not belong to the architecture are refused before training.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ _MOST_MISSING_WORDS = 1000
 
 @contextmanager
 def reading(what: str, folder: Path, *, key: str, rule: str) -> Iterator[None]:
-    """Turn any error that a library raises while it reads a model's files into one refusal.
+    """Turn any error of a library that reads a model's files into a refusal.
 
     From here on transformers logs errors only and shows no progress bars.
 
     Args:
-        what: what is read, such as "The tokenizer".
+        what: the thing being read, such as "The tokenizer".
         folder: the model's folder.
         key: the configuration key to blame.
-        rule: what the folder should hold.
+        rule: what the folder should contain.
     """
     from transformers.utils import logging
 
@@ -60,19 +60,20 @@ def reading(what: str, folder: Path, *, key: str, rule: str) -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    said = str(error)
-    if "trust_remote_code" in said:
+    message = str(error)
+    if "trust_remote_code" in message:
         return "it needs code of its own, which distill-run never runs."
-    if "weights_only" in said or "Weights only" in said:
+    if "weights_only" in message or "Weights only" in message:
         return "its pickle holds more than tensors, and distill-run runs nothing in a pickle."
-    return f"{type(error).__name__}: {' '.join(said.split())[:300]}"
+    return f"{type(error).__name__}: {' '.join(message.split())[:300]}"
 
 
 def check_config(folder: Path, *, key: str) -> nn.Module:
     """Build the classifier that a folder's config describes, on the meta device.
 
     Raises:
-        Refused: the config describes no text classifier, or one larger than this machine's memory.
+        Refused: the config is not of a text classifier, or of one larger than this machine's
+            memory.
     """
     from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForSequenceClassification
 
@@ -98,7 +99,7 @@ def check_config(folder: Path, *, key: str) -> nn.Module:
 
 
 def _check_number(folder: Path, key: str, name: str, value: object) -> None:
-    """Refuse a number so large that building the model would not end."""
+    """Refuse sizes that are not positive, and numbers so large that building would not end."""
     if name in _SIZES and (type(value) is not int or value < 1):
         raise _bad_config(folder, key, f"{name} is {str(value)[:40]!r}")
     if isinstance(value, int | float):
@@ -122,6 +123,8 @@ def check_words(module: nn.Module, tokenizer: Any, folder: Path, *, key: str) ->
     Args:
         module: the folder's model; its weights are not read.
         tokenizer: the folder's tokenizer.
+        folder: the model's folder.
+        key: the configuration key to blame.
 
     Raises:
         Refused: the folder has no vocabulary, or its size does not fit the embedding.
@@ -145,7 +148,7 @@ def check_words(module: nn.Module, tokenizer: Any, folder: Path, *, key: str) ->
 
 
 def check_weights(folder: Path, *, key: str) -> None:
-    """Refuse weights that cannot be read; of safetensors only the headers are read.
+    """Refuse weights that cannot be read; only the headers of safetensors files are read.
 
     Raises:
         Refused: a file is truncated, has another format, or holds more than tensors.
@@ -161,22 +164,26 @@ def check_weights(folder: Path, *, key: str) -> None:
                 torch.load(folder / name, map_location="meta", weights_only=True)
 
 
-def check_loaded(told: dict[str, Any], module: Any, folder: Path, *, key: str, head: bool) -> None:
+def check_loaded(
+    loading_info: dict[str, Any], module: Any, folder: Path, *, key: str, head: bool
+) -> None:
     """Refuse weights that leave part of the body, or of the head, randomly initialised.
 
     Args:
-        told: the loading info that transformers returned.
+        loading_info: the loading info that transformers returned.
         module: the loaded model.
+        folder: the model's folder.
+        key: the configuration key to blame.
         head: whether the head must come from the folder too.
 
     Raises:
         Refused: a weight is missing or has another shape.
     """
     body = f"{module.base_model_prefix}."
-    misfits = [str(item[0]) for item in told["mismatched_keys"]] + [
+    misfits = [str(item[0]) for item in loading_info["mismatched_keys"]] + [
         # A pooler belongs to the head: masked-LM pre-training has none.
         name
-        for name in told["missing_keys"]
+        for name in loading_info["missing_keys"]
         if head or "pooler" not in name
     ]
     wrong = sorted(name for name in misfits if head or name.startswith(body))
@@ -191,11 +198,11 @@ def check_loaded(told: dict[str, Any], module: Any, folder: Path, *, key: str, h
 
 
 def unknown_share(tokens: Iterable[Any], tokenizer: Any) -> float:
-    """The share of tokens in encoded texts that are the unknown token, 0..1.
+    """Return the share of unknown tokens among the encoded texts' ordinary tokens, 0..1.
 
     Args:
         tokens: chunks of an Arrow column of token-id lists.
-        tokenizer: the one that encoded them.
+        tokenizer: the tokenizer that encoded them.
     """
     import pyarrow as pa
     import pyarrow.compute as pc

@@ -1,9 +1,9 @@
 """Cuts the word embedding to the token ids that a stage reads.
 
 Most of a small model's weights are embeddings of words that its data never contain. They get no
-gradient, yet every step zeroes, clips and updates them. AdamW only decays them, so one unused row
-of ones is kept in their place: after training its value is the factor by which the rows left out
-are multiplied when they come back.
+gradient, yet every step zeroes, clips and updates them. AdamW only decays them, so a single row
+of ones takes their place: after training, its value is the factor by which the removed rows are
+multiplied when they are put back.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from torch import Tensor, nn
 from distill_runner.models.architecture import families
 from distill_runner.models.learner import Learner
 
-# Cut only where at least this share of the rows goes: cutting has a cost of its own.
+# Cut only if at least this share of the rows goes, as cutting has a cost too.
 _WORTH = 0.2
 
 
 @contextmanager
 def cut_to(learner: Learner, ids: np.ndarray) -> Iterator[None]:
-    """Inside, the learner's embedding has only the rows of `ids`; the ids stay the same.
+    """Cut the learner's embedding to the rows of `ids` inside the block; ids stay the same.
 
-    Nothing changes for a model that shares its embedding with another part, loses few rows, or
-    looks tokens up in ways that are not known.
+    A model stays unchanged if it shares its embedding with another part, would lose few rows, or
+    is not known to look tokens up in one place only.
 
     Args:
-        learner: refuses tokens outside `ids` meanwhile.
-        ids: every token id that it will read. [ids], in any order.
+        learner: the learner; inside the block it refuses tokens outside `ids`.
+        ids: every token id that it will read, [ids], in any order.
     """
     table = _word_table(learner)
     kept = None if table is None else _kept(table, ids)
@@ -69,7 +69,7 @@ def _word_table(learner: Learner) -> nn.Embedding | None:
 
 
 def _kept(table: nn.Embedding, ids: np.ndarray) -> Tensor | None:
-    """The ids that stay, in ascending order; None where too few rows would go."""
+    """Return the ids that stay, in ascending order; None if too few rows would go."""
     padding = [] if table.padding_idx is None else [table.padding_idx]
     kept = np.union1d(padding, ids).astype(np.int64)
     if len(kept) > (1 - _WORTH) * table.num_embeddings:

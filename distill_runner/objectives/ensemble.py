@@ -1,4 +1,4 @@
-"""The logits of several teachers as one set (Hinton et al. 2015, section 2)."""
+"""Joins the logits of several teachers into one set (Hinton et al. 2015, section 2)."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from distill_runner.config.schema import Combine
 def weights_by_accuracy(
     accuracies: Sequence[float], *, rows: int, classes: int
 ) -> tuple[float, ...]:
-    """Weights by each teacher's accuracy, as in the optimal weighted vote of independent voters.
+    """Weight teachers by accuracy, as in the optimal weighted vote of independent voters.
 
         w_m ∝ log( (C − 1)·a_m / (1 − a_m) ),  0 for a teacher no better than chance
 
     Args:
-        accuracies: a_m, on `rows` rows; one that is never wrong counts as half a row wrong.
-        rows: behind each of them.
-        classes: C.
+        accuracies: a_m, 0..1; a teacher without an error counts as half a row wrong.
+        rows: number of rows on which each accuracy was measured.
+        classes: C, number of classes.
 
     Returns:
-        [teachers], sum 1; equal where none is better than chance.
+        [teachers], sum 1; equal if none is better than chance.
     """
     capped = [min(accuracy, 1 - 0.5 / rows) for accuracy in accuracies]
     odds = [max(0.0, math.log((classes - 1) * a / (1 - a))) if a > 0 else 0.0 for a in capped]
@@ -35,7 +35,7 @@ def weights_by_accuracy(
 
 
 def logit_mean(logits: Tensor, weights: Tensor) -> Tensor:
-    """The weighted mean of the logits: a geometric mean of the distributions, renormalised.
+    """Return the weighted mean of the logits: the distributions' geometric mean, renormalised.
 
         z[b] = Σ_m w_m · z_m[b]
 
@@ -46,12 +46,12 @@ def logit_mean(logits: Tensor, weights: Tensor) -> Tensor:
     Returns:
         [batch, classes].
     """
-    # A product and a sum, not einsum: autocast would round that one to bfloat16.
+    # Not einsum: autocast would round it to bfloat16.
     return (weights[:, None, None] * logits).sum(dim=0)
 
 
 def prob_mean(logits: Tensor, weights: Tensor, temperature: float) -> Tensor:
-    """Logits whose softened distribution is the weighted arithmetic mean of the teachers'.
+    """Return logits whose softened distribution is the weighted arithmetic mean of the teachers'.
 
         z[b] = T · log Σ_m w_m · softmax(z_m[b] / T),  so  softmax(z / T) is that mean
 
@@ -69,7 +69,7 @@ def prob_mean(logits: Tensor, weights: Tensor, temperature: float) -> Tensor:
 
 
 def equal_mean_of_probabilities(logits: Tensor) -> Tensor:
-    """log of the mean of the heads' probabilities (TMKD, eq. 6).
+    """Return the log of the mean of the heads' probabilities (TMKD, eq. 6).
 
     Args:
         logits: [heads, batch, classes].
@@ -83,10 +83,10 @@ def equal_mean_of_probabilities(logits: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Several teachers, and how their logits become one set.
+    """The rule by which several teachers' logits become one set.
 
     Args:
-        combine: a mean of logits or of probabilities.
+        combine: whether to average logits or probabilities.
         weights: [teachers], sum 1.
         temperatures: [teachers], each above 0; a teacher's logits are divided by its own before
             they are joined, so that an overconfident teacher does not outweigh the others.
@@ -100,7 +100,12 @@ class Ensemble:
     mean_probabilities: Callable[[Tensor, Tensor, float], Tensor] = prob_mean
 
     def join(self, logits: Tensor, temperature: float) -> Tensor:
-        """[teachers, batch, classes] → [batch, classes]; `temperature` is the distillation's."""
+        """Join logits, [teachers, batch, classes], into one set, [batch, classes].
+
+        Args:
+            logits: of each teacher.
+            temperature: T > 0, the distillation temperature; a mean of logits does not use it.
+        """
         weights = logits.new_tensor(self.weights)
         if self.temperatures is not None:
             logits = logits / logits.new_tensor(self.temperatures)[:, None, None]

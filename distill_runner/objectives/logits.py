@@ -1,8 +1,8 @@
-"""Losses on logits. Pure functions; the equation is in the docstring.
+"""Losses on logits: pure functions, each with its equation.
 
 Notation: B batch, C classes, z_s and z_t logits, p(z, T) = softmax(z / T), y labels.
-`batchmean` sums over classes and averages over the batch; `elementwise mean` also
-divides by C, so a copied alpha means something else there.
+`batchmean` sums over classes and averages over the batch. `elementwise mean` also divides by C,
+so an alpha that was tuned for one does not suit the other.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def _check_shapes(student_logits: Tensor, teacher_logits: Tensor) -> None:
 
 
 def cross_entropy(student_logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy with the true class at T = 1.
+    """Return the cross-entropy with the true class at T = 1.
 
         L = mean_b −log p(z_s,b, 1)[y_b]
 
@@ -46,7 +46,7 @@ def cross_entropy(student_logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def squared_error(student_logits: Tensor, labels: Tensor) -> Tensor:
-    """Squared error of the one output.
+    """Return the squared error of the single output.
 
         L = mean_b ( z_s,b − y_b )²
 
@@ -61,19 +61,20 @@ def squared_error(student_logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def kl(student_logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:
-    """Divergence of the student from the teacher's softened distribution; our canonical soft loss.
+    """Return the KL divergence of the student from the teacher's softened distribution.
 
         L = T² · mean_b KL( p(z_t,b, T) ‖ p(z_s,b, T) )
 
-    T² keeps the gradient's scale as T grows (Hinton et al. 2015, section 2).
+    This is the canonical soft loss. T² keeps the gradient's scale as T grows (Hinton et al. 2015,
+    section 2).
 
     Args:
         student_logits: [batch, classes].
-        teacher_logits: [batch, classes]; not detached here, bi-level methods need its gradient.
+        teacher_logits: [batch, classes]; not detached, as bi-level methods need its gradient.
         temperature: T > 0; 1 leaves the distributions as they are.
 
     Returns:
-        Scalar, in nats; 0 where the two distributions agree.
+        Scalar, in nats times T²; 0 if the two distributions agree.
 
     Raises:
         ValueError: the two shapes differ.
@@ -88,7 +89,7 @@ def kl(student_logits: Tensor, teacher_logits: Tensor, temperature: float) -> Te
 
 
 def kl_elementwise(student_logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:
-    """`kl` averaged over classes too: PKD's and TAKD's code.
+    """Return `kl` averaged over classes too, as the code of PKD and TAKD does.
 
     L = T² / C · mean_b KL( p(z_t,b, T) ‖ p(z_s,b, T) )
     """
@@ -98,11 +99,11 @@ def kl_elementwise(student_logits: Tensor, teacher_logits: Tensor, temperature: 
 def soft_cross_entropy(
     student_logits: Tensor, teacher_logits: Tensor, temperature: float
 ) -> Tensor:
-    """Hinton's objective (a): cross-entropy with the soft targets, times T².
+    """Return Hinton's first objective: cross-entropy with the soft targets, times T².
 
         L = T² · mean_b −Σ_c p(z_t,b, T)[c] · log p(z_s,b, T)[c]
 
-    Its gradient in z_s is `kl`'s; the value is larger by the teacher's entropy.
+    Its gradient in z_s is that of `kl`; its value is larger by T² times the teacher's entropy.
     """
     return temperature**2 * cross_entropy_without_t2(student_logits, teacher_logits, temperature)
 
@@ -110,7 +111,7 @@ def soft_cross_entropy(
 def cross_entropy_without_t2(
     student_logits: Tensor, teacher_logits: Tensor, temperature: float
 ) -> Tensor:
-    """TextBrewer's kd_ce_loss: the soft cross-entropy with no T².
+    """Return the soft cross-entropy without T², as TextBrewer's kd_ce_loss does.
 
     L = mean_b −Σ_c p(z_t,b, T)[c] · log p(z_s,b, T)[c]
     """
@@ -123,7 +124,7 @@ def cross_entropy_without_t2(
 def cross_entropy_elementwise(
     student_logits: Tensor, teacher_logits: Tensor, temperature: float
 ) -> Tensor:
-    """TinyBERT's prediction loss: no T², and averaged over classes too.
+    """Return TinyBERT's prediction loss: without T², and averaged over classes too.
 
     L = 1 / C · mean_b −Σ_c p(z_t,b, T)[c] · log p(z_s,b, T)[c]
     """
@@ -132,7 +133,7 @@ def cross_entropy_elementwise(
 
 
 def mse_probabilities(student_logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:
-    """MetaDistil's code: squared distance of the softened probabilities.
+    """Return the squared distance of the softened probabilities, as MetaDistil's code does.
 
     L = T² · mean_{b,c} ( p(z_s,b, T)[c] − p(z_t,b, T)[c] )²
     """
@@ -143,9 +144,11 @@ def mse_probabilities(student_logits: Tensor, teacher_logits: Tensor, temperatur
 
 
 def mse_logits(student_logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:  # noqa: ARG001
-    """Squared distance of the raw logits (TMKD eq. 4; MetaDistil's --logits_mse). T is not used.
+    """Return the squared distance of the raw logits (TMKD eq. 3; MetaDistil's --logits_mse).
 
-    L = mean_{b,c} ( z_s,b[c] − z_t,b[c] )²
+        L = mean_{b,c} ( z_s,b[c] − z_t,b[c] )²
+
+    The temperature is not used.
     """
     _check_shapes(student_logits, teacher_logits)
     return F.mse_loss(student_logits, teacher_logits)
@@ -157,10 +160,10 @@ class SoftLoss:
 
     function: Callable[[Tensor, Tensor, float], Tensor]  # (student, teacher, T) -> scalar
     formula: str
-    compares: str = DISTRIBUTIONS  # of the logits; raw logits are compared without T
+    compares: str = DISTRIBUTIONS  # raw logits are compared without T
 
 
-# Named by what they compute; the comment names who uses it.
+# The key says what a loss computes, the comment where it is used.
 SOFT_LOSSES: dict[str, SoftLoss] = {
     "kl": SoftLoss(kl, "T²·KL(t‖s)"),  # HF DistilBERT, torchdistill
     "kl_elementwise": SoftLoss(kl_elementwise, "T²/C·KL(t‖s)"),  # PKD, TAKD
@@ -176,10 +179,10 @@ SOFT_LOSSES: dict[str, SoftLoss] = {
 
 
 def soft_loss(name: str) -> SoftLoss:
-    """The soft loss of that name.
+    """Return the soft loss of that name.
 
     Raises:
-        Refused: there is none.
+        Refused: no soft loss has that name.
     """
     if name not in SOFT_LOSSES:
         raise Refused(
@@ -192,11 +195,13 @@ def soft_loss(name: str) -> SoftLoss:
 
 
 def distillation_formula(name: str, *, hard: str, alpha: float, temperature: float) -> str:
-    """The loss with its settings filled in, as a line of text for a run's log.
+    """Return the loss with its settings filled in, as a line for a run's log.
 
     Args:
-        name: of the soft loss.
-        hard: short name of the loss with the labels.
+        name: key of the soft loss in `SOFT_LOSSES`.
+        hard: short name of the hard loss.
+        alpha: weight of the soft loss, 0..1.
+        temperature: T > 0.
     """
     loss = SOFT_LOSSES[name]
     soft = loss.formula.replace("T²", f"{temperature:g}²")

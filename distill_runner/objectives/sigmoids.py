@@ -1,4 +1,4 @@
-"""Losses on the logits of independent labels, and means of their probabilities. Pure functions.
+"""Losses on the logits of independent labels, and means of their probabilities: pure functions.
 
 Notation: B batch, C labels, z_s and z_t logits, σ(z) = 1 / (1 + e^−z), y in {0, 1}.
 Every loss is a mean over the batch and over the labels.
@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 
 def binary_cross_entropy(student_logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy with the true labels at T = 1, label by label.
+    """Return the cross-entropy with the true labels at T = 1, label by label.
 
         L = mean_{b,c} −y log σ(z_s) − (1 − y) log(1 − σ(z_s))
 
@@ -29,7 +29,7 @@ def binary_cross_entropy(student_logits: Tensor, labels: Tensor) -> Tensor:
 def soft_binary_cross_entropy(
     student_logits: Tensor, teacher_logits: Tensor, temperature: float
 ) -> Tensor:
-    """Cross-entropy with the teacher's softened probabilities, label by label, times T².
+    """Return the cross-entropy with the teacher's softened probabilities, label by label.
 
         L = T² · mean_{b,c} −q log σ(z_s / T) − (1 − q) log(1 − σ(z_s / T)),  q = σ(z_t / T)
 
@@ -37,11 +37,12 @@ def soft_binary_cross_entropy(
 
     Args:
         student_logits: [batch, labels].
-        teacher_logits: [batch, labels]; not detached here, bi-level methods need its gradient.
+        teacher_logits: [batch, labels]; not detached, as bi-level methods need its gradient.
         temperature: T > 0.
 
     Returns:
-        Scalar, in nats; least where the two agree, by the teacher's own entropy above 0.
+        Scalar, in nats times T²; least where the two agree, and there T² times the teacher's
+        entropy.
 
     Raises:
         ValueError: the two shapes differ.
@@ -52,14 +53,14 @@ def soft_binary_cross_entropy(
             f"{tuple(student_logits.shape)} and {tuple(teacher_logits.shape)}"
         )
     targets = torch.sigmoid(teacher_logits / temperature)
-    # Written out: bi-level methods take its second derivative, in targets and logits.
+    # Written out: bi-level methods need its second derivative in targets and logits.
     scaled = student_logits / temperature
     loss = -(targets * F.logsigmoid(scaled) + (1 - targets) * F.logsigmoid(-scaled)).mean()
     return temperature**2 * loss
 
 
 def mean_of_sigmoids(logits: Tensor, weights: Tensor, temperature: float) -> Tensor:
-    """Logits whose softened probabilities are the weighted mean of the models'.
+    """Return logits whose softened probabilities are the weighted mean of the models'.
 
         z[b] = T · logit Σ_m w_m · σ(z_m[b] / T),  so  σ(z / T) is that mean
 
@@ -78,6 +79,6 @@ def mean_of_sigmoids(logits: Tensor, weights: Tensor, temperature: float) -> Ten
 
 
 def equal_mean_of_sigmoids(logits: Tensor) -> Tensor:
-    """As `mean_of_sigmoids` at T = 1, each counting alike. [models, batch, labels]."""
+    """Return `mean_of_sigmoids` of logits, [models, batch, labels], at T = 1 with equal weights."""
     weights = logits.new_full((len(logits),), 1 / len(logits))
     return mean_of_sigmoids(logits, weights, 1.0)

@@ -1,7 +1,8 @@
-"""Losses on tokens, of a student and a teacher that read one text. Pure functions.
+"""Losses on the tokens of a text that student and teacher both read: pure functions.
 
 Notation: N tokens of a whole batch, padding left out; h states; z logits over the vocabulary.
-A batch in which no token counts has a loss of 0.
+`token_kl` and `masked_word_loss` are 0 without tokens. The terms are those of DistilBERT
+(Sanh et al. 2019).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from distill_runner.objectives.logits import kl
 
 
 def token_kl(student_logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:
-    """`logits.kl` with tokens for rows and words for classes.
+    """Return `logits.kl` with tokens as rows and words as classes.
 
         L = T² · mean_n KL( p(z_t,n, T) ‖ p(z_s,n, T) )
 
@@ -27,19 +28,19 @@ def token_kl(student_logits: Tensor, teacher_logits: Tensor, temperature: float)
 
 
 def masked_word_loss(student_logits: Tensor, targets: Tensor) -> Tensor:
-    """Cross-entropy with the hidden words.
+    """Return the cross-entropy with the hidden words.
 
         L = mean_n −log p(z_s,n, 1)[y_n]
 
     Args:
         student_logits: [hidden tokens, vocabulary].
-        targets: [hidden tokens], ids.
+        targets: [hidden tokens], word ids.
     """
     return F.cross_entropy(student_logits, targets, reduction="sum") / max(len(targets), 1)
 
 
 def cosine_distance(student_states: Tensor, teacher_states: Tensor) -> Tensor:
-    """How far the student's states point elsewhere than the teacher's.
+    """Return the mean cosine distance between the student's and the teacher's states, 0..2.
 
         L = mean_n 1 − cos( h_s,n, h_t,n )
 

@@ -19,10 +19,10 @@ class Chains:
     """Decides what depends on finished stages: where a chain ends, and the baseline's steps.
 
     Args:
-        data: of the data sets that the plan's stages name.
+        data: the plan's data sets, by name.
         finished: the artifacts of the stages done so far, by name.
-        logits: the repetitions' logits on validation.
-        wish: how long the baseline is trained.
+        logits: gives the repetitions' logits on validation.
+        baseline_steps: how long to train the baseline.
         say: prints each decision.
     """
 
@@ -33,14 +33,14 @@ class Chains:
         *,
         finished: Mapping[str, Artifact],
         logits: LogitCache,
-        wish: BaselineSteps,
+        baseline_steps: BaselineSteps,
         say: Callable[[str], None],
     ) -> None:
         self._plan = plan
         self._data = data
         self._finished = finished
         self._logits = logits
-        self._wish = wish
+        self._baseline_steps = baseline_steps
         self._say = say
         self.left_out: set[str] = set()  # names of the repetitions that are not run
         self.broken_off: dict[str, str] = {}  # by name, why a repetition could not run
@@ -78,7 +78,7 @@ class Chains:
         """Return the plan as it was carried out.
 
         Args:
-            settled: its stages as they were trained, by name.
+            settled: the plan's stages as they were trained, by name.
         """
         plan = self._plan
         stages = [settled[stage.name] for stage in plan.stages if stage.name in self._finished]
@@ -88,28 +88,28 @@ class Chains:
             stages=tuple(stages),
             # A single candidate was not selected by validation.
             stopping=done if plan.stopping and len(done) > 1 else (),
-            # No candidate is done where only the stages before them are run.
+            # No candidate is done if only the stages before them were run.
             deployed=self._deployed(done) if done else plan.deployed,
         )
 
     def _deployed(self, done: Sequence[str]) -> str:
-        """Return the best finished candidate on validation, or the last where none is selected."""
+        """Return the best finished candidate on validation, or the last if none is selected."""
         return self._best(done) if self._plan.stopping else done[-1]
 
     def _best(self, names: Sequence[str]) -> str:
-        """Return the stage with the highest validation score; of equals the first."""
+        """Return the stage with the highest validation score, the first among equals."""
         scores = [self._on_validation(name) for name in names]
         return names[scores.index(max(scores))]
 
     def _on_validation(self, name: str) -> float:
         data = self._data[self._plan.stage(name).data]
-        answers = self._logits.logits(name, "validation").of(data.ids("validation"))
-        return data.score(answers, "validation")[data.task.selection_metric.value]
+        logits = self._logits.logits(name, "validation").of(data.ids("validation"))
+        return data.score(logits, "validation")[data.task.selection_metric.value]
 
     # --- the baseline --------------------------------------------------------------------
 
     def baseline(self, planned: Stage) -> Stage | None:
-        """Return the baseline as it is to be trained; None while that is undecided."""
+        """Return the baseline as it will be trained; None while that is undecided."""
         kept = planned.compared_with
         done = [name for name in kept if name in self._finished]
         chosen = self._deployed(done) if done and self._is_over(kept) else None
@@ -121,7 +121,7 @@ class Chains:
             kept if chosen is None else (chosen,),
             rows=rows,
             steps=self._steps_of,
-            wish=self._wish,
+            wish=self._baseline_steps,
         )
         if stage is not None and chosen is not None:
             made = steps_made(self._plan, chosen, self._steps_of)
@@ -133,7 +133,7 @@ class Chains:
         return all(name in self._finished or name in self.left_out for name in names)
 
     def _rows_of(self, stage: Stage) -> int | None:
-        """Count the rows that the stage trains on; None where a teacher chooses them."""
+        """Count the rows that the stage trains on; None if a teacher chooses them."""
         counts = self._data[stage.data].data.counts
         return None if POOL in stage.rows else sum(counts[split] for split in stage.rows)
 

@@ -8,10 +8,10 @@ from distill_runner.storage.store import Artifact
 
 
 class FinishedStages(Mapping[str, Artifact]):
-    """Each finished stage's artifact, by the stage's name; the runner alone adds to it.
+    """Each finished stage's artifact, by the stage's name; only the runner adds to it.
 
     Args:
-        repair: makes a stage's artifact again where a file of it is damaged.
+        repair: makes a stage's artifact again if one of its files is damaged.
     """
 
     def __init__(self, repair: Callable[[str], None]) -> None:
@@ -19,11 +19,11 @@ class FinishedStages(Mapping[str, Artifact]):
         self._repair = repair
 
     def add(self, name: str, artifact: Artifact) -> None:
-        """From here on the stage is done."""
+        """Record the stage as done."""
         self._artifacts[name] = artifact
 
     def whole(self, name: str) -> Artifact:
-        """A finished stage's artifact once every file of it was read and found undamaged."""
+        """Return a finished stage's artifact after every file was read and any damage repaired."""
         self._repair(name)
         return self._artifacts[name]
 

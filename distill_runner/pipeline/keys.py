@@ -23,11 +23,11 @@ from distill_runner.storage.store import key_of
 
 
 class StageKeys:
-    """Computes each stage's key once; the key holds those of the stages it builds on.
+    """Computes each stage's key once; a key includes those of the stages it builds on.
 
     Args:
-        data: of the data sets that the plan's stages name.
-        folders: where the plan's models lie; the content of each is part of the identity.
+        data: the plan's data sets, by name.
+        folders: finds the plan's models; the content of each is part of the identity.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class StageKeys:
         self._known: dict[str, tuple[Stage, str]] = {}
 
     def key_of(self, stage: Stage) -> str:
-        """The stage's key, 16 hex digits.
+        """Return the stage's key, 16 hex digits.
 
         Args:
             stage: as it is trained; a baseline may differ from the one in the plan.
@@ -58,7 +58,7 @@ class StageKeys:
         return known[1]
 
     def identity_of(self, stage: Stage) -> StageIdentity:
-        """Everything that decides the stage's weights and scores."""
+        """Return everything that decides the stage's weights and scores."""
         teacher = self._plan.stage(stage.backbone_of) if stage.backbone_of else None
         selected = stage.training.select is Select.best_validation
         return StageIdentity(

@@ -1,4 +1,4 @@
-"""Constructs the learners of a plan's stages, ready on the device."""
+"""Makes the learners of a plan's stages, ready on the device."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from distill_runner.runtime.machine import Machine
 
 
 class LearnerFactory:
-    """Makes a stage's learner as the stage finds it, or as the stage left it.
+    """Makes a stage's learner as it is at the first step, or as the finished stage left it.
 
     Args:
-        data: of the data sets that the plan's stages name.
-        folders: where the plan's models lie.
+        data: the plan's data sets, by name.
+        folders: finds the plan's models.
         finished: the artifacts of the stages done so far.
     """
 
@@ -52,11 +52,11 @@ class LearnerFactory:
         self._finished = finished
 
     def learner(self, stage: Stage) -> Learner:
-        """The learner at the stage's first step."""
+        """Return the learner at the stage's first step."""
         return self.prepared(stage)[0]
 
     def prepared(self, stage: Stage) -> tuple[Learner, Sequence[Attachment]]:
-        """The learner at the stage's first step, and what its algorithm has attached to it."""
+        """Return the learner at the stage's first step, and what its algorithm attached to it."""
         learner = self._at_start(stage)
         student = StartingStudent(
             learner=learner,
@@ -71,7 +71,7 @@ class LearnerFactory:
         return self._on_device(learner), attachments
 
     def trained(self, name: str, *, soft_heads: bool = True) -> Learner:
-        """The learner that the finished stage `name` left."""
+        """Return the learner that the finished stage `name` left."""
         stage = self._plan.stage(name)
         learner = loading.load_trained(
             self._finished.whole(name).model,
@@ -83,7 +83,7 @@ class LearnerFactory:
         return self._on_device(learner)
 
     def language_teacher(self, stage: Stage) -> Learner:
-        """The stage's teacher before its fine-tuning, with its language head if it has one."""
+        """Return the stage's teacher before its fine-tuning, with its language head if any."""
         assert stage.backbone_of is not None
         teacher = self._plan.stage(stage.backbone_of)
         learner = self.learner(teacher)
@@ -93,7 +93,7 @@ class LearnerFactory:
         return learner
 
     def _at_start(self, stage: Stage) -> Learner:
-        """The learner with its first weights, before anything is added to it."""
+        """Return the learner with its initial weights, before anything is added to it."""
         spec, folder, first = stage.learner, self._folders.folder_of(stage), stage.initialisation
         common = {**self._common(stage), "key": spec.config_key}
         if isinstance(first, EarlierStudent):
@@ -110,18 +110,18 @@ class LearnerFactory:
             seed=stage.seed,
             random=isinstance(first, RandomWeights),
             layers=spec.layers,
-            teacher=self._giver_of_layers(first) if isinstance(first, TeacherLayers) else None,
+            teacher=self._source_of_layers(first) if isinstance(first, TeacherLayers) else None,
             **common,
         )
 
-    def _giver_of_layers(self, copied: TeacherLayers) -> Path | Any:
-        """The folder or the classifier that the learner's layers are copied from."""
+    def _source_of_layers(self, copied: TeacherLayers) -> Path | Any:
+        """Return the folder or the classifier from which the learner's layers are copied."""
         if copied.finetuned:
             return self._finished.whole(copied.teacher).model
         return self.learner(self._plan.stage(copied.teacher)).module.cpu()
 
     def _language_head(self, stage: Stage, learner: Learner) -> language.LanguageHead:
-        """The teacher's own where it fits the learner, as the layers do; else a fresh one."""
+        """Return the teacher's head if it fits the learner, as the layers do; else a fresh one."""
         assert stage.backbone_of is not None
         head = load_language_head(self._plan.stage(stage.backbone_of), self._folders)
         if head is None or not language.fits(head, learner.module):

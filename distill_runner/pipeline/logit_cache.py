@@ -1,4 +1,4 @@
-"""The logits of finished stages on whole splits: from the store, or computed and kept there."""
+"""The logits of finished stages on whole splits: read from the store, or computed and stored."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from distill_runner.storage.store import Artifact, Store, key_of, plain
 
 
 class LogitCache:
-    """Every model reads a split once; later questions are answered from the store.
+    """Computes each model's logits on a split once; afterwards they come from the store.
 
     Args:
-        data: of the data sets that the plan's stages name.
+        data: the plan's data sets, by name.
         finished: the artifacts of the stages done so far, by name.
-        factory: loads a finished stage's learner where its logits are not in the store.
-        say: told what is damaged in the store.
+        factory: loads a finished stage's learner if its logits are not in the store.
+        say: reports damage in the store.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class LogitCache:
         self._say = say
 
     def logits(self, name: str, split: str) -> StoredLogits:
-        """The finished stage's logits on a split of its data."""
+        """Return the finished stage's logits on a split of its data."""
         stage = self._plan.stage(name)
         found = stored_logits.load(self._folder(name, stage, split))
         if found is None:
@@ -68,7 +68,7 @@ class LogitCache:
         return stored_logits.save(folder, data.ids(split), logits, say=self._say)
 
     def without_soft_heads(self, name: str, split: str) -> StoredLogits:
-        """The logits of the finished stage's plain classifier alone."""
+        """Return the logits of the finished stage's classifier without its soft heads."""
         stage = self._plan.stage(name)
         data = self._data[stage.data]
         decided = key_of([data.data.fingerprints[split], "golden"])
@@ -82,12 +82,12 @@ class LogitCache:
     def under_noise(
         self, name: str, split: str, noises: Sequence[Noise], *, computing: Callable[[], None]
     ) -> list[StoredLogits]:
-        """The finished stage's logits on a split under each noise.
+        """Return the finished stage's logits on a split under each noise.
 
-        The noise is drawn with the seed that cut the rows: every learner reads the same.
+        The noise is drawn with the seed that cut the rows, so every learner reads the same.
 
         Args:
-            computing: called once where something is not in the store.
+            computing: called once if some logits are not in the store.
         """
         data, learner = self._data[self._plan.stage(name).data], None
         every = []
@@ -105,10 +105,10 @@ class LogitCache:
         return every
 
     def predict(self, learner: Learner, stage: Stage, split: str) -> np.ndarray:
-        """The learner's logits on a whole split of the stage's data, in its order.
+        """Compute the learner's logits on a whole split of the stage's data, in its order.
 
         Returns:
-            [rows, classes]; nothing is stored.
+            [rows, classes]; they are not stored.
         """
         return self._predict(learner, self._data[stage.data].split(split, learner))
 

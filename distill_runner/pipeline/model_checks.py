@@ -1,8 +1,9 @@
-"""Checks, before anything is trained, that each model can do what its stage asks of it."""
+"""Checks before training that each model can do what its stage asks of it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from distill_runner.config.schema import Config, Start
@@ -23,11 +24,11 @@ _MANY_UNKNOWN, _TOO_MANY_UNKNOWN = 0.05, 0.5  # shares of the words
 
 
 class ModelChecks:
-    """Reads configs, tokenizers and weight files; trains and keeps nothing.
+    """Checks models by their configs, tokenizers and weight files; trains and keeps nothing.
 
     Args:
-        data: of the data sets that the plan's stages name.
-        folders: where the plan's models lie.
+        data: the plan's data sets, by name.
+        folders: finds the plan's models.
     """
 
     def __init__(
@@ -57,10 +58,10 @@ class ModelChecks:
         stage.algorithm.check(self._context(stage))
 
     def check_words(self, stage: Stage, *, say: Say) -> None:
-        """Warn where the learner's tokenizer reads many words of its rows as unknown.
+        """Warn if many words of the stage's rows are unknown to the learner's tokenizer.
 
         Raises:
-            Refused: it knows hardly any.
+            Refused: at least half of the words are unknown.
         """
         share, name = self._unknown_share(stage), stage.label
         found = f"{name}: {100 * share:.1f}% of the words it trains on are unknown to its tokenizer"
@@ -89,7 +90,7 @@ class ModelChecks:
             layers_of(self._folders.shape_of(stage))
 
     def _check_length(self, stage: Stage) -> None:
-        """Refuse texts longer than the model has positions for, before a long one comes by."""
+        """Refuse a limit of tokens that is above the number of the model's positions."""
         positions = families.positions(self._folders.shape_of(stage).config)
         limit = self._data[stage.data].max_tokens
         if positions is not None and limit > positions:
@@ -112,7 +113,7 @@ class ModelChecks:
             self._checked.add((folder, weights))
 
     def _check_start(self, stage: Stage) -> None:
-        """Refuse labels that are not known and layers that do not fit."""
+        """Refuse unknown labels, and layers that do not fit."""
         spec, folder = stage.learner, self._folders.folder_of(stage)
         if stage.already_finetuned:
             loading.check_labels(
@@ -132,7 +133,7 @@ class ModelChecks:
                 check_layers(spec.layers, depth)
 
     def _check_layers(self, stage: Stage, copied: TeacherLayers) -> None:
-        """Refuse a student that no layers of the teacher fit."""
+        """Refuse a student that the teacher's layers do not fit."""
         spec, teacher = stage.learner, self._plan.stage(copied.teacher)
         try:
             loading.check_start(
@@ -156,35 +157,37 @@ class ModelChecks:
             ) from refusal
 
     def _context(self, stage: Stage) -> Context:
+        stand_in = stage.learner.built is not None
         return Context(
             stage=stage.name,
             teachers=len(stage.teachers),
             combine=stage.combination.combine,
             task=self._data[stage.data].task.rules,
             compiled=self._config.runtime.compile,
-            models=self._models(stage),
+            # Stand-ins are of families that every algorithm trains: transformers is not imported.
+            models=None if stand_in and stage.backbone_of is None else self._models(stage),
         )
 
     def _models(self, stage: Stage) -> StageModels:
-        """What an algorithm may ask of the stage's models.
+        """Return what an algorithm may ask about the stage's models.
 
         Raises:
-            Refused: the learner cannot read what its teacher of language reads.
+            Refused: the learner cannot read the tokens of its language teacher.
         """
-        key, shape = stage.learner.config_key, self._folders.shape_of(stage)
+        key, shape = stage.learner.config_key, partial(self._folders.shape_of, stage)
         if stage.backbone_of is None:
             return StageModels(key, shape)
         teacher = self._plan.stage(stage.backbone_of)
         self._check_same_words(stage, teacher)
         both = [self._folders.folder_of(one) for one in (stage, teacher)]
         widths = {loading.width_of(folder, key=key) for folder in both}
-        # Only the weights tell whether there is a head.
+        # Only the weights show whether there is a head.
         unknown = not self._folders.has_weights(both[1])
         has_head = unknown or load_language_head(teacher, self._folders) is not None
         return StageModels(key, shape, has_head, len(widths) == 1)
 
     def _check_same_words(self, stage: Stage, teacher: Stage) -> None:
-        """Refuse a learner that numbers the words otherwise than its teacher of language."""
+        """Refuse a learner whose vocabulary differs from that of its language teacher."""
         key, limit = stage.learner.config_key, self._data[stage.data].max_tokens
         ours, theirs = (
             loading.load_encoder(self._folders.folder_of(one), limit, key=key)
@@ -196,7 +199,7 @@ class ModelChecks:
 
 
 def load_language_head(teacher: Stage, folders: ModelFolders) -> language.LanguageHead | None:
-    """The masked-LM head of a teacher's checkpoint; None where the checkpoint has none."""
+    """Return the masked-LM head of a teacher's checkpoint; None if the checkpoint has none."""
     return language.load_head(
         folders.folder_of(teacher),
         seed=teacher.seed,

@@ -15,16 +15,16 @@ from distill_runner.planning.stages import TASK, ModelSpec, Stage
 from distill_runner.storage.integrity import Say, provide
 from distill_runner.storage.store import Store, key_of, plain
 
-_STAND_INS = 3  # how they are made and stored; raise it when that changes
+_STAND_INS = 3  # version; raise it when stand-ins are made or stored differently
 
 
 class ModelFolders:
-    """Resolves each model once, and keeps the answer.
+    """Finds the folder of each model once, and remembers it.
 
     Args:
-        data: of the data sets that the plan's stages name.
+        data: the plan's data sets, by name.
         store: keeps the models that are built here.
-        say: told what is damaged in it.
+        say: reports damage in the store.
     """
 
     def __init__(
@@ -38,10 +38,10 @@ class ModelFolders:
         self._shapes: dict[Path, Any] = {}
 
     def folder_of(self, stage: Stage) -> Path:
-        """The local folder of the stage's model.
+        """Return the local folder of the stage's model.
 
         Raises:
-            Refused: the model is nowhere to be found.
+            Refused: the model cannot be found.
         """
         spec = stage.learner
         # A stand-in's shape may depend on where it starts.
@@ -51,18 +51,18 @@ class ModelFolders:
         return self._folders[name]
 
     def shape_of(self, stage: Stage) -> Any:
-        """The model that the folder's config describes, without weights."""
+        """Return the model that the folder's config describes, without weights."""
         folder = self.folder_of(stage)
         if folder not in self._shapes:
             self._shapes[folder] = untrusted.check_config(folder, key=stage.learner.config_key)
         return self._shapes[folder]
 
     def has_weights(self, folder: Path) -> bool:
-        """False for a hub's model that a dry run looks at without its weights."""
+        """Return False for a hub model whose weights a dry run does not download."""
         return not (self._config.dry_run and hub_revision(folder) and not weight_files(folder))
 
     def weights_in_layers(self, stage: Stage) -> int:
-        """How many weights every token of a row passes through: those of the layers kept."""
+        """Count the weights that every token passes through: those of the layers kept."""
         shape, layers = self.shape_of(stage), stage.learner.layers
         whole: int = sum(
             weight.numel() for name, weight in shape.named_parameters() if "embed" not in name
@@ -72,9 +72,9 @@ class ModelFolders:
 
     @property
     def made_for(self) -> tuple[str, int]:
-        """The training rows whose words a stand-in knows, and the tokens that it can read.
+        """Fingerprint of the training rows whose words a stand-in knows, and its most tokens.
 
-        One tokenizer serves all data sets of a run, for a student may pass through them in turn.
+        One tokenizer serves all data sets of a run, because a student may learn from several.
         """
         limit = max(data.max_tokens for data in self._data.values())
         return self._data[TASK].data.fingerprints["train"], limit

@@ -1,4 +1,4 @@
-"""Where the weights of a plan's models come from, as result and model card report it."""
+"""The origins of the weights of a plan's models, as the result and the model card report them."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from distill_runner.results.origins import ModelSource, Origin
 
 
 def from_classifier(stage: Stage, plan: Plan, folders: ModelFolders) -> bool:
-    """Whether the learner's weights come from a classifier that was trained elsewhere."""
-    giver = stage.earlier_stage or stage.layers_of
-    if giver is not None:
-        return from_classifier(plan.stage(giver), plan, folders)
+    """Return whether the learner's weights come from a classifier that was trained elsewhere."""
+    source = stage.earlier_stage or stage.layers_of
+    if source is not None:
+        return from_classifier(plan.stage(source), plan, folders)
     if stage.already_finetuned:
         return True
     return stage.reads_own_weights and is_classifier(folders.folder_of(stage))
 
 
 def origin(stage: Stage, plan: Plan, folders: ModelFolders) -> Origin:
-    """Whose weights the stage's learner had at its start."""
-    giver = stage.earlier_stage or stage.layers_of
-    if giver is not None:
-        return origin(plan.stage(giver), plan, folders)
+    """Return the origin of the weights that the stage's learner started with."""
+    source = stage.earlier_stage or stage.layers_of
+    if source is not None:
+        return origin(plan.stage(source), plan, folders)
     if not stage.reads_own_weights:
         return Origin(base_model=None, license=None)
     return origin_of(stage.learner.id, folders.folder_of(stage))
 
 
 def given_models(plan: Plan, folders: ModelFolders) -> dict[str, ModelSource]:
-    """Each model that was not built here, by the name under which it was given."""
+    """Return the source of each model that was not built here, by the name it was given under."""
     given = {}
     for stage in plan.stages:
         if stage.learner.built is None:

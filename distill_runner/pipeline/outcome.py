@@ -1,4 +1,4 @@
-"""What a run leaves: artifacts, and what is known of them."""
+"""The outcome of a run: its artifacts, and what is known about them."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ class Outcome:
     """The finished stages of a plan.
 
     Args:
-        plan: the stages that took place, as they were trained: repetitions may end early, and
-            not the last one be deployed.
-        artifacts: of the stages that took place, by name, in the plan's order.
-        trained: names of the stages that this run has trained.
-        broken_off: why a repetition could not take place, by its name: the chain ended before it.
-        origins: whose weights each stage's learner had at its start, by the stage's name.
+        plan: the stages that were run, as they were trained; a chain may have ended early, and
+            its last repetition need not be the deployed one.
+        artifacts: of the stages that were run, by name, in the plan's order.
+        trained: names of the stages that this run trained.
+        broken_off: why a repetition could not be run, by its name; the chain ended before it.
+        origins: the origin of each stage's initial weights, by the stage's name.
         from_classifiers: names of the stages whose weights came from a classifier that was trained
-            elsewhere; nobody here knows on which rows.
-        given_models: the content of each model that was not built here, by the name under
-            which it was given.
+            elsewhere, on unknown rows.
+        given_models: the source of each model that was not built here, by the name it was given
+            under.
     """
 
     plan: Plan
@@ -47,15 +47,15 @@ def outcome_of(
     trained: Set[str],
     broken_off: Mapping[str, str],
 ) -> Outcome:
-    """What a run leaves, its stages in the plan's order, whoever finished first.
+    """Return the outcome of a run, its stages in the plan's order.
 
     Args:
         plan: as it was carried out.
         planned: as it was made.
         finished: the artifacts of all stages that are done, by name.
-        folders: where the plan's models lie.
-        trained: names of the stages that this run has trained.
-        broken_off: why a repetition could not take place, by its name.
+        folders: finds the plan's models.
+        trained: names of the stages that this run trained.
+        broken_off: why a repetition could not be run, by its name.
     """
     done = [stage.name for stage in planned.stages if stage.name in finished]
     return Outcome(

@@ -1,4 +1,4 @@
-"""The parts of a run, each made once and given to those that need it."""
+"""The parts of a run, each made once and shared."""
 
 from __future__ import annotations
 
@@ -47,11 +47,12 @@ def assemble(
     say: Say,
     repair: Callable[[str], None],
 ) -> Parts:
-    """Make the parts, the lower ones first.
+    """Make the parts in the order of their dependencies.
 
     Args:
-        say: told what is damaged in the store.
-        repair: makes a finished stage's artifact again where a file of it is damaged.
+        data: the plan's prepared data sets, by name.
+        say: reports damage in the store.
+        repair: makes a finished stage's artifact again if one of its files is damaged.
     """
     store = Store(Path(config.store.dir), say=say)
     settings = {TASK: config.dataset, PRETRAIN: config.pretrain.dataset or config.dataset}

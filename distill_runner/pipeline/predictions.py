@@ -1,4 +1,4 @@
-"""The predictions of a finished plan's models on the task's splits, alone and joined."""
+"""The predictions of a finished plan's models on the task's splits, single and joined."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 
 class Predictions:
-    """Logits, [rows, classes], in a split's order; from the store, or computed now.
+    """Gives logits, [rows, classes], in a split's order, from the store or computed now.
 
     Args:
         plan: as it was carried out.
         parts: of the run; the logits come from its cache.
-        say: told what takes a while.
+        say: prints what takes a while.
     """
 
     def __init__(self, plan: Plan, parts: Parts, *, say: Callable[[str], None]) -> None:
@@ -39,18 +39,18 @@ class Predictions:
 
     def logits(self, stage: str, split: str) -> np.ndarray:
         """Return the logits of a stage's student; for the deployed stage, of all its members."""
-        asked = stage, split
-        if asked not in self._known:
+        key = stage, split
+        if key not in self._known:
             each = [self._of_one(name, split) for name in self._together(stage)]
-            self._known[asked] = mean_of_models(self._task, each)
-        return self._known[asked]
+            self._known[key] = mean_of_models(self._task, each)
+        return self._known[key]
 
     def has_soft_heads(self, stage: str) -> bool:
-        """Whether a stage's student answers with soft heads beside its classifier."""
+        """Return whether a stage's student has soft heads in addition to its classifier."""
         return (self._parts.finished[stage].model / heads.FILE).is_file()
 
     def without_soft_heads(self, stage: str, split: str) -> np.ndarray:
-        """Return a student's logits as a plain classifier gives them: without its soft heads."""
+        """Return a student's logits without its soft heads, as a plain classifier gives them."""
         return self._parts.logits.without_soft_heads(stage, split).of(self._ids(split))
 
     def joined_teachers(self, split: str) -> np.ndarray:
@@ -60,8 +60,8 @@ class Predictions:
     def join(self, each: Sequence[np.ndarray]) -> np.ndarray:
         """Join the configured teachers' logits as the stage that they teach does.
 
-        Where each has a soft head of its own, training joins nothing: the mean of their
-        probabilities is TMKD's ensemble of teachers (Yang et al. 2020, table 4).
+        If each teacher has its own soft head, training joins nothing; the mean of their
+        probabilities is then TMKD's ensemble of teachers (Yang et al. 2020, table 4).
 
         Args:
             each: of every teacher, [rows, classes].
@@ -81,7 +81,7 @@ class Predictions:
 
     @property
     def _taught(self) -> Stage:
-        """The first stage that all configured teachers teach: of a chain, not the deployed one."""
+        """The first stage that all configured teachers teach; a chain may deploy a later one."""
         plan = self._plan
         taught = (
             stage
@@ -92,7 +92,7 @@ class Predictions:
 
     @property
     def _apart(self) -> bool:
-        """Whether each teacher has an output of its own, and none is joined."""
+        """Whether each teacher has its own soft head, so that their logits are not joined."""
         return bool(self._taught.teachers) and not self._taught.algorithm.needs.joined
 
     def under_noise(self, stage: str, noises: Sequence[Noise]) -> list[np.ndarray]:
@@ -103,14 +103,14 @@ class Predictions:
         ]
 
     def learners(self, stage: str) -> list[tuple[Learner, View]]:
-        """The learners that answer for a stage, each with its view of the test rows."""
-        self._say(f"  {stage_name(stage)}: is timed")
-        found: list[tuple[Learner, View]] = []
+        """Return the learners that predict for a stage, each with its view of the test rows."""
+        self._say(f"  {stage_name(stage)}: measuring its speed")
+        learners: list[tuple[Learner, View]] = []
         for name in self._together(stage):
             learner = self._parts.factory.trained(name)
             rows = self._parts.data[self._plan.stage(name).data]
-            found.append((learner, rows.split("test", learner)))
-        return found
+            learners.append((learner, rows.split("test", learner)))
+        return learners
 
     def _together(self, stage: str) -> tuple[str, ...]:
         deployed = stage == self._plan.deployed
@@ -130,13 +130,13 @@ class Predictions:
         return [self._of_one(stage, "test"), *noisy]
 
     def _ids(self, split: str) -> list[str]:
-        # The column at once: row by row it takes seventy times as long.
+        # Reads the whole column: row by row it takes seventy times as long.
         ids: list[str] = self._data.splits[split]["id"][:]
         return ids
 
 
 def mean_of_models(task: Task, each: Sequence[np.ndarray]) -> np.ndarray:
-    """The answer of models that answer together: logits, [rows, outputs]."""
+    """Return the joint prediction of several models: logits, [rows, outputs]."""
     if len(each) == 1:
         return each[0]
     return _joined(each, _equal(task, task.mean_of_models, len(each)))

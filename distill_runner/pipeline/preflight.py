@@ -14,12 +14,12 @@ from distill_runner.storage.integrity import Say
 
 @dataclass(frozen=True)
 class Preflight:
-    """What is known of a plan before its first stage is trained.
+    """What is known about a plan before its first stage is trained.
 
     Args:
         found: names of the stages whose artifacts are in the store.
-        missing: the stages that must be trained, a baseline that is still open among them.
-        unreachable: what a dry run could not check because the hub does not answer.
+        missing: the stages that must be trained, including a baseline that is still undecided.
+        unreachable: what a dry run could not check because the hub did not answer.
     """
 
     found: tuple[str, ...]
@@ -37,18 +37,18 @@ def preflight(
     say: Say,
     dry_run: bool,
 ) -> Preflight:
-    """Find and check every model of the plan, so that a mistyped one is known at once.
+    """Find and check every model of the plan, so that mistakes show before training.
 
     Args:
-        data: of the data sets that the plan's stages name.
-        settle: gives a stage as it is trained; None for a baseline while that is open.
+        data: the plan's data sets, by name.
+        settle: returns a stage as it is trained; None while a baseline is undecided.
         is_found: whether a settled stage's artifact is in the store.
-        say: told of tokenizers that do not know the rows' words.
-        dry_run: go on where the hub does not answer.
+        say: warns of tokenizers that do not know the rows' words.
+        dry_run: continue if the hub does not answer.
 
     Raises:
         Refused: a model or a stage's rows cannot serve the plan.
-        HubUnreachable: a model cannot be had, and this is no dry run.
+        HubUnreachable: a model cannot be fetched, and this is not a dry run.
     """
     unreachable: dict[str, HubUnreachable] = {}
     for stage in plan.stages:
@@ -59,7 +59,7 @@ def preflight(
             if not dry_run:
                 raise
             unreachable[stage.name] = error
-    # A stage's key holds the keys of those before it.
+    # A stage's key includes the keys of the stages it builds on.
     unknown = set(unreachable)
     found, missing = [], []
     for planned in plan.stages:

@@ -1,4 +1,4 @@
-"""The curves of a run: those of its stages, one behind the other."""
+"""The curves of a run: those of its stages, one after another."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from distill_runner.tracking.trackers import Tracker
 
 
 class RunCurves:
-    """Sends the points of each stage to the tracker, behind those of the stages before it."""
+    """Sends each stage's points to the tracker, numbered after the steps of earlier stages."""
 
     def __init__(self, tracker: Tracker) -> None:
         self._tracker = tracker
@@ -23,7 +23,7 @@ class RunCurves:
         self._tracker = tracker
 
     def on_point(self, stage: Stage) -> OnPoint:
-        """A function that sends the stage's points."""
+        """Return a function that sends the stage's points."""
         offset = self._steps_before
 
         def send(step: int, values: Mapping[str, float]) -> None:
@@ -39,12 +39,12 @@ class RunCurves:
             send(step, values)
 
     def end(self, steps: int) -> None:
-        """The stage is over; the next one's points come behind its steps."""
+        """End a stage of so many steps; the next stage's points follow them."""
         self._steps_before += steps
 
 
 def points_of(artifact: Artifact, stage: Stage) -> Iterator[tuple[int, dict[str, float]]]:
-    """The points of a finished stage's curves, its teachers called as the plan does."""
+    """Yield the points of a finished stage's curves, with its teachers named as in the plan."""
     names = dict(zip(read_record(artifact).teachers, stage.teachers, strict=True))
     for step, values in read_points(artifact.curves):
         yield step, as_named(values, names)

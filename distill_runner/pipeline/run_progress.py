@@ -1,4 +1,4 @@
-"""How far a run is: a bar for the stage in training, and the time that is left."""
+"""Shows the progress of a run: a bar for the stage in training, and the time left."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from distill_runner.console.time_left import Left, Remaining
 
 
 class RunProgress:
-    """Shows the bars of a run's stages, and estimates the time from those that it has seen."""
+    """Shows the bars of a run's stages, and estimates the time left from those seen so far."""
 
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
-        self._remaining = Remaining({})  # of a stage alone: no other is behind it
+        self._remaining = Remaining({})  # until `begin`: estimates a single stage
 
     def begin(self, costs: Mapping[str, float], *, at_once: int) -> None:
-        """The run begins.
+        """Begin the estimate of a whole run.
 
         Args:
-            costs: of each stage that will be trained, in a unit that they share.
-            at_once: how many stages are trained side by side.
+            costs: the cost of each stage that will be trained, in any common unit.
+            at_once: number of stages that are trained in parallel.
         """
         self._remaining = Remaining(costs, at_once=at_once)
 
     def end(self, stage: str, *, made: float = 0.0) -> None:
-        """The stage is done; a share `made` of its steps was made under its bar."""
+        """End a stage; a share `made`, 0..1, of its steps was made under its bar."""
         self._remaining.end(stage, made=made)
 
     @contextmanager
     def bar(self, stage: str, *, total: int, start: int) -> Iterator[Bar]:
-        """Shows how far the stage is, and how long it and the run will still take."""
+        """Show the progress of the stage, and the time left for it and for the run."""
         self._remaining.begin(stage)
 
         def left(step: int) -> Left | None:

@@ -39,11 +39,11 @@ from distill_runner.training.stage_job import Job
 if TYPE_CHECKING:
     from distill_runner.data.load import Prepared
 
-_LOOK_AGAIN = 0.2  # seconds, where every stage that is ready is in training
+_LOOK_AGAIN = 0.2  # seconds between looks while all ready stages are in training elsewhere
 
 
 class Runner:
-    """Runs the stages of one plan over one set of data; `parts` is what it works with."""
+    """Runs the stages of one plan; `parts` holds what it works with."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class Runner:
     ) -> None:
         sweep(Path(config.store.dir))
         tell_of_earlier_layout(Path(config.store.dir), say=screen.print)
-        surroundings()  # known by now, whatever happens to the files while stages train
+        surroundings()  # recorded now, as the files may change while stages train
         self.parts = parts = assemble(
             config, plan, data, machine=machine, say=screen.print, repair=self._repair
         )
@@ -74,18 +74,18 @@ class Runner:
             parts.data,
             finished=parts.finished,
             logits=parts.logits,
-            wish=config.evaluation.baseline_steps,
+            baseline_steps=config.evaluation.baseline_steps,
             say=screen.print,
         )
         self._preflight: Preflight | None = None
-        self._made: set[str] = set()  # the stages that this process has trained
+        self._made: set[str] = set()  # names of the stages that this process trained
         self._settled: dict[str, Stage] = {}
-        self._found: set[str] = set()  # names of the stages that were done when they were settled
+        self._found: set[str] = set()  # names of the stages that were done when settled
         self._with_workers = False
         self._waited_for: set[str] = set()
 
     def preflight(self) -> Preflight:
-        """Find and check all models and rows; the first call does so, later ones repeat it.
+        """Find and check all models and rows; later calls return the result of the first.
 
         Raises:
             Refused: a model or a stage's rows cannot serve the plan.
@@ -107,29 +107,29 @@ class Runner:
         self._curves.track(tracker)
 
     def key_of(self, stage: Stage) -> str:
-        """The key under which the stage's artifact is stored."""
+        """Return the key under which the stage's artifact is stored."""
         return self.parts.keys.key_of(stage)
 
     @contextmanager
     def prepare(self, stage: Stage, *, folder: Path) -> Iterator[Job]:
-        """Everything that the stage's training loop needs, wired as in a run.
+        """Yield everything that the stage's training loop needs, wired as in a run.
 
-        The stages that it needs are found or trained first. The learners start anew each time,
-        and inside they are ready to train (`StageTrainer.prepare`).
+        The stages that it needs are found or trained first. Each call makes new learners, which
+        are ready to train inside the block (`StageTrainer.prepare`).
 
         Args:
             stage: of the plan.
-            folder: takes checkpoint, best weights and curves.
+            folder: for the checkpoint, the best weights and the curves.
         """
         self._finish_needs_of(stage)
         with self._trainer.prepare(stage, folder=folder) as job:
             yield job
 
     def run(self, *, with_workers: bool = False) -> Outcome:
-        """Make every artifact that is missing, in order, but for those that others are making.
+        """Make every missing artifact in order, except those that other processes are making.
 
         Args:
-            with_workers: other processes of this run train stages too.
+            with_workers: whether other processes of this run train stages too.
 
         Raises:
             DistillError: a stage failed; the finished ones are kept.
@@ -153,14 +153,14 @@ class Runner:
         return self._outcome(missing)
 
     def predictions(self, outcome: Outcome) -> Predictions:
-        """What each model of the finished plan answers."""
+        """Return the predictions of the finished plan's models."""
         return Predictions(outcome.plan, self.parts, say=self._screen.print)
 
     def _outcome(self, missing: Sequence[Stage]) -> Outcome:
         plan, finished = self._chains.ended(self._settled), self._finished
         for name in plan.members or (plan.deployed,):
             if name in finished:
-                finished.whole(name)  # as it is delivered
+                finished.whole(name)  # checked and repaired before it is delivered
         by_workers = {stage.name for stage in missing if self._with_workers} - self._found
         return outcome_of(
             plan,
@@ -174,7 +174,7 @@ class Runner:
     # --- the next stage ------------------------------------------------------------------
 
     def _next(self, left: Sequence[Stage]) -> Stage | None:
-        """The first stage whose needs are met and that nobody else trains."""
+        """Return the first stage whose needs are met and that no other process trains."""
         for planned in left:
             stage = self._settle(planned)
             if stage is None or any(name not in self._finished for name in stage.needs_stages):
@@ -184,7 +184,7 @@ class Runner:
         return None
 
     def _wait(self, left: Sequence[Stage]) -> None:
-        """Until a stage can be taken; shows how far the first one in training elsewhere is."""
+        """Wait for a stage to be free; show the progress of the first one trained elsewhere."""
         stage = next(one for planned in left if (one := self._settle(planned)))
         total = steps_of(stage.training, rows_of(stage, self.parts.data[stage.data]))
         curves = self._store.unfinished(self.key_of(stage)) / "metrics.jsonl"
@@ -200,7 +200,7 @@ class Runner:
                     bar.show(now[0], {"loss": now[1]})
 
     def _settle(self, planned: Stage) -> Stage | None:
-        """The stage as it is trained; None for a baseline while that is open."""
+        """Return the stage as it is trained; None while a baseline is undecided."""
         if planned.name not in self._settled:
             stage = self._chains.baseline(planned) if planned.compared_with else planned
             if stage is None:
@@ -216,7 +216,7 @@ class Runner:
         """Take the stage; a repetition that has nothing to learn from ends its chain instead.
 
         Raises:
-            NothingToLearn: there is none before it.
+            NothingToLearn: no repetition is done yet.
         """
         try:
             self._take(stage)
@@ -246,7 +246,7 @@ class Runner:
             )
 
     def _how(self, stage: Stage) -> str:
-        """How a finished stage came about."""
+        """Return how a finished stage came about."""
         if stage.name in self._found and stage.name not in self._made:
             return f"found in the store ({self.key_of(stage)})"
         if not stage.training.epochs:
@@ -265,8 +265,8 @@ class Runner:
                 self._take(needed)
 
     def _is_done(self, stage: Stage, *, hashed: bool = False) -> bool:
-        """Whether the stage's artifact can be used as it is; `hashed`: every file is read."""
-        # Teachers are shared with other runs; a forced run repeats what is its own, once.
+        """Return whether the stage's artifact is usable; `hashed` reads every file of it."""
+        # A forced run repeats its own stages once; teachers are shared with other runs.
         forced = self._config.force and not stage.is_teacher
         if forced and stage.name not in self._made:
             return False
@@ -279,7 +279,7 @@ class Runner:
             self._train(stage, self.key_of(stage))
 
     def _train(self, stage: Stage, key: str) -> Artifact | None:
-        """The stage's artifact, made now; None where another process made it meanwhile."""
+        """Make the stage's artifact; return None if another process made it meanwhile."""
         with self._store.claim(key, waiting=lambda: self._show_waiting(stage)) as unfinished:
             if self._is_done(stage, hashed=True):
                 return None

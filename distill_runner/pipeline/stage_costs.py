@@ -1,4 +1,4 @@
-"""Relative costs of the stages of a run, from which its time is estimated."""
+"""Estimates the relative costs of a run's stages, for the time left."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from distill_runner.planning.stages import POOL, Plan, Stage, passes_of
 def costs_of(
     stages: Iterable[Stage], plan: Plan, data: Mapping[str, TaskData], folders: ModelFolders
 ) -> dict[str, float]:
-    """Of each stage: rows through each of its models, times the model's size."""
+    """Return each stage's cost: the rows through each of its models, times the model's size."""
     return {stage.name: _cost(stage, plan, data[stage.data], folders) for stage in stages}
 
 
@@ -24,7 +24,7 @@ def _cost(stage: Stage, plan: Plan, data: TaskData, folders: ModelFolders) -> fl
 
 
 def rows_of(stage: Stage, data: TaskData) -> int:
-    """How many rows a stage trains on; of a pool the most that it may choose."""
+    """Count the rows that a stage trains on; of a pool, the most that it may choose."""
     counts = data.data.counts
     labelled = sum(counts[split] for split in stage.rows if split != POOL)
     pool = stage.algorithm.needs.pool

@@ -1,4 +1,4 @@
-"""Reads what the store knows of a finished stage."""
+"""Reads the record of a finished stage from the store."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from distill_runner.storage.store import Artifact
 
 
 def read_record(artifact: Artifact) -> StageRecord:
-    """The artifact's stage.json.
+    """Return the artifact's stage.json.
 
     Raises:
         Damaged: the artifact differs from what was written, or stage.json has another form.

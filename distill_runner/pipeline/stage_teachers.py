@@ -25,13 +25,13 @@ from distill_runner.storage.store import Artifact
 
 
 class StageTeachers:
-    """Gives each stage its teachers, whose own stages are done.
+    """Gives each stage its teachers, whose own stages must be done.
 
     Args:
-        data: of the data sets that the plan's stages name.
+        data: the plan's data sets, by name.
         finished: the artifacts of the stages done so far, by name.
         factory: loads live teachers.
-        logits: holds what frozen teachers answer.
+        logits: gives the logits of frozen teachers.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class StageTeachers:
         self._machine = machine
 
     def teachers(self, stage: Stage) -> TeacherSource:
-        """The stage's teachers: cached where one pass over the clean rows serves it."""
+        """Return the stage's teachers, cached if one pass over the clean rows is enough."""
         if stage.backbone_of is not None:
             return LanguageTeacher(self._factory.language_teacher(stage))
         if not stage.teachers:
@@ -70,7 +70,7 @@ class StageTeachers:
         return LiveTeachers(learners, ensemble, device, trained=trained)
 
     def ensemble(self, stage: Stage) -> Ensemble:
-        """How the logits of the stage's teachers are joined."""
+        """Return the rule that joins the logits of the stage's teachers."""
         combination, weights = stage.combination, stage.combination.weights
         if combination.weigh_by is WeighBy.validation:
             records = [read_record(self._finished[name]) for name in stage.teachers]
@@ -89,14 +89,14 @@ class StageTeachers:
         if stage.noise is not None and stage.noise.seen_by is NoiseSeenBy.both:
             return False
         if stage.algorithm.needs.pool:
-            return True  # every row is read for the choice
+            return True  # choosing rows needs the logits of all of them
         rows = sum(self._data[stage.data].data.counts[split] for split in stage.rows)
-        # A stage cut short would pay for rows that it never visits.
+        # A stage of less than one epoch would pay for rows that it never visits.
         return steps_of(stage.training, rows) * stage.training.batch_size >= rows
 
 
 def trained_teachers(stage: Stage, teachers: TeacherSource) -> list[Learner]:
-    """Those of the stage's teachers that its algorithm trains."""
+    """Return those of the stage's teachers that its algorithm trains."""
     if not isinstance(teachers, LiveTeachers):
         return []
     trained = stage.algorithm.needs.positions_trained(len(teachers.learners))

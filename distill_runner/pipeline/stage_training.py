@@ -60,16 +60,16 @@ class StageTrainer:
         self._screen = screen
 
     def train(self, stage: Stage, key: str, unfinished: Path) -> Artifact:
-        """Train the stage to its end, from where `unfinished` stands.
+        """Train the stage to its end, resuming from what `unfinished` holds.
 
         Raises:
-            Damaged: what lies there is not what was written.
+            Damaged: a file there is not as it was written.
         """
         data = self._data[stage.data]
         with self.prepare(stage, folder=unfinished) as job:
             finished = self._run(stage, job)
         learner = job.student
-        shutil.rmtree(unfinished / "model", ignore_errors=True)  # a killed run's, half written
+        shutil.rmtree(unfinished / "model", ignore_errors=True)  # left half written by a kill
         loading.save(learner, unfinished / "model", classes=data.data.label_names)
         logits = {
             split: self._logits.predict(learner, stage, split) for split in data.scored(stage)
@@ -83,15 +83,15 @@ class StageTrainer:
 
     @contextmanager
     def prepare(self, stage: Stage, *, folder: Path) -> Iterator[Job]:
-        """Everything that the stage's training loop needs.
+        """Yield everything that the stage's training loop needs.
 
-        Inside, the learners that train are ready to do so: on the device, their dropout drawn
-        as configured, and their vocabulary cut to the words that the stage reads. Behind it
-        they have all their words again.
+        Inside the block the learners to train are ready: on the device, their dropout drawn as
+        configured, and their vocabulary cut to the words that the stage reads. Afterwards they
+        have all their words again.
 
         Args:
-            stage: the stages that it needs are done.
-            folder: of checkpoint, best weights and curves; made if it is not there.
+            stage: the stages that it needs must be done.
+            folder: for the checkpoint, the best weights and the curves; made if missing.
         """
         learner, attachments = self._factory.prepared(stage)
         teachers = self._teachers.teachers(stage)
@@ -126,7 +126,7 @@ class StageTrainer:
         training = Loop(job)
         done = training.progress.step
         if done:
-            self._screen.print(f"  {stage.name}: goes on after step {done}")
+            self._screen.print(f"  {stage.name}: resumes after step {done}")
         with self._progress.bar(stage.name, total=training.total, start=done) as bar:
             finished = training.run(bar)
         self._progress.end(stage.name, made=(training.total - done) / max(training.total, 1))
@@ -141,7 +141,7 @@ class StageTrainer:
 
     @contextmanager
     def _vocabularies_cut(self, stage: Stage, learners: Sequence[Learner]) -> Iterator[None]:
-        """Inside, the learners that train have only the words that the stage reads."""
+        """Cut the learners' vocabularies, inside the block, to the words that the stage reads."""
         with ExitStack() as cut:
             for learner in learners:
                 ids = self._data[stage.data].vocabulary(stage, learner)
@@ -152,7 +152,7 @@ class StageTrainer:
     def _validate(
         self, stage: Stage, learner: Learner, teachers: Sequence[Learner]
     ) -> dict[str, float]:
-        """Scores on the validation split by name; none where the stage is not scored there."""
+        """Return the validation scores by name; empty if the stage is not scored there."""
         data = self._data[stage.data]
         if "validation" not in data.scored(stage):
             return {}
@@ -174,7 +174,7 @@ class StageTrainer:
         finished: Finished,
         scores: Mapping[str, Score],
     ) -> StageRecord:
-        """What `stage.json` says."""
+        """Return the content of `stage.json`."""
         data = self._data[stage.data]
         training = {k: v for k, v in vars(finished).items() if k != "history"}
         return StageRecord(

@@ -36,7 +36,7 @@ _PATIENCE = 60.0  # seconds for a worker to exit; it may still be importing
 
 
 def count_of(config: Config, machine: Machine, missing: Sequence[Stage]) -> int:
-    """How many workers can train a stage at once beside the run itself.
+    """Return how many workers can train a stage in parallel with the run itself.
 
     Args:
         missing: the stages that are not in the store.
@@ -54,11 +54,11 @@ def count_of(config: Config, machine: Machine, missing: Sequence[Stage]) -> int:
 
 @contextmanager
 def stage_workers(config: Config, plan: Plan, *, count: int) -> Iterator[None]:
-    """Inside, `count` processes train stages of the plan that are ready and unclaimed.
+    """Run `count` processes, inside the block, that train ready and unclaimed stages of the plan.
 
-    Where `runtime.threads` is 0, they share the cores with the run.
+    If `runtime.threads` is 0, they share the cores with the run.
     """
-    alone = torch.get_num_threads()
+    threads_before = torch.get_num_threads()
     if count and config.runtime.threads == 0:
         share_cores(1 + count)
     # Spawned, because a fork of a process that has run OpenMP threads hangs.
@@ -74,7 +74,7 @@ def stage_workers(config: Config, plan: Plan, *, count: int) -> Iterator[None]:
         yield
     finally:
         _end_all([process for process in started if process.pid is not None])
-        torch.set_num_threads(alone)
+        torch.set_num_threads(threads_before)
 
 
 def _end_all(started: Sequence[SpawnProcess]) -> None:
@@ -82,15 +82,15 @@ def _end_all(started: Sequence[SpawnProcess]) -> None:
         process.terminate()
     for process in started:
         process.join(_PATIENCE)
-        if process.is_alive():  # a library has swallowed the notice
+        if process.is_alive():  # a library swallowed the SIGTERM
             process.kill()
             process.join()
 
 
 @contextmanager
 def _signals_blocked() -> Iterator[None]:
-    """Processes started inside receive SIGTERM only once they unblock it, after their imports."""
-    # Starting it later would unblock the signal.
+    """Block SIGTERM in processes started inside the block; they unblock it after their imports."""
+    # Started later, the resource tracker would unblock the signal.
     resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     try:
@@ -101,7 +101,7 @@ def _signals_blocked() -> Iterator[None]:
 
 @contextmanager
 def _without_main() -> Iterator[None]:
-    """Inside, new processes do not import the program that called us: that would run it again."""
+    """Keep processes started inside the block from importing, and so rerunning, the caller."""
     main = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")
     try:
@@ -122,7 +122,7 @@ def _work(config: Config, plan: Plan, processes: int) -> None:
     """Train unclaimed stages until the plan is done.
 
     Args:
-        processes: of the run, this one included; they share the cores.
+        processes: number of the run's processes, including this one; they share the cores.
     """
     # Ctrl-C reaches the run, which ends its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -145,7 +145,7 @@ def _end(*_: object) -> None:
 
 
 def _exit_quietly(unraisable: Any) -> None:
-    """Exit at once where SIGTERM came inside a finalizer, which Python would only report."""
+    """Exit immediately if SIGTERM came inside a finalizer, which Python would only report."""
     if isinstance(unraisable.exc_value, SystemExit):
         os._exit(0)
     sys.__unraisablehook__(unraisable)

@@ -36,9 +36,9 @@ class TaskData:
 
     Args:
         data: the prepared splits.
-        settings: of that data set.
-        store: folder in which encodings are kept.
-        say: told what is damaged there.
+        settings: of the same data set.
+        store: folder that keeps encodings.
+        say: reports damage in the store.
     """
 
     def __init__(self, data: Prepared, settings: Dataset, store: Path, *, say: Say = print) -> None:
@@ -51,50 +51,54 @@ class TaskData:
         self._say = say
 
     def fingerprints(self, stage: Stage) -> dict[str, str]:
-        """Of the splits that decide what the stage leads to."""
+        """Return the fingerprints of the splits that decide the stage's weights and scores."""
         return {
             split: found
             for split, found in self.data.fingerprints.items()
-            # Any other split may choose an epoch, or is scored.
+            # The other splits of the task are scored, or select an epoch.
             if split in stage.rows or (stage.reads_task and split != UNLABELLED)
         }
 
     def scored(self, stage: Stage) -> list[str]:
-        """The splits on which the finished stage is scored; none where no head of it learnt."""
+        """Return the splits on which the finished stage is scored; none if no head was trained."""
         if stage.backbone_of is not None:
             return []
         return [split for split in scored_splits(self._settings) if self.has(split)]
 
     def score(self, logits: np.ndarray, split: str) -> Score:
-        """What logits on a split, in its order, are worth by the data set's own metrics."""
+        """Score logits on a split, in the order of its rows, by the data set's metrics."""
         return self.task.score(logits, self.data.splits[split])
 
     def has(self, split: str) -> bool:
-        """Whether the split has rows."""
+        """Return whether the split has rows."""
         return split in self.data.splits
 
     def labels(self, split: str) -> np.ndarray:
-        """Of every row (`Task.labels`)."""
+        """Return the labels of the split's rows (`Task.labels`)."""
         return self.task.labels(self.data.splits[split])
 
     def ids(self, split: str) -> list[str]:
-        """The ids of the split's rows."""
+        """Return the ids of the split's rows."""
         ids: list[str] = self.data.splits[split]["id"][:]
         return ids
 
     def split(self, split: str, learner: Learner) -> Encoding:
-        """A whole split in the learner's tokens."""
+        """Return a whole split in the learner's tokens."""
         return self._encode([split], learner.encoder)[1]
 
     def disturbed(self, split: str, learner: Learner, noise: Noise) -> NoisyView:
-        """A whole split in the learner's tokens, its words disturbed row by row."""
+        """Return a whole split in the learner's tokens, with noise in the words of each row."""
         table, clean = self._encode([split], learner.encoder)
         return NoisyView(clean, table, noise, self.noise_seed)
 
     def training_rows(
         self, stage: Stage, student: Learner, teachers: TeacherSource
     ) -> TrainingRows:
-        """What the loop needs of the data for this stage."""
+        """Return the rows that the stage trains on, as each of its learners reads them.
+
+        Raises:
+            NothingToLearn: the algorithm can choose no row.
+        """
         live = teachers.learners if isinstance(teachers, LiveTeachers) else ()
         both = stage.noise is not None and stage.noise.seen_by is NoiseSeenBy.both
         table, _ = self._encode(stage.rows, student.encoder)
@@ -130,7 +134,7 @@ class TaskData:
         )
 
     def check(self, stage: Stage) -> None:
-        """Refuse a stage whose rows are not there, before anything is trained.
+        """Refuse a stage without the rows that it needs, before anything is trained.
 
         Raises:
             Refused: the split leaves no row over for the pool.
@@ -145,16 +149,16 @@ class TaskData:
             )
 
     def unknown_share(self, stage: Stage, encoder: Encoder) -> float:
-        """Which share of the words that the stage trains on an encoder knows not."""
+        """Return the share, 0..1, of the stage's words that the encoder does not know."""
         _, encoded = self._encode(stage.rows, encoder)
         column = encoded.tokens.data.column("input_ids")
         return unknown_share(column.chunks, encoder.tokenizer)
 
     def vocabulary(self, stage: Stage, learner: Learner) -> np.ndarray | None:
-        """Every token id that the learner reads while the stage trains. [ids].
+        """Return every token id that the learner reads while the stage trains. [ids].
 
-        None where nobody can know, for noise makes words that no row holds, and where every
-        word counts: a language head's softmax is over all of them.
+        None under noise, which makes words that no row has, and for a language head, whose
+        softmax is over all words.
         """
         if stage.noise is not None or learner.reads_all_words:
             return None

@@ -1,4 +1,4 @@
-"""The teachers' scores, shown before a student step is taken."""
+"""Shows the teachers' scores before the student is trained."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ def show_teacher(
     """Print the teacher's score on the validation split.
 
     Args:
-        stage: the teacher's, done.
-        data: of the data sets that the plan's stages name.
-        logits: holds the teacher's answers.
-        may_have_seen_test_rows: it came from elsewhere as a trained classifier.
+        stage: the teacher's finished stage.
+        data: the plan's data sets, by name.
+        logits: gives the teacher's logits.
+        may_have_seen_test_rows: whether it is a classifier that was trained elsewhere.
 
     Raises:
-        Refused: it is no better than chance, and that was not allowed.
+        Refused: the teacher is no better than chance, and `near_chance` refuses that.
     """
     name, rows = short_name(stage.name), data[stage.data]
     if not rows.has("validation"):
         say(f"  {name}: no validation rows to score it on")
         return
-    answers = logits.logits(stage.name, "validation").of(rows.ids("validation"))
-    found = rows.score(answers, "validation")
-    chance = rows.task.chance_level(found, answers, rows.data.splits["validation"])
+    predicted = logits.logits(stage.name, "validation").of(rows.ids("validation"))
+    found = rows.score(predicted, "validation")
+    chance = rows.task.chance_level(found, predicted, rows.data.splits["validation"])
     seen = "; may have seen the test rows" if may_have_seen_test_rows else ""
     score = f"{found.primary_metric} {100 * found.value:.1f}"
     say(f"  {name}: validation {score} {chance.beside}{seen}")
@@ -51,15 +51,15 @@ def show_teacher(
             f"The teacher {name} is not better than chance: {chance.evidence}.",
             key=f"{prefix}teacher.near_chance",
             value="refuse",
-            rule="a teacher must know more than the largest class, than a random order, "
-            "or than one score for all",
+            rule="a teacher must do better than the largest class, a random order, "
+            "or one prediction for all rows",
             way_out=f"{_more_training(stage, f'{prefix}teacher')}, another teacher, "
             f"or {prefix}teacher.near_chance=allow",
         )
 
 
 def _more_training(teacher: Stage, key: str) -> str:
-    """What to type for a teacher that knows too little."""
+    """Return the override that gives a weak teacher more training."""
     if teacher.already_finetuned:
         return f"{key}.finetune=always"
     limit = teacher.training.max_steps

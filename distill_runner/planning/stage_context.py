@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ class StageModels:
     """A stage's models as their configs describe them."""
 
     key: str  # the configuration key that names the student
-    student: Any  # a transformers classifier without weights
+    student: Callable[[], Any]  # makes a transformers classifier without weights
     teacher_has_language_head: bool = False
     teacher_is_as_wide: bool = False  # as the student; only known with `needs.language`
 

@@ -1,4 +1,4 @@
-"""The machine a run uses: device, memory, signals, seeds, versions.
+"""The machine that a run uses: device, memory, signals, seeds, versions.
 
 Imports config.
 """

@@ -24,7 +24,7 @@ def give_back_freed_memory() -> None:
 def keep_freed_memory() -> bool:
     """Tell glibc to keep freed blocks; does nothing on other C libraries.
 
-    Peak memory does not change; less memory is returned between peaks.
+    Peak memory does not change; between peaks less memory goes back to the system.
 
     Returns:
         Whether glibc accepted every setting.
@@ -32,7 +32,7 @@ def keep_freed_memory() -> bool:
     if platform.libc_ver()[0] != "glibc":
         return False
     mallopt = ctypes.CDLL(None).mallopt
-    # This one first: setting any other threshold freezes this one at its small default.
+    # Set this threshold first: setting any other freezes it at its small default.
     if not any(mallopt(_M_MMAP_THRESHOLD, size) == 1 for size in _LARGEST_BLOCKS):
         return False
     kept = mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1) == 1

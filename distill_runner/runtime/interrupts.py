@@ -1,4 +1,4 @@
-"""Delays interrupts until the current training step is complete, so that it can be saved."""
+"""Defers interrupts until the current training step is complete, so that it can be saved."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupts:
-    """The interrupts that arrived during the steps."""
+    """Records an interrupt that arrives during a step."""
 
     def __init__(self) -> None:
         self.pending = False
 
     def note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        """Signal handler: defer the first interrupt, raise on the second."""
+        """Handle a signal: defer the first interrupt, raise the second."""
         if self.pending:
             raise KeyboardInterrupt
         self.pending = True
@@ -43,7 +43,7 @@ def defer_interrupts() -> Iterator[Interrupts]:
     """
     interrupts = Interrupts()
     before = {}
-    # Only the main thread may set handlers; a signal that is ignored stays ignored.
+    # Only the main thread may set handlers; an ignored signal stays ignored.
     if threading.current_thread() is threading.main_thread():
         for one in _SIGNALS:
             if signal.getsignal(one) is not signal.SIG_IGN:

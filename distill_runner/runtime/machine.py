@@ -1,4 +1,4 @@
-"""Device, precision and threads, chosen from the settings and the hardware."""
+"""Chooses device, precision and threads from the settings and the hardware."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def resolve_machine(runtime: Runtime) -> Machine:
 
 
 def _use_deterministic_kernels() -> None:
-    """Restrict torch to GPU kernels that repeat bit for bit; it raises where none exists.
+    """Restrict torch to GPU kernels that repeat bit for bit; torch raises if there is none.
 
     Raises:
         Refused: the environment sets a cuBLAS workspace that is not deterministic.
@@ -86,7 +86,7 @@ def _use_deterministic_kernels() -> None:
             way_out="unset CUBLAS_WORKSPACE_CONFIG, or runtime.deterministic=false",
         )
     torch.use_deterministic_algorithms(True)
-    # Filling uninitialised tensors is a debugging aid, and costs one kernel launch per tensor.
+    # Filling uninitialised tensors helps debugging only, and costs a kernel launch per tensor.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
@@ -96,11 +96,11 @@ def share_cores(processes: int) -> None:
 
 
 def cores() -> int:
-    """The number of CPU cores that this process may use."""
+    """Return the number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def versions() -> dict[str, str]:
-    """The versions of Python and of the packages that results may depend on."""
+    """Return the versions of Python and of the packages that results may depend on."""
     found = {name: importlib.metadata.version(name) for name in _VERSIONS}
     return {"python": platform.python_version(), **found}

@@ -23,7 +23,7 @@ _GIT_SECONDS = 10.0
 
 @cache
 def surroundings() -> Surroundings:
-    """What training depends on besides its settings; computed once per process."""
+    """Return what training depends on besides its settings; computed once per process."""
     packages = installed()
     return Surroundings(
         distill_run=packages.get("distill-run"),
@@ -37,7 +37,7 @@ def surroundings() -> Surroundings:
 
 
 def installed() -> dict[str, str]:
-    """The version of every installed package, by name."""
+    """Return the version of every installed package, by name."""
     found = {
         str(package.metadata["Name"]): package.version
         for package in importlib.metadata.distributions()
@@ -47,7 +47,7 @@ def installed() -> dict[str, str]:
 
 
 def checkout(folder: Path) -> Checkout | None:
-    """The commit checked out in `folder`, and whether its files differ from it.
+    """Return the commit checked out in `folder`, and whether its files differ from it.
 
     None if `folder` is not the root of a checkout, or if git fails.
     """
@@ -75,7 +75,7 @@ def _git(folder: Path, *arguments: str) -> str | None:
 
 
 def processor() -> str:
-    """The processor's name as the system reports it."""
+    """Return the processor's name as the system reports it."""
     with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):

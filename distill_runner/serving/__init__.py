@@ -1,4 +1,4 @@
-"""Trained students outside a run: loaded from a run folder, they predict.
+"""Loads trained students from run folders, to predict outside a run.
 
 Imports jobs, pipeline, models and below, but not Hydra.
 """

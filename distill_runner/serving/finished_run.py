@@ -1,4 +1,4 @@
-"""A finished run read from its folder; nothing of it is believed before it is checked."""
+"""Reads a finished run from its folder, after checking every file that is used."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from distill_runner.jobs.output_folder import RunState, changed_file, state_of
 from distill_runner.results.files import read_result
 from distill_runner.results.schema import RunResult
 
-_RULE = "the folder of a finished run, as `Run folder:` names it at the run's end"
-# What is loaded; the model's card is a text to be edited.
+_RULE = "the folder of a finished run, printed as `Run folder:` when the run ends"
+# The files to load; users may edit the model's card.
 _READ, _CARD = ("result.json", "config.yaml", "student"), "student/README.md"
 
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """What a run folder says of its student.
+    """A run folder's contents, as far as its student needs them.
 
     Args:
         folder: the run folder.
-        result: what `result.json` says.
-        store: where its teachers are.
+        result: the contents of `result.json`.
+        store: the store that holds the run's teachers.
         first_token_only, leave_padding_out: how the run read its rows (`runtime`).
     """
 
@@ -36,26 +36,26 @@ class FinishedRun:
 
     @property
     def student_folders(self) -> tuple[Path, ...]:
-        """The model folder of the student, or of each member of those deployed together."""
+        """The student's model folder, or those of its members if several predict together."""
         student = self.folder / "student"
         return tuple(student / name for name in self.result.student.members) or (student,)
 
     @property
     def student_names(self) -> tuple[str, ...]:
-        """A name for each of `student_folders`, for messages."""
+        """The name of each of `student_folders`, for messages."""
         return self.result.student.members or (self.result.student.name,)
 
 
 def read_run(folder: Path, *, store: Path | None = None) -> FinishedRun:
-    """Read a run folder, once every file that is used is as the run left it.
+    """Read a run folder, after checking that the run's files are unchanged.
 
     Args:
-        folder: wherever it lies now.
-        store: folder of the store; None: where the run's settings say, from the current folder.
+        folder: the run folder; it may have been moved.
+        store: the store's folder; None: `store.dir` of the run, from the current folder.
 
     Raises:
-        Refused: it is no run folder, or of a run that is unfinished, damaged, or of a version
-            whose results are written differently.
+        Refused: it is not a run folder, or the run is unfinished, damaged, or of a version whose
+            results have another format.
     """
     _check_state(folder)
     changed = changed_file(folder, _READ, ignoring=(_CARD,))
@@ -64,7 +64,7 @@ def read_run(folder: Path, *, store: Path | None = None) -> FinishedRun:
             folder,
             f"{folder} is damaged: {changed} is not as the run left it.",
             rule="a run folder whose files are unchanged",
-            way_out="the same command writes it again; finished stages are found in the store",
+            way_out="run the same command again; it takes finished stages from the store",
         )
     settings = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     return FinishedRun(
@@ -77,7 +77,7 @@ def read_run(folder: Path, *, store: Path | None = None) -> FinishedRun:
 
 
 def _check_state(folder: Path) -> None:
-    """Refuse a folder that holds no finished run."""
+    """Refuse a folder that does not hold a finished run."""
     state = state_of(folder)
     if state is RunState.finished:
         return
@@ -86,18 +86,18 @@ def _check_state(folder: Path) -> None:
 
 
 def _other_than_finished(folder: Path, state: RunState) -> tuple[str, str | None]:
-    """What the folder is instead, and the way out of it."""
+    """Return what the folder is instead, and a way out."""
     if state is RunState.unfinished:
         jobs = sorted(path.name for path in folder.iterdir() if path.name.isdigit())
         if jobs:
             return "is the folder of a sweep", f'load("{folder / jobs[0]}")'
-        return "holds a run that is not finished", "the same command goes on with it"
+        return "holds a run that is not finished", "run the same command again to continue it"
     if not folder.is_dir():
-        return "is no folder", None
+        return "is not a folder", None
     around = next((one for one in folder.parents if state_of(one) is RunState.finished), None)
     if around is not None:
         return "lies inside a run folder", f'load("{around}")'
-    return "is no run folder", None
+    return "is not a run folder", None
 
 
 def _result(folder: Path) -> RunResult:
@@ -108,7 +108,7 @@ def _result(folder: Path) -> RunResult:
             folder,
             str(error),
             rule="a run of this version",
-            way_out="the same command writes it again; what this version has trained is found in "
+            way_out="run the same command again; it takes stages trained by this version from "
             "the store",
         ) from error
 

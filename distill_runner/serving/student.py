@@ -1,4 +1,4 @@
-"""A run's student, loaded to predict."""
+"""Loads a run's student, and predicts with it."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from distill_runner.tasks.kinds import task_named
 
 
 class Predictor:
-    """One model, or several that predict together, in the data set's classes.
+    """A model, or several that predict together, with outputs in the data set's classes.
 
     Args:
         learners: the models that predict together.
-        task: the data set's.
-        classes: the data set's, in order; one for scores.
-        pairs: whether the models read two texts at a time.
-        device: where they compute.
+        task: the data set's task.
+        classes: the data set's classes, in order; one name for scores.
+        pairs: whether the models read pairs of texts.
+        device: the device that they run on.
         bf16: whether they compute in bfloat16.
     """
 
@@ -53,24 +53,24 @@ class Predictor:
         self._bf16 = bf16
 
     def predict(self, texts: Iterable[Text]) -> list[Answer]:
-        """The class of each text; of a regression its score.
+        """Return the class of each text; for regression, its score.
 
         Args:
-            texts: or pairs `(text, text)`, as the student was trained on.
+            texts: texts, or pairs `(text, text)` if the student was trained on pairs.
 
         Raises:
-            Refused: an item is no text, or no pair where pairs are expected.
+            Refused: an item is not a text, or not a pair if pairs are expected.
         """
         return self.task.answers(self.logits(texts), self.classes)
 
     def predict_proba(self, texts: Iterable[Text]) -> np.ndarray:
-        """The probability of each class. [texts, classes], each row sums to 1.
+        """Return the probability of each class. [texts, classes], each row sums to 1.
 
         Args:
             texts: as for `predict`; the columns are in the order of `classes`.
 
         Raises:
-            Refused: as `predict`, and of a regression: scores have no probabilities.
+            Refused: as for `predict`, and for regression: scores have no probabilities.
         """
         if self.task.rules.no_probabilities is not None:
             raise Refused(
@@ -84,10 +84,10 @@ class Predictor:
         return np.asarray(self.task.probabilities(logits).numpy())
 
     def logits(self, texts: Iterable[Text]) -> np.ndarray:
-        """The logits behind `predict`. [texts, classes]; of a regression the scores, [texts, 1].
+        """Return the logits behind `predict`, [texts, classes]; for regression, scores [texts, 1].
 
         Raises:
-            Refused: as `predict`.
+            Refused: as for `predict`.
         """
         rows = checked_texts(texts, pairs=self.pairs)
         if not rows:
@@ -108,9 +108,9 @@ class Student(Predictor):
     """The student of a finished run.
 
     Attributes:
-        result: what `result.json` says.
-        classes: the data set's classes, in the order of `predict_proba`; one for scores.
-        pairs: whether it reads pairs of texts.
+        result: the contents of `result.json`.
+        classes: the data set's classes, in the order of `predict_proba`; one name for scores.
+        pairs: whether the student reads pairs of texts.
     """
 
     def __init__(self, run: FinishedRun, device: torch.device) -> None:
@@ -134,7 +134,7 @@ class Student(Predictor):
         """The run's teachers by name, from the store.
 
         Raises:
-            Refused: the store is elsewhere, or does not hold one of them any more.
+            Refused: the store is elsewhere, or no longer holds one of them.
         """
         return {teacher.name: self._teacher(teacher.name) for teacher in self.result.teachers}
 
@@ -143,12 +143,12 @@ class Student(Predictor):
         key = self.result.stages[f"teacher/{name}"].key
         if not store.has(key, hashed=True):
             raise Refused(
-                f"The store does not hold the teacher {name} any more.",
+                f"The store no longer holds the teacher {name}.",
                 key="store",
                 value=str(self._run.store),
                 rule=f"the run's store, with the artifact {key}",
-                way_out="load(run_folder, store=FOLDER), or the run's command again: it trains "
-                "what is missing",
+                way_out="load(run_folder, store=FOLDER), or run the same command again, which "
+                "trains what is missing",
             )
         artifact = store.artifact(key)
         labels = read_record(artifact).labels
@@ -194,9 +194,9 @@ def load(
     """Load the student of a finished run.
 
     Args:
-        run_folder: wherever it lies now; it may have been moved.
-        device: `auto` (a GPU where there is one), `cpu` or `cuda`.
-        store: folder of the store, for `Student.teachers`; None: where the run's settings say.
+        run_folder: the run folder; it may have been moved.
+        device: `auto` (a GPU if there is one), `cpu` or `cuda`.
+        store: the store's folder, for `Student.teachers`; None: `store.dir` of the run.
 
     Raises:
         Refused: the folder is not a run folder; its run is unfinished, damaged, or of another

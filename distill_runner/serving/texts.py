@@ -1,4 +1,4 @@
-"""Texts that a caller hands over: checked, and encoded as a learner reads them."""
+"""Checks a caller's texts, and encodes them for a learner."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Text = str | tuple[str, str]  # one text, or the two of a pair
 
 @dataclass(frozen=True)
 class TextView:
-    """What one learner reads of texts that are in memory (`data.encoding.View`).
+    """Texts in memory as one learner reads them (a `data.encoding.View`).
 
     Args:
-        encoder: the learner's.
-        columns: by name, the token ids of every text.
+        encoder: the learner's encoder.
+        columns: for each input of the model, the ids of every text.
     """
 
     encoder: Encoder
@@ -28,7 +28,7 @@ class TextView:
 
     @classmethod
     def encoded(cls, texts: Sequence[Text], encoder: Encoder) -> TextView:
-        """The texts, all single or all pairs, in an encoder's tokens."""
+        """Encode texts, either all single or all pairs."""
         firsts = [text if isinstance(text, str) else text[0] for text in texts]
         pairs = [text[1] for text in texts if not isinstance(text, str)]
         ids = encoder.tokenize(firsts, pairs or None)
@@ -40,7 +40,7 @@ class TextView:
         return np.asarray([len(row) for row in self.columns["input_ids"]], dtype=np.int32)
 
     def inputs(self, rows: np.ndarray, epoch: int) -> Inputs:  # noqa: ARG002
-        """The padded inputs of the texts at `rows`."""
+        """Return the padded inputs of the texts at `rows`."""
         chosen = rows.tolist()
         return self.encoder.pad(
             {k: [ids[row] for row in chosen] for k, ids in self.columns.items()}
@@ -48,14 +48,14 @@ class TextView:
 
 
 def checked_texts(texts: Iterable[Text], *, pairs: bool) -> list[Text]:
-    """The texts as a list.
+    """Return the texts as a list, pairs as tuples.
 
     Args:
-        texts: one by one; pairs as tuples or lists of two.
+        texts: single texts, or pairs as tuples or lists of two.
         pairs: whether the student was trained on pairs.
 
     Raises:
-        Refused: they are not all texts, or not all pairs of texts.
+        Refused: an item is not a text, or not a pair of texts.
     """
     if isinstance(texts, str | bytes) or not isinstance(texts, Iterable):
         raise _refused("Several texts are expected.", texts, pairs=pairs)
@@ -67,12 +67,12 @@ def checked_texts(texts: Iterable[Text], *, pairs: bool) -> list[Text]:
             found.append(text)
         else:
             kind = "pair of texts" if pairs else "text"
-            raise _refused(f"Item {at} is no {kind}.", text, pairs=pairs)
+            raise _refused(f"Item {at} is not a {kind}.", text, pairs=pairs)
     return found
 
 
 def _legible(text: object) -> bool:
-    """Whether it is a text that can be encoded: half of a surrogate pair cannot."""
+    """Return whether `text` is a string that UTF-8 can encode, without lone surrogates."""
     if not isinstance(text, str):
         return False
     try:

@@ -20,22 +20,22 @@ _UNFIT = (
     *(errno.EEXIST, errno.ELOOP, errno.EISDIR),
 )
 # Native libraries raise exceptions that carry only the text of the error.
-_SAID = {os.strerror(number): number for number in (*_FULL, *_UNFIT, errno.EFBIG, errno.EIO)}
+_MESSAGES = {os.strerror(number): number for number in (*_FULL, *_UNFIT, errno.EFBIG, errno.EIO)}
 _KEPT = "finished stages are kept; run the same command again to continue"
 
 
 def find_os_error(raised: BaseException | None) -> OSError | None:
-    """The operating system error that an exception is, was caused by, or mentions; or None."""
+    """Return the operating system error that `raised` is, was caused by or mentions, or None."""
     seen: set[int] = set()
     caused = True
     while raised is not None and id(raised) not in seen:
-        if isinstance(raised, OSError) and (caused or raised.errno in _SAID.values()):
+        if isinstance(raised, OSError) and (caused or raised.errno in _MESSAGES.values()):
             return raised
-        for words, number in _SAID.items():
+        for words, number in _MESSAGES.items():
             if words in str(raised):
                 return OSError(number, words).with_traceback(raised.__traceback__)
         seen.add(id(raised))
-        # An error that was only being handled at the time is the cause only if it is about a disk.
+        # An error that was merely being handled at the time counts only if it is about a disk.
         caused = raised.__cause__ is not None
         raised = raised.__cause__ or raised.__context__
     return None
@@ -45,6 +45,7 @@ def explain_os_error(error: OSError, places: Places) -> DistillError:
     """Explain an operating system error to the user.
 
     Args:
+        error: the error.
         places: the folders that the run writes to.
 
     Returns:
@@ -65,15 +66,15 @@ def explain_os_error(error: OSError, places: Places) -> DistillError:
     root = key is not None and file is not None and not os.path.exists(places[key])
     if error.errno in _UNFIT or (error.errno == errno.ENOENT and root):
         return _unfit(what, key, places)
-    said = _reason(error)
-    return DistillError(f"{said[:1].upper()}{said[1:]}: {file or error}\n  {_KEPT}")
+    reason = _reason(error)
+    return DistillError(f"{reason[:1].upper()}{reason[1:]}: {file or error}\n  {_KEPT}")
 
 
 def _reason(error: OSError) -> str:
     if error.errno in _FULL:
         return "the disk is full" if error.errno == errno.ENOSPC else "the disk quota is used up"
-    said = error.strerror or str(error)
-    return said[:1].lower() + said[1:]
+    message = error.strerror or str(error)
+    return message[:1].lower() + message[1:]
 
 
 def _full(what: str, key: str | None, places: Places) -> DistillError:
@@ -108,7 +109,7 @@ def _file_of(error: OSError, places: Places) -> Path | None:
 
 
 def _files_being_written(error: OSError, places: Places) -> Iterator[Path]:
-    """The files being written where the error was raised, innermost frame first.
+    """Yield the files being written when the error was raised, innermost frame first.
 
     A failed write does not name its file, but the local variables of its callers do.
     """
@@ -130,7 +131,7 @@ def _lies_in(file: Path, places: Places) -> bool:
 
 
 def _key_of_folder(file: Path | None, places: Places) -> str | None:
-    """The key of the innermost folder that contains the file."""
+    """Return the key of the innermost folder that contains the file."""
     if file is None:
         return None
     whole, roots = Path(os.path.abspath(file)), _absolute(places)

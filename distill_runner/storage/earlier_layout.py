@@ -1,4 +1,4 @@
-"""Tells the user of what an earlier version of this program left in the store."""
+"""Reports what an earlier version of this program left in the store."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from distill_runner.storage.integrity import EARLIER_LAYOUT, MANIFEST, Say
 def tell_of_earlier_layout(store: Path, *, say: Say) -> None:
     """Say how many artifacts of an earlier layout there are, until the store has a new one.
 
-    Their keys were made in another way, so no stage of this version finds them; nothing reads,
+    Their keys were computed differently, so no stage of this version finds them; nothing reads,
     moves or removes them.
     """
     if (store / "stages").is_dir():
@@ -22,6 +22,6 @@ def tell_of_earlier_layout(store: Path, *, say: Say) -> None:
     folders = shlex.join(str(store / name) for name in EARLIER_LAYOUT if (store / name).is_dir())
     kept = "1 artifact" if count == 1 else f"{count:,} artifacts"
     say(
-        f"The store holds {kept} of an earlier layout. This version does not use them, and leaves "
-        f"them as they are: stages are trained anew. To delete them: rm -r {folders}"
+        f"The store holds {kept} of an earlier layout. This version does not use them and leaves "
+        f"them as they are: stages are trained again. To delete them: rm -r {folders}"
     )

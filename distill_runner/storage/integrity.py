@@ -1,7 +1,7 @@
 """Checks the contents of a store before they are used.
 
-A complete folder `<store>/<kind>/<name>` is sealed with a manifest: the size and the sha256 of
-every file, and the modification time and inode that identify an untouched file without reading it.
+A complete folder `<store>/<kind>/<name>` is sealed with a manifest. It holds every file's size and
+sha256, and the modification time and inode that identify an untouched file without reading it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Say = Callable[[str], None]
 
 
 class Damaged(DistillError):
-    """The contents of the store differ from what was written."""
+    """Raised if the contents of the store differ from what was written."""
 
     def __init__(self, path: Path, why: str) -> None:
         self.path = path
@@ -49,7 +49,7 @@ class Damaged(DistillError):
 
 @dataclass(frozen=True)
 class _Stamp:
-    """What identifies an untouched file without reading it."""
+    """The properties that identify an untouched file without reading it."""
 
     size: int
     mtime_ns: int
@@ -65,7 +65,8 @@ def seal(folder: Path, *, name: str) -> None:
     """Write the manifest of a complete folder, and set its files' mode from the umask.
 
     Args:
-        name: the folder's final name.
+        folder: the folder, under its current name.
+        name: its final name.
     """
     files = {}
     for file in _files(folder):
@@ -82,6 +83,7 @@ def fault(folder: Path, *, hashed: bool = True) -> str | None:
     """Describe what is wrong with a sealed folder; None if it is intact.
 
     Args:
+        folder: the folder.
         hashed: hash every file; otherwise large files with an unchanged stamp are trusted.
 
     Raises:
@@ -116,7 +118,7 @@ def fault(folder: Path, *, hashed: bool = True) -> str | None:
 
 
 def check(folder: Path, *, hashed: bool = True) -> None:
-    """Raise what `fault` finds.
+    """Raise the fault that `fault` finds, if any.
 
     Raises:
         Damaged: a file differs from what was sealed.
@@ -128,13 +130,13 @@ def check(folder: Path, *, hashed: bool = True) -> None:
 
 
 def _recorded(folder: Path) -> dict[str, tuple[_Stamp, str]]:
-    """The stamp and the sha256 of each file in the manifest."""
+    """Return the stamp and the sha256 of each file in the manifest."""
     manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_bytes())
     if manifest["of"] != folder.name:
-        raise ValueError("the manifest of another folder")
+        raise ValueError("this is another folder's manifest")
     return {
-        name: (_Stamp(said["size"], said["mtime_ns"], said["inode"]), said["sha256"])
-        for name, said in manifest["files"].items()
+        name: (_Stamp(entry["size"], entry["mtime_ns"], entry["inode"]), entry["sha256"])
+        for name, entry in manifest["files"].items()
     }
 
 
@@ -151,7 +153,7 @@ _digests: dict[tuple[int, ...], str] = {}
 
 
 def _sha256(path: Path) -> str:
-    """The file's digest; an untouched file is read once per process, even if it is renamed."""
+    """Return the file's digest; an untouched file is read once per process, even if renamed."""
     stat = path.stat()
     same = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
     if same not in _digests:
@@ -161,7 +163,7 @@ def _sha256(path: Path) -> str:
 
 
 def _files(folder: Path) -> list[str]:
-    """The names of the files that a manifest records: all but hidden ones and checkpoints."""
+    """Return the files that a manifest records: all but hidden files and checkpoints."""
     found = []
     for parent, _, names in os.walk(folder, onerror=_raise):
         found += [Path(parent, name) for name in names if not name.startswith(".")]
@@ -179,7 +181,8 @@ def provide(target: Path, make: Callable[[Path], None], *, say: Say) -> None:
     Processes that need the same folder wait for the first of them to build it.
 
     Args:
-        make: fills an empty folder; its parent may hold temporary files.
+        target: the folder.
+        make: fills an empty folder; the folder's parent may hold temporary files.
         say: receives messages about damage and about waiting.
 
     Raises:
@@ -197,13 +200,13 @@ def provide(target: Path, make: Callable[[Path], None], *, say: Say) -> None:
 
 
 def lock_of(target: Path) -> Path:
-    """The lock that is held while `target` is built."""
+    """Return the lock that is held while `target` is built."""
     return target.with_name(f"{target.name}.lock")
 
 
 @contextmanager
 def _made(target: Path) -> Iterator[Path]:
-    """Yield an empty folder; seal it at the end and move it to `target`."""
+    """Yield an empty folder; at the end seal it and move it to `target`."""
     scratch = Path(tempfile.mkdtemp(dir=target.parent, prefix=f"{_SCRATCH}{target.name}-"))
     try:
         folder = scratch / "made"
@@ -216,9 +219,9 @@ def _made(target: Path) -> Iterator[Path]:
 
 
 def is_intact(target: Path, *, say: Say) -> bool:
-    """Whether `target` exists and is intact; a damaged one is reported and moved away.
+    """Return whether `target` exists and is intact; a damaged one is reported and moved away.
 
-    The caller must hold its lock.
+    The caller must hold the folder's lock.
     """
     if not os.path.lexists(target):
         return False
@@ -229,7 +232,7 @@ def is_intact(target: Path, *, say: Say) -> bool:
 
 
 def set_aside(path: Path, why: str, *, say: Say) -> None:
-    """Move a damaged folder to `<store>/damaged/<kind>`; the caller must hold its lock."""
+    """Move a damaged folder to `<store>/damaged/<kind>`; the caller must hold the lock."""
     folder = path.parent.parent / "damaged" / path.parent.name
     target, count = folder / path.name, 1
     while os.path.lexists(target):
@@ -237,17 +240,17 @@ def set_aside(path: Path, why: str, *, say: Say) -> None:
         target = folder / f"{path.name}-{count}"
     folder.mkdir(parents=True, exist_ok=True)
     # Report first: `say` may raise to prevent the move.
-    say(f"{_DAMAGE}{path} is damaged: {why}. It is moved to {target} and built again.")
+    say(f"{_DAMAGE}{path} is damaged: {why}. It is moved to {target} and rebuilt.")
     os.replace(path, target)
 
 
 def is_damage(line: object) -> bool:
-    """Whether a message reports damage."""
+    """Return whether a message reports damage."""
     return isinstance(line, str) and line.startswith(_DAMAGE)
 
 
 def discard(folder: Path) -> None:
-    """Remove a sealed folder; if the process is killed, no partial folder keeps the name."""
+    """Remove a sealed folder; a killed process leaves no partial folder under its name."""
     scratch = folder.with_name(f"{_SCRATCH}{folder.name}-{secrets.token_hex(4)}")
     try:
         os.replace(folder, scratch)

@@ -1,4 +1,4 @@
-"""Locks between the processes that share a store; the system releases those of killed ones."""
+"""Locks processes that share a store; the system releases the locks of killed processes."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ def claimed(
     """Hold the lock inside the block.
 
     Args:
+        path: the lock file.
         waiting: called once if another process still holds the lock after `patience`.
-        patience: seconds.
+        patience: seconds to wait silently.
     """
     lock = FileLock(path)
     try:

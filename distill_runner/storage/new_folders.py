@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 
 class NewFolders(Callback):  # type: ignore[misc]
-    """Hydra callback that is called before the output folder is created."""
+    """A Hydra callback that runs before the output folder is created."""
 
     _made: ClassVar[list[Path]] = []  # innermost first
 

@@ -2,7 +2,7 @@
 
 <store>/stages/<key>/             finished: model/, stage.json, metrics.jsonl, sealed
 <store>/stages/<key>.unfinished/  in training: checkpoint.pt, metrics.jsonl
-<store>/stages/<key>.lock         held while it is trained
+<store>/stages/<key>.lock         held during training
 <store>/logits/<key>-<split>/     the model's logits on a split, by row id, sealed
 <store>/damaged/                  damaged folders that were moved away
 """
@@ -37,13 +37,13 @@ def plain(value: Any) -> Any:
 
 
 def key_of(value: Any) -> str:
-    """The hash of `value`, 16 hex digits."""
+    """Return the hash of `value`, 16 hex digits."""
     text = json.dumps(plain(value), sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write `value` atomically: the file is the old one or the new one, never a part."""
+    """Write `value` atomically: the file is the old one or the new one, never partial."""
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(plain(value), indent=2) + "\n", encoding="utf-8")
     os.replace(partial, path)
@@ -67,7 +67,7 @@ class Artifact:
         return self.folder / "metrics.jsonl"
 
     def facts(self) -> dict[str, Any]:
-        """The contents of `stage.json`.
+        """Return the contents of `stage.json`.
 
         Raises:
             Damaged: the artifact differs from what was written.
@@ -82,6 +82,7 @@ class Store:
     """The folder of all artifacts; several processes may share it.
 
     Args:
+        folder: the store's folder; need not exist yet.
         say: receives messages about damage.
     """
 
@@ -91,27 +92,28 @@ class Store:
         self._say = say
 
     def artifact(self, key: str) -> Artifact:
-        """The artifact of `key`, whether or not it exists."""
+        """Return the artifact of `key`, whether or not it exists."""
         return Artifact(key, self._artifacts / key)
 
     def has(self, key: str, *, hashed: bool = False) -> bool:
-        """Whether the artifact is finished and undamaged.
+        """Return whether the artifact is finished and undamaged.
 
         Args:
-            hashed: hash every file, as required before its model is loaded.
+            key: the artifact's key.
+            hashed: hash every file, as required before the model is loaded.
         """
         return integrity.fault(self._artifacts / key, hashed=hashed) is None
 
     def unfinished(self, key: str) -> Path:
-        """The folder of `key` during training."""
+        """Return the folder of `key` during training."""
         return self._artifacts / f"{key}{integrity.UNFINISHED}"
 
     def logits(self, key: str, split: str) -> Path:
-        """The folder of the logits of artifact `key` on the split with that fingerprint."""
+        """Return the folder of artifact `key`'s logits on the split with this fingerprint."""
         return self.folder / "logits" / f"{key}-{split[:16]}"
 
     def is_free(self, key: str) -> bool:
-        """Whether no process is training `key` at the moment."""
+        """Return whether no process is training `key` at the moment."""
         self._artifacts.mkdir(parents=True, exist_ok=True)
         with is_free(self._artifacts / f"{key}.lock") as free:
             return free

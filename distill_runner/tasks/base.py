@@ -1,4 +1,4 @@
-"""A kind of task: everything that differs between classes, scores and sets of labels."""
+"""The interface of a task: everything that differs between classes, scores and label sets."""
 
 from __future__ import annotations
 
@@ -27,34 +27,34 @@ _SCORED = ("validation", "test")
 
 
 def scored_splits(settings: Dataset) -> tuple[str, ...]:
-    """The splits on which every finished stage is scored, where they have rows."""
+    """Return the splits on which every finished stage is scored, if they have rows."""
     return (*_SCORED, *settings.extra)
 
 
 @dataclass(frozen=True)
 class ChanceLevel:
-    """Whether a model does no better than chance, and in which words."""
+    """Whether a model is no better than chance, and how to say so."""
 
-    reached: bool
-    beside: str  # behind a teacher's score
-    evidence: str  # where it is refused, or warned of
-    mark: str  # what it is, in a table
+    reached: bool  # True: no better than chance
+    beside: str  # printed after a teacher's score
+    evidence: str  # for a refusal or a warning
+    mark: str  # for a table
 
 
 @dataclass(frozen=True)
 class Task(ABC):
-    """What a model answers, how it learns that from labels, and how its answers are scored.
+    """What a model predicts, how it learns that from labels, and how predictions are scored.
 
     Args:
-        metrics: those asked for; the first chooses the epoch under `training.select`.
+        metrics: the configured metrics; the first selects the epoch under `training.select`.
     """
 
     rules: ClassVar[TaskRules]
     hard_name: ClassVar[str]  # short name of the hard loss, in formulas
-    problem_type: ClassVar[str | None]  # as transformers calls it; None: by the labels' type
-    label_type: ClassVar[str]  # of the stored label column
+    problem_type: ClassVar[str | None]  # transformers' name; None: derived from the labels' type
+    label_type: ClassVar[str]  # type of the stored label column
     stratified: ClassVar[bool]  # whether a split takes rows of each label in proportion
-    mean_of_models: ClassVar[Combine]  # how models that answer together are averaged
+    mean_of_models: ClassVar[Combine]  # how models that predict together are averaged
 
     metrics: tuple[Metric, ...] = ()
 
@@ -62,21 +62,22 @@ class Task(ABC):
 
     @abstractmethod
     def check_outputs(self, outputs: int, *, name: str) -> None:
-        """Refuse a trained model whose outputs cannot be answers to this task.
+        """Refuse a trained model whose outputs do not fit this task.
 
         Args:
-            outputs: how many it has.
-            name: the model's, as printed.
+            outputs: number of its outputs.
+            name: the model's name, as printed.
 
         Raises:
-            Refused: one output where classes are asked for, or the other way round.
+            Refused: the model has one output and the task has classes or label sets, or the
+                model has several outputs and the task has scores.
         """
 
     # --- losses ---
 
     @abstractmethod
     def hard_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """The loss with the true labels: a scalar, averaged over the batch.
+        """Return the loss with the true labels: a scalar, averaged over the batch.
 
         Args:
             logits: [batch, outputs].
@@ -85,7 +86,7 @@ class Task(ABC):
 
     @abstractmethod
     def mean_answer(self, logits: Tensor) -> Tensor:
-        """The answer of several heads or models together, each counting alike.
+        """Return the joint prediction of several heads or models, with equal weights.
 
         Args:
             logits: [heads, batch, outputs].
@@ -96,7 +97,7 @@ class Task(ABC):
 
     @abstractmethod
     def mean_probabilities(self, logits: Tensor, weights: Tensor, temperature: float) -> Tensor:
-        """Logits whose softened probabilities are the weighted mean of the models'.
+        """Return logits whose softened probabilities are the weighted mean of the models'.
 
         Args:
             logits: [models, batch, outputs].
@@ -113,38 +114,42 @@ class Task(ABC):
         weights: tuple[float, ...],
         temperatures: tuple[float, ...] | None = None,
     ) -> Ensemble:
-        """Several models as one."""
+        """Return the rule that joins several models into one (see `Ensemble`)."""
         return Ensemble(combine, weights, temperatures, self.mean_probabilities)
 
-    # --- answers ---
+    # --- predictions ---
 
     @abstractmethod
     def answers(self, logits: np.ndarray, names: Sequence[str]) -> list[Answer]:
-        """What a model answers to each row, in words where they are classes.
+        """Return the prediction for each row: a class name, a score, or a list of label names.
 
         Args:
             logits: [rows, outputs].
-            names: of the outputs.
+            names: names of the outputs.
         """
 
     @abstractmethod
     def probabilities(self, logits: Tensor) -> Tensor:
-        """The probability of each output, of the same shape; scores have none."""
+        """Return the probability of each output, in the logits' shape.
+
+        Raises:
+            RuntimeError: the outputs are scores, which have no probabilities.
+        """
 
     # --- labels ---
 
     @abstractmethod
     def label_reader(self, settings: Dataset) -> LabelReader:
-        """Reads the labels from the data set's files."""
+        """Return the reader of the labels in the data set's files."""
 
     def label_feature(self) -> Any:
-        """The type of the stored label column."""
+        """Return the type of the stored label column."""
         import datasets
 
         return datasets.Value(self.label_type)
 
     def labels(self, rows: datasets.Dataset) -> np.ndarray:
-        """[rows], class indices as int64, or scores as float32; -1 where hidden."""
+        """Return the labels, [rows]: int64 class indices or float32 scores; -1 where hidden."""
         labels = np.asarray(rows.with_format("numpy")["label"][:])
         return labels if labels.dtype == np.float32 else labels.astype(np.int64)
 
@@ -152,35 +157,36 @@ class Task(ABC):
     def check_rows(
         self, settings: Dataset, splits: Mapping[str, datasets.Dataset], names: Sequence[str]
     ) -> None:
-        """Refuse splits that cannot be learnt from, or not be scored by the metrics.
+        """Refuse splits that a model cannot learn from or that the metrics cannot score.
 
         Args:
-            splits: as they were cut.
-            names: of the outputs.
+            settings: of the data set.
+            splits: the splits as they were cut, by name.
+            names: names of the outputs.
 
         Raises:
-            Refused: at the first fault.
+            Refused: a split is unfit; names the first fault.
         """
 
     # --- scores ---
 
     @property
     def selection_metric(self) -> Metric:
-        """The metric by which the best epoch is chosen."""
+        """The metric that selects the best epoch."""
         return self.metrics[0]
 
     @property
     @abstractmethod
     def primary_metric(self) -> Metric:
-        """The metric by which models are compared; it has the interval."""
+        """The metric that compares models; scores hold its interval."""
 
     @abstractmethod
     def right(self, logits: Answers, labels: Answers) -> Answers | None:
-        """Whether each answer is right; None where answers are not right or wrong.
+        """Return whether each prediction is right; None if the task has no right or wrong.
 
         Args:
             logits: [..., rows, outputs].
-            labels: of the rows; a hidden one is nobody's answer.
+            labels: of the rows; a hidden label matches no prediction.
 
         Returns:
             [..., rows], true or false.
@@ -188,19 +194,19 @@ class Task(ABC):
 
     @abstractmethod
     def score(self, logits: np.ndarray, rows: datasets.Dataset) -> Score:
-        """What the logits are worth on a prepared split, in its order. [rows, outputs]."""
+        """Score logits, [rows, outputs], on a prepared split, in the order of its rows."""
 
     @abstractmethod
     def value(self, logits: np.ndarray, labels: np.ndarray) -> float:
-        """The primary metric of the logits."""
+        """Return the primary metric of the logits."""
 
     @abstractmethod
     def lead(self, ours: np.ndarray, theirs: np.ndarray, labels: np.ndarray) -> Interval:
-        """Paired 95% interval of the difference in the primary metric, over the rows."""
+        """Return the paired 95% interval, over rows, of the difference in the primary metric."""
 
     @abstractmethod
     def agreement(self, ours: np.ndarray, theirs: np.ndarray) -> float:
-        """How far two models answer alike: a share of rows, or the primary metric of the two."""
+        """Return how far two models agree: a share of rows, or the primary metric of the two."""
 
     def ranking_leads(
         self,
@@ -208,19 +214,19 @@ class Task(ABC):
         theirs: np.ndarray,  # noqa: ARG002
         rows: datasets.Dataset,  # noqa: ARG002
     ) -> dict[str, RankingDifference | None]:
-        """By ranking metric, how much better one model ranks the groups than another."""
+        """Return, by ranking metric, how much better one model ranks the groups than another."""
         return {}
 
     @abstractmethod
     def chance_level(self, score: Score, logits: np.ndarray, rows: datasets.Dataset) -> ChanceLevel:
-        """Whether the logits on these rows, whose score is known, are no better than chance."""
+        """Return whether logits on these rows, with the given score, are no better than chance."""
 
     @abstractmethod
     def only_answer(self, logits: np.ndarray, names: Sequence[str]) -> str | None:
-        """The answer that a model gives to every row; None where it gives several."""
+        """Return the one prediction that a model makes for all rows; None if it makes several."""
 
     @abstractmethod
     def predictions(
         self, logits: np.ndarray, labels: np.ndarray, names: Sequence[str]
     ) -> Iterator[list[str]]:
-        """The columns behind `id` of a file of predictions: a heading, then row by row."""
+        """Yield the columns after `id` of a predictions file: the heading, then row by row."""

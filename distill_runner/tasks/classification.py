@@ -1,4 +1,4 @@
-"""Classification: one class a row; rows may be ranked in groups by the second of two."""
+"""Classification: one class per row; with two classes, rows can also be ranked in groups."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Classification(Task):
     def check_outputs(self, outputs: int, *, name: str) -> None:
         if outputs == 1:
             raise Refused(
-                f"{name} has {outputs} outputs.",
+                f"{name} has one output.",
                 key="dataset.task",
                 value="classification",
                 rule="one output for a score, one for each class",
@@ -72,7 +72,7 @@ class Classification(Task):
         return [names[at] for at in logits.argmax(axis=-1)]
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        """[rows, classes], each row sums to 1."""
+        """Return the probabilities, [rows, classes]; each row sums to 1."""
         return logits.softmax(dim=-1)
 
     def label_reader(self, settings: Dataset) -> LabelReader:
@@ -110,11 +110,11 @@ class Classification(Task):
     def score_answers(
         self, logits: np.ndarray, labels: np.ndarray, *, groups: np.ndarray | None = None
     ) -> Score:
-        """Accuracy, and the metrics asked for.
+        """Compute accuracy and the configured metrics.
 
         Args:
-            logits: [rows, classes]; the largest is the answer, and two classes are ranked by
-                the second's minus the first's.
+            logits: [rows, classes]; the largest is the prediction, and rows of two classes are
+                ranked by the second logit minus the first.
             labels: [rows], classes.
             groups: [rows], the number of each row's group; None without ranking metrics.
         """
@@ -152,14 +152,14 @@ class Classification(Task):
         )
 
     def value(self, logits: np.ndarray, labels: np.ndarray) -> float:
-        """The share of right answers."""
+        """Return the share of right predictions."""
         return float(self.right(logits, labels).mean())
 
     def lead(self, ours: np.ndarray, theirs: np.ndarray, labels: np.ndarray) -> Interval:
         return paired_rows_interval(self.right(ours, labels), self.right(theirs, labels))
 
     def agreement(self, ours: np.ndarray, theirs: np.ndarray) -> float:
-        """The share of rows with the same answer."""
+        """Return the share of rows with the same prediction."""
         return float((ours.argmax(axis=-1) == theirs.argmax(axis=-1)).mean())
 
     def ranking_leads(
@@ -177,7 +177,7 @@ class Classification(Task):
         logits: np.ndarray,  # noqa: ARG002
         rows: datasets.Dataset,
     ) -> ChanceLevel:
-        """Against a random order where the selection metric ranks rows, else the largest class."""
+        """Compare with a random order if the selection metric ranks, else the largest class."""
         assert score.majority is not None
         largest = f"(largest class {100 * score.majority:.1f})"
         metric = self.selection_metric
@@ -189,7 +189,7 @@ class Classification(Task):
             worse = score.value <= score.majority
             mark = f"{'no' if worse else 'not significantly'} better than the largest class"
             return ChanceLevel(score.low <= score.majority, largest, evidence, mark)
-        # Where one row in many is right, accuracy says nothing about the ranking.
+        # With few rows of the second class, accuracy says nothing about the ranking.
         labels = self.labels(rows)
         unranked = rank(np.zeros(len(labels)), labels, _groups(rows))
         ours, chance = score.metrics[metric.value], expected_at_random(metric, unranked)
@@ -213,7 +213,7 @@ class Classification(Task):
 def ranking_lead(
     ours: np.ndarray, theirs: np.ndarray, labels: np.ndarray, groups: np.ndarray, metric: Metric
 ) -> RankingDifference | None:
-    """How much better one model ranks the groups than another.
+    """Return how much better one model ranks the groups than another.
 
     Args:
         ours, theirs: logits, [rows, 2].
@@ -222,7 +222,7 @@ def ranking_lead(
 
     Returns:
         The difference and Student's 95% interval of its mean over the groups that have a 1;
-        None where there are fewer than two.
+        None if there are fewer than two such groups.
     """
     each = [
         each_group(metric, rank(_second_over_first(logits), labels, groups))
@@ -241,10 +241,10 @@ def ranking_lead(
 
 
 def _second_over_first(logits: np.ndarray) -> np.ndarray:
-    """What rows of two classes are ranked by. [rows]."""
+    """Return the score by which rows of two classes are ranked. [rows]."""
     return np.asarray(logits[:, 1].astype(float) - logits[:, 0])
 
 
 def _groups(rows: datasets.Dataset) -> np.ndarray:
-    """The number of each row's group. [rows]."""
+    """Return the number of each row's group. [rows]."""
     return np.unique(np.asarray(rows["group"][:]), return_inverse=True)[1]

@@ -1,4 +1,4 @@
-"""Which task a data set, or a trained model, has."""
+"""Finds the task of a data set or of a trained model."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ _TASKS: tuple[type[Task], ...] = (Classification, Regression, MultiLabel)
 
 
 def task_of(settings: Dataset) -> Task:
-    """The task of a data set, scored by its metrics."""
+    """Return the task of a data set, with the data set's metrics."""
     found = {task.rules.kind: task for task in _TASKS}[settings.task]
     return found(tuple(settings.metrics))
 
 
 def task_named(kind: str) -> Task:
-    """The task of that name, with its usual metrics."""
+    """Return the task of that name, with its default metrics."""
     return {task.rules.kind.value: task for task in _TASKS}[kind]()
 
 
 def task_of_model(config: Any) -> Task:
-    """The task that a trained model's config tells of, with its usual metrics.
+    """Return the task that a trained model's config describes, with its default metrics.
 
     Args:
         config: a transformers config.
@@ -38,15 +38,17 @@ def task_of_model(config: Any) -> Task:
 
 
 def check_trained_for(task: Task, config: Any, *, name: str) -> None:
-    """Refuse a classifier that was trained for another task: softmax where sigmoids are read.
+    """Refuse a classifier that was trained for another kind of task.
+
+    One that was trained with softmax, for example, must not be read through sigmoids.
 
     Args:
-        task: of the data that the classifier is to label.
+        task: the task of the data that the classifier will label.
         config: the classifier's transformers config.
-        name: of the classifier.
+        name: the classifier's name.
 
     Raises:
-        Refused: its task is another.
+        Refused: the classifier was trained for another kind of task.
     """
     trained_for = task_of_model(config).rules.kind
     if trained_for is not task.rules.kind:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MultiLabel(Task):
-    """A sigmoid for each label, binary cross-entropy, F1; a label is answered above 1/2."""
+    """A sigmoid for each label, binary cross-entropy, F1; a label is predicted above 1/2."""
 
     rules: ClassVar[TaskRules] = rules_of(TaskKind.multi_label)
     hard_name: ClassVar[str] = "BCE"
@@ -49,7 +49,7 @@ class MultiLabel(Task):
     def check_outputs(self, outputs: int, *, name: str) -> None:
         if outputs == 1:
             raise Refused(
-                f"{name} has {outputs} outputs.",
+                f"{name} has one output.",
                 key="dataset.task",
                 value="multi_label",
                 rule="one output for each label",
@@ -69,7 +69,7 @@ class MultiLabel(Task):
         return [_names(row, names) for row in logits > 0]
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        """[rows, labels], each label's own, in 0..1."""
+        """Return each label's probability, [rows, labels], 0..1."""
         return logits.sigmoid()
 
     # --- labels ---
@@ -83,7 +83,7 @@ class MultiLabel(Task):
         return datasets.Sequence(datasets.Value(self.label_type))
 
     def labels(self, rows: datasets.Dataset) -> np.ndarray:
-        """[rows, labels], 0 or 1, as float32; [rows, 1] of -1 where they are hidden."""
+        """Return the labels, [rows, labels], 0 or 1, as float32; [rows, 1] of -1 if hidden."""
         labels = np.asarray(rows["label"][:], dtype=np.float32)
         return labels if labels.ndim == 2 else labels[:, None]
 
@@ -109,7 +109,7 @@ class MultiLabel(Task):
         return self.metrics[0]
 
     def right(self, logits: Answers, labels: Answers) -> Answers:
-        """Whether a row has exactly its labels."""
+        """Return whether each row is given exactly its labels."""
         right: Answers = ((logits > 0) == labels).all(-1)
         return right
 
@@ -117,10 +117,10 @@ class MultiLabel(Task):
         return self.score_answers(logits, self.labels(rows))
 
     def score_answers(self, logits: np.ndarray, labels: np.ndarray) -> Score:
-        """The metrics asked for, and the interval of the first.
+        """Compute the configured metrics, and the interval of the first.
 
         Args:
-            logits: [rows, labels]; a label is answered where its logit is above 0.
+            logits: [rows, labels]; a label is predicted if its logit is above 0.
             labels: [rows, labels], 0 or 1.
         """
         interval = set_interval(self.primary_metric, logits > 0, labels == 1)
@@ -145,7 +145,7 @@ class MultiLabel(Task):
         return difference_interval(self.primary_metric, ours > 0, theirs > 0, labels == 1)
 
     def agreement(self, ours: np.ndarray, theirs: np.ndarray) -> float:
-        """The share of rows with the same set of labels."""
+        """Return the share of rows with the same set of labels."""
         return float(((ours > 0) == (theirs > 0)).all(axis=-1).mean())
 
     def chance_level(
@@ -154,9 +154,9 @@ class MultiLabel(Task):
         logits: np.ndarray,  # noqa: ARG002
         rows: datasets.Dataset,
     ) -> ChanceLevel:
-        """Against one set for all rows: the k most frequent labels, for the best k.
+        """Compare with one set for all rows: the k most frequent labels, for the best k.
 
-        Each label's majority, the labels that more than half of the rows have, is such a set.
+        One such set is the labels that more than half of the rows have.
         """
         constant = best_constant(self.primary_metric, self.labels(rows) == 1)
         evidence = (

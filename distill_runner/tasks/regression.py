@@ -86,7 +86,7 @@ class Regression(Task):
         return self.score_answers(logits, self.labels(rows))
 
     def score_answers(self, logits: np.ndarray, labels: np.ndarray) -> Score:
-        """The metrics asked for.
+        """Compute the configured metrics, and the interval of the first.
 
         Args:
             logits: [rows, 1].
@@ -109,7 +109,7 @@ class Regression(Task):
         )
 
     def value(self, logits: np.ndarray, labels: np.ndarray) -> float:
-        """The correlation with the labels."""
+        """Return the correlation with the labels."""
         return float(CORRELATIONS[self.primary_metric](_scores(logits), labels.astype(float)))
 
     def lead(self, ours: np.ndarray, theirs: np.ndarray, labels: np.ndarray) -> Interval:
@@ -122,13 +122,14 @@ class Regression(Task):
         )
 
     def agreement(self, ours: np.ndarray, theirs: np.ndarray) -> float:
-        """The correlation of the two models' scores."""
+        """Return the correlation of the two models' scores."""
         return float(CORRELATIONS[self.primary_metric](_scores(ours), _scores(theirs)))
 
     def chance_level(self, score: Score, logits: np.ndarray, rows: datasets.Dataset) -> ChanceLevel:
-        """Against the labels' mean for every row, which correlates with nothing.
+        """Compare with the labels' mean for every row, which correlates with nothing.
 
-        The squared error reveals a teacher of another scale, 0..1 for 0..5; correlation cannot.
+        The squared error reveals a teacher on another scale, such as 0..1 in place of 0..5; a
+        correlation cannot.
         """
         labels = self.labels(rows).astype(float)
         error = float(((logits[:, 0] - labels) ** 2).mean() / labels.var())

@@ -1,4 +1,4 @@
-"""What each kind of task allows in the settings; nothing here imports torch or numpy."""
+"""The settings that each kind of task allows; this module imports neither torch nor numpy."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ _OF_TWO_CLASSES = (Metric.f1, *RANKING)
 
 @dataclass(frozen=True)
 class TaskRules:
-    """What a kind of task allows; where it forbids something, the reason is a text.
+    """What a kind of task allows; a field that forbids something holds the reason, else None.
 
     Args:
-        kind: its value of `dataset.task`.
-        answer: what one answer is, with its article.
-        metrics: those that can score it.
+        kind: the value of `dataset.task`.
+        answer: what one prediction is, with its article.
+        metrics: those that can score the task.
         suggested: metrics to name in a refusal.
         compares: what a soft loss may compare (`objectives.logits.SoftLoss.compares`).
-        outputs: what the outputs of several models are averaged as.
-        classes: whether an answer is a distribution over classes.
-        pipeline: further arguments for transformers' pipeline to tell all that is answered.
-        no_names: why the labels have no names; None: they have.
-        no_corpus: why the generated corpus does not serve; None: it does.
+        outputs: what is averaged when several models predict together.
+        classes: whether a prediction is a distribution over classes.
+        pipeline: further arguments that make transformers' pipeline return all labels.
+        no_names: why the labels have no names.
+        no_corpus: why the generated corpus cannot be used.
         no_probabilities: why `teacher.combine=prob_mean` makes no sense.
         no_votes: why `teacher.weigh_by=validation` makes no sense.
         no_temperatures: why `teacher.temperatures` make no sense.
@@ -88,15 +88,15 @@ _RULES = {rules.kind: rules for rules in (_CLASSIFICATION, _REGRESSION, _MULTI_L
 
 
 def rules_of(kind: TaskKind) -> TaskRules:
-    """What that kind of task allows."""
+    """Return what that kind of task allows."""
     return _RULES[kind]
 
 
 def check_classes(dataset: Dataset, classes: int) -> None:
-    """Refuse metrics of two classes where there are others.
+    """Refuse metrics for two classes if there are more or fewer.
 
     Raises:
-        Refused: at the first one.
+        Refused: a metric needs two classes; names the first.
     """
     for metric in dataset.metrics:
         if classes != 2 and metric in _OF_TWO_CLASSES:
@@ -104,6 +104,6 @@ def check_classes(dataset: Dataset, classes: int) -> None:
                 "dataset.metrics is out of range.",
                 key="dataset.metrics",
                 value=metric.value,
-                rule=f"a metric of two classes, and there are {classes}",
+                rule=f"a metric for two classes; there are {classes}",
                 way_out="dataset.metrics=[accuracy,macro_f1]",
             )

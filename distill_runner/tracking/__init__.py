@@ -1,4 +1,4 @@
-"""Trackers and a run's training curves.
+"""Trackers, and the curves of a run's training.
 
 Imports config and storage.
 """

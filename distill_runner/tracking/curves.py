@@ -1,4 +1,4 @@
-"""The curves of a stage: means between two points, without a device sync at each step."""
+"""Writes a stage's curves: means between two points, without a device sync at each step."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ OnPoint = Callable[[int, Mapping[str, float]], None]
 
 
 class Curves:
-    """Collects terms on the device and writes their means at each point.
+    """Sums losses and other terms on the device, and writes their means at each point.
 
     Args:
-        path: `metrics.jsonl` of the stage, one point a line.
+        path: the stage's `metrics.jsonl`, one point per line.
         on_point: called with every point.
     """
 
@@ -44,7 +44,7 @@ class Curves:
         return bool(self._sums)
 
     def state(self) -> dict[str, Any]:
-        """What has been written and what is collected for the next point, for a checkpoint."""
+        """Return, for a checkpoint, what has been written and the sums for the next point."""
         return {
             "sums": self._sums,
             "weights": self._weights,
@@ -54,18 +54,18 @@ class Curves:
         }
 
     def add(self, role: str, name: str, value: Tensor, weight: float) -> None:
-        """Add a term to the mean up to the next point."""
+        """Add a term, with a weight, to the mean at the next point."""
         key = f"{role}/{name}"
         value = value.detach() * weight
         self._sums[key] = self._sums[key] + value if key in self._sums else value
         self._weights[key] = self._weights.get(key, 0.0) + weight
 
     def set(self, role: str, name: str, value: float) -> None:
-        """Set a figure whose latest value is written at the next point."""
+        """Set a figure; the next points have its latest value."""
         self._latest[f"{role}/{name}"] = value
 
     def write(self, step: int) -> dict[str, float]:
-        """Write a point: the means since the last point.
+        """Write and return a point: the means since the last point.
 
         Raises:
             DistillError: a loss among them is not a number.
@@ -79,7 +79,7 @@ class Curves:
         return values
 
     def check(self, step: int) -> dict[str, float]:
-        """The means since the last point, without writing them.
+        """Return the means since the last point, without writing them.
 
         Raises:
             DistillError: a loss among them is not a number.
@@ -110,17 +110,17 @@ class Curves:
         self._on_point(step, values)
 
     def _mark(self) -> dict[str, Any]:
-        """Size and hash of what has been written."""
+        """Return the size and the hash of what has been written."""
         return {"bytes": self._bytes, "sha256": self._sha256.hexdigest()}
 
     def resume(self, state: Mapping[str, Any] | None) -> None:
-        """Drop the points written after `state` was saved, and repeat the earlier ones.
+        """Drop the points written after `state` was saved, and replay the earlier ones.
 
         Training repeats the steps after `state`. The earlier points go to `on_point` again, because
         this process has not seen them.
 
         Args:
-            state: as `state()` gave it; None if nothing had been written.
+            state: the result of `state()`; None if nothing had been written.
 
         Raises:
             Damaged: the points written before `state` are missing or different.
@@ -132,19 +132,19 @@ class Curves:
         try:
             self._sha256 = hashlib.sha256(self._path.read_bytes()[: self._bytes])
         except IsADirectoryError as error:
-            raise Damaged(self._path, "it is no file") from error
+            raise Damaged(self._path, "it is not a file") from error
         if state and self._mark() != state["mark"]:
-            raise Damaged(self._path, "the points before the checkpoint are others")
+            raise Damaged(self._path, "the points before the checkpoint have changed")
         os.truncate(self._path, self._bytes)
         for at, values in read_points(self._path):
             self._on_point(at, values)
 
 
 def latest_loss(path: Path) -> tuple[int, float] | None:
-    """Step and loss of the last point of a file that another process is writing; None if none."""
+    """Return the step and loss of the last point of a file being written; None if there is none."""
     try:
         text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:  # not begun, or just finished
+    except FileNotFoundError:  # not started, or just finished
         return None
     whole, _, _ = text.rpartition("\n")
     points = map(json.loads, reversed(whole.splitlines()))
@@ -159,16 +159,16 @@ def latest_loss(path: Path) -> tuple[int, float] | None:
 
 
 def read_points(path: Path) -> Iterator[tuple[int, dict[str, float]]]:
-    """The points of a `metrics.jsonl`: (step, values) each."""
+    """Yield the points of a `metrics.jsonl` as (step, values)."""
     for line in path.read_text(encoding="utf-8").splitlines():
         values = json.loads(line)
         yield values.pop("step"), values
 
 
 def as_named(values: Mapping[str, float], names: Mapping[str, str]) -> dict[str, float]:
-    """A point whose teachers are renamed to the stages of this run.
+    """Return a point with its teachers renamed to this run's stages.
 
-    A stored stage may have been trained when its teachers lay in other folders.
+    When a stored stage was trained, its teachers may have had other names.
     """
     short = {
         old.removeprefix("teacher/"): new.removeprefix("teacher/") for old, new in names.items()

@@ -1,11 +1,11 @@
-"""What a tracker is, and two of them: a file of JSON lines, and none.
+"""Defines a tracker's interface, and two trackers: a JSON Lines file, and none.
 
     # conf/tracker/mine.yaml
     defaults: [_base, _self_]
     _target_: my_package.trackers.Mine
     settings: {url: "http://127.0.0.1:5000"}
 
-`tracker._target_` names the class. A class that is a dataclass has settings, its fields.
+`tracker._target_` names the class. If it is a dataclass, its fields are its settings.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from distill_runner.errors import Refused
 
 @dataclass(frozen=True)
 class RunCard:
-    """What a run is called and how it is configured; `config` is nested plain containers."""
+    """A run's name and configuration; `config` consists of plain nested containers."""
 
     name: str
     project: str
@@ -36,50 +36,50 @@ class RunCard:
 
 
 class Tracker(ABC):
-    """Takes a run's points, then its summary; never stops the run it watches.
+    """Receives a run's points, then its summary; never stops the run.
 
     A run calls `warm_up`, `open`, `log` many times, `finish` and `close`, in this order. A run
-    that is refused before its first stage calls `warm_up` and `close` alone.
+    that is refused before its first stage calls only `warm_up` and `close`.
     """
 
-    keeps_curves: ClassVar[bool] = True  # False: nothing reads the run's card
+    keeps_curves: ClassVar[bool] = True  # False: the tracker does not read the run's card
     note: str | None = None  # one line for the screen: where the curves are; final after `finish`
 
     def warm_up(self) -> None:  # noqa: B027
-        """Start what takes seconds to start, while the run imports what it needs itself."""
+        """Start what takes seconds to start, while the run imports its own libraries."""
 
     @abstractmethod
     def open(self, folder: Path, card: RunCard) -> None:
-        """Begin a run, whose files go under `folder`.
+        """Begin a run; the tracker's files go under `folder`.
 
         Raises:
-            OSError: a file of the tracker's cannot be written.
+            OSError: one of its files cannot be written.
         """
 
     @abstractmethod
     def log(self, values: Mapping[str, float], *, step: int) -> None:
-        """Add points at `step`, the run's optimiser step so far, which never falls."""
+        """Add points at `step`, the run's optimiser steps so far; `step` never decreases."""
 
     @abstractmethod
     def finish(self, summary: Mapping[str, float | str], *, failed: bool = False) -> None:
         """Close the run. A second call does nothing."""
 
     def close(self) -> None:  # noqa: B027
-        """Release what `warm_up` started, if no run took it over."""
+        """Release what `warm_up` started, if no run was opened."""
 
 
 def tracker_class(settings: schema.Tracker) -> type[Tracker]:
-    """The class that the configuration names.
+    """Return the class that the configuration names.
 
     Raises:
-        Refused: there is no such class, or it is no tracker.
+        Refused: there is no such class, or it is not a tracker.
     """
     base: type[Tracker] = Tracker  # type: ignore[type-abstract]
     return load_class(settings._target_, base, key="tracker._target_", kind="tracker")
 
 
 def make_tracker(settings: schema.Tracker) -> Tracker:
-    """The tracker that the configuration describes; it is not open yet.
+    """Create the tracker that the configuration describes; it is not open yet.
 
     Raises:
         Refused: there is no such class, or its settings do not fit it.
@@ -93,13 +93,13 @@ def make_tracker(settings: schema.Tracker) -> Tracker:
             f"{cls.__name__} has no settings.",
             key="tracker.settings",
             value=settings.settings,
-            rule="empty for a class that is no dataclass",
+            rule="empty for a class that is not a dataclass",
         )
     return cls()
 
 
 class NoTracker(Tracker):
-    """Keeps nothing, so that no caller has to ask whether tracking is on."""
+    """Discards everything, so that callers need not check whether tracking is on."""
 
     keeps_curves: ClassVar[bool] = False
 
@@ -114,17 +114,17 @@ class NoTracker(Tracker):
 
 
 class JsonLinesTracker(Tracker):
-    """`tracker.jsonl`: a line for the card, one for each point, and one for the summary.
+    """Writes `tracker.jsonl`: a line for the card, one for each point, one for the summary.
 
     A run that continues in the same folder appends to the file, again with its card first.
-    NaN and Infinity are spelled as Python's json spells them.
+    NaN and Infinity are written as Python's json writes them.
     """
 
     def open(self, folder: Path, card: RunCard) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "tracker.jsonl"
         self.note = f"curves: {path}"
-        # Line by line, so that a run that is killed leaves its points behind.
+        # Line by line, so that a killed run leaves its points in the file.
         self._file = path.open("a", encoding="utf-8", buffering=1)
         self._write({"card": asdict(card)})
 
@@ -141,10 +141,10 @@ class JsonLinesTracker(Tracker):
 
 
 def as_floats(values: Mapping[str, float]) -> dict[str, float]:
-    """The values as plain floats, whatever numbers they were."""
+    """Return the values as plain floats."""
     return {name: float(value) for name, value in values.items()}
 
 
 def as_line(message: Mapping[str, object]) -> str:
-    """One line of JSON; what JSON does not know becomes its text."""
+    """Return one line of JSON; values of other types are written as text."""
     return json.dumps(message, default=str) + "\n"

@@ -1,10 +1,9 @@
-"""The training's side of Weights & Biases.
+"""Sends a run's curves to Weights & Biases through a child process.
 
-W&B runs in a child process (`wandb_worker`). So nothing it does can reach the training: not its
-threads, exit hooks or patched `sys.exit`, not a crash of its service, not a word on the screen.
-The training puts lines into a queue and waits only at its end, and by its own clock: until W&B
-has been open for `OPEN_SECONDS`, if the run was shorter than that, and then for `FINISH_SECONDS`.
-The child alone waits for the server.
+W&B runs in the child (`wandb_worker`), so nothing it does affects the training: not its threads,
+exit hooks or patched `sys.exit`, not a crash of its service, and it prints nothing on the screen.
+The training puts lines into a queue and waits only at its end: for W&B to open, until
+`OPEN_SECONDS` after the start, and then for `FINISH_SECONDS`. Only the child waits for the server.
 """
 
 from __future__ import annotations
@@ -24,20 +23,20 @@ from typing import IO
 
 from distill_runner.tracking.trackers import RunCard, Tracker, as_floats, as_line
 
-# What a W&B that is down may cost a run: the sum of these two.
+# If W&B is down, a run loses at most the sum of these two.
 OPEN_SECONDS = 3.5
 FINISH_SECONDS = 5.5
-# Offline there is no server to wait for, only a busy disk or processor.
+# Offline the wait is only for a busy disk or processor.
 LOCAL_FINISH_SECONDS = 30.0
 
-# The child's own patience with the server.
+# The time limits of the child's requests to the server.
 PROBE_SECONDS = 2.0
 INIT_SECONDS = 3.0
 UPLOAD_SECONDS = 4.0
 
 
 class WandbTracker(Tracker):
-    """The training's end of the pipe to the child that talks to W&B."""
+    """The training's end of the pipe to the child process that talks to W&B."""
 
     def __init__(self) -> None:
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
@@ -46,13 +45,13 @@ class WandbTracker(Tracker):
         self._local = self._finished = self._serves = False
 
     def warm_up(self) -> None:
-        # The child needs as long to import W&B as a run needs to import torch. What cannot
-        # start now is started, and reported, when the run opens.
+        # The child takes as long to import W&B as the run to import torch. If it cannot start
+        # now, `open` tries again and reports the failure.
         with contextlib.suppress(OSError):
             self._child = _start_child(subprocess.DEVNULL)
 
     def open(self, folder: Path, card: RunCard) -> None:
-        # Absolute: the note must hold wherever the reader's shell stands.
+        # Absolute, because the reader's shell may be in another folder.
         self._folder = folder.absolute()
         self._began = time.monotonic()
         self.note = f"W&B has not answered yet; its files go under {self._folder}"
@@ -86,11 +85,11 @@ class WandbTracker(Tracker):
         self._finished = True
         self._lines.put(as_line({"finish": dict(summary), "failed": failed}))
         self._lines.put(None)
-        # Training has begun meanwhile; only a run of seconds has to wait for it here.
+        # Only a run of a few seconds has to wait here.
         self._opened.wait(max(0.0, OPEN_SECONDS - (time.monotonic() - self._began)))
         limit = LOCAL_FINISH_SECONDS if self._local else FINISH_SECONDS
         if not self._closed.wait(limit):
-            # Left to itself it still writes what it holds, and soon ends.
+            # The child still writes what it holds, and then ends by itself.
             self.note = f"W&B did not finish in {limit:g} s; what it has is under {self._folder}"
             return
         self._child.wait()
@@ -111,7 +110,7 @@ class WandbTracker(Tracker):
                     pipe.write(line)
                     pipe.flush()
         except BrokenPipeError:
-            pass  # `_listen` sees the same end and says so.
+            pass  # `_listen` notices and reports it
 
     def _listen(self, pipe: IO[str]) -> None:
         ended_well = False
@@ -130,7 +129,7 @@ class WandbTracker(Tracker):
 
 
 def _start_child(log: IO[str] | int) -> subprocess.Popen[str]:
-    """W&B's process; it writes into `log` until it knows the run's folder.
+    """Start the child process; it writes into `log` until it knows the run's folder.
 
     Raises:
         OSError: it cannot be started.
@@ -145,6 +144,6 @@ def _start_child(log: IO[str] | int) -> subprocess.Popen[str]:
         text=True,
         encoding="utf-8",
         env=os.environ | {"PYTHONPATH": os.pathsep.join(search)},
-        # Ctrl-C is for the training, which then says how the run ended.
+        # Ctrl-C must reach only the training, which then reports how the run ended.
         start_new_session=True,
     )

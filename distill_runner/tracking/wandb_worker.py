@@ -1,7 +1,7 @@
-"""The process that talks to W&B for one run: `-m distill_runner.tracking.wandb_worker`.
+"""Talks to W&B for one run, as a process: `-m distill_runner.tracking.wandb_worker`.
 
-It reads JSON lines on stdin and writes two on stdout, each with a note for the screen: one when the
-run is open, and one when it is closed.
+It reads JSON lines from stdin and writes two to stdout, each with a note for the screen: one when
+the run is open, and one when it is closed.
 
     in    {"open": {folder, card, patience}}
           {"log": {name: value}, "step": n}            any number of these
@@ -22,21 +22,21 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-LINGER_SECONDS = 30.0  # at most, from the end of the run to the end of the process
+LINGER_SECONDS = 30.0  # longest time from the end of the run to the end of the process
 UNREACHABLE = "the server does not answer"
 
 
 def main() -> None:
     """Serve one run: lines from stdin, notes to stdout, everything else to its wandb.log."""
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
-    # What W&B prints must not mix with the replies.
+    # W&B's output must not mix with the replies.
     os.dup2(2, 1)
-    # Its error reports would delay the exit by ten seconds when the server is gone.
+    # Its error reports would delay the exit by ten seconds if the server is gone.
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     os.environ.setdefault("WANDB_SILENT", "true")
 
     def reply(note: str | None, *, local: bool, last: bool = False) -> None:
-        # The training may be gone; its points are still worth keeping.
+        # The training may have ended; its points are still worth keeping.
         with contextlib.suppress(BrokenPipeError):
             answer = {"note": note, "local": local, "last": last}
             replies.write(json.dumps(answer) + "\n")
@@ -54,11 +54,11 @@ def main() -> None:
 
 
 def _serve(lines: IO[str], reply: Callable[..., None]) -> None:
-    with contextlib.suppress(Exception):  # reported below, once there is a run to report it to
+    with contextlib.suppress(Exception):  # imported again, and reported, in `_open_run`
         import wandb  # noqa: F401
     first = lines.readline()
     if not first:
-        return  # the training was refused before there was a run
+        return  # the run was refused before its first stage
     opening = json.loads(first)["open"]
     _write_into(Path(opening["folder"]) / "wandb.log")
     run, reason = _open_run(opening)
@@ -77,16 +77,16 @@ def _serve(lines: IO[str], reply: Callable[..., None]) -> None:
         # If the lines end without a "finish", the training was killed.
         run.finish(exit_code=int(message.get("failed", True)))
     except TimeoutError:
-        note = f"W&B did not take all in time; {_where(run)}"
+        note = f"W&B did not receive everything in time; {_where(run)}"
     except Exception as error:
         _report(error)
-        note = f"W&B broke off ({type(error).__name__}); {_where(run)}"
+        note = f"W&B failed ({type(error).__name__}); {_where(run)}"
     _close_service()
     reply(note, local=local, last=True)
 
 
 def _write_into(log: Path) -> None:
-    """Append what this process prints from now on to the log."""
+    """Redirect this process's output to the end of the log."""
     log.parent.mkdir(parents=True, exist_ok=True)
     end = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     os.dup2(end, 1)
@@ -95,7 +95,7 @@ def _write_into(log: Path) -> None:
 
 
 def _open_run(opening: Mapping[str, Any]) -> tuple[Any, str | None]:
-    """The run, and the reason if it is offline although the user did not ask for that."""
+    """Open the run; return it, and the reason if it is offline without the user's request."""
     import wandb
 
     settings = wandb.setup().settings
@@ -106,7 +106,7 @@ def _open_run(opening: Mapping[str, Any]) -> tuple[Any, str | None]:
         try:
             return _init(opening, settings.mode), None
         except Exception as error:
-            # Every error of W&B or its transport means the same here.
+            # Any error here means that the server cannot be used.
             _report(error)
             reason = UNREACHABLE
     return _init(opening, "offline"), reason
@@ -149,7 +149,7 @@ def _why_offline(settings: Any, seconds: float) -> str | None:
     if key is None and not settings.identity_token_file:
         return "no API key"
     answer: list[str | None] = [UNREACHABLE]
-    # In a thread, because a name look-up obeys no timeout.
+    # In a thread, because host name resolution ignores timeouts.
     asked = (settings.base_url, key, seconds, answer)
     probe = threading.Thread(target=_probe, args=asked, daemon=True)
     probe.start()
@@ -168,7 +168,7 @@ def _probe(base_url: str, key: str | None, seconds: float, answer: list[str | No
             timeout=seconds,
         ).status_code
     except requests.exceptions.SSLError:
-        answer[0] = None  # It may know a certificate that requests does not.
+        answer[0] = None  # W&B may have a certificate that requests lacks
     except requests.RequestException as error:
         _report(error)
     else:

@@ -1,6 +1,6 @@
-"""Checkpoints of a stage in training: enough to resume bit for bit, and nothing else.
+"""Checkpoints of a stage in training: what is needed to resume bit for bit, and nothing else.
 
-A checkpoint has weights, optimisers and counters. Random draws are functions of seed and step,
+A checkpoint holds weights, optimisers and counters. Random draws are functions of seed and step,
 so no generator state is stored. The last 32 bytes of a file are the SHA-256 of the rest.
 """
 
@@ -21,7 +21,7 @@ from distill_runner.storage.integrity import Damaged
 
 _FIRST = 10.0  # seconds before the first checkpoint, whose cost is unknown
 _BLOCK_BYTES = 1 << 20
-_SHARE = 0.01  # the most of the training time to spend on checkpoints
+_SHARE = 0.01  # checkpoints take at most this share of the training time
 
 State = dict[str, Any]  # tensors, numbers, strings, and dicts and lists of them
 
@@ -36,7 +36,7 @@ def save(path: Path, state: State) -> None:
             file.write(hashed.sha256.digest())
             file.flush()
             os.fsync(file.fileno())
-    except (OSError, RuntimeError) as error:  # torch's writer turns a full disk into the latter
+    except (OSError, RuntimeError) as error:  # torch raises RuntimeError on a full disk
         partial.unlink(missing_ok=True)
         cause = find_os_error(error)
         if cause is None:
@@ -46,7 +46,7 @@ def save(path: Path, state: State) -> None:
 
 
 def load(path: Path, device: torch.device) -> State | None:
-    """The state in `path`, or None where there is no file.
+    """Return the state in `path`, or None if there is no file.
 
     Raises:
         Damaged: the file is not as it was written.
@@ -56,7 +56,7 @@ def load(path: Path, device: torch.device) -> State | None:
     check(path)
     try:
         state: State = torch.load(path, map_location=device, weights_only=True)
-    except Exception as error:  # torch.load raises what its parsers raise
+    except Exception as error:  # torch.load raises whatever its parsers raise
         raise Damaged(path, f"it cannot be read ({type(error).__name__})") from error
     return state
 
@@ -77,7 +77,7 @@ def check(path: Path) -> None:
                 digest.update(block)
             written = file.read()
     except (FileNotFoundError, IsADirectoryError) as error:
-        raise Damaged(path, "it is no file") from error
+        raise Damaged(path, "it is not a file") from error
     if written != digest.digest():
         raise Damaged(path, "it has other content")
 
@@ -106,7 +106,7 @@ class Pace:
     """Decides when the next checkpoint is due: the cheaper the last one, the sooner.
 
     Args:
-        longest: seconds between two checkpoints, however expensive they are.
+        longest: most seconds between two checkpoints, however expensive they are.
     """
 
     def __init__(self, longest: float) -> None:
@@ -115,7 +115,7 @@ class Pace:
         self._saved = time.monotonic()
 
     def is_due(self) -> bool:
-        """Whether it is time for another checkpoint."""
+        """Return whether another checkpoint is due."""
         return time.monotonic() - self._saved > self._after
 
     @contextmanager

@@ -1,7 +1,7 @@
-"""The only training loop.
+"""The training loop, shared by all algorithms.
 
-It asks an algorithm for updates and does everything else, once, for every algorithm:
-scaling, clipping, stepping, counting, logging, checkpointing, progress.
+It asks the algorithm for updates and does everything else: scaling, clipping, stepping,
+counting, logging, checkpoints, progress.
 """
 
 from __future__ import annotations
@@ -47,15 +47,16 @@ class Loop:
         self.optimizers = {role: self._optimizer(role) for role in job.algorithm.roles}
         self.curves = Curves(job.folder / "metrics.jsonl", job.on_point)
         self._resume()
-        # Before this attempt: the bar shows the rate of what is going on now.
+        # Made by earlier attempts; the bar shows the rate of this one only.
         self._attempt = self.progress.examples, self.progress.seconds
 
     def run(self, bar: Bar) -> Finished:
         """Train to the last step.
 
         Raises:
-            DistillError: the loss stopped being a number.
-            KeyboardInterrupt: asked to stop, after the step in flight and with a checkpoint.
+            DistillError: the loss is not a number.
+            KeyboardInterrupt: the run was interrupted; the current step is finished and a
+                checkpoint written first.
         """
         pace = checkpoint.Pace(self.job.checkpoint_seconds)
         memory.reset_peak(self.job.device)
@@ -65,11 +66,11 @@ class Loop:
                 began = time.perf_counter()
                 self.step(epoch, at, rows)
                 ended = self.progress.step == self.total
-                # The last one is for what comes behind the loop: the scoring of every split.
+                # The checkpoint at the end covers what follows the loop: scoring every split.
                 save_due = pace.is_due() or ended
-                # Not where a checkpoint is due: when that is, the clock says.
+                # Not at checkpoints: they depend on the clock, and the curves must not.
                 if self._log_due() or epoch_done or ended:
-                    # Inside the clock: reading the curves waits for a GPU's unfinished steps.
+                    # Timed, because reading the curves waits for a GPU's unfinished steps.
                     self._log(bar, began)
                 else:
                     self.progress.seconds += time.perf_counter() - began
@@ -85,7 +86,7 @@ class Loop:
     # --- one step ------------------------------------------------------------------------
 
     def _remaining(self) -> Iterator[tuple[int, int, np.ndarray]]:
-        """(epoch, step within it, rows) of every step not yet made."""
+        """Yield (epoch, step within it, rows) for every step not yet made."""
         per_epoch = self.order.batches_per_epoch
         while self.progress.step < self.total:
             epoch, offset = divmod(self.progress.step, per_epoch)
@@ -94,7 +95,7 @@ class Loop:
                 yield epoch, at, batches[at]
 
     def step(self, epoch: int, at: int, rows: np.ndarray) -> None:
-        """One optimiser step of every role, on these rows: step `at` of the epoch."""
+        """Make one optimiser step of every role on these rows: step `at` of the epoch."""
         micro_batches = np.array_split(rows, min(self.job.training.accumulate, len(rows)))
         running = [
             self.job.algorithm.updates(self.batches.make(epoch, at, index, micro))
@@ -117,8 +118,8 @@ class Loop:
                 f"expected an update of {role!r}, the algorithm gave {update.role!r}"
             )
         weights = [w for learner in self.job.roles[role] for _, w in learner.trainable()]
-        # Weighted by size, so a short last micro-batch counts what it should; `inputs` keeps
-        # the gradient from leaking into other roles.
+        # Weighted by size, because the last micro-batch may be short; `inputs` keeps the
+        # gradient from leaking into other roles.
         (share * update.loss).backward(inputs=weights)  # type: ignore[no-untyped-call]
         self.curves.add(role, "loss", update.loss.detach(), share)
         for name, term in update.terms.items():
@@ -138,7 +139,7 @@ class Loop:
         norm = torch.linalg.vector_norm(torch.stack(norms))
         weights = sum(w.numel() for learner in learners for _, w in learner.trainable())
         self.curves.add(role, "grad_norm", norm, 1.0)
-        # Where this nears 1, AdamW's eps damps the typical weight and part of it stops learning.
+        # Near 1, AdamW's eps damps the step of a typical weight, and some weights stop learning.
         eps = optim.eps_of(optimizer)
         self.curves.add(role, "grad_rms_over_eps", norm / math.sqrt(weights) / eps, 1.0)
         self.curves.set(role, "learning_rate", optimizer.param_groups[0]["lr"])
@@ -219,11 +220,11 @@ class Loop:
         """Write a checkpoint.
 
         Raises:
-            DistillError: a loss since the last point is not a number; nothing is written.
+            DistillError: a loss since the last logged point is not a number; nothing is written.
         """
         began = time.perf_counter()
         self.curves.check(self.progress.step)
-        self.progress.seconds += time.perf_counter() - began  # a GPU's unfinished steps
+        self.progress.seconds += time.perf_counter() - began  # the wait for a GPU's last steps
         self.progress.peak_memory = self._peak_memory()
         state: dict[str, Any] = {
             "progress": vars(self.progress),
@@ -238,10 +239,10 @@ class Loop:
         checkpoint.save(self.job.folder / "checkpoint.pt", state)
 
     def _resume(self) -> None:
-        """Go on at the checkpoint, if there is one.
+        """Resume from the checkpoint, if there is one.
 
         Raises:
-            Damaged: it, the best weights so far or the curves are not as they were written.
+            Damaged: the checkpoint, the best weights or the curves are not as they were written.
         """
         path = self.job.folder / "checkpoint.pt"
         state = checkpoint.load(path, self.job.device)

@@ -1,4 +1,4 @@
-"""The micro-batches of a stage, as its algorithm sees them."""
+"""Makes the micro-batches of a stage, as its algorithm sees them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from distill_runner.data.batches import quiz_rows
 from distill_runner.methods.batch import Address, Batch, Quiz
 from distill_runner.training.stage_job import Job
 
-# Rows of a quiz that are padded together, where padding is not left out.
+# Rows of a quiz that are padded together, unless padding is left out.
 _QUIZ_PIECE = 8
 
 
@@ -20,9 +20,12 @@ class Batches:
         self._job = job
 
     def make(self, epoch: int, at: int, micro: int, rows: np.ndarray) -> Batch:
-        """Micro-batch `micro` of step `at` of the epoch, which both count from 0.
+        """Make micro-batch `micro` of step `at` of the epoch; all three count from 0.
 
         Args:
+            epoch: counted from the stage's first.
+            at: step within the epoch.
+            micro: position within the step's batch.
             rows: [batch], positions among the training rows.
         """
         job, data = self._job, self._job.rows

@@ -28,7 +28,7 @@ def adamw(
     AdamW works element by element, so one optimiser over several learners equals one for each.
 
     Args:
-        attachments: modules trained with the student; each may have settings of its own.
+        attachments: modules trained with the student; each may have its own settings.
     """
     own = {f"{ATTACHED}.{one.name}.": one.settings for one in attachments}
     weights = [pair for learner in learners for pair in learner.trainable()]
@@ -98,12 +98,12 @@ def rate_at(step: int, *, total: int, warmup_fraction: float, schedule: Schedule
 def step(
     optimizer: torch.optim.Optimizer, learners: Sequence[Learner], limit: float
 ) -> list[Tensor]:
-    """Clip each learner's gradient to a norm of at most `limit` (0: no clipping), and step.
+    """Clip each learner's gradient to a norm of at most `limit`, and step.
 
     Args:
-        optimizer: of `adamw`, over the weights of these learners.
+        optimizer: made by `adamw` over the weights of these learners.
         learners: each is clipped by its own norm.
-        limit: the largest norm.
+        limit: the largest norm; 0: no clipping.
 
     Returns:
         The norm of each learner's gradient before clipping.

@@ -1,4 +1,4 @@
-"""What the loop is given, how far it is, and what it leaves."""
+"""The job of the training loop, its progress, and its result."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Job:
     task: Task
     student: Learner
     teachers: TeacherSource
-    roles: Mapping[str, Sequence[Learner]]  # whom each role's updates change
+    roles: Mapping[str, Sequence[Learner]]  # the learners that each role's updates change
     rows: TrainingRows
     training: Training
     seed: int
@@ -35,21 +35,21 @@ class Job:
     folder: Path  # of the unfinished stage: checkpoint, best weights, curves
     checkpoint_seconds: float
     log_every: int
-    validate: Callable[[int], dict[str, float]]  # scores after an epoch, or none
+    validate: Callable[[int], dict[str, float]]  # scores after an epoch; may be empty
     on_point: Callable[[int, Mapping[str, float]], None]
     attachments: Sequence[Attachment] = ()  # modules that are trained with the student
-    selected_by: str = "accuracy"  # the score by which the best epoch is known
+    selected_by: str = "accuracy"  # the score that selects the best epoch
 
 
 @dataclass
 class Progress:
-    """How far the stage is; part of every checkpoint."""
+    """The progress of the stage; part of every checkpoint."""
 
     step: int = 0
     seconds: float = 0.0
     tokens: int = 0
     examples: int = 0
-    peak_memory: int = 0  # bytes, of the attempts before
+    peak_memory: int = 0  # bytes, over earlier attempts
     best_score: float = -math.inf
     best_epoch: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
@@ -57,14 +57,14 @@ class Progress:
 
 @dataclass(frozen=True)
 class Finished:
-    """What the training was."""
+    """The result of a stage's training."""
 
     epochs: int
     steps: int
-    wall_seconds: float  # of the steps alone, over all attempts
+    wall_seconds: float  # of the steps only, over all attempts
     examples_per_second: float
     real_tokens_per_second: float
     peak_memory_bytes: int  # of the card on a GPU, of the whole process on a CPU
     kept_epoch: int
-    counts: Mapping[str, int]  # how the rows were chosen, where the algorithm chose them
+    counts: Mapping[str, int]  # how the rows were chosen, if the algorithm chose them
     history: list[dict[str, float]]

@@ -1,4 +1,4 @@
-"""docs/figures/wikiqa.svg, drawn from the records: python docs/tools/picture.py
+"""Draws docs/figures/wikiqa.svg from the records: python docs/tools/picture.py
 
 A dot is the mean average precision of one seed on WikiQA's test questions, a bar the mean.
 """
@@ -25,7 +25,7 @@ _FONT = 'font-family="system-ui, sans-serif"'
 
 
 def across(value: float) -> float:
-    """Where a score stands, in pixels."""
+    """Return the x position of a score, in pixels."""
     return LEFT + (value - LOWEST) / (HIGHEST - LOWEST) * (WIDTH - LEFT - 20)
 
 
@@ -35,7 +35,7 @@ def text(x: float, y: float, words: str, anchor: str, colour: str, size: int = 1
 
 
 def row(at: int, name: str, found: np.ndarray, *, first_stage: bool) -> list[str]:
-    """One method: its name, a dot for each seed, and the mean."""
+    """Draw one method: its name, a dot for each seed, and the mean."""
     middle, colour = TOP + at * ROW + ROW / 2, "#00695c" if first_stage else "#78909c"
     mean = across(float(found.mean()))
     dots = [
@@ -47,7 +47,7 @@ def row(at: int, name: str, found: np.ndarray, *, first_stage: bool) -> list[str
 
 
 def picture() -> str:
-    """The whole SVG."""
+    """Return the whole SVG."""
     height = TOP + len(METHODS) * ROW + 46
     bottom = TOP + len(METHODS) * ROW
     lines = [

@@ -1,4 +1,4 @@
-"""Tables of README and docs, written from the records: python docs/tools/tables.py
+"""Writes the tables of README and docs from the records: python docs/tools/tables.py
 
 A page holds a table between two markers, `<!-- table NAME -->` and `<!-- end -->`. Every figure
 is computed here from `result.json` and `record.json` under outputs/records.
@@ -23,13 +23,13 @@ SEEDS = (1, 2, 3)
 
 
 def result(record: str, run: str) -> dict[str, Any]:
-    """`result.json` of one run of a record."""
+    """Read `result.json` of one run of a record."""
     found: dict[str, Any] = json.loads((RECORDS / record / run / "result.json").read_text("utf-8"))
     return found
 
 
 def scores(record: str, run: str, metric: str, *, of: str = "student") -> np.ndarray:
-    """A metric on test in %, for seeds 1, 2 and 3 of a run. [seeds]."""
+    """Return a metric on test in %, for seeds 1, 2 and 3 of a run. [seeds]."""
     return np.array([_score(result(record, f"{run}-{seed}"), metric, of) for seed in SEEDS])
 
 
@@ -39,46 +39,46 @@ def _score(found: dict[str, Any], metric: str, of: str) -> float:
 
 
 def student_interval(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
-    """Both ends of Student's 95% interval of a mean."""
+    """Return both ends of Student's 95% interval of a mean."""
     sample = np.asarray(values, dtype=float)
     reach = student_t.ppf(0.975, len(sample) - 1) * sample.std(ddof=1) / np.sqrt(len(sample))
     return float(sample.mean() - reach), float(sample.mean() + reach)
 
 
 def signed(value: float, digits: int = 2) -> str:
-    """+0.25 or −0.25, with a real minus sign."""
+    """Format a number with its sign, such as +0.25 or −0.25, with a real minus sign."""
     rounded = f"{value:+.{digits}f}".replace("-", "−")
     return rounded if float(f"{value:.{digits}f}") else f"{0:.{digits}f}"
 
 
 def gain(values: Sequence[float] | np.ndarray, digits: int = 2) -> str:
-    """Mean difference with Student's interval."""
+    """Format a mean difference with Student's interval."""
     low, high = student_interval(values)
     ends = f"[{signed(low, digits)}, {signed(high, digits)}]"
     return f"{signed(float(np.mean(values)), digits)} {ends}"
 
 
 def mean(values: Sequence[float] | np.ndarray, digits: int = 1) -> str:
-    """Mean score with Student's interval."""
+    """Format a mean score with Student's interval."""
     low, high = student_interval(values)
     return f"{np.mean(values):.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
 def paired(found: dict[str, Any]) -> str:
-    """The gain of one run over its student without a teacher, with the interval over rows."""
+    """Format the gain of a run over its student without a teacher, with its interval over rows."""
     of = found["baseline"]["gain"]["test"]
     low, high = signed(100 * of["low"]), signed(100 * of["high"])
     return f"{signed(100 * of['accuracy'])} [{low}, {high}]"
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table."""
+    """Return a Markdown table."""
     lines = [columns, ["---"] * len(columns), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def speed(race: str, contender: str) -> tuple[str, str, str]:
-    """How many times as fast: a step with its worst and best round, and 15 epochs projected."""
+    """Return the speed-up of a step, its worst and best round, and that of 15 epochs, projected."""
     found = json.loads((RECORDS / f"2026-11-21-bench-{race}" / "record.json").read_text("utf-8"))
     figures, seconds = found["summary"][contender], found["projected_seconds"]
     whole = seconds[contender]["15"] / seconds["ours"]["15"]
@@ -87,7 +87,7 @@ def speed(race: str, contender: str) -> tuple[str, str, str]:
 
 
 def pairs(name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Accuracy in % with a lever and without it, seed by seed. [seeds] each."""
+    """Return the accuracy in % with a lever and without it, seed by seed. [seeds] each."""
     path = RECORDS / f"2026-11-21-bench-pairs-{name}" / "record.json"
     seeds = json.loads(path.read_text("utf-8"))["raw"].values()
     sides = [[seed[side]["accuracy"] for seed in seeds] for side in ("lever", "reference")]
@@ -99,7 +99,7 @@ WIKIQA = "2026-11-22-minilm-wikiqa-tmkd"
 
 
 def evidence() -> str:
-    """The README's table."""
+    """Return the README's table."""
     two = ["minilm-2layer-kd", "minilm-2layer-kd-seed2", "minilm-2layer-kd-seed3"]
     leads = [_lead(result(GROUPED, run)) for run in two]
     tkd = scores(WIKIQA, "tkd", "map") - scores(WIKIQA, "one_on_one", "map")
@@ -145,12 +145,12 @@ def _lead(found: dict[str, Any]) -> float:
 
 
 def metadistil_over_kd() -> np.ndarray:
-    """MetaDistil minus KD, both with batches of rows of like length. [seeds]."""
+    """Return MetaDistil minus KD, both with batches of rows of similar length. [seeds]."""
     return pairs("mask")[0] - pairs("batching")[0]
 
 
 def grouped() -> str:
-    """SST-2, grouped split, seed 1."""
+    """Return the table of SST-2, grouped split, seed 1."""
     rows = [_alone("teacher, 6 layers", result(GROUPED, "minilm-3layer-kd")["teachers"][0])]
     for layers in (3, 2):
         kd = result(GROUPED, f"minilm-{layers}layer-kd")
@@ -164,7 +164,7 @@ def grouped() -> str:
 
 
 def random_split() -> str:
-    """SST-2, random split, seed 1."""
+    """Return the table of SST-2, random split, seed 1."""
     kd, meta = (result(RANDOM, f"minilm-2layer-{name}") for name in ("kd", "metadistil"))
     alone = {**kd["baseline"], "parameters": kd["student"]["parameters"]}
     rows = [
@@ -194,7 +194,7 @@ def _distilled(name: str, found: dict[str, Any]) -> tuple[str, ...]:
 
 
 def wikiqa() -> str:
-    """Mean average precision on WikiQA, three seeds."""
+    """Return the table of mean average precision on WikiQA, three seeds."""
     one = scores(WIKIQA, "one_on_one", "map")
     alone = scores(WIKIQA, "one_on_one", "map", of="baseline")
     rows = [("no teacher", mean(alone), "")]
@@ -206,7 +206,7 @@ def wikiqa() -> str:
 
 
 def sst2_4000() -> str:
-    """SST-2, 4,000 training rows, three seeds."""
+    """Return the table of SST-2 with 4,000 training rows, three seeds."""
     of = "2026-11-21-minilm-sst2-"
     runs = (
         ("3 layers twice, `mutual`", "mutual", "mutual-twins"),
@@ -226,7 +226,7 @@ def sst2_4000() -> str:
 
 
 def races() -> str:
-    """An optimiser step against the same step elsewhere."""
+    """Return the table of optimiser steps against those of other implementations."""
     rows = [
         ("KD: TextBrewer 0.2.1, padded to 128 as in its examples", "kd", "textbrewer-padded"),
         ("KD: TextBrewer 0.2.1, dynamic padding", "kd", "textbrewer-dynamic"),
@@ -249,7 +249,7 @@ def races() -> str:
 
 
 def levers() -> str:
-    """What a change of the sampling costs in accuracy."""
+    """Return the table of what changes of the sampling cost in accuracy."""
     rows = (
         ("MetaDistil's real step keeps the pilot's mask", "`method.real_step_mask=fresh`", "mask"),
         ("`training.batching=by_length`, KD", "`training.batching=random`", "batching"),
@@ -275,7 +275,7 @@ TABLES: dict[str, Callable[[], str]] = {
 
 
 def with_tables(text: str) -> str:
-    """The page with its tables as the records have them now."""
+    """Return the page with its tables rebuilt from the records."""
     return _MARKED.sub(lambda found: found[1] + TABLES[found[2]]() + found[3], text)
 
 

@@ -1,4 +1,4 @@
-"""The benchmark: fair races, honest arithmetic, and a record at the end. Nothing here is timed."""
+"""The benchmark: fair races, correct arithmetic, and a record at the end. Nothing is timed here."""
 
 from __future__ import annotations
 
@@ -292,7 +292,7 @@ def test_a_lever_is_not_inferior_only_where_the_whole_interval_is_above_the_marg
     assert close.endswith("; not inferior at 0.3 points.")
     wide = pairs.verdict([0.5, -0.5, 0.4, -0.4, 0.0])
     assert "not shown to be not inferior" in wide
-    assert "nothing can be said" in pairs.verdict([3.0])
+    assert "too few for a statement" in pairs.verdict([3.0])
 
 
 def test_the_sides_of_a_pair_differ_in_what_is_named_and_nothing_else(tiny: Path) -> None:

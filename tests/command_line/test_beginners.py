@@ -1,6 +1,6 @@
-"""What a beginner types wrongly, and what is said to that: to the letter, in `beginners.txt`.
+"""Mistakes of beginners and the exact messages they get, listed in `beginners.txt`.
 
-`python tests/test_beginners.py` writes that file anew, to be read before it is kept.
+`python tests/command_line/test_beginners.py` rewrites that file; read it before you commit it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Sweeps that Optuna chooses the jobs of, and what a job returns to Hydra."""
+"""Sweeps whose jobs Optuna chooses, and the value that a job returns to Hydra."""
 
 from __future__ import annotations
 

@@ -435,7 +435,7 @@ def test_a_setting_that_some_jobs_of_a_sweep_read_is_said_by_the_others(
     assert told.count("not used by method=finetune: teacher=bert") == 1
 
 
-def test_a_setting_that_says_what_is_so_is_no_dropped_one(
+def test_a_setting_equal_to_the_default_is_not_dropped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked = ["method=kd", "teacher.weights=[1,1]", "method.temperature=2", "training.epochs=3"]

@@ -1,4 +1,4 @@
-"""A file such as `_base.yaml`, which other options extend, is no option itself."""
+"""A file such as `_base.yaml`, which other options extend, cannot be chosen itself."""
 
 from __future__ import annotations
 

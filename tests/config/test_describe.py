@@ -41,7 +41,7 @@ def test_every_key_of_a_method_is_described() -> None:
     assert undescribed == []
 
 
-def test_a_key_is_told_with_its_type_its_range_and_its_default() -> None:
+def test_a_key_is_described_by_its_type_its_range_and_its_default() -> None:
     epochs, steps = described()["training.epochs"], described()["training.max_steps"]
     assert (epochs.takes, epochs.default) == ("a whole number, 1 or more", "15")
     assert (steps.takes, steps.default) == ("a whole number, 1 or more, or null", "null")

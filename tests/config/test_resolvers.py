@@ -1,4 +1,4 @@
-"""What `config.yaml` takes from the options that were chosen."""
+"""Resolvers that copy the chosen options into `config.yaml`."""
 
 from __future__ import annotations
 

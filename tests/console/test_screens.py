@@ -1,4 +1,4 @@
-"""Plan, progress and result as they are read: whole words, whole figures, lines that fit."""
+"""Plan, progress and result on the screen: whole words, whole figures, lines that fit."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_ten_teachers_are_counted_where_they_teach() -> None:
     assert "bert-base-uncased and 9 others, each 63,000" in " ".join(shown.split())
 
 
-def test_one_checkpoint_as_teacher_and_student_is_told_by_its_layers() -> None:
+def test_one_checkpoint_as_teacher_and_student_is_named_by_its_layers() -> None:
     config, plan = planned(composed("method=kd", "teacher=minilm", "student=minilm_3layer"))
     shown = printed(plan_table(plan, config, None))
     assert "all-MiniLM-L6-v2 (layers\u00a00–2)" in shown
@@ -244,7 +244,7 @@ def gained(points: float, low: float, high: float, transferred: float | None) ->
     return str(gain_line(result(baseline=baseline)))
 
 
-def test_a_share_of_the_teachers_lead_is_told_of_a_significant_gain_alone() -> None:
+def test_only_a_significant_gain_is_given_as_a_share_of_the_teachers_lead() -> None:
     lost = gained(-0.001, -0.01, 0.008, -0.02)
     assert "teachers have" not in lost
     assert "Not significant: the interval includes zero." in lost
@@ -268,7 +268,7 @@ def test_what_says_the_same_of_all_models_is_a_line_and_no_column() -> None:
     assert "in % on 400 validation rows\n" in printed(result_table(found), width=120)
 
 
-def test_the_student_is_told_from_its_teacher_by_its_layers() -> None:
+def test_the_layers_distinguish_the_student_from_its_teacher() -> None:
     found = result()
     student = replace(found.student, model="x/all-MiniLM-L6-v2", layers=(0, 1, 2))
     found = replace(found, student=student)
@@ -294,7 +294,7 @@ def test_a_table_breaks_names_between_words_and_figures_never(width: int) -> Non
     assert words <= seen | {"L6", "v2"}
 
 
-def test_a_name_is_broken_behind_hyphens_slashes_and_spaces() -> None:
+def test_a_name_is_broken_after_hyphens_slashes_and_spaces() -> None:
     for width in range(1, 40):
         pieces = break_lines(NAMES[2], width).split("\n")
         assert "".join(pieces) == NAMES[2]
@@ -421,7 +421,7 @@ def test_a_bar_stays_on_its_line_with_the_name_whole(width: int) -> None:
     assert max(map(len, lines)) <= width
 
 
-def test_where_nobody_watches_a_line_says_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_terminal_a_line_says_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("distill_runner.console.progress._LINE_SECONDS", 0.0)
     lines: list[str] = []
     pipe = Console(file=io.StringIO())
@@ -443,7 +443,7 @@ def test_the_loss_of_a_stage_in_training_elsewhere_is_read_from_its_curves(tmp_p
 # --- the last lines -------------------------------------------------------------------------
 
 
-def test_the_time_is_told_at_the_end_and_what_was_found_done() -> None:
+def test_the_end_reports_the_time_and_the_stages_found_in_the_store() -> None:
     line = took_line(result(), 750.0)
     assert line == (
         "Done in 12 min 30 s (training: teachers 1 min 3 s, students 2 min 9 s). "

@@ -1,4 +1,4 @@
-"""What files and folders are called, and what they hold, reaches a person and no terminal."""
+"""Names and contents of files are shown without the control characters a terminal would obey."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def test_a_student_that_knows_hardly_a_word_is_refused(tmp_path: Path) -> None:
     assert not list((tmp_path / "store" / "stages").glob("*/stage.json"))
 
 
-def test_a_student_that_misses_some_words_is_told_of_once(
+def test_unknown_words_of_a_student_are_reported_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with_student(model(tmp_path / "model", [*common(0.8), ",", "."]), tmp_path)

@@ -67,7 +67,7 @@ def test_padded_inputs_equal_the_tokenizers_own(
         assert (name, bool(expected[name].any()), pairs) == ("token_type_ids", False, False)
 
 
-def test_a_bert_is_told_which_token_belongs_to_which_of_two_texts(
+def test_a_bert_gets_the_segment_of_each_token_of_two_texts(
     texts: list[str], encoders: dict[str, Encoder], tmp_path: Path
 ) -> None:
     found = clean(texts, encoders["bert"], tmp_path, pairs=True).inputs(np.array([0, 1]))

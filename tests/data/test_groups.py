@@ -1,4 +1,4 @@
-"""Rows of one group are never parted, and the sizes asked for are met as nearly as that allows."""
+"""Groups of rows are never split, and sizes are as close to the request as that allows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Words hidden from a learner: how many, which, behind what, and always the same ones."""
+"""Hidden words: how many, which ones, what replaces them, and that a seed repeats them."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def masked(rows: Rows, *, share: float = 0.15, seed: int = 1) -> MaskedView:
     return MaskedView(rows, ids, rows.encoder, share, seed)
 
 
-def test_a_share_of_the_words_is_hidden_eight_in_ten_of_them_behind_the_mask(rows: Rows) -> None:
+def test_a_share_of_the_words_is_hidden_eight_in_ten_of_them_by_the_mask(rows: Rows) -> None:
     every = np.arange(ROWS)
     clean, found = rows.inputs(every, 0)["input_ids"], masked(rows).inputs(every, 0)
     hidden = found[TARGETS] != NONE

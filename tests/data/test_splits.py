@@ -1,4 +1,4 @@
-"""Rows are cut without a text on both sides, to the sizes asked, the same way each time."""
+"""Splits share no text, have the requested sizes, and are the same every time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every command that README and docs print works, in small."""
+"""Every command that README and docs print works, at a small size."""
 
 from __future__ import annotations
 
@@ -144,6 +144,9 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_csv(folder / "pairs.tsv", pairs, delimiter="\t")
     texts = [json.dumps({"sentence": row["sentence"]}) for row in every]
     (folder / "corpus.jsonl").write_text("\n".join(texts) + "\n", encoding="utf-8")
+    sets = ([], ["joy"], ["fear"], ["joy", "fear"])
+    posts = [json.dumps({"text": r["text"], "labels": sets[at % 4]}) for at, r in enumerate(every)]
+    (folder / "posts.jsonl").write_text("\n".join(posts) + "\n", encoding="utf-8")
     for name in ("sets/glue/sst2", "sets/sst2", "sets/glue/rte", "sets/wiki_qa", "wikiqa"):
         write_csv(folder / name / "train.csv", every[:120])
         write_csv(folder / name / "validation.csv", every[120:])

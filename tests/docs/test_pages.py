@@ -1,4 +1,4 @@
-"""README and docs say what the records and the code say, and lead nowhere that is not there."""
+"""README and docs agree with the records and the code, and their links resolve."""
 
 from __future__ import annotations
 

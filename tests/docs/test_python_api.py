@@ -1,4 +1,4 @@
-"""The examples of docs/python_api.md run, in small."""
+"""The examples of docs/python_api.md run, at a small size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model that learned nothing is said to, loudly, wherever its figures stand."""
+"""A model that learned nothing is marked as such wherever its figures appear."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_a_model_that_learned_is_not_marked(store: Path, tmp_path: Path) -> None
     assert "at chance" not in job_rows([a_job("0", found)])[0]
 
 
-def test_without_test_rows_it_is_told_by_validation(store: Path, tmp_path: Path) -> None:
+def test_without_test_rows_validation_decides(store: Path, tmp_path: Path) -> None:
     run(tmp_path, store, "finetune", "dataset.split.test=0", *NOTHING)
     chance = result_of(tmp_path)["student"]["chance"]
     assert chance["split"] == "validation"

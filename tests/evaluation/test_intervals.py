@@ -1,4 +1,4 @@
-"""How sure a figure is, by hand."""
+"""Intervals equal those computed by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long models take: in turns, by the median, and what is said of it."""
+"""Latency is measured in turns, summarised by the median, and reported."""
 
 from __future__ import annotations
 

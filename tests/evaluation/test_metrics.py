@@ -137,7 +137,7 @@ def test_map_and_mrr_are_those_of_a_plain_count_ties_included(seed: int) -> None
     assert found.metrics["mrr"] == pytest.approx(first)
 
 
-def test_a_model_that_answers_all_alike_gains_nothing_by_the_order_of_the_rows() -> None:
+def test_a_constant_model_gains_nothing_by_the_order_of_the_rows() -> None:
     logits, groups = np.zeros((4, 2)), np.zeros(4, dtype=int)
     for labels in ([1, 0, 0, 0], [0, 0, 0, 1]):
         found = Classification(RANKINGS).score_answers(logits, np.array(labels), groups=groups)

@@ -1,7 +1,7 @@
 """Runs one case in a process of its own and judges what it did.
 
 The process is forked from one that has imported everything and computed nothing, so that a
-draw costs what it does and not what Python's imports do.
+draw does not pay for Python's imports.
 """
 
 from __future__ import annotations

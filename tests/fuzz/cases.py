@@ -1,4 +1,4 @@
-"""What a draw is: a command line, the files beside it, and what must come of it."""
+"""A draw: a command line, the files that it needs, and the expected outcome."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Damage to a store: of finished stages, of caches, of a checkpoint half-way.
+"""Damage to a store: finished stages, caches, and the checkpoint of an unfinished stage.
 
-What is damaged must be made again: the same command gives the undamaged run's bytes.
+The same command must rebuild the damaged parts and give the undamaged run's bytes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Command lines: keys and options as people type them, mistype them, and as nobody would."""
+"""Command lines: keys and options typed correctly, mistyped, and nonsensical."""
 
 from __future__ import annotations
 

@@ -311,7 +311,7 @@ def test_a_slow_download_is_not_taken_for_a_stalled_one(
     assert (find_data("sst2") / file.name).stat().st_size == 4 * 2**16
 
 
-def test_a_file_without_end_is_ended_by_what_was_announced(
+def test_an_endless_download_stops_at_the_announced_size(
     served: Hub, tmp_path: Path, tiny_model: Path
 ) -> None:
     served.endless = "model.safetensors"

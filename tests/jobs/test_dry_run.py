@@ -1,4 +1,4 @@
-"""A dry run knows what the run would stumble over, and fetches no weights for it."""
+"""A dry run finds what would stop the run, and downloads no weights."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def reviews(tmp_path: Path) -> tuple[str, ...]:
     )
 
 
-def test_a_dry_run_asks_the_hub_for_config_and_tokenizer_alone(
+def test_a_dry_run_asks_the_hub_only_for_config_and_tokenizer(
     served: Hub,
     reviews: tuple[str, ...],
     tmp_path: Path,

@@ -1,4 +1,4 @@
-"""Nothing of anybody else's is touched, and a finished run stays until its replacement is whole."""
+"""Files of others are never touched, and a finished run stays until its replacement is complete."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What W&B shows of runs and sweeps, read back from the files of real ones."""
+"""The runs and sweeps that W&B shows, read back from its files."""
 
 from __future__ import annotations
 

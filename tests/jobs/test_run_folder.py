@@ -1,4 +1,4 @@
-"""What a run leaves behind, and that it is what it says."""
+"""The content of a run folder, and that it is accurate."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def test_the_best_epoch_is_kept_and_validation_is_then_no_result(
     assert kept == pytest.approx(scores[best])
 
 
-def test_what_starts_from_a_classifier_may_have_seen_the_test_rows(
+def test_a_model_that_starts_from_a_classifier_may_have_seen_the_test_rows(
     store: Path, kd: Path, tmp_path: Path
 ) -> None:
     assert not result_of(kd)["student"]["may_have_seen_test_rows"]

@@ -1,4 +1,4 @@
-"""The end of a sweep: who is the best on validation, who did not finish, and the files of it."""
+"""The end of a sweep: the best job on validation, the unfinished jobs, and the files."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_equal_jobs_and_a_best_one_at_chance_are_said() -> None:
     assert line.endswith("it is no better than chance")
 
 
-def test_jobs_of_one_cause_are_told_together() -> None:
+def test_jobs_with_the_same_cause_of_failure_are_reported_together() -> None:
     assert cause_lines(JOBS) == [
         "Refused: jobs 1 and 4: seed is wrong.",
         "Failed: job 3: ZeroDivisionError: division by zero",
@@ -91,7 +91,7 @@ def test_jobs_of_one_cause_are_told_together() -> None:
     assert "broken off" in cause_lines([a_lost_job("0", "started", None)])[0].lower()
 
 
-def test_the_best_setting_is_told_by_its_mean_on_validation_over_seeds() -> None:
+def test_the_best_setting_has_the_best_mean_on_validation_over_seeds() -> None:
     figures = {(1, 1): 0.9, (1, 2): 0.5, (2, 1): 0.8, (2, 2): 0.7}
     jobs = [
         a_job(

@@ -233,9 +233,7 @@ class Fatal(Silent):
             raise Killed
 
 
-def test_stage_one_goes_on_to_the_last_bit_where_it_was_broken_off(
-    bench: Bench, tmp_path: Path
-) -> None:
+def test_an_interrupted_stage_one_resumes_to_the_last_bit(bench: Bench, tmp_path: Path) -> None:
     whole = job_of(bench, tmp_path / "whole", log_every=1)
     loop.Loop(whole).run(Silent())  # type: ignore[arg-type]
     broken = job_of(bench, tmp_path / "broken", log_every=1, checkpoint_seconds=0.0)

@@ -1,4 +1,4 @@
-"""The hooks that a method may add: a module of its own, trained with the student."""
+"""Hooks of a method: a module of its own, trained with the student."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_an_attached_module_is_trained_at_its_own_rate(bench: Bench, tmp_path: P
     assert max(rates[:-1]) < training.job.training.learning_rate
 
 
-def test_an_attached_module_goes_on_at_the_checkpoint(bench: Bench, tmp_path: Path) -> None:
+def test_an_attached_module_resumes_from_the_checkpoint(bench: Bench, tmp_path: Path) -> None:
     whole = job_of(bench, tmp_path / "whole")
     loop.Loop(whole).run(Silent())  # type: ignore[arg-type]
 

@@ -205,7 +205,7 @@ def test_so_it_is_for_two_teachers_and_both_move(
     assert found[first:].norm() > 0
 
 
-def test_so_it_is_for_a_teacher_alone_whose_outputs_are_in_another_order(
+def test_the_same_holds_for_one_teacher_with_outputs_in_another_order(
     new_learner: NewLearner,
 ) -> None:
     actors, method = cast(new_learner, dropout=0.3), algorithm(alpha=1.0)
@@ -301,7 +301,7 @@ def test_the_gradient_is_proportional_to_eta_in_the_limit(new_learner: NewLearne
     assert float(norms[1] / norms[0]) == pytest.approx(10, rel=1e-3)
 
 
-def test_labels_alone_leave_the_teacher_without_a_gradient(new_learner: NewLearner) -> None:
+def test_without_a_soft_term_the_teacher_has_no_gradient(new_learner: NewLearner) -> None:
     assert by_surrogate(algorithm(alpha=0.0), cast(new_learner)).norm() == 0
 
 

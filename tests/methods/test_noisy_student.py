@@ -1,4 +1,4 @@
-"""Noisy Student: what is kept of the pool, what is learnt from it, and who labels it how."""
+"""Noisy Student: which rows of the pool are kept, how they are labelled, and the loss on them."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def offered(logits: np.ndarray) -> OfferedRows:
 
 # Two labelled rows, then a pool of six: class 0 at .9 .95 .7 .85, class 1 at .99 .6.
 LABELS = np.array([0, 1, -1, -1, -1, -1, -1, -1])
-SIGNALS = logits_of(
+LOGITS = logits_of(
     [(0, 0.6), (1, 0.6), (0, 0.9), (0, 0.95), (0, 0.7), (0, 0.85), (1, 0.99), (1, 0.6)]
 )
 
 
 def test_unsure_rows_are_left_out_and_every_class_is_taken_alike() -> None:
-    choice = with_defaults(NoisyStudent, ratio=2.0, min_confidence=0.8).rows(offered(SIGNALS))
+    choice = with_defaults(NoisyStudent, ratio=2.0, min_confidence=0.8).rows(offered(LOGITS))
     # Two of each class: the surest of class 0, the only one of class 1 twice.
     assert choice.positions.tolist() == [0, 1, 3, 2, 6, 6]
     assert choice.counts == {
@@ -60,17 +60,17 @@ def test_unsure_rows_are_left_out_and_every_class_is_taken_alike() -> None:
 
 def test_without_balance_the_surest_are_taken_whatever_their_class() -> None:
     method = with_defaults(NoisyStudent, ratio=1.5, min_confidence=0.8, balance=False)
-    assert method.rows(offered(SIGNALS)).positions.tolist() == [0, 1, 6, 3, 2]
+    assert method.rows(offered(LOGITS)).positions.tolist() == [0, 1, 6, 3, 2]
 
 
 def test_the_authors_threshold_filters_nothing_with_two_classes() -> None:
-    choice = with_defaults(NoisyStudent, min_confidence=0.3).rows(offered(SIGNALS))
+    choice = with_defaults(NoisyStudent, min_confidence=0.3).rows(offered(LOGITS))
     assert choice.counts["sure"] == choice.counts["pool"] == 6
 
 
 def test_a_teacher_that_is_sure_of_nothing_is_named_and_refused() -> None:
     with pytest.raises(NothingToLearn) as refused:
-        with_defaults(NoisyStudent, min_confidence=0.995).rows(offered(SIGNALS))
+        with_defaults(NoisyStudent, min_confidence=0.995).rows(offered(LOGITS))
     assert refused.value.what == "generation-1 is sure of no row of the pool."
     assert "0.95 (dull), 0.99 (fine)" in str(refused.value)
 
@@ -88,7 +88,7 @@ def test_balance_does_not_leave_a_class_without_pseudo_labelled_rows_in_silence(
 
 def test_a_ratio_that_takes_no_row_of_a_class_is_refused() -> None:
     with pytest.raises(Refused) as refused:
-        with_defaults(NoisyStudent, ratio=0.5).rows(offered(SIGNALS))
+        with_defaults(NoisyStudent, ratio=0.5).rows(offered(LOGITS))
     assert refused.value.key == "method.ratio"
 
 
@@ -253,7 +253,9 @@ def test_generations_end_where_validation_gets_no_better_and_the_best_is_kept(
     assert outcome.plan.stopping == tuple(generations)
 
 
-def test_what_chose_a_generation_is_no_result(store: Path, tmp_path: Path) -> None:
+def test_scores_that_chose_a_generation_are_not_reported_as_results(
+    store: Path, tmp_path: Path
+) -> None:
     run(tmp_path / "run", store, "noisy_student", "method.generations=2")
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert "validation" not in result["metrics"]

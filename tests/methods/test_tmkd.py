@@ -231,7 +231,9 @@ def test_broken_soft_heads_are_refused(bench: Bench, tmp_path: Path) -> None:
         heads.load(module, tmp_path)
 
 
-def test_the_result_and_the_card_tell_of_the_golden_head_alone(store: Path, tmp_path: Path) -> None:
+def test_the_result_and_the_card_report_the_golden_head_without_the_others(
+    store: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "run"
     run(folder, store, "tmkd", *TWO)
     result = json.loads((folder / "result.json").read_text())
@@ -272,7 +274,7 @@ def test_the_ablations_differ_in_stages_and_heads_as_the_papers(
     assert plan.stage("finetune").initialisation == first
 
 
-def test_no_student_of_many_on_many_goes_on_where_another_stopped(tmp_path: Path) -> None:
+def test_no_student_of_many_on_many_continues_from_another(tmp_path: Path) -> None:
     plan = Bench.make(tmp_path, "many_on_many", TWO).plan
     students = [plan.stage(name) for name in plan.members]
     assert [(stage.earlier_stage, stage.first_epoch) for stage in students] == [

@@ -1,4 +1,4 @@
-"""Any architecture that transformers classifies with trains here as it would there."""
+"""Any architecture that transformers classifies with trains here as it does there."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def test_answers_that_a_config_wants_as_tuples_are_read_by_name(tmp_path: Path) 
     )
 
 
-def test_a_tokenizer_that_pads_in_front_is_saved_to_pad_behind(tmp_path: Path) -> None:
+def test_a_tokenizer_that_pads_on_the_left_is_saved_to_pad_on_the_right(tmp_path: Path) -> None:
     folder = write(tmp_path / "given", "gpt2")
     (folder / "tokenizer_config.json").write_text(
         (folder / "tokenizer_config.json").read_text().replace("{", '{"padding_side": "left",', 1)
@@ -204,7 +204,7 @@ def test_a_tokenizer_with_nothing_to_pad_with_is_refused(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("model_type", ["bloom", "mixtral"])
-def test_a_student_without_forward_derivative_is_told_of_the_other_way(
+def test_a_student_without_forward_derivative_is_refused_with_a_way_out(
     model_type: str, tmp_path: Path
 ) -> None:
     learner = learner_of(write(tmp_path, model_type))

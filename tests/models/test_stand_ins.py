@@ -10,7 +10,7 @@ from distill_runner.models.stand_ins import build
 
 
 @pytest.mark.parametrize("family", ["bert", "roberta", "distilbert"])
-def test_a_narrow_model_tells_texts_apart_before_it_has_learned(
+def test_a_narrow_model_distinguishes_texts_before_it_has_learned(
     family: str, tmp_path: Path
 ) -> None:
     texts = [text for text, _ in generate(200, 1)]

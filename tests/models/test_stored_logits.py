@@ -1,4 +1,4 @@
-"""Stored logits are found by row id, whatever the order of asking."""
+"""Stored logits are found by row id, in any order."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_rows_are_found_by_id_in_the_order_asked_for(tmp_path: Path) -> None:
     assert np.array_equal(found, LOGITS[order])
 
 
-def test_signals_come_back_from_disk_memory_mapped(tmp_path: Path) -> None:
+def test_logits_come_back_from_disk_memory_mapped(tmp_path: Path) -> None:
     save(tmp_path / "s", IDS, LOGITS)
     found = load(tmp_path / "s")
     assert found is not None
@@ -30,7 +30,7 @@ def test_signals_come_back_from_disk_memory_mapped(tmp_path: Path) -> None:
     assert np.array_equal(found.of(IDS), LOGITS)
 
 
-def test_signals_that_were_never_stored_are_none(tmp_path: Path) -> None:
+def test_logits_that_were_never_stored_are_none(tmp_path: Path) -> None:
     assert load(tmp_path / "s") is None
 
 
@@ -41,7 +41,7 @@ def test_a_missing_row_is_an_error_that_names_it(tmp_path: Path, row: str) -> No
         stored.of(["a", row])
 
 
-def test_the_signals_of_two_splits_answer_as_one(tmp_path: Path) -> None:
+def test_the_logits_of_two_splits_are_read_as_one(tmp_path: Path) -> None:
     first = save(tmp_path / "1", IDS[:4], LOGITS[:4])
     second = save(tmp_path / "2", IDS[4:], LOGITS[4:])
     assert np.array_equal(merge([first, second]).of(IDS), LOGITS)
@@ -53,7 +53,7 @@ def test_nothing_unfinished_is_left_behind(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["s", "s.lock"]
 
 
-def test_signals_saved_twice_are_kept_once(tmp_path: Path) -> None:
+def test_logits_saved_twice_are_kept_once(tmp_path: Path) -> None:
     ids, logits = ["a", "b"], np.array([[1.0, 2.0], [3.0, 4.0]], dtype=np.float32)
     save(tmp_path / "kept", ids, logits)
     found = save(tmp_path / "kept", ids, logits)

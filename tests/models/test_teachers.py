@@ -59,7 +59,7 @@ def stored(pair: list[Learner], texts: list[str], tmp_path: Path) -> CachedTeach
 
 
 @pytest.mark.parametrize("rows", [[0, 1, 2], [7, 2, 5, 0], [3], [6, 5, 4, 3, 2, 1, 0]])
-def test_stored_signals_equal_the_live_ones_joined_by_id(
+def test_stored_logits_equal_the_live_ones_joined_by_id(
     pair: list[Learner], stored: CachedTeachers, texts: list[str], rows: list[int]
 ) -> None:
     live = LiveTeachers(pair, MEAN, CPU)
@@ -78,7 +78,7 @@ def test_a_row_that_is_not_stored_is_an_error(stored: CachedTeachers) -> None:
 
 
 @pytest.mark.parametrize("combine", list(Combine))
-def test_signals_are_joined_as_configured(stored: CachedTeachers, combine: Combine) -> None:
+def test_logits_are_joined_as_configured(stored: CachedTeachers, combine: Combine) -> None:
     source = LiveTeachers([], Ensemble(combine, tuple(WEIGHTS.tolist())), CPU)
     found = stored.logits(["row 4", "row 2"], nothing)
     expected = (
@@ -110,13 +110,13 @@ def test_frozen_teachers_get_no_gradient_and_trained_ones_do(
     assert any(weight.grad is not None for _, weight in pair[1].trainable())
 
 
-def test_frozen_teachers_signals_carry_no_graph(pair: list[Learner], texts: list[str]) -> None:
+def test_frozen_teachers_logits_carry_no_graph(pair: list[Learner], texts: list[str]) -> None:
     source = LiveTeachers(pair, MEAN, CPU)
     found = source.logits([], lambda: [inputs_of(one, texts) for one in pair])
     assert not found.requires_grad
 
 
-def test_nobodys_signals_cannot_be_asked_for() -> None:
+def test_a_method_without_teachers_cannot_ask_for_logits() -> None:
     assert NoTeachers().take_score() == {}
     with pytest.raises(RuntimeError, match="declares no teachers"):
         NoTeachers().logits(["row 1"], nothing)
@@ -142,7 +142,7 @@ def test_a_teachers_score_is_its_share_of_right_rows_since_it_was_last_taken() -
     assert source.take_score() == {"sure": 1.0, "wrong": 0.0}
 
 
-def test_a_score_goes_on_from_a_checkpoint() -> None:
+def test_a_running_score_resumes_from_a_checkpoint() -> None:
     source, found, labels = counting()
     source.count(Classification(), found, labels)
     resumed, _, _ = counting()

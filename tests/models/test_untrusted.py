@@ -1,4 +1,4 @@
-"""Model folders that anybody may have written: refused before anything is trained, never run."""
+"""Untrusted model folders: faults are refused before training, and code is never run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several teachers' logits become one, and it is the mean that its name says."""
+"""Several teachers' logits are joined by the mean that is named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each loss equals its equation by plain arithmetic, and pulls the way it says."""
+"""Each loss equals its equation in plain arithmetic, and its gradient has the right direction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The configured teachers as one: joined in the tables as the stage that they teach joins them."""
+"""The teachers together: joined in the tables as in the stage that they teach."""
 
 from __future__ import annotations
 

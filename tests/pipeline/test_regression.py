@@ -1,4 +1,4 @@
-"""Regression through the real path: pairs of sentences, the score how many words are of a kind."""
+"""Regression end to end: pairs of sentences, scored by how many words are of one kind."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_scores_are_kept_as_they_are_in_every_split(tmp_path: Path) -> None:
             assert row["label"] == known[row["text"], row["text_pair"]]
 
 
-def test_rows_with_scores_are_drawn_by_lot_from_low_to_high(tmp_path: Path) -> None:
+def test_rows_with_scores_are_drawn_at_random_from_low_to_high(tmp_path: Path) -> None:
     lines = ["sentence1\tsentence2\tlabel"]
     lines += [f"a {n}\tb {n}\t{n / 100}" for n in range(500)]
     (tmp_path / "train.tsv").write_text("\n".join(lines) + "\n")
@@ -232,7 +232,7 @@ def test_the_main_metric_keeps_the_epoch(tmp_path: Path) -> None:
     assert found["primary_metric"] == "spearman"
 
 
-def test_a_teacher_of_scores_by_lot_is_refused(tmp_path: Path) -> None:
+def test_a_teacher_with_random_scores_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="not better than chance") as caught:
         regress(
             tmp_path, "kd", *KD, "teacher.near_chance=refuse",

@@ -1,4 +1,4 @@
-"""Teachers are trainings of their own: their seeds, and how long they last."""
+"""Teachers are separate trainings, with their own seeds and lengths."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_one_seed_at_two_learning_rates_is_two_teachers() -> None:
     assert [plan.stage(name).seed for name in plan.teachers] == [4, 4]
 
 
-def test_a_student_that_starts_as_its_teacher_is_told_of() -> None:
+def test_a_student_that_starts_as_its_teacher_is_reported() -> None:
     alike = ("teacher=bert", "student=bert", "student.layers=null")
     assert same_starts(plan_of(*alike)) == []
     baseline, student = same_starts(plan_of(*alike, "teacher.seeds=[1]"))
@@ -87,7 +87,7 @@ def test_the_students_limit_of_steps_is_not_the_teachers(tmp_path: Path) -> None
         ("teacher.training.learning_rate=1e-9", "more teacher.training.epochs"),
     ],
 )
-def test_what_a_refused_teacher_needs_is_what_would_change_it(
+def test_the_refusal_of_a_teacher_advises_what_would_help(
     asked: str, advice: str, tmp_path: Path
 ) -> None:
     refusing = "teacher.near_chance=refuse"

@@ -69,7 +69,7 @@ def test_two_processes_leave_the_weights_and_figures_of_one(
     assert steps[0] == steps[1]
 
 
-def test_a_helper_alone_makes_every_stage_of_the_plan(
+def test_a_single_worker_trains_every_stage_of_the_plan(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("distill_runner.pipeline.stage_workers.cores", lambda: 2)

@@ -195,7 +195,7 @@ def test_two_processes_train_the_same_late_baseline(
     assert one["baseline"]["metrics"] == two["baseline"]["metrics"]
 
 
-def test_a_late_baseline_that_was_broken_off_goes_on_to_the_same_weights(
+def test_an_interrupted_late_baseline_resumes_to_the_same_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     step = Loop.step
@@ -214,7 +214,7 @@ def test_a_late_baseline_that_was_broken_off_goes_on_to_the_same_weights(
         with pytest.raises(DistillError, match="broken off"):
             run(tmp_path / "run-2", tmp_path / "broken", "noisy_student", *asked)
     run(tmp_path / "run-2", tmp_path / "broken", "noisy_student", *asked)
-    assert "baseline: goes on after step 1" in screen_of(tmp_path / "run-2")
+    assert "baseline: resumes after step 1" in screen_of(tmp_path / "run-2")
     key = result_of(tmp_path / "run-1")["stages"]["baseline"]["key"]
     weights = [
         (tmp_path / name / "stages" / key / "model" / "model.safetensors").read_bytes()
@@ -239,7 +239,7 @@ def unsure(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
 
 @pytest.mark.parametrize("stop", ["true", "false"])
-def test_a_chain_that_cannot_go_on_ends_with_the_last_good_generation(
+def test_a_chain_that_cannot_continue_ends_with_the_last_good_generation(
     stop: str, store: Path, tmp_path: Path, unsure: list[str]
 ) -> None:
     unsure.append("generation-1")

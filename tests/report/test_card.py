@@ -1,4 +1,4 @@
-"""The student's card: read by the hub's own reader, and its lines run as they stand."""
+"""The student's card: the hub's reader parses it, and its code runs as printed."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def test_a_figure_that_was_changed_afterwards_is_refused_by_its_digest(tmp_path:
         read_result(tmp_path)
 
 
-def test_a_sweep_goes_on_over_a_damaged_job_and_reports_it(tmp_path: Path) -> None:
+def test_a_sweep_continues_past_a_damaged_job_and_reports_it(tmp_path: Path) -> None:
     jobs = [read_job(written(tmp_path / "0"))]
     (written(tmp_path / "1") / "result.json").write_text('{"schema_version": 1')
     (written(tmp_path / "2") / "attempt.json").write_bytes(b"\xff")

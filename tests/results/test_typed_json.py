@@ -1,4 +1,4 @@
-"""What is read back is what was written; anything else is refused by the key that is wrong."""
+"""Typed JSON reads back what was written, and a refusal names the wrong key."""
 
 from __future__ import annotations
 

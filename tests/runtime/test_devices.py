@@ -1,4 +1,4 @@
-"""What must hold on every device: the same tests on the CPU by the GPU's route, and on a GPU."""
+"""Rules for every device: the same tests on a GPU, and on the CPU by the GPU's code path."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_a_run_that_was_interrupted_ends_with_the_same_bits(
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path / "again", tmp_path / "store-2", method, *asked)
     run(tmp_path / "again", tmp_path / "store-2", method, *asked)
-    assert "goes on after step 11" in (tmp_path / "again" / "log.txt").read_text()
+    assert "resumes after step 11" in (tmp_path / "again" / "log.txt").read_text()
     whole, again = weights_of(tmp_path / "whole"), weights_of(tmp_path / "again")
     assert whole.keys() == again.keys()
     assert all(weight.equal(again[name]) for name, weight in whole.items())

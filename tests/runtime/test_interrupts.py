@@ -1,4 +1,4 @@
-"""An interrupt is put off, never lost."""
+"""An interrupt is deferred, never lost."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def steps(sent: list[signal.Signals], *, obeying: bool, done: list[str]) -> None
 
 
 @pytest.mark.parametrize("sent", BOTH)
-def test_an_interrupt_is_obeyed_behind_the_step_in_flight(sent: signal.Signals) -> None:
+def test_an_interrupt_is_raised_after_the_step_in_flight(sent: signal.Signals) -> None:
     done: list[str] = []
     with pytest.raises(KeyboardInterrupt):
         steps([sent], obeying=True, done=done)
@@ -47,7 +47,7 @@ def test_an_interrupt_is_obeyed_behind_the_step_in_flight(sent: signal.Signals) 
 
 
 @pytest.mark.parametrize("sent", BOTH)
-def test_what_nobody_obeyed_is_obeyed_at_the_end(sent: signal.Signals) -> None:
+def test_an_interrupt_that_no_step_raised_is_raised_at_the_end(sent: signal.Signals) -> None:
     done: list[str] = []
     with pytest.raises(KeyboardInterrupt):
         steps([sent], obeying=False, done=done)
@@ -83,7 +83,7 @@ def test_an_interrupt_while_an_epoch_is_validated_loses_none_of_its_steps(tmp_pa
     assert [scores["epoch"] for scores in resumed.progress.history] == [1.0]
 
 
-def test_a_run_broken_off_while_its_student_is_scored_makes_no_step_again(
+def test_a_run_interrupted_while_its_student_is_scored_repeats_no_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked = ("finetune", "runtime.checkpoint_seconds=300")
@@ -100,4 +100,4 @@ def test_a_run_broken_off_while_its_student_is_scored_makes_no_step_again(
     monkeypatch.setattr(loop.Loop, "step", lambda *given: (made.append(1), step(*given)))
     run(tmp_path / "run", tmp_path / "store", *asked)
     assert not made
-    assert "goes on after step 16" in capsys.readouterr().out
+    assert "resumes after step 16" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""The machine as settings and hardware leave it."""
+"""The machine that settings and hardware determine."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def on_a_pretended_gpu(*, deterministic: bool, workspace: str | None = None) -> 
     return done.stdout, done.stderr
 
 
-def test_a_gpu_repeats_itself_and_is_told_so_before_cuda_starts() -> None:
+def test_a_gpu_is_set_to_be_deterministic_before_cuda_starts() -> None:
     assert on_a_pretended_gpu(deterministic=True)[0].split() == [
         *("True", "True", "False"),
         *("False", ":4096:8"),

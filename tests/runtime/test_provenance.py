@@ -1,4 +1,4 @@
-"""A result says what it was made of and under what, and calls it what this run calls it."""
+"""A result records its models, data and environment, under the names that the run used."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def result_of(folder: Path) -> dict[str, Any]:
     return found
 
 
-def test_of_two_folders_of_one_content_the_one_that_was_named_is_told(
+def test_of_two_identical_folders_the_named_one_is_recorded(
     store: Path, teacher: Path, tmp_path: Path
 ) -> None:
     found = []
@@ -125,7 +125,7 @@ def test_a_checkout_has_a_commit_and_may_be_changed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("secret", ["DISTILL_SECRET_TOKEN", "HF_TOKEN"])
-def test_nothing_of_the_environment_is_told(secret: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_environment_variable_is_recorded(secret: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(secret, "hf_not_to_be_told")
     surroundings.cache_clear()
     assert "hf_not_to_be_told" not in json.dumps(to_json(surroundings()))

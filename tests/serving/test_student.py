@@ -157,7 +157,7 @@ def test_teachers_are_asked_as_long_as_the_store_holds_them(start: Start, tmp_pa
     teacher = student.teachers["bert-base-uncased"]
     assert teacher.predict_proba(["a good film"]).shape == (1, 2)
     elsewhere = distill_runner.load(start("one"), store=tmp_path)
-    with pytest.raises(Refused, match="does not hold the teacher bert-base-uncased"):
+    with pytest.raises(Refused, match="no longer holds the teacher bert-base-uncased"):
         _ = elsewhere.teachers
 
 
@@ -212,8 +212,8 @@ def test_what_is_no_finished_run_is_refused(start: Start, tmp_path: Path) -> Non
     unfinished.mkdir()
     (unfinished / "files.json").write_text('{"program": "distill-run", "files": {}}')
     for folder, reason in (
-        (tmp_path / "nowhere", "is no folder"),
-        (tmp_path, "is no run folder"),
+        (tmp_path / "nowhere", "is not a folder"),
+        (tmp_path, "is not a run folder"),
         (unfinished, "is not finished"),
         (start("one") / "student", "lies inside a run folder"),
     ):

@@ -1,4 +1,4 @@
-"""What is damaged in a store is named, set aside and made again, and the result is the same."""
+"""Damage in a store is named, moved away and rebuilt, and the result is the same."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def test_damaged_tokens_are_not_trained_on(
     assert f"! {store}/encodings/" in runs_as_before(stores, store, capsys)
 
 
-def test_a_helper_leaves_what_is_damaged_to_the_run_that_tells_of_it(
+def test_a_worker_leaves_damage_to_the_run_that_reports_it(
     stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("support.tiny.Screen", lambda: _Silent(silent=True))
@@ -187,18 +187,18 @@ def test_a_damaged_file_of_an_unfinished_stage_changes_nothing(
     if (file, damage) == ("checkpoint.pt", "deleted"):
         assert "! " not in output  # as if there had been none yet
     elif (file, damage) == ("metrics.jsonl", "appended"):
-        assert "goes on after step 12" in output  # what comes after the checkpoint is made again
+        assert "resumes after step 12" in output  # what comes after the checkpoint is made again
     else:
         assert f"{path.parent} is damaged: {file}" in line_of(output)
         assert "goes on" not in output
         assert (store / "damaged" / "stages" / path.parent.name).is_dir()
 
 
-def test_an_undamaged_unfinished_stage_goes_on(
+def test_an_undamaged_unfinished_stage_resumes(
     stores: Stores, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store = copied(stores.unfinished, tmp_path / "store")
-    assert "kd: goes on after step 12" in runs_as_before(stores, store, capsys)
+    assert "kd: resumes after step 12" in runs_as_before(stores, store, capsys)
 
 
 def changed_step(state: State, step: int) -> None:

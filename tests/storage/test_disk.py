@@ -1,4 +1,4 @@
-"""A disk that is full, or that cannot be written: which file, which folder, what to do."""
+"""A full or read-only disk: the message names the file, the folder and what to do."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_a_checkpoint_beyond_the_largest_file_names_itself(tmp_path: Path) -> No
     assert not list(tmp_path.iterdir())
 
 
-def test_an_error_that_was_merely_being_handled_is_not_behind_another() -> None:
+def test_an_error_that_was_being_handled_is_not_the_cause_of_another() -> None:
     fault = ZeroDivisionError("a fault of ours")
     fault.__context__ = FileNotFoundError(errno.ENOENT, "No such file or directory")
     assert disk.find_os_error(fault) is None

@@ -1,4 +1,4 @@
-"""A store of an earlier version is left alone, and the user hears of it."""
+"""A store of an earlier version is left untouched, and the user is told."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The store: trained once, whole or not at all, and nothing finished is lost."""
+"""The store: a stage is trained once, stored completely or not at all, and never lost."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_finished_stage_is_found_and_its_checkpoint_gone(tmp_path: Path) -> No
     assert not (store.artifact("k").folder / "checkpoint.pt").exists()
 
 
-def test_a_stage_trained_again_replaces_the_old_one_and_its_signals(tmp_path: Path) -> None:
+def test_a_stage_trained_again_replaces_the_old_one_and_its_logits(tmp_path: Path) -> None:
     store = Store(tmp_path)
     finish(store, "k", 0.8)
     store.logits("k", "split").mkdir(parents=True)

@@ -1,1 +1,1 @@
-"""What several test files share; test files import from here and never from one another."""
+"""Helpers of several test files, which import from here and never from one another."""

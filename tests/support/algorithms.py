@@ -1,4 +1,4 @@
-"""Algorithms with the settings of their YAML, but for those that a test names."""
+"""Algorithms with the settings of their YAML, except those that a test overrides."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Multi-label classification through the real path: each label has words of its own."""
+"""Multi-label classification end to end: each label has its own words."""
 
 from __future__ import annotations
 
@@ -143,8 +143,8 @@ FAULTY = {
     "a label twice": ('{"text": "x", "labels": ["joy", "joy"]}', "twice"),
     "a label without a name": ('{"text": "x", "labels": [""]}', "no name"),
     "a name that is not given": ('{"text": "x", "labels": ["hope"]}', "outside the label names"),
-    "no list": ('{"text": "x", "labels": "[joy"}', "no set of labels"),
-    "an object": ('{"text": "x", "labels": {"joy": 1}}', "holds no label"),
+    "no list": ('{"text": "x", "labels": "[joy"}', "not a set of labels"),
+    "an object": ('{"text": "x", "labels": {"joy": 1}}', "does not hold a label"),
 }
 
 
@@ -159,7 +159,7 @@ def test_a_faulty_set_is_refused_where_it_stands(tmp_path: Path, case: str) -> N
     assert "61" in str(caught.value) or case == "a name that is not given"
 
 
-def test_a_column_of_a_label_holds_truth_values_alone(tmp_path: Path) -> None:
+def test_a_label_column_holds_only_truth_values(tmp_path: Path) -> None:
     path = write_columns(tmp_path / "a.csv", rows_of(60))
     path.write_text(path.read_text() + "x,1,2,0\n")
     with pytest.raises(Refused, match="neither 0 nor 1"):

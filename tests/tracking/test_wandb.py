@@ -1,4 +1,4 @@
-"""Curves arrive where they should, and a W&B in trouble costs a run seconds at most."""
+"""Curves arrive in W&B, and a broken W&B costs a run seconds at most."""
 
 from __future__ import annotations
 

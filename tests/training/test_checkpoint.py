@@ -1,4 +1,4 @@
-"""How often a stage's state is kept."""
+"""Checkpoints are written as often as they should be."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run that was killed goes on where it was, with the same result to the last bit."""
+"""A killed run resumes where it was, with the same result to the last bit."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_kill_9_and_the_same_command_again(method: str, tmp_path: Path) -> None:
     again = command(tmp_path / "killed", tmp_path / "store-2", method)
     stop_during_training(again, tmp_path / "store-2", at_step, signal.SIGKILL)
     output = subprocess.run(again, capture_output=True, text=True, check=True).stdout
-    assert "goes on after step" in output
+    assert "resumes after step" in output
     assert_same_weights(tmp_path)
     assert_same_curves(tmp_path)
 
@@ -110,7 +110,7 @@ def test_an_interrupt_loses_no_step(sent: signal.Signals, tmp_path: Path) -> Non
     again = command(tmp_path / "killed", tmp_path / "store-2", "kd", seconds=300)
     reached = stop_during_training(again, tmp_path / "store-2", 20, sent)
     output = subprocess.run(again, capture_output=True, text=True, check=True).stdout
-    assert f"goes on after step {reached}\n" in output
+    assert f"resumes after step {reached}\n" in output
     assert_same_weights(tmp_path)
     assert_same_curves(tmp_path)
 

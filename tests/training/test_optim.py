@@ -1,4 +1,4 @@
-"""The schedule by hand, the clipping per learner, and who is decayed."""
+"""The schedule by hand, clipping for each learner, and which weights are decayed."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def test_clipping_makes_a_difference(new_learner: NewLearner) -> None:
 
 
 @pytest.mark.parametrize("limit", [0.0, 1.0])
-def test_a_step_tells_the_norms_before_clipping(new_learner: NewLearner, limit: float) -> None:
+def test_a_step_returns_the_norms_before_clipping(new_learner: NewLearner, limit: float) -> None:
     learners = pair(new_learner)
     optimizer = adamw(learners, learning_rate=1e-3, weight_decay=0.0)
     norms = step(optimizer, learners, limit)

@@ -47,7 +47,7 @@ class ClassLabels(LabelReader):
         return note if words else ""
 
     def read(self, table: Dataset, places: Places, numbers: list[int]) -> FileLabels:
-        """The table's labels; numbers are replaced by the class names stored in the file.
+        """Return the table's labels; the file's class names replace numbers, if it has any.
 
         Raises:
             Refused: a label is neither a whole number nor a name.
@@ -65,7 +65,7 @@ class ClassLabels(LabelReader):
     def encode(
         self, found: Mapping[str, FileLabels]
     ) -> tuple[tuple[str, ...], dict[str, Sequence[Value]]]:
-        """The names of the classes, and the class indices of each split.
+        """Return the names of the classes, and the class indices of each split.
 
         Raises:
             Refused: a label is not a class, or the training labels do not form classes.
@@ -91,18 +91,18 @@ class ClassLabels(LabelReader):
 
 
 def no_labels(settings: schema.Dataset, table: Dataset) -> bool:
-    """Whether the table's labels are not published: no label column, or -1 in every row."""
+    """Return whether the table's labels are not published: no label column, or -1 in every row."""
     if settings.label not in table.column_names:
         return True
     return set(table.unique(settings.label)) in ({_HIDDEN}, {str(_HIDDEN)}, {f"{_HIDDEN}.0"})
 
 
 def find_missing(settings: schema.Dataset, values: Sequence[object], file: str) -> list[int]:
-    """The rows without a label: empty cells, and words that programs write for them.
+    """Return the rows without a label: empty cells, and words that programs write for them.
 
     Args:
         values: the whole label column.
-        file: its name; only delimited files use words for missing values.
+        file: the file's name; only delimited files use words for missing values.
     """
     words = _MISSING if Path(file).suffix.lower() in (".csv", ".tsv") else set()
     meant = {settings.no_label, *(settings.label_names or ())}
@@ -119,10 +119,10 @@ def find_missing(settings: schema.Dataset, values: Sequence[object], file: str) 
 def find_marked(
     settings: schema.Dataset, values: Sequence[object], *, as_numbers: bool
 ) -> list[int]:
-    """The rows whose label is `dataset.no_label`, whatever the column's type.
+    """Return the rows whose label is `dataset.no_label`, whatever the column's type.
 
     Args:
-        as_numbers: a text that reads as the number -1.0 is the number -1.
+        as_numbers: read texts as numbers, so that "-1.0" is -1.
     """
     mark = settings.no_label
     if mark is None:
@@ -137,7 +137,7 @@ def find_marked(
 
 
 def _short(value: object) -> str:
-    """A number without a trailing fraction of zero; "" for other texts."""
+    """Return a number without a trailing fraction of zero; "" for other texts."""
     try:
         return f"{float(str(value)):g}"
     except ValueError:
@@ -180,7 +180,7 @@ def check_trained(settings: schema.Dataset, names: Sequence[str], labels: Collec
     """Refuse classes without a training row.
 
     Args:
-        names: of the classes.
+        names: the names of the classes.
         labels: the class indices that occur in the training rows.
 
     Raises:
@@ -236,7 +236,7 @@ def _check_alike(names: Sequence[str]) -> None:
 
 
 def _names_of(settings: schema.Dataset, distinct: set[Label]) -> list[str]:
-    """The classes' names if none are configured: the sorted numbers or names that occur."""
+    """Return the classes' names if none are configured: the sorted numbers or names that occur."""
     numbers = {label for label in distinct if isinstance(label, int)}
     if not numbers:
         return sorted(str(label) for label in distinct)
@@ -248,9 +248,9 @@ def _names_of(settings: schema.Dataset, distinct: set[Label]) -> list[str]:
             "Some labels are -1, which may be a class or a missing label.",
             key="dataset.label_names",
             value=None,
-            rule="-1 beside 0 usually marks a row without a label",
+            rule="-1 together with 0 usually marks a row without a label",
             way_out="dataset.no_label=-1 drops those rows, or "
-            f"dataset.label_names={sorted(numbers)[:20]} if it is one",
+            f"dataset.label_names={sorted(numbers)[:20]} if it is a class",
         )
     largest = max(map(abs, numbers))
     # A column of years or identifiers is not a column of classes.
@@ -264,7 +264,7 @@ def _check_classes(settings: schema.Dataset, names: list[str], labels: list[int]
     given = settings.label_names
     if given is not None and (len(set(names)) != len(names) or len(names) < 2):
         raise Refused(
-            "The class names are not at least two different names.",
+            "The class names repeat, or there are fewer than two.",
             key="dataset.label_names",
             value=given,
             rule="at least two different classes",

@@ -11,7 +11,7 @@ from distill_runner.errors import Refused, together
 
 
 def text_columns(settings: schema.Dataset) -> list[str]:
-    """The one or two text columns.
+    """Return the one or two text columns.
 
     Raises:
         Refused: the settings name no column, more than two, or one column twice.
@@ -31,14 +31,14 @@ def text_columns(settings: schema.Dataset) -> list[str]:
 
 
 def wanted_columns(labels: LabelReader, found: Sequence[str]) -> list[str]:
-    """The existing columns that are read: texts first, then labels, then the group."""
+    """Return the columns to read, of those found: texts first, then labels, then the group."""
     settings = labels.settings
     names = [*text_columns(settings), *labels.columns, settings.group]
     return list(dict.fromkeys(name for name in names if name and name in found))
 
 
 def key_of_column(labels: LabelReader, name: str) -> str:
-    """The setting that names the column."""
+    """Return the setting that names the column."""
     if name in text_columns(labels.settings):
         return "dataset.text"
     return "dataset.label" if name in labels.columns else "dataset.group"
@@ -51,7 +51,7 @@ def check_present(labels: LabelReader, found: list[str], path: Path) -> None:
 
 
 def column_faults(labels: LabelReader, found: list[str], path: Path) -> list[Refused]:
-    """A refusal for each configured column that is missing or repeated in the file."""
+    """Return a refusal for each configured column that is missing or repeated in the file."""
     settings = labels.settings
     wanted = [(name, "dataset.text") for name in text_columns(settings)]
     # Rows that are read without labels need no label column.
@@ -73,5 +73,5 @@ def column_faults(labels: LabelReader, found: list[str], path: Path) -> list[Ref
 
 
 def _may_lack_label(path: Path) -> bool:
-    """Whether this is a test file, which in GLUE has no labels."""
+    """Return whether this is a test file, which in GLUE has no labels."""
     return path.stem.startswith("test")

@@ -1,6 +1,6 @@
 """Reads rows from comma- and tab-separated files.
 
-A lenient reader turns a stray quote into a single row that contains the next fifty rows.
+A lenient reader turns a stray quote into a single row that contains, say, the next fifty rows.
 Therefore files with misplaced quotes are refused.
 """
 
@@ -32,7 +32,7 @@ csv.field_size_limit(sys.maxsize)
 
 
 def header(settings: schema.Dataset, path: Path) -> list[str]:
-    """The column names of a file.
+    """Return the column names of a file.
 
     Raises:
         Refused: the first lines cannot be parsed, or the file has no rows.
@@ -88,7 +88,7 @@ class _Record:
 
 
 class _Lines:
-    """Iterates over lines, and remembers those read since the last call of `taken`."""
+    """Iterates over lines, and records those read since the last call of `taken`."""
 
     def __init__(self, lines: Iterator[str]) -> None:
         self._lines = lines
@@ -150,7 +150,7 @@ class _Swallowed:
 
     labels: LabelReader
     width: int
-    label: int | None  # its column
+    label: int | None  # the label's column
     _known: Counter[str] = field(default_factory=Counter)
     _spans: list[tuple[_Record, list[list[str]]]] = field(default_factory=list)
 
@@ -176,7 +176,7 @@ class _Swallowed:
                 raise bad_content(self.labels.settings, path, what, rule=_RULE, way_out=_WAY_OUT)
 
     def _rows_in(self, alike: list[list[str]]) -> int:
-        """The number of lines with a label, as in a row; lines of text have none."""
+        """Return the number of lines with a label, as in a row; lines of text have none."""
         if self.label is None:
             return len(alike)
         return self.labels.count_labels([cell[self.label] for cell in alike], self._known)

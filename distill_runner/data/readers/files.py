@@ -17,16 +17,17 @@ _FILE_SPLITS = {
     "dev": "validation",
     "test": "test",
 }
-# MNLI has two validation files; this one has the genres of the training rows.
+# MNLI has two validation files; this one has the training rows' genres.
 _STAND_INS = {"validation": "validation_matched"}
 _EXTRA = "validation_"  # followed by the name of an extra split
 _FILE_NAME = re.compile(r"(?P<name>.+?)(-(?P<shard>\d{5})-of-(?P<shards>\d{5}))?")
 
 
 def locate(settings: schema.Dataset, source: Path) -> dict[str, tuple[Path, ...]]:
-    """The files of each split: "train", "validation", "test" and the extra ones.
+    """Return the files of each split: "train", "validation", "test" and the extra ones.
 
     Args:
+        settings: the data set's settings.
         source: a file of training rows, or a folder with train.*.
 
     Raises:
@@ -59,7 +60,7 @@ def _located(settings: schema.Dataset, source: Path) -> dict[str, tuple[Path, ..
         raise bad_path(settings, source, f"The folder '{source}' has no training file.")
     _check_extra(settings, source, files)
     for split, paths in files.items():
-        if not _are_one_whole(paths):
+        if not _are_complete(paths):
             names = ", ".join(path.name for path in paths)
             what = f"Several files could hold the {split} rows: {names}."
             raise bad_path(settings, source, what)
@@ -73,7 +74,7 @@ def _check_extra(settings: schema.Dataset, source: Path, files: Container[str]) 
                 f"There is no file for the split {split!r}.",
                 key="dataset.extra",
                 value=split,
-                rule=f"a file {_EXTRA}{split}.* beside train.* in '{source}'",
+                rule=f"a file {_EXTRA}{split}.* next to train.* in '{source}'",
                 way_out="dataset.extra=[]",
             )
 
@@ -94,8 +95,8 @@ def _files_in(folder: Path, extra: Sequence[str]) -> dict[str, tuple[Path, ...]]
     return {split: tuple(paths) for split, paths in found.items()}
 
 
-def _are_one_whole(paths: tuple[Path, ...]) -> bool:
-    """Whether the files are a single file, or all shards of one."""
+def _are_complete(paths: tuple[Path, ...]) -> bool:
+    """Return whether the files are a single file, or all shards of one."""
     matches = [_FILE_NAME.fullmatch(path.stem) for path in paths]
     shards = {match["shards"] for match in matches if match}
     suffixes = {path.suffix for path in paths}
@@ -104,7 +105,7 @@ def _are_one_whole(paths: tuple[Path, ...]) -> bool:
 
 
 def bad_path(settings: schema.Dataset, path: Path, what: str) -> Refused:
-    """The refusal of a file or folder, with a list of the files there."""
+    """Return the refusal of a file or folder, listing the files there."""
     return bad_content(
         settings,
         path,
@@ -118,7 +119,7 @@ def bad_path(settings: schema.Dataset, path: Path, what: str) -> Refused:
 def bad_content(
     settings: schema.Dataset, path: Path, what: str, *, rule: str, way_out: str
 ) -> Refused:
-    """The refusal of a file because of its contents."""
+    """Return the refusal of a file because of its contents."""
     local = settings.path is not None
     return Refused(
         what,
@@ -130,7 +131,7 @@ def bad_content(
 
 
 def _listing(folder: Path) -> str:
-    """The folder's data files in words, or its other files if it has none."""
+    """Return a list of the folder's data files as text, or of its other files if it has none."""
     try:
         names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     except OSError as error:
@@ -142,7 +143,7 @@ def _listing(folder: Path) -> str:
 
 
 def unreadable(settings: schema.Dataset, path: Path, error: BaseException) -> Refused:
-    """The refusal of a file that could not be read because of `error`."""
+    """Return the refusal of a file that could not be read because of `error`."""
     cause = error.__cause__ or error
     if isinstance(cause, UnicodeDecodeError):
         return bad_path(settings, path, f"'{path.name}' is not text in UTF-8.")

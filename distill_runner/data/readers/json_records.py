@@ -17,14 +17,14 @@ _WAY_OUT = 'lines such as {"text": "a good film", "label": "positive"}'
 
 @dataclass(frozen=True)
 class Record:
-    """One object, and its place in the file, such as "line 7"."""
+    """An object and its place in the file, such as "line 7"."""
 
     where: str
     cells: dict[str, object]
 
 
 class _Twice(ValueError):
-    """An object has a repeated key, which the message names."""
+    """Raised if an object repeats a key; the message is the key."""
 
 
 def records(settings: schema.Dataset, path: Path) -> Iterator[Record]:

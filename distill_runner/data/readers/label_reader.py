@@ -1,4 +1,4 @@
-"""The interface of the readers of labels: one for each kind of task."""
+"""Defines the interface of label readers; each kind of task has one."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class LabelReader(ABC):
     """Reads the labels of one data set.
 
     Args:
-        settings: of the data set.
+        settings: the data set's settings.
     """
 
     def __init__(self, settings: schema.Dataset) -> None:
@@ -56,7 +56,7 @@ class LabelReader(ABC):
         """The label columns; none if the rows are read without labels.
 
         Raises:
-            Refused: one column is not named.
+            Refused: the settings do not name one column.
         """
         label = self.settings.label
         if isinstance(label, str):
@@ -72,11 +72,11 @@ class LabelReader(ABC):
     # --- columns as files hold them ---
 
     def takes_value(self, value: object) -> bool:
-        """Whether a JSON value can be a label."""
+        """Return whether a JSON value can be a label."""
         return isinstance(value, str | int | float)
 
     def takes_feature(self, feature: object) -> bool:
-        """Whether a typed column can hold labels."""
+        """Return whether a typed column can hold labels."""
         import datasets
 
         kind = feature.dtype if isinstance(feature, datasets.Value) else ""
@@ -84,7 +84,7 @@ class LabelReader(ABC):
         return kind.startswith(plain) or isinstance(feature, datasets.ClassLabel)
 
     def column(self, path: Path, labels: Sequence[Any]) -> Any:
-        """The labels of a file as an Arrow column of one type.
+        """Return the labels of a file as an Arrow column of one type.
 
         Raises:
             Refused: the labels have several types, or a number is too large.
@@ -112,7 +112,7 @@ class LabelReader(ABC):
 
     @abstractmethod
     def count_labels(self, cells: Sequence[str], known: Counter[str]) -> int:
-        """How many of the cells look like labels.
+        """Return the number of cells that look like labels.
 
         Args:
             known: the cells of the label column so far.
@@ -122,29 +122,29 @@ class LabelReader(ABC):
 
     @abstractmethod
     def are_hidden(self, table: Dataset) -> bool:
-        """Whether the table's labels are not published."""
+        """Return whether the table's labels are not published."""
 
     def values(self, table: Dataset) -> list[object]:
-        """The values of the label column, row by row."""
+        """Return the values of the label column, row by row."""
         return list(table[self.settings.label])
 
     @abstractmethod
     def marked(self, values: Sequence[object], file: str) -> list[int]:
-        """The rows whose label is `dataset.no_label`, whatever the column's type."""
+        """Return the rows whose label is `dataset.no_label`, whatever the column's type."""
 
     @abstractmethod
     def missing(self, values: Sequence[object], file: str) -> list[int]:
-        """The rows without a label."""
+        """Return the rows without a label."""
 
     def missing_note(self, words: Sequence[str]) -> str:  # noqa: ARG002
-        """A hint for refusals of rows whose labels are words for a missing value."""
+        """Return a hint for refusals of rows whose labels are words for a missing value."""
         return ""
 
     # --- labels ---
 
     @abstractmethod
     def read(self, table: Dataset, places: Places, numbers: list[int]) -> FileLabels:
-        """The labels of the rows that have one.
+        """Return the labels of the rows that have one.
 
         Args:
             table: the rows that have a label.
@@ -158,7 +158,7 @@ class LabelReader(ABC):
     def encode(
         self, found: Mapping[str, FileLabels]
     ) -> tuple[tuple[str, ...], dict[str, Sequence[Value]]]:
-        """The names of the model's outputs, and the stored labels of each split.
+        """Return the names of the model's outputs, and the stored labels of each split.
 
         Raises:
             Refused: the labels of the files do not fit together.

@@ -1,4 +1,4 @@
-"""Labels that are sets of names: one column of lists, or one column for each label."""
+"""Reads labels that are sets of names: one column of lists, or one column per label."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from distill_runner.errors import Refused
 if TYPE_CHECKING:
     from datasets import Dataset
 
-SEPARATOR = "|"  # between the labels of a cell
+SEPARATOR = "|"  # between the labels in a cell
 _TRUTH = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
 _HIDDEN = "-1"
 
 
 class LabelSets(LabelReader):
-    """Sets of labels.
+    """Reads sets of labels.
 
-    A column named by `dataset.label` holds lists (JSON, parquet), or texts such as `joy|anger`
-    or `["joy", "anger"]`; an empty list or text is an empty set. Where `dataset.label` is a
-    list, each of these columns holds 0 or 1, or false or true, of the label of its name.
+    If `dataset.label` is a name, that column holds lists (JSON, parquet), or texts such as
+    `joy|anger` or `["joy", "anger"]`; an empty list or text is an empty set. If it is a list,
+    each named column says by 0 or 1, or false or true, whether a row has the label of that name.
     """
 
     @property
@@ -86,7 +86,7 @@ class LabelSets(LabelReader):
         return all(_is_mark(_HIDDEN, value) for value in self.values(table))
 
     def values(self, table: Dataset) -> list[object]:
-        """A list, a text or None; of one column for each label the tuple of its cells."""
+        """Return a list, a text or None per row; with a column per label, the tuple of cells."""
         if self._one_column:
             return list(table[self.settings.label])
         return list(zip(*(list(table[name]) for name in self.columns), strict=True))
@@ -96,17 +96,16 @@ class LabelSets(LabelReader):
         return [row for row, value in enumerate(values) if mark and _is_mark(mark, value)]
 
     def missing(self, values: Sequence[object], file: str) -> list[int]:  # noqa: ARG002
-        """The rows without a list, and those with an empty cell; an empty list is a set."""
+        """Return the rows without a list or with an empty cell; an empty list is a set."""
         return [row for row, value in enumerate(values) if _is_missing(value)]
 
     # --- labels ---
 
     def read(self, table: Dataset, places: Places, numbers: list[int]) -> FileLabels:
-        """The set of each row.
+        """Return the set of each row.
 
         Raises:
-            Refused: a label is named twice in a row, or a cell holds neither a set nor a truth
-                value.
+            Refused: a row names a label twice, or a cell holds neither a set nor a truth value.
         """
         reader = self._set if self._one_column else self._truths
         labels: list[Label] = [
@@ -118,7 +117,7 @@ class LabelSets(LabelReader):
     def _set(self, value: Any, where: str) -> tuple[str, ...]:
         names = value if isinstance(value, list) else _split(value)
         if names is None or not all(isinstance(name, str | int) for name in names):
-            raise self._refused(f"A cell holds no set of labels: {str(value)[:60]!r}, {where}.")
+            raise self._refused(f"A cell is not a set of labels: {str(value)[:60]!r}, {where}.")
         found = tuple(str(name).strip() for name in names)
         if not all(found):
             raise self._refused(f"A label has no name: {str(value)[:60]!r}, {where}.")
@@ -140,7 +139,7 @@ class LabelSets(LabelReader):
     def encode(
         self, found: Mapping[str, FileLabels]
     ) -> tuple[tuple[str, ...], dict[str, Sequence[Value]]]:
-        """The labels' names, and for each row 0 or 1 of each of them.
+        """Return the labels' names, and for each row 0 or 1 per label.
 
         Raises:
             Refused: a label is unknown, there are fewer than two, or one has no training row.
@@ -163,7 +162,7 @@ class LabelSets(LabelReader):
         return names, dict(encoded)
 
     def _names(self, found: Mapping[str, FileLabels]) -> tuple[str, ...]:
-        """As given, or all that occur: numbers by size, else by name."""
+        """Return the configured names, or all that occur: numbers by size, others by name."""
         if not self._one_column:
             return self.columns
         sets = [_as_set(label) for part in found.values() for label in part.labels]
@@ -177,7 +176,8 @@ class LabelSets(LabelReader):
             what = f"There are not two or more different labels: {', '.join(names)[:60]!r}."
             raise self._refused(what)
         if len(names) > max(20, len(sets) // 2):
-            raise self._refused(f"These are no labels: {len(names)} of them in {len(sets)} rows.")
+            what = f"The names do not look like labels: {len(names)} of them in {len(sets)} rows."
+            raise self._refused(what)
         return names
 
     def _unknown(self, name: str, names: Sequence[str], where: str) -> Refused:
@@ -186,7 +186,7 @@ class LabelSets(LabelReader):
             key="dataset.label_names",
             value=self.settings.label_names,
             rule="a name for every label",
-            way_out=f"dataset.label_names=null takes all that occur; now: {', '.join(names)[:200]}",
+            way_out=f"dataset.label_names=null takes all that occur; now {', '.join(names)[:200]}",
         )
 
     def _refused(self, what: str) -> Refused:
@@ -196,17 +196,17 @@ class LabelSets(LabelReader):
             value=self.settings.label,
             rule=f"sets of two labels or more under dataset.task=multi_label: a list, a text such "
             f"as joy{SEPARATOR}anger, or a column of 0 and 1 for each label",
-            way_out="mend the file, or name the column or the columns that hold the labels",
+            way_out="correct the file, or name the column or the columns that hold the labels",
         )
 
 
 def written_set(names: Sequence[str]) -> str:
-    """A set as a cell of a delimited file."""
+    """Return the text of a delimited file's cell for a set of labels."""
     return SEPARATOR.join(names)
 
 
 def _split(cell: str) -> list[Any] | None:
-    """The labels that a text names; None where it is no set."""
+    """Return the labels that a text names; None if it is not a set."""
     text = cell.strip()
     if not text.startswith("["):
         return text.split(SEPARATOR) if text else []
@@ -223,7 +223,7 @@ def _as_set(label: Label) -> tuple[str, ...]:
 
 
 def _is_mark(mark: str, value: object) -> bool:
-    """Whether a row's value says that there is no label: in its cell, or in each of them."""
+    """Return whether a row's value, in every cell, says that there is no label."""
     if isinstance(value, tuple):
         return all(_is_mark(mark, cell) for cell in value)
     if isinstance(value, list):

@@ -1,7 +1,7 @@
 """Reads files of labelled texts and validates them.
 
-Mistakes in a data set's path, columns and labels are found here and in the modules used here,
-before any row is drawn or tokenised.
+This module and those it uses report mistakes in a data set's path, columns and labels before any
+row is drawn or tokenised.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Rows:
         return len(self.ids)
 
     def take(self, positions: Sequence[int]) -> Rows:
-        """The rows at `positions`, in this order."""
+        """Return the rows at `positions`, in this order."""
         return Rows(
             ids=[self.ids[i] for i in positions],
             texts=[self.texts[i] for i in positions],
@@ -62,7 +62,8 @@ def read(labels: LabelReader, files: Mapping[str, tuple[Path, ...]], *, cache: P
     """Read the files that `files.locate` found.
 
     Args:
-        labels: reads those of the data set.
+        labels: the reader of the data set's labels.
+        files: the files of each split.
         cache: a folder for the intermediate tables; not needed afterwards.
 
     Raises:
@@ -96,7 +97,7 @@ def read(labels: LabelReader, files: Mapping[str, tuple[Path, ...]], *, cache: P
 
 @dataclass(frozen=True)
 class _File:
-    """The table of a file, with the rows marked as unlabelled and the incomplete ones."""
+    """A file's table, with the rows marked as unlabelled and the incomplete ones."""
 
     settings: schema.Dataset
     table: Dataset
@@ -104,7 +105,7 @@ class _File:
     gaps: Gaps
 
     def kept(self) -> tuple[Dataset, list[int]]:
-        """The complete rows, and their positions in the file.
+        """Return the complete rows, and their positions in the file.
 
         Raises:
             Refused: no row is complete.

@@ -1,4 +1,4 @@
-"""Handles rows without a text or a label: they are refused, or left out and counted."""
+"""Refuses rows without a text or a label, or leaves them out and counts them."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ class Gaps:
     """The incomplete rows of one file, by what they lack.
 
     Args:
-        rows: sorted; each row is in one list only.
-        note: about the words that were read as missing labels.
+        places: the places of the file's rows.
+        rows: the incomplete rows by what they lack; sorted, each row in one list only.
+        note: a note about words that were read as missing labels.
     """
 
     places: Places
@@ -37,13 +38,13 @@ class Gaps:
         return {reason: len(rows) for reason, rows in self.rows.items() if rows}
 
     def kept(self, numbers: Iterable[int]) -> list[int]:
-        """The complete rows among `numbers`."""
+        """Return the complete rows among `numbers`."""
         gone = {row for rows in self.rows.values() for row in rows}
         return [row for row in numbers if row not in gone]
 
 
 def without_text(table: Dataset, names: Sequence[str]) -> list[int]:
-    """The rows in which a text column is empty or blank."""
+    """Return the rows in which a text column is empty or blank."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -82,6 +83,6 @@ def check_none(settings: schema.Dataset, gaps: Sequence[Gaps]) -> None:
         key="dataset.missing",
         value="refuse",
         rule="a text and a label in every row",
-        way_out=f"mend {'these rows' if count > 1 else 'this row'}, or dataset.missing=drop, which "
-        f"leaves out and counts such rows{note}",
+        way_out=f"correct {'these rows' if count > 1 else 'this row'}, or dataset.missing=drop, "
+        f"which leaves out and counts such rows{note}",
     )

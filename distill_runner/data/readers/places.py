@@ -16,7 +16,7 @@ _NAMED = 10  # rows that a message names; further ones are counted
 class Places:
     """The rows of one file, or of its shards one after another, counted from 0.
 
-    Lines are found by reading the files again, as only refusals need them.
+    A line's number is found by reading the file again, as only refusals need it.
     """
 
     def __init__(self, settings: schema.Dataset, paths: tuple[Path, ...]) -> None:
@@ -25,11 +25,11 @@ class Places:
         self._paths = paths
 
     def of(self, row: int) -> str:
-        """The place of a row, such as "'reviews.csv', line 7"."""
+        """Return the place of a row, such as "'reviews.csv', line 7"."""
         return next(islice(self._all(), row, None))
 
     def some(self, rows: Collection[int]) -> list[str]:
-        """The places of the first few rows."""
+        """Return the places of the first few rows."""
         wanted = sorted(rows)[:_NAMED]
         last = wanted[-1] + 1 if wanted else 0
         return [place for row, place in enumerate(islice(self._all(), last)) if row in wanted]

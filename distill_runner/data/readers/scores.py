@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 _LARGEST = 3.4028234e38  # the largest float32; scores are stored as float32
-OUTPUT = "score"  # the name of the one output
+OUTPUT = "score"  # the name of the single output
 
 
 class ScoreLabels(LabelReader):
@@ -37,7 +37,7 @@ class ScoreLabels(LabelReader):
         return find_missing(self.settings, values, file)
 
     def read(self, table: Dataset, places: Places, numbers: list[int]) -> FileLabels:
-        """The table's scores.
+        """Return the table's scores.
 
         Raises:
             Refused: a label is not a finite number.
@@ -55,7 +55,7 @@ class ScoreLabels(LabelReader):
     def encode(
         self, found: Mapping[str, FileLabels]
     ) -> tuple[tuple[str, ...], dict[str, Sequence[Value]]]:
-        """The name of the single output, and the scores of each split.
+        """Return the name of the single output, and the scores of each split.
 
         Raises:
             Refused: all training rows have the same score.
@@ -91,10 +91,12 @@ def _score(settings: schema.Dataset, value: object, places: Places, row: int) ->
 
 
 def check_spread(settings: schema.Dataset, distinct: Collection[float], split: str) -> None:
-    """Refuse rows that all have the same score, as correlations need different ones.
+    """Refuse rows that all have the same score, as a correlation needs different ones.
 
     Args:
+        settings: the data set's settings.
         distinct: the different scores of the split.
+        split: the split's name, for the message.
 
     Raises:
         Refused: there is only one score.

@@ -35,8 +35,9 @@ def load(labels: LabelReader, paths: tuple[Path, ...], *, cache: Path) -> Datase
     """Read the configured columns of one file, or of its shards in order.
 
     Args:
-        labels: reads those of the data set.
-        cache: a folder for intermediate tables, which the result is mapped from.
+        labels: the reader of the data set's labels.
+        paths: the file, or its shards.
+        cache: a folder for intermediate tables, from which the result is memory-mapped.
 
     Raises:
         Refused: the file cannot be read, has no rows or lacks a column.
@@ -104,19 +105,21 @@ def _objects(
 
 
 def _cell(labels: LabelReader, name: str, value: object, where: str) -> Any:
-    """A JSON value in the type of its column; groups are names, whatever their type."""
+    """Return a JSON value in its column's type; groups become names, whatever their type."""
     key = key_of_column(labels, name)
     if isinstance(value, str):
         try:
             value.encode()
         except UnicodeEncodeError:
-            raise _bad_cell(key, name, value, f"{where}: half a character.") from None
+            raise _bad_cell(
+                key, name, value, f"{where}: a lone surrogate, not a character."
+            ) from None
         return value
     if value is None or (key == "dataset.label" and labels.takes_value(value)):
         return value
     if isinstance(value, int | float) and key == "dataset.group":
-        return str(value)  # the group's name, whatever its type in other rows
-    raise _bad_cell(key, name, value, f"{where}: column '{name}' holds no {key[8:]}.")
+        return str(value)
+    raise _bad_cell(key, name, value, f"{where}: column '{name}' does not hold a {key[8:]}.")
 
 
 def _bad_cell(key: str, name: str, value: object, what: str) -> Refused:
@@ -137,7 +140,7 @@ def _written(
     import pyarrow as pa
     from datasets import Dataset
 
-    # Text in one half of a row, labels in the other.
+    # Text columns go to disk, label columns into `labels`.
     labels: dict[str, list[Cell]] = {name: [] for name in names if name in reader.columns}
     schema_ = pa.schema([(name, pa.string()) for name in names if name not in labels])
     file = cache / f"{path.name}.arrow"
@@ -163,7 +166,7 @@ def _parquet(labels: LabelReader, paths: tuple[Path, ...], cache: Path) -> Datas
         with quiet():
             check_present(labels, _parquet_columns(paths[0]), paths[0])
             wanted = wanted_columns(labels, _parquet_columns(paths[0]))
-            # Not load_dataset, which reports each use of a file reader to a server.
+            # load_dataset would report each use of a file reader to a server.
             table = Dataset.from_parquet(
                 [str(path) for path in paths], cache_dir=str(cache), columns=wanted
             )
@@ -211,7 +214,7 @@ def check_columns(labels: LabelReader, paths: tuple[Path, ...]) -> None:
     """Refuse a file without a configured column, after reading only its beginning.
 
     Raises:
-        Refused: it cannot be read, or columns are missing; all of them are named.
+        Refused: the file cannot be read, or lacks columns; the message names all of them.
     """
     settings, path = labels.settings, paths[0]
     if path.suffix.lower() == ".parquet":
@@ -228,7 +231,7 @@ def check_columns(labels: LabelReader, paths: tuple[Path, ...]) -> None:
 
 
 def _keys(labels: LabelReader, path: Path) -> list[str]:
-    """The keys of a file's objects; reading stops once all configured columns are found."""
+    """Return the keys of a file's objects; reading stops once all configured columns are found."""
     settings = labels.settings
     wanted = {*text_columns(settings), *labels.columns, settings.group} - {None}
     found: dict[str, None] = {}
@@ -242,7 +245,7 @@ def _keys(labels: LabelReader, path: Path) -> list[str]:
 def _check_text(
     settings: schema.Dataset, paths: tuple[Path, ...], *, blocks: int | None = None
 ) -> None:
-    """Refuse binary and empty files; with `blocks`, after reading that much."""
+    """Refuse binary and empty files; `blocks` limits how much is read."""
     for path in paths:
         empty = True
         try:

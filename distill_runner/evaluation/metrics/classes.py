@@ -1,4 +1,4 @@
-"""Classification metrics: functions of the table of true and predicted classes."""
+"""Classification metrics: functions of the confusion table of true and predicted classes."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ Table = np.ndarray  # [true class, predicted class], counts of rows
 
 
 def accuracy(table: Table) -> float:
-    """The share of rows on the diagonal."""
+    """Return the share of rows on the diagonal."""
     return float(np.diag(table).sum() / table.sum())
 
 
 def macro_f1(table: Table) -> float:
-    """The mean of F1 over the classes that occur or are predicted; the others have none."""
+    """Return the mean F1 of the classes that occur or are predicted; the others have none."""
     found = _f1(table)
     return float(found[~np.isnan(found)].mean())
 
 
 def f1(table: Table) -> float:
-    """F1 of class 1; 0 where it neither occurs nor is predicted."""
+    """Return F1 of class 1; 0 if it neither occurs nor is predicted."""
     return float(np.nan_to_num(_f1(table)[1]))
 
 
 def _f1(table: Table) -> np.ndarray:
-    """F1 of each class; nan where it neither occurs nor is predicted. [classes]."""
+    """Return F1 of each class; nan if it neither occurs nor is predicted. [classes]."""
     both = table.sum(axis=0) + table.sum(axis=1)
     found = np.full(len(table), np.nan)
     np.divide(2 * np.diag(table), both, out=found, where=both > 0)
@@ -39,9 +39,10 @@ def _f1(table: Table) -> np.ndarray:
 
 
 def matthews(table: Table) -> float:
-    """Correlation of true and predicted class, -1..1 (Gorodkin 2004, of two classes Matthews').
+    """Return the correlation of true and predicted class, -1..1 (Gorodkin 2004).
 
-    0 where only one class is predicted or occurs, so that nothing can correlate.
+    With two classes it is Matthews' coefficient. It is 0 if only one class occurs or is
+    predicted.
     """
     n, true, predicted = table.sum(), table.sum(axis=1), table.sum(axis=0)
     scale = np.sqrt((n**2 - true @ true) * (n**2 - predicted @ predicted))
@@ -58,7 +59,7 @@ _OF_TABLE: dict[Metric, Callable[[Table], float]] = {
 
 @cache
 def class_metrics() -> Any:
-    """The classification metrics as one `evaluate.Metric`; it computes those of `names`."""
+    """Return the classification metrics as one `evaluate.Metric`; it computes those in `names`."""
 
     def compute(
         predictions: list[int], references: list[int], classes: int, names: Sequence[Metric]

@@ -13,15 +13,15 @@ from distill_runner.evaluation.metrics.evaluate_metric import offline_metric
 
 
 def pearson(predictions: np.ndarray, references: np.ndarray) -> np.ndarray:
-    """Correlation along the last axis, -1..1; 0 where either is constant.
+    """Return the correlation along the last axis, -1..1; 0 where either is constant.
 
     Args:
-        predictions, references: [..., rows], of one shape.
+        predictions, references: [..., rows], of the same shape.
     """
     centred = [x - x.mean(axis=-1, keepdims=True) for x in (predictions, references)]
     both = (centred[0] * centred[1]).sum(axis=-1)
     scale = np.sqrt((centred[0] ** 2).sum(axis=-1) * (centred[1] ** 2).sum(axis=-1))
-    # Not scale > 0: rounding leaves a little of it even where all rows are equal.
+    # scale > 0 is not enough: rounding can leave it above 0 even if all rows are equal.
     varied = (np.ptp(predictions, axis=-1) > 0) & (np.ptp(references, axis=-1) > 0)
     correlation: np.ndarray = np.zeros_like(scale)
     np.divide(both, scale, out=correlation, where=varied & (scale > 0))
@@ -29,7 +29,7 @@ def pearson(predictions: np.ndarray, references: np.ndarray) -> np.ndarray:
 
 
 def spearman(predictions: np.ndarray, references: np.ndarray) -> np.ndarray:
-    """`pearson` of the ranks; equal values share the mean of theirs."""
+    """Return `pearson` of the ranks; equal values share their mean rank."""
     from scipy.stats import rankdata
 
     return pearson(rankdata(predictions, axis=-1), rankdata(references, axis=-1))
@@ -43,7 +43,7 @@ CORRELATIONS: dict[Metric, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
 
 @cache
 def correlation_metrics() -> Any:
-    """The metrics of scores as one `evaluate.Metric`; it computes those of `names`."""
+    """Return the metrics of scores as one `evaluate.Metric`; it computes those in `names`."""
 
     def compute(
         predictions: list[float], references: list[float], names: Sequence[Metric]

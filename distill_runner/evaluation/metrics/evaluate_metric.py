@@ -1,4 +1,4 @@
-"""Our own metrics on `evaluate`'s base class; nothing is downloaded."""
+"""Wraps the package's metrics in `evaluate`'s base class, without a download."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ def offline_metric(description: str, compute: Callable[..., Any], kinds: Mapping
     """Wrap a function as an `evaluate.Metric` without downloading anything.
 
     Args:
+        description: what the metric measures.
         compute: takes the columns and the settings by name.
-        kinds: type of each column.
+        kinds: the type of each column.
     """
     import datasets
 
@@ -37,10 +38,10 @@ def offline_metric(description: str, compute: Callable[..., Any], kinds: Mapping
 
 @contextmanager
 def _without_evaluators() -> Iterator[None]:
-    """Inside, modules of `evaluate` are imported without running the package itself.
+    """Import modules of `evaluate`, inside the block, without running the package's `__init__`.
 
-    The package imports its evaluators, and with them transformers' pipelines for images, sound
-    and translation, which takes seconds. A later import of `evaluate` is not affected.
+    That would import the evaluators, and with them transformers' pipelines for images, sound and
+    translation, which takes seconds. A later import of `evaluate` is not affected.
     """
     if "evaluate" in sys.modules:
         yield

@@ -1,4 +1,4 @@
-"""95% intervals: of shares, of differences, of means over seeds."""
+"""95% intervals of shares, of differences, and of means over seeds."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _RESAMPLES_AT_ONCE = 100  # limits the memory
 
 @dataclass(frozen=True)
 class Interval:
-    """A 95% interval, both ends in the figure's own unit."""
+    """A 95% interval, both ends in the unit of the figure."""
 
     low: float
     high: float
 
 
 def proportion_interval(right: int, rows: int) -> Interval:
-    """Wilson's interval of a share, 0..1: `right` of `rows` independent rows."""
-    # Written out: importing scipy.stats takes longer than all else that a finished run computes.
+    """Return Wilson's interval of the share, 0..1, of `right` among `rows` independent rows."""
+    # Not scipy.stats: its import takes longer than all else that a finished run computes.
     share, square = right / rows, _Z**2 / rows
     centre = (share + square / 2) / (1 + square)
     reach = _Z / (1 + square) * math.sqrt((share * (1 - share) + square / 4) / rows)
@@ -32,12 +32,12 @@ def proportion_interval(right: int, rows: int) -> Interval:
 
 
 def paired_rows_interval(ours: np.ndarray, theirs: np.ndarray) -> Interval:
-    """Paired 95% interval of the difference in accuracy of two models, one run each.
+    """Return the paired 95% interval of the difference in accuracy of two models, one run each.
 
     It covers the choice of rows, not the seed: another seed moves the difference too.
 
     Args:
-        ours, theirs: [rows], whether each answer was right.
+        ours, theirs: [rows], whether each prediction is right.
     """
     if len(ours) < 2:
         return Interval(-1.0, 1.0)  # one row says nothing
@@ -47,13 +47,13 @@ def paired_rows_interval(ours: np.ndarray, theirs: np.ndarray) -> Interval:
 
 
 def bootstrap_interval(statistic: Callable[..., np.ndarray], *columns: np.ndarray) -> Interval:
-    """Percentile interval of a statistic under a paired bootstrap over the rows.
+    """Return the 95% percentile interval of a statistic under a paired bootstrap over rows.
 
-    As `paired_rows_interval`, it covers the choice of rows and not the seed.
+    Like `paired_rows_interval`, it covers the choice of rows and not the seed.
 
     Args:
         statistic: takes the columns and reduces their last axis.
-        columns: [rows] each, two rows at least.
+        columns: [rows] each, at least two rows.
     """
     from scipy.stats import bootstrap
 
@@ -72,7 +72,7 @@ def bootstrap_interval(statistic: Callable[..., np.ndarray], *columns: np.ndarra
 
 
 def mean_interval(values: Sequence[float]) -> Interval | None:
-    """Student's interval of a mean over seeds; None below two values."""
+    """Return Student's 95% interval of a mean over seeds; None for fewer than two values."""
     from scipy.special import stdtrit
 
     if len(values) < 2:

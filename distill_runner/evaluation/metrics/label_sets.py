@@ -1,6 +1,6 @@
-"""Metrics of sets of labels, their intervals, and what one set for all rows scores.
+"""Metrics of label sets, their intervals, and the score of one set for all rows.
 
-Answers and labels are tables of truth values, [rows, labels].
+Answers (the predicted sets) and labels (the true ones) are boolean tables, [rows, labels].
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ _RESAMPLES_AT_ONCE = 100  # limits the memory
 
 
 def metric_of_sets(metric: Metric, answers: np.ndarray, labels: np.ndarray) -> float:
-    """A metric of the answers, 0..1."""
+    """Return a metric of the predicted sets, 0..1."""
     if metric is Metric.subset_accuracy:
         return float(_right(answers, labels).mean())
     return float(_F1[metric](_counts(answers, labels).sum(axis=0)))
 
 
 def set_interval(metric: Metric, answers: np.ndarray, labels: np.ndarray) -> Interval:
-    """The metric's 95% interval: Wilson's of subset accuracy, else a bootstrap over the rows."""
+    """Return the metric's 95% interval: Wilson's for subset accuracy, else a row bootstrap."""
     if metric is Metric.subset_accuracy:
         right = _right(answers, labels)
         return proportion_interval(int(right.sum()), len(right))
@@ -39,7 +39,7 @@ def set_interval(metric: Metric, answers: np.ndarray, labels: np.ndarray) -> Int
 def difference_interval(
     metric: Metric, ours: np.ndarray, theirs: np.ndarray, labels: np.ndarray
 ) -> Interval:
-    """The 95% interval of the difference of two models' metrics, paired over the rows."""
+    """Return the 95% interval of the difference of two models' metrics, paired over rows."""
     if metric is Metric.subset_accuracy:
         return paired_rows_interval(_right(ours, labels), _right(theirs, labels))
     first, second = _resampled(_counts(ours, labels), _counts(theirs, labels))
@@ -47,7 +47,7 @@ def difference_interval(
 
 
 def best_constant(metric: Metric, labels: np.ndarray) -> float:
-    """What the k most frequent labels score as the answer to every row, for the best k."""
+    """Return the score of predicting the k most frequent labels for every row, for the best k."""
     order = np.argsort(-labels.mean(axis=0), kind="stable")
     best = 0.0
     for k in range(labels.shape[1] + 1):
@@ -59,12 +59,12 @@ def best_constant(metric: Metric, labels: np.ndarray) -> float:
 
 
 def _right(answers: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Whether each row has exactly its labels. [rows]."""
+    """Return whether each row is given exactly its labels. [rows]."""
     return np.asarray((answers == labels).all(axis=-1))
 
 
 def _counts(answers: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """By row and label, whether it was found, and whether it was missed or made up.
+    """Mark, by row and label, the true positives, and the labels missed or wrongly predicted.
 
     Returns:
         [rows, 2, labels].
@@ -73,7 +73,7 @@ def _counts(answers: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def _micro_f1(counts: np.ndarray) -> np.ndarray:
-    """F1 over all labels of all rows; 0 where none occurs and none is answered.
+    """Return F1 over all labels of all rows; 0 if none occurs and none is predicted.
 
     Args:
         counts: [..., 2, labels], summed over the rows.
@@ -83,7 +83,7 @@ def _micro_f1(counts: np.ndarray) -> np.ndarray:
 
 
 def _macro_f1(counts: np.ndarray) -> np.ndarray:
-    """The mean of F1 over the labels that occur or are answered; the others have none."""
+    """Return the mean F1 of the labels that occur or are predicted; the others have none."""
     found, wrong = counts[..., 0, :], counts[..., 1, :]
     counted = (found + wrong) > 0
     return _ratio(_ratio(2 * found, 2 * found + wrong).sum(axis=-1), counted.sum(axis=-1))
@@ -96,18 +96,16 @@ _F1: dict[Metric, Callable[[np.ndarray], np.ndarray]] = {
 
 
 def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
-    """0 where there is nothing to divide by."""
-    found: np.ndarray = np.zeros(np.shape(above))
-    np.divide(above, below, out=found, where=np.asarray(below) > 0)
-    return found
+    """Divide elementwise; 0 where the divisor is 0."""
+    ratio: np.ndarray = np.zeros(np.shape(above))
+    np.divide(above, below, out=ratio, where=np.asarray(below) > 0)
+    return ratio
 
 
 def _resampled(*tables: np.ndarray) -> list[np.ndarray]:
-    """Bootstrap sums of each table, the same rows drawn for all. [resamples, 2, labels]."""
-    draw, rows = (
-        np.random.default_rng(0),
-        len(tables[0]),
-    )  # so that the same rows give the same interval
+    """Return bootstrap sums of each table, the same rows drawn for all. [resamples, 2, labels]."""
+    draw = np.random.default_rng(0)  # so that the same rows give the same interval
+    rows = len(tables[0])
     flat = [table.reshape(rows, -1) for table in tables]
     sums: list[list[np.ndarray]] = [[] for _ in tables]
     for _ in range(_RESAMPLES // _RESAMPLES_AT_ONCE):

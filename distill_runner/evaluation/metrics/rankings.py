@@ -11,17 +11,17 @@ import numpy as np
 from distill_runner.config.schema import Metric
 from distill_runner.evaluation.metrics.evaluate_metric import offline_metric
 
-Ranked = Sequence[np.ndarray]  # per group that has a 1, its labels 0 or 1, best rank first
+Ranked = Sequence[np.ndarray]  # per group with a 1, its labels, 0 or 1, best rank first
 
 
 def average_precision(ranked: np.ndarray) -> float:
-    """The mean, over the ranks of the 1s, of the share of 1s up to that rank."""
+    """Return the mean, over the ranks of the 1s, of the share of 1s up to that rank."""
     precision = np.cumsum(ranked) / np.arange(1, len(ranked) + 1)
     return float(precision[ranked == 1].mean())
 
 
 def reciprocal_rank(ranked: np.ndarray) -> float:
-    """One over the rank of the first 1."""
+    """Return one over the rank of the first 1."""
     return 1 / (1 + int(np.argmax(ranked)))
 
 
@@ -32,10 +32,10 @@ _OF_RANKING: dict[Metric, Callable[[np.ndarray], float]] = {
 
 
 def rank(scores: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> Ranked:
-    """The labels of each group that has a 1, by falling score.
+    """Sort the labels of each group that has a 1 by falling score.
 
-    Among equal scores the 0s stand first: a model that gives every row the same score gains
-    nothing from the order of the rows.
+    Among equal scores the 0s come first, so that a model which gives every row the same score
+    gains nothing from the order of the rows.
 
     Args:
         scores: [rows].
@@ -48,24 +48,25 @@ def rank(scores: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> Ranked:
 
 
 def each_group(metric: Metric, ranked: Ranked) -> np.ndarray:
-    """A ranking metric of every group; its mean is the metric. [groups]."""
+    """Return a ranking metric of every group; its mean is the metric. [groups]."""
     return np.array([_OF_RANKING[metric](part) for part in ranked])
 
 
 def expected_at_random(metric: Metric, ranked: Ranked) -> float:
-    """The expected value of a ranking metric over random orders of the rows."""
+    """Return the expected value of a ranking metric over random orders of the rows."""
     return float(np.mean([_AT_RANDOM[metric](len(part), int(part.sum())) for part in ranked]))
 
 
 def _average_precision_at_random(n: int, ones: int) -> float:
-    # Rank k holds a 1 with ones/n; of the k-1 above it (ones-1)/(n-1) are 1s on average.
+    # Rank k holds a 1 with probability ones/n; given that, each rank above it holds one with
+    # probability (ones-1)/(n-1).
     ranks = np.arange(1, n + 1)
     above = (ones - 1) / (n - 1) if n > 1 else 0.0
     return float(((1 + (ranks - 1) * above) / ranks).mean())
 
 
 def _reciprocal_rank_at_random(n: int, ones: int) -> float:
-    # none: the chance that ranks 1 to k-1 hold no 1.
+    # `none` is the probability that ranks 1 to k-1 hold no 1.
     expected, none = 0.0, 1.0
     for k in range(1, n - ones + 2):
         here = ones / (n - k + 1)
@@ -82,7 +83,7 @@ _AT_RANDOM: dict[Metric, Callable[[int, int], float]] = {
 
 @cache
 def ranking_metrics() -> Any:
-    """The ranking metrics as one `evaluate.Metric`; `predictions` are scores of class 1."""
+    """Return the ranking metrics as one `evaluate.Metric`; `predictions` are scores of class 1."""
 
     def compute(
         predictions: list[float], references: list[int], groups: list[int], names: Sequence[Metric]

@@ -1,7 +1,7 @@
 """Properties of transformers' text classifiers, listed class by class.
 
-A shortcut applies only to the classes it has been compared with. Any other architecture reads
-each batch as transformers itself would, in groups of rows of one length.
+A shortcut applies only to the classes on which its output was compared with transformers'. Any
+other architecture reads each batch as transformers would, in groups of rows of equal length.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def _classes(listed: str) -> frozenset[str]:
 # Bidirectional, and every attention layer has its own dropout module (see `fast.attention`).
 OWN_ATTENTION = _classes("Bert Roberta XLMRoberta Camembert DistilBert Electra")
 
-# They look up the word embedding in one place only, with the ids of the text.
+# These look up the word embedding in one place only, with the ids of the text.
 ONE_WORD_TABLE = OWN_ATTENTION | _classes(
     "Albert Deberta DebertaV2 GPT2 GPTNeoX Llama MPNet Mistral MobileBert ModernBert OPT Qwen2 "
     "Qwen3"
@@ -61,27 +61,27 @@ _COUNTS_FROM_PADDING = _names(
     "roberta-prelayernorm xlm-roberta xlm-roberta-xl xmod"
 )
 
-# Look up segment numbers in the word embedding.
+# These look up segment numbers in the word embedding.
 _SEGMENTS_ARE_WORDS = _names("ctrl flaubert gpt-sw3 gpt2 openai-gpt xlm")
 
-# torch has no forward-mode derivative for a part of these.
+# torch has no forward-mode derivative for some operation of these.
 _NO_FORWARD_DERIVATIVE = _classes("Bloom Phimoe Yoso")
 
 _CANNOT = {
-    "layoutlmv2": "it reads the image of a page beside its text",
-    "mra": "its attention is a CUDA kernel, and without one it answers every text alike",
+    "layoutlmv2": "it reads the image of a page as well as its text",
+    "mra": "its attention is a CUDA kernel, and without it every text gets the same logits",
     "reformer": "it can only be trained on texts of one fixed number of tokens",
 }
 
 
 def fits(module: Any, classes: frozenset[str]) -> bool:
-    """Whether the module's class is one of these and defined in transformers."""
+    """Return whether the module's class is one of these and defined in transformers."""
     cls = type(module)
     return cls.__name__ in classes and cls.__module__.startswith("transformers.")
 
 
 def word_table(module: Any) -> nn.Embedding | None:
-    """The embedding that token ids are looked up in; None if the model has no such table."""
+    """Return the embedding that token ids are looked up in; None if the model has no such table."""
     try:
         table = module.get_input_embeddings()
     except NotImplementedError:  # CANINE hashes characters
@@ -90,7 +90,7 @@ def word_table(module: Any) -> nn.Embedding | None:
 
 
 def counts_ends(module: Any) -> bool:
-    """Whether its head reads the last `eos_token_id` of every row."""
+    """Return whether the module's head reads the last `eos_token_id` of every row."""
     return fits(module, _COUNTS_ENDS)
 
 
@@ -113,7 +113,7 @@ def check_forward_derivative(module: Any, *, key: str) -> None:
     """Refuse a student whose logits have no forward-mode derivative.
 
     Raises:
-        Refused: it is known to have none.
+        Refused: the architecture is known to have none.
     """
     mixed = any(type(part).__name__.endswith("Experts") for part in module.modules())
     if mixed or fits(module, _NO_FORWARD_DERIVATIVE):
@@ -121,7 +121,7 @@ def check_forward_derivative(module: Any, *, key: str) -> None:
 
 
 def no_forward_derivative(module: nn.Module, *, key: str) -> Refused:
-    """The refusal of a student without a forward-mode derivative."""
+    """Return the refusal of a student without a forward-mode derivative."""
     return Refused(
         f"The exact derivative of a {type(module).__name__} cannot be taken.",
         key=key,
@@ -149,12 +149,12 @@ def check_first_state(module: Any, *, key: str) -> None:
 
 
 def first_position(config: Any) -> int:
-    """The number of a text's first position."""
+    """Return the position number of a text's first token."""
     return config.pad_token_id + 1 if config.model_type in _COUNTS_FROM_PADDING else 0
 
 
 def positions(config: Any) -> int | None:
-    """The most tokens that a text may have; None without a limit."""
+    """Return the maximum number of tokens in a text; None if there is no limit."""
     text = config.get_text_config()
     found = getattr(text, "max_position_embeddings", None)
     if not isinstance(found, int) or found < 1:
@@ -164,12 +164,12 @@ def positions(config: Any) -> int | None:
 
 
 def read_columns(cls: type, model_type: str, columns: list[str]) -> list[str]:
-    """The tokenizer's columns that a model of this class reads.
+    """Return the tokenizer's columns that a model of this class reads.
 
     Args:
         cls: the classifier's class.
-        model_type: of its config.
-        columns: the tokenizer's names of them.
+        model_type: the `model_type` of its config.
+        columns: the names of the tokenizer's columns.
     """
     taken = inspect.signature(cls.forward).parameters  # type: ignore[attr-defined]
     segments = "token_type_ids" in taken and model_type not in _SEGMENTS_ARE_WORDS
@@ -177,15 +177,15 @@ def read_columns(cls: type, model_type: str, columns: list[str]) -> list[str]:
 
 
 def settle(config: Any, *, padding: int | None) -> None:
-    """Set what makes a row's output independent of its batch; no weight changes.
+    """Change a config so that a row's output does not depend on the other rows of its batch.
 
     Args:
-        config: of a model that is not built yet.
-        padding: the tokenizer's padding id; None if no text will be read.
+        config: the config of a model that is not built yet; changed in place.
+        padding: the tokenizer's padding id; None if the model will read no text.
     """
     config.return_dict = True  # outputs by name instead of by position
     if getattr(config, "attention_type", None) == "block_sparse":
-        # BigBird draws blocks at random, and one short batch turns that off for good.
+        # BigBird draws blocks at random, and one short batch turns that off permanently.
         config.attention_type = "original_full"
     if padding is not None and config.model_type not in _COUNTS_FROM_PADDING:
         # A decoder's head finds the last token by the padding id.

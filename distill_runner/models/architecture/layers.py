@@ -1,4 +1,4 @@
-"""Students cut from larger models: chooses layers and copies their weights."""
+"""Cuts students from larger models: chooses layers and copies their weights."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from distill_runner.errors import Refused
 
-# DistilBERT's names of BERT's parts.
+# BERT's parameter names, as patterns, and DistilBERT's names for them.
 _BERT_TO_DISTILBERT = (
     (r"^bert\.encoder\.layer\.", "distilbert.transformer.layer."),
     (r"^bert\.embeddings\.", "distilbert.embeddings."),
@@ -27,7 +27,7 @@ _BERT_TO_DISTILBERT = (
 
 
 def layers_of(module: Any) -> nn.ModuleList:
-    """The list of transformer layers of a BERT-, RoBERTa- or DistilBERT-like classifier.
+    """Return the list of transformer layers of a BERT-, RoBERTa- or DistilBERT-like classifier.
 
     Raises:
         Refused: the architecture's layers are not known.
@@ -47,9 +47,9 @@ def layers_of(module: Any) -> nn.ModuleList:
 
 
 def spread(depth: int, wanted: int) -> tuple[int, ...]:
-    """`wanted` layers spaced evenly over `depth`, including the first and the last.
+    """Return `wanted` layers spaced evenly over `depth`, including the first and the last.
 
-    For depth 12 and 6 layers they are DistilBERT's 0, 2, 4, 7, 9, 11.
+    For depth 12, 6 layers are DistilBERT's 0, 2, 4, 7, 9, 11.
     """
     if wanted == 1:
         return (0,)
@@ -67,7 +67,7 @@ def keep_layers(module: Any, layers: Sequence[int]) -> None:
     kept = [stack[at] for at in layers]
     del stack[:]
     stack.extend(kept)
-    # DistilBERT's config maps this name to its own n_layers.
+    # DistilBERT's config maps this name to n_layers.
     module.config.num_hidden_layers = len(kept)
 
 
@@ -79,10 +79,10 @@ def copy_layers(teacher: Any, student: Any, layers: Sequence[int] | None) -> Non
 
     Args:
         teacher, student: transformers classifiers.
-        layers: of the teacher, 0-based; None spaces them evenly.
+        layers: the teacher's layers to copy, 0-based; None spaces them evenly.
 
     Raises:
-        Refused: family, width, vocabulary or number of layers do not fit.
+        Refused: the family, width, vocabulary or number of layers does not fit.
     """
     depth, wanted = len(layers_of(teacher)), len(layers_of(student))
     chosen = tuple(layers) if layers is not None else spread(depth, min(depth, wanted))
@@ -121,7 +121,7 @@ def _copy(weight: Tensor, source: Mapping[str, Tensor], name: str, chosen: tuple
 
 
 def _renamed(weights: Mapping[str, Tensor], teacher: Any, student: Any) -> dict[str, Tensor]:
-    """The teacher's weights under the student's names."""
+    """Return the teacher's weights under the student's names."""
     if (teacher.config.model_type, student.config.model_type) != ("bert", "distilbert"):
         return dict(weights)
     renamed = {}

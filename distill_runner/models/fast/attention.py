@@ -1,7 +1,7 @@
-"""Softmax attention for transformers where torch's fused kernel does not apply.
+"""Computes softmax attention for transformers where torch's fused kernel does not apply.
 
-With dropout on, a CPU computes the plain product anyway; written out here, it uses the layer's own
-dropout module. It also lets rows that are packed without padding attend to themselves (`packed`).
+With dropout on, torch computes the plain product on a CPU anyway; written out here, it uses the
+layer's dropout module. Rows packed without padding attend only to themselves (`packed`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from distill_runner.models.architecture import families
 if TYPE_CHECKING:
     from distill_runner.models.fast.packed import Packing
 
-NAME = "distill_runner_cpu"  # under which transformers knows this attention function
+NAME = "distill_runner_cpu"  # the name of this attention function in transformers
 
 
 def attend(
@@ -32,19 +32,20 @@ def attend(
     packing: Packing | None = None,
     **others: Any,
 ) -> tuple[Tensor, None]:
-    """Attention of every query to the tokens of its row.
+    """Compute the attention of every query to the tokens of its row.
 
     Args:
         module: the attention layer; its `dropout` is applied to the attention weights.
         query: [batch, heads, queries, head size].
         key, value: [batch, heads, tokens, head size].
         attention_mask: [batch, 1, queries, tokens], True where attended to; None: everywhere.
-        dropout: share of the attention weights set to zero; 0 outside of training.
-        scaling: of the scores; None: head size to the power -1/2.
-        packing: where each row lies in one long row of tokens; None: each has its own.
+        dropout: share of the attention weights set to zero, 0..1; 0 outside of training.
+        scaling: factor on the scores; None: head size to the power -1/2.
+        packing: where each row lies in one long row of tokens; None: rows are not packed.
+        others: passed on to transformers' own attention.
 
     Returns:
-        [batch, queries, heads, head size], and no weights.
+        [batch, queries, heads, head size], and None in place of the weights.
     """
     if packing is not None:
 
@@ -72,7 +73,7 @@ def attend(
 
 @cache
 def _register() -> None:
-    # Not at import: a plan needs no transformers, and they take seconds.
+    # Not at import: planning does not need transformers, which takes seconds to import.
     from transformers import AttentionInterface, AttentionMaskInterface
     from transformers.masking_utils import sdpa_mask
 
@@ -81,10 +82,10 @@ def _register() -> None:
 
 
 def take_over(module: Any) -> bool:
-    """Let an encoder attend this way from now on; say whether it does.
+    """Make an encoder use `attend` from now on, and return whether it does.
 
-    Nothing changes in an architecture that is not known to be served by it, in a model that
-    chose its attention itself, or in one that reads left to right.
+    An architecture for which `attend` is not known to be right, a model with another attention
+    implementation and a decoder stay unchanged.
     """
     config = module.config
     known = families.fits(module, families.OWN_ATTENTION)

@@ -1,10 +1,10 @@
-"""Dropout on a CPU with masks drawn sixteen bits per element.
+"""Draws dropout masks on a CPU with sixteen bits per element.
 
 torch draws a double for each element, one after the other; apart from matrix products this is the
 most expensive part of a training step. Here one 64-bit draw decides four elements. The probability
 is rounded to a multiple of 1/65536 and the scale follows it, so the expectation stays exact. The
-masks come from torch's own generator, but in a different order than torch's. Attention weights are
-dropped the same way (`attention`).
+masks come from torch's generator, but differ from torch's for the same seed. Attention weights
+are dropped the same way (`attention`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Computes the last layer for the first token only.
 
-A BERT-like classifier reads one state of its last layer, the first token's. In that layer the other
-tokens serve only as keys and values: their queries, outputs and feed-forward never reach the
+A BERT-like classifier reads only the first token's state of its last layer. In that layer the
+other tokens serve only as keys and values: their queries, outputs and feed-forward never reach the
 logits. Leaving them out changes neither logits nor gradients; with dropout on, fewer masks are
 drawn.
 """
@@ -32,7 +32,7 @@ class LastLayer:
 
     @classmethod
     def of(cls, module: Any) -> LastLayer | None:
-        """The last layer; None for an architecture that may read other tokens too."""
+        """Return the last layer; None for an architecture that may read other tokens too."""
         make = _FORWARDS.get(type(module).__name__)
         config = module.config
         plain = (
@@ -48,7 +48,7 @@ class LastLayer:
 
     @contextmanager
     def narrowed(self) -> Iterator[None]:
-        """Inside, the layer computes the first token only."""
+        """Make the layer compute only the first token inside the block."""
         # An instance attribute takes precedence over the class's method.
         self.layer.forward = self.forward
         try:
@@ -98,7 +98,7 @@ def _distilbert(layer: Any) -> Forward:
 
 
 def first_token(hidden: Tensor, packing: Packing | None) -> Tensor:
-    """The first token of every row. [batch, 1, width].
+    """Return the state of every row's first token. [batch, 1, width].
 
     Args:
         hidden: [batch, tokens, width]; packed, [1, tokens of all rows, width].
@@ -117,15 +117,15 @@ def _attend(
     mask: Tensor | None,
     packing: Packing | None,
 ) -> Tensor:
-    """Attention of the first token only: softmax(q·(K x + b)) (V x + c).
+    """Compute the attention of the first token: softmax(q·(K x + b)) (V x + c).
 
-    With one query per row no key or value has to be computed: q·(K x) = (qK)·x, and the weighted
-    mean of V x is V times the weighted mean of x.
+    With one query per row, no key or value is needed: q·(K x) = (qK)·x, and the weighted mean of
+    V x is V times the weighted mean of x.
 
     Args:
         attention: the layer's attention module, for its dropout and scale.
         query: [batch, 1, width].
-        key, value: its linear layers, K x + b and V x + c.
+        key, value: its linear layers K x + b and V x + c.
         hidden: x, [batch, tokens, width].
         mask: [batch, 1, tokens, tokens], True where attended to, or None.
         packing: where each row lies if `hidden` is [1, tokens of all rows, width].
@@ -138,17 +138,17 @@ def _attend(
         return weight.view(-1, attention.attention_head_size, *weight.shape[1:])
 
     queries = query.view(len(query), *per_head(key.bias).shape).transpose(0, 1)
-    asked = (queries @ per_head(key.weight)).transpose(0, 1)  # [batch, heads, width]
+    projected = (queries @ per_head(key.weight)).transpose(0, 1)  # [batch, heads, width]
     offset = (queries @ per_head(key.bias)[..., None]).transpose(0, 1)  # [batch, heads, 1]
     means, sums = [], []
     for rows, states, real in _parts(hidden, mask, packing):
-        scores = (asked[rows] @ states.transpose(1, 2) + offset[rows]) * attention.scaling
+        scores = (projected[rows] @ states.transpose(1, 2) + offset[rows]) * attention.scaling
         if real is not None:
             scores = scores.masked_fill(~real, torch.finfo(scores.dtype).min)
         exact = torch.promote_types(scores.dtype, torch.float32)
         weights = attention.dropout(scores.softmax(-1, dtype=exact).to(states.dtype))
         means.append(weights @ states)
-        sums.append(weights.sum(-1, keepdim=True))  # 1, but for dropout
+        sums.append(weights.sum(-1, keepdim=True))  # 1 without dropout
     mean = torch.cat(means).transpose(0, 1) @ per_head(value.weight).transpose(1, 2)
     shift = torch.cat(sums).transpose(0, 1) * per_head(value.bias)[:, None]
     return (mean + shift).transpose(0, 1).reshape(query.shape)
@@ -157,7 +157,7 @@ def _attend(
 def _parts(
     hidden: Tensor, mask: Tensor | None, packing: Packing | None
 ) -> Iterator[tuple[slice, Tensor, Tensor | None]]:
-    """Groups of rows: the rows, their states, and a mask [rows, 1, tokens], True at tokens."""
+    """Yield groups of rows: the rows, their states, a mask [rows, 1, tokens], True at tokens."""
     if packing is None:
         yield slice(None), hidden, None if mask is None else mask[:, 0, :1]
         return

@@ -2,8 +2,8 @@
 
 Embeddings, linear layers and LayerNorm work on each token by itself, so they then compute real
 tokens only. Attention must know where each row ends; it takes the rows in groups of similar length.
-Logits and gradients equal those of the padded batch. With dropout on, the masks have another
-shape, so the same seed draws different ones.
+Logits and gradients equal those of the padded batch. With dropout on, the masks have a different
+shape, so the same seed gives different masks.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from distill_runner.models.fast import attention
 
 # Rows in one attention group: few enough for similar lengths, enough for large products.
 _GROUP = 11
-# Padded tokens per real token from which packing is faster.
+# Packing is faster if there are at least this many padded tokens per real token.
 _WASTE = 1.15
 
 Attend = Callable[[Tensor, Tensor, Tensor, "Tensor | None"], Tensor]
@@ -53,7 +53,7 @@ class Packing:
         """Pack rows in order of length.
 
         Args:
-            lengths: [rows], tokens of each.
+            lengths: [rows], tokens of each row.
         """
         order = np.argsort(lengths, kind="stable")
         sizes = lengths[order]
@@ -80,7 +80,7 @@ class Packing:
 
     def split(self, long: Tensor) -> list[Tensor]:
         """Split [tokens of all rows, …] into one [rows, width, …] per group."""
-        # index_select: its backward is several times faster than that of indexing.
+        # The backward of index_select is several times faster than that of indexing.
         spread = long if self.origins is None else long.index_select(0, self.origins)
         parts = torch.split(spread, [rows * width for rows, width in self.shapes])
         return [
@@ -120,19 +120,19 @@ class Packing:
 
 @dataclass(frozen=True)
 class Packer:
-    """Packs the batches of one classifier where that is faster."""
+    """Packs the batches of one classifier if that is faster."""
 
-    first_position: int  # RoBERTa counts from the padding id on
+    first_position: int  # the position number of the first token; RoBERTa's is the padding id + 1
 
     @classmethod
     def of(cls, module: Any) -> Packer | None:
-        """A packer; None for a module whose attention cannot be replaced."""
+        """Return a packer; None if the module's attention cannot be replaced."""
         if not attention.take_over(module):
             return None
         return cls(families.first_position(module.config))
 
     def pack(self, inputs: Inputs) -> tuple[dict[str, Any], Packing] | None:
-        """Arguments for the module in place of `inputs`, and the packing; None if not worth it."""
+        """Return packed arguments for the module and their packing; None if it is not faster."""
         mask = inputs["attention_mask"]
         if mask.device.type != "cpu" or mask.shape[0] < 2:
             return None

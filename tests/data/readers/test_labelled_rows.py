@@ -126,7 +126,7 @@ def test_number_columns_without_a_fraction_are_class_indices(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 @pytest.mark.parametrize("names", [None, ["1", "2", "5"]])
-def test_stars_from_one_to_five_make_no_class_that_nobody_gave(
+def test_stars_that_do_not_occur_make_no_class(
     tmp_path: Path, kind: str, names: list[str] | None
 ) -> None:
     path, stars = tmp_path / f"a.{kind}", [5, 1, 2, 1]

@@ -154,7 +154,7 @@ def test_a_mark_for_no_label_is_a_number_in_a_delimited_file(tmp_path: Path) -> 
     assert found.left_out == {"floats.csv": {"without label": 1}}
 
 
-def test_the_same_rows_under_another_name_are_told_by_that_name(tmp_path: Path) -> None:
+def test_the_same_rows_under_another_name_are_reported_by_that_name(tmp_path: Path) -> None:
     for name in ("first.csv", "second.csv"):
         found = cut(table(tmp_path / name, {5: ",pos"}), missing=DROP)
         assert list(found.left_out) == [name]
