@@ -59,7 +59,7 @@ def _unreadable(text: str, following: Sequence[str]) -> Refused:
             "Several settings are inside one pair of quotes.",
             key=key,
             value=value,
-            rule="each setting in quotes of its own, if it needs any",
+            rule="each setting in its own quotes, if it needs any",
             mend=Mend((text,), tuple(several)),
         )
     if value.startswith("="):

@@ -160,9 +160,9 @@ def _score_table(result: RunResult) -> list[str]:
     lines = [_line(*head), "|" + len(head) * "---|"]
     lines += _rows("this student", student, student.steps, result.metrics, others)
     if result.baseline:
-        alone = result.baseline
-        same = "one of them" if student.members else "the same"
-        lines += _rows(f"{same}, without a teacher", alone, alone.steps, alone.metrics, others)
+        baseline = result.baseline
+        name = f"{'one of them' if student.members else 'the same'}, without a teacher"
+        lines += _rows(name, baseline, baseline.steps, baseline.metrics, others)
     for teacher in result.teachers:
         name = f"teacher {teacher.name}"
         lines += _rows(name, teacher, teacher.steps, teacher.metrics, others)

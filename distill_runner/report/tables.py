@@ -107,10 +107,10 @@ def _models(result: RunResult) -> Iterator[tuple[str, Figures, str]]:
     for taught in result.trained_teachers:
         figures = _figures(result, {}) | {"validation": f"{100 * taught.validation:.2f}"}
         yield f"{_with_model(taught)}, after {result.method}", figures, ""
-    student, alone = result.student, result.baseline
+    student, baseline = result.student, result.baseline
     name = with_layers(student.model, student.layers)
-    if alone:
-        yield row(f"{name}, no teacher", alone, alone.metrics, alone.steps)
+    if baseline:
+        yield row(f"{name}, no teacher", baseline, baseline.metrics, baseline.steps)
     yield row(f"{name}, {result.method}", student, result.metrics, student.steps, "bold")
 
 
@@ -147,8 +147,8 @@ def _sizes(result: RunResult) -> str:
         if model != name:
             by_size.setdefault(size, []).append(model)
     shown = [f"{together(models)} {size:,}" for size, models in by_size.items()]
-    alone = (result.baseline or student).parameters
-    several = f" ({len(student.members)} of {alone:,})" if student.members else ""
+    each = (result.baseline or student).parameters
+    several = f" ({len(student.members)} of {each:,})" if student.members else ""
     beside = listed(_beside_teachers(student.times_smaller))
     own = f"{name} {student.parameters:,}{several}{beside and f', {beside}'}"
     return f"Parameters: {'; '.join([*shown, own])}."

@@ -156,7 +156,7 @@ class Noise:
 
     # what happens to a word that is hit
     kind: NoiseKind = NoiseKind.none
-    # probability that a word is hit, drawn anew every epoch
+    # probability that a word is hit, drawn again every epoch
     p: float = field(default=0.0, metadata=SHARE)
     # who reads the noisy sentence: only the student, or its teachers too
     seen_by: NoiseSeenBy = NoiseSeenBy.both
