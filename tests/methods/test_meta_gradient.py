@@ -124,8 +124,8 @@ def quiz_loss(method: MetaDistil, actors: Cast, *, create_graph: bool) -> Tensor
         torch.manual_seed(seed_at(at.seed, "dropout", at.epoch, at.step, at.micro, "pilot"))
         inputs = actors.inputs(actors.student, TEXTS)
         logits = functional_call(module, weights, (), inputs).logits
-        logits = torch.stack([t.module(**actors.inputs(t, TEXTS)).logits for t in actors.teachers])
-        joined = actors.source.join(logits, method.temperature)
+        each = torch.stack([t.module(**actors.inputs(t, TEXTS)).logits for t in actors.teachers])
+        joined = actors.source.join(each, method.temperature)
         soft = SOFT_LOSSES[method.soft_loss].function(logits, joined, method.temperature)
         loss = (1 - method.alpha) * hard(logits, actors.labels) + method.alpha * soft
         gradients = torch.autograd.grad(loss, list(weights.values()), create_graph=create_graph)
