@@ -244,7 +244,8 @@ def test_a_chain_that_cannot_continue_ends_with_the_last_good_generation(
 ) -> None:
     unsure.append("generation-1")
     # A store of its own: a shared one may hold the second generation of a sure teacher.
-    run(tmp_path, tmp_path / "store", "noisy_student", "teacher=bert", f"method.stop={stop}")
+    own_store = tmp_path.with_name(f"{tmp_path.name}-store")
+    run(tmp_path, own_store, "noisy_student", "teacher=bert", f"method.stop={stop}")
     result, screen = result_of(tmp_path), screen_of(tmp_path)
     assert result["status"] == "finished"
     assert result["broken_off"] == {
