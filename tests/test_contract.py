@@ -161,7 +161,17 @@ def test_the_same_seed_gives_the_same_numbers(method: str, store: Path, tmp_path
     assert not same(after[0], weights_of(other.student))
 
 
-@pytest.mark.parametrize("method", METHODS)
+# Chains train three or four students each.
+CHAINS = {"assistant", "born_again", "noisy_student"}
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        pytest.param(method, marks=pytest.mark.slow) if method in CHAINS else method
+        for method in METHODS
+    ],
+)
 def test_it_overfits_eight_rows(method: str, store: Path, tmp_path: Path) -> None:
     has_alpha = "alpha" in shrunk(store, f"method={method}").method
     bench = Bench.make(

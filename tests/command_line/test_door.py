@@ -75,7 +75,7 @@ def test_an_interrupt_while_hydra_composes_is_one_line() -> None:
     assert asked.stderr == "distill-run: interrupted; run the same command again to continue\n"
 
 
-@pytest.mark.parametrize("method", ["kd", "tmkd"])
+@pytest.mark.parametrize("method", ["kd", pytest.param("tmkd", marks=pytest.mark.slow)])
 def test_a_run_with_a_helper_prints_nothing_but_its_own_lines(method: str, tmp_path: Path) -> None:
     asked = answer(
         *SHRUNK,
