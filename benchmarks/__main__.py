@@ -50,11 +50,11 @@ def _run(argv: list[str]) -> None:
 
 def _check_overrides(options: Options) -> None:
     """Reject an invalid --set before any process starts."""
-    from benchmarks.composing import composed
+    from benchmarks.composing import compose_config
 
     method = options.command if options.command in RACES else options.method
     for asked in (options.lever, options.reference):
-        composed([f"method={method}", *options.overrides, *asked], options)
+        compose_config([f"method={method}", *options.overrides, *asked], options)
 
 
 def _leave(error: DistillError) -> None:

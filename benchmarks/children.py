@@ -19,7 +19,7 @@ _END_SECONDS = 10.0
 _LOG_LINES = 8
 
 
-class Child:
+class WorkerProcess:
     """A worker process; `name` is a contender or a task."""
 
     def __init__(self, name: str, options: Options, arguments: Mapping[str, Any]) -> None:
@@ -83,9 +83,9 @@ class Child:
 
 
 @contextmanager
-def child(name: str, options: Options, **arguments: Any) -> Iterator[Child]:
+def open_worker(name: str, options: Options, **arguments: Any) -> Iterator[WorkerProcess]:
     """Yield a worker, and close it at the end of the block, even after an error."""
-    one = Child(name, options, arguments)
+    one = WorkerProcess(name, options, arguments)
     try:
         yield one
     finally:
@@ -94,7 +94,7 @@ def child(name: str, options: Options, **arguments: Any) -> Iterator[Child]:
 
 def task(name: str, options: Options, **arguments: Any) -> dict[str, Any]:
     """Run a task in a worker, and return its answer."""
-    with child(name, options, **arguments) as worker:
+    with open_worker(name, options, **arguments) as worker:
         return worker.answer()
 
 

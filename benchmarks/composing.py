@@ -19,7 +19,7 @@ from distill_runner.config.compose import config_path, register_schema
 _QUIZ, _VALIDATION, _TEST = 100, 100, 200
 
 
-def composed(overrides: Sequence[str], options: Options) -> DictConfig:
+def compose_config(overrides: Sequence[str], options: Options) -> DictConfig:
     """Compose the configuration of `distill-run OVERRIDES`.
 
     Raises:
@@ -47,7 +47,7 @@ def composed(overrides: Sequence[str], options: Options) -> DictConfig:
         raise explain(error, given) from None
 
 
-def of_data(options: Options, extra: Sequence[str]) -> list[str]:
+def data_overrides(options: Options, extra: Sequence[str]) -> list[str]:
     """Return overrides that choose the data, unless `extra` chooses a data set."""
     limit = f"dataset.max_tokens={options.max_tokens}"
     if any(override.startswith("dataset=") for override in extra):
@@ -64,12 +64,12 @@ def of_data(options: Options, extra: Sequence[str]) -> list[str]:
     ]
 
 
-def without_models(overrides: Sequence[str]) -> list[str]:
+def drop_model_overrides(overrides: Sequence[str]) -> list[str]:
     """Return the overrides that do not concern models; these suffice to prepare the data."""
     return [o for o in overrides if not o.startswith(("method.", "teacher", "student"))]
 
 
-def of_models(options: Options, *, pretrained: Path, teacher: Path) -> list[str]:
+def model_overrides(options: Options, *, pretrained: Path, teacher: Path) -> list[str]:
     """Return overrides for a teacher used without training, and a student of its bottom layers."""
     layers = ",".join(str(at) for at in range(options.student_layers))
     return [

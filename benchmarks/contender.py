@@ -12,7 +12,7 @@ from typing import TextIO
 import numpy as np
 import torch
 
-from benchmarks.sampling import Batch, chunk_of, offsets_of, read
+from benchmarks.sampling import Batch, chunk_of, count_tokens, offsets_of
 from distill_runner.runtime import memory
 
 
@@ -131,7 +131,9 @@ class Contender(ABC):
             teacher_seconds=teacher_seconds,
             order_seconds=order_seconds,
             tokens=int(self.lengths.sum()),
-            padded=sum(read(self.lengths[rows], self.width, packed=self.packed) for rows in order),
+            padded=sum(
+                count_tokens(self.lengths[rows], self.width, packed=self.packed) for rows in order
+            ),
         )
 
     def race(self, gate: Gate, *, rounds: int, steps: int) -> None:

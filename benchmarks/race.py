@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from benchmarks import figures
-from benchmarks.children import child
+from benchmarks.children import open_worker
 from benchmarks.options import OURS, RACES, Options
 from benchmarks.peers.install import provide
 from benchmarks.record import Report, percent, times
@@ -30,7 +30,7 @@ def _measure(options: Options, names: tuple[str, ...], say: Say) -> dict[str, An
     with ExitStack() as stack:
         workers, facts, warm = {}, {}, {}
         for name in names:
-            worker = workers[name] = stack.enter_context(child(name, options))
+            worker = workers[name] = stack.enter_context(open_worker(name, options))
             facts[name] = worker.answer()["ready"]
             worker.ask()
             warm[name] = worker.answer()

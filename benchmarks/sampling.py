@@ -20,7 +20,7 @@ class Batch:
     padded: int  # including padding
 
 
-def representative(costs: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+def choose_positions(costs: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     """Choose `count` positions spread evenly over the sorted costs.
 
     The sorted costs are cut into `count` bins of equal size, and one entry is taken from each bin.
@@ -72,13 +72,13 @@ def chunk_of(
         order: the rows of each of its batches.
         lengths: [rows], tokens of each row.
         width: tokens that every row is padded to; None pads to a batch's longest row.
-        offsets: one for each batch to choose; see `representative`.
+        offsets: one for each batch to choose; see `choose_positions`.
         packed: whether rows are read without padding.
     """
     size = max(len(rows) for rows in order)  # the short batch may be anywhere
     full = [at for at, rows in enumerate(order) if len(rows) == size]
-    padded = np.array([read(lengths[order[at]], width, packed=packed) for at in full])
-    chosen = representative(padded, offsets)
+    padded = np.array([count_tokens(lengths[order[at]], width, packed=packed) for at in full])
+    chosen = choose_positions(padded, offsets)
     return [
         Batch(
             epoch,
@@ -91,6 +91,6 @@ def chunk_of(
     ]
 
 
-def read(lengths: np.ndarray, width: int | None, *, packed: bool) -> int:
+def count_tokens(lengths: np.ndarray, width: int | None, *, packed: bool) -> int:
     """Return the tokens of one batch, including padding."""
     return int(lengths.sum() if packed else len(lengths) * (width or lengths.max()))

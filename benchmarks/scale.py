@@ -41,13 +41,13 @@ def run(options: Options, say: Callable[[str], None]) -> Report:
     raw: dict[str, dict[str, Any]] = {"rows": {}, "lengths": {}, "teachers": {}}
     for size in options.sizes:
         say(f"{size:,} rows")
-        raw["rows"][str(size)] = task("of_rows", few, size=size)
+        raw["rows"][str(size)] = task("measure_rows", few, size=size)
     for length in options.lengths:
         say(f"{length} tokens a row")
-        raw["lengths"][str(length)] = task("of_length", replace(few, max_tokens=length))
+        raw["lengths"][str(length)] = task("measure_length", replace(few, max_tokens=length))
     for count in options.teachers:
         say(f"{count} teachers")
-        raw["teachers"][str(count)] = task("of_teachers", few, count=count)
+        raw["teachers"][str(count)] = task("measure_teachers", few, count=count)
     return Report(
         title="How cost scales",
         columns=_HEADS,
@@ -94,7 +94,7 @@ def _gb(found: dict[str, Any]) -> str:
     return f"{found['peak_bytes'] / 1e9:.2f}"
 
 
-def of_rows(options: Options, folder: Path, *, size: int) -> dict[str, float]:
+def measure_rows(options: Options, folder: Path, *, size: int) -> dict[str, float]:
     """Prepare, tokenise and order `size` generated rows, without any cache."""
     setting = open_setting(options, "kd")
     encoder = loading.load_encoder(setting.models.teacher, options.max_tokens, key="--model")
@@ -126,7 +126,7 @@ def of_rows(options: Options, folder: Path, *, size: int) -> dict[str, float]:
     }
 
 
-def of_length(options: Options, folder: Path) -> dict[str, Any]:
+def measure_length(options: Options, folder: Path) -> dict[str, Any]:
     """Time steps on rows that all have the maximum length."""
     texts = [text for text, _ in generate(options.rows, 1)]
     per_row = options.max_tokens // 4 + 1  # a sentence has more than four tokens
@@ -149,7 +149,7 @@ def of_length(options: Options, folder: Path) -> dict[str, Any]:
     )
 
 
-def of_teachers(options: Options, folder: Path, *, count: int) -> dict[str, Any]:
+def measure_teachers(options: Options, folder: Path, *, count: int) -> dict[str, Any]:
     """Time steps with `count` frozen teachers, all the same model."""
     teacher = open_setting(options, "kd").models.teacher
     models = ",".join([f"'{teacher}'"] * count)

@@ -7,7 +7,12 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.composing import composed, of_data, of_models, without_models
+from benchmarks.composing import (
+    compose_config,
+    data_overrides,
+    drop_model_overrides,
+    model_overrides,
+)
 from benchmarks.options import Options
 from distill_runner.config.compose import raw_method, typed
 from distill_runner.config.schema import BuiltModel, Config
@@ -66,8 +71,8 @@ def open_setting(options: Options, method: str, *extra: str) -> Setting:
         Refused: the settings contradict each other, or ask for a GPU.
     """
     _quiet()
-    given = [*of_data(options, extra), *extra, *options.overrides]
-    first = typed(composed(["method=finetune", *without_models(given)], options))
+    given = [*data_overrides(options, extra), *extra, *options.overrides]
+    first = typed(compose_config(["method=finetune", *drop_model_overrides(given)], options))
     machine = resolve_machine(first.runtime)
     if machine.device.type != "cpu":
         raise Refused(
@@ -80,8 +85,8 @@ def open_setting(options: Options, method: str, *extra: str) -> Setting:
     source = Path(path).expanduser() if path else None
     data = prepare(first.dataset, source=source, store_dir=Path(first.store.dir))
     models = _models(options, first, data)
-    cast = of_models(options, pretrained=models.pretrained, teacher=models.teacher)
-    composition = composed([f"method={method}", *cast, *given], options)
+    cast = model_overrides(options, pretrained=models.pretrained, teacher=models.teacher)
+    composition = compose_config([f"method={method}", *cast, *given], options)
     config = typed(composition)
     plan = make_plan(
         config,

@@ -17,7 +17,7 @@ _VERSION = ("--version", "-V", "-version")
 def main() -> None:
     """Run the command in `sys.argv`."""
     try:
-        _answer(sys.argv[1:])
+        _carry_out(sys.argv[1:])
         sys.stdout.flush()
     except KeyboardInterrupt:
         print("distill-run: interrupted; run the same command again to continue", file=sys.stderr)
@@ -28,7 +28,7 @@ def main() -> None:
         sys.exit(141)
 
 
-def _answer(words: list[str]) -> None:
+def _carry_out(words: list[str]) -> None:
     # Imported here, so that an interrupt while Hydra is imported is handled as well.
     if any(word in _HELP for word in words):
         from distill_runner.command_line.help import page
@@ -37,9 +37,9 @@ def _answer(words: list[str]) -> None:
     elif any(word in _VERSION for word in words):
         print(f"distill-run {__version__}")
     else:
-        from distill_runner.commands.run import answer
+        from distill_runner.commands.run import main as run
 
-        answer()
+        run()
 
 
 if __name__ == "__main__":

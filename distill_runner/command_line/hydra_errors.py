@@ -14,7 +14,9 @@ from omegaconf.errors import (
     OmegaConfBaseException,
 )
 
-from distill_runner.command_line.aliases import (
+from distill_runner.command_line.help import group_names
+from distill_runner.command_line.key_types import near_value, type_rule
+from distill_runner.command_line.suggestions import (
     NOT_SET,
     as_option,
     closest,
@@ -22,8 +24,6 @@ from distill_runner.command_line.aliases import (
     settings_for,
     shaped,
 )
-from distill_runner.command_line.help import group_names
-from distill_runner.command_line.key_types import near_value, type_rule
 from distill_runner.errors import Mend, Refused
 
 # Appended to a group's options: how to use other data or another model.

@@ -7,7 +7,7 @@ import typing
 from enum import Enum
 from typing import Any
 
-from distill_runner.command_line.aliases import VALUES, closest, folded
+from distill_runner.command_line.suggestions import VALUES, closest, folded
 from distill_runner.config.type_words import field_of, type_of_field, words_of_field
 
 _YES, _NO = ("ja", "yes", "1", "enable", "enabled", "t"), ("nein", "no", "0", "disabled", "f")

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from hydra.core.override_parser.types import ChoiceSweep, Glob, Override
 
-from distill_runner.command_line.aliases import as_option, closest
 from distill_runner.command_line.help import group_names
 from distill_runner.command_line.optuna_search import check_search
 from distill_runner.command_line.parsing import check_not_added, parsed
+from distill_runner.command_line.suggestions import as_option, closest
 from distill_runner.config.compose import LISTS, option_names
 from distill_runner.errors import Mend, Refused
 

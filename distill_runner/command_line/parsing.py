@@ -10,8 +10,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
-from distill_runner.command_line.aliases import NOT_SET, closest, folded
 from distill_runner.command_line.help import group_names
+from distill_runner.command_line.suggestions import NOT_SET, closest, folded
 from distill_runner.config.compose import option_names
 from distill_runner.errors import Mend, Refused
 

@@ -31,7 +31,7 @@ from distill_runner.command_line.overrides import (
     shared_in_sweep,
     swept_keys,
 )
-from distill_runner.commands.corrections import with_way_out
+from distill_runner.commands.verified_suggestions import with_way_out
 from distill_runner.config.compose import config_path, register_schema
 from distill_runner.config.schema import Tracker as TrackerSettings
 from distill_runner.config.sweep_composition import compose_no_run_for_its_mode

@@ -14,6 +14,8 @@ from distill_runner.console.printable import visible, wrapped
 from distill_runner.errors import DistillError, Refused
 from distill_runner.results.schema import RunResult
 
+_ONE_RUN = "call run() once for each value; finished stages are found in the store"
+
 
 def run(overrides: Iterable[str], *, show: bool = True) -> RunResult:
     """Carry out one run, as `distill-run` with the same words does.
@@ -35,7 +37,10 @@ def run(overrides: Iterable[str], *, show: bool = True) -> RunResult:
         KeyboardInterrupt: the run was interrupted; the same call resumes it.
     """
     launch = Launch(_single_run(overrides), show=show, needs_result=True)
-    launch.carry_out()
+    try:
+        launch.carry_out()
+    except Refused as refused:
+        raise _without_sweep(refused) from None
     assert launch.result is not None
     return launch.result
 
@@ -62,12 +67,19 @@ def _single_run(overrides: Iterable[str]) -> list[str]:
                 key="overrides",
                 value=words,
                 rule="one run at a time: GROUP=OPTION and KEY=VALUE",
-                way_out="call run() once for each value; finished stages are found in the store",
+                way_out=_ONE_RUN,
             )
     return words
 
 
-def answer() -> None:
+def _without_sweep(refused: Refused) -> Refused:
+    """Replace a suggestion to sweep, which is a flag of the command."""
+    if (refused.way_out or "").startswith("-m "):
+        return refused.with_way_out(_ONE_RUN)
+    return refused
+
+
+def main() -> None:
     """Run the command in `sys.argv`; exit with status 1 if it failed, 2 if it was refused."""
     try:
         Launch(sys.argv[1:], owns_process=True).carry_out()

@@ -1,4 +1,4 @@
 """Composes the configuration with Hydra, and builds classes from their YAML.
 
-Imports errors, config.schema.
+Imports no other folder.
 """

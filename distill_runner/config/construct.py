@@ -25,7 +25,7 @@ def load_class(target: object, base: type[T], *, key: str, kind: str) -> type[T]
         target: such as "package.module.Class".
         base: what it must be a subclass of.
         key: the key that names it.
-        kind: what such a class is called in a message, such as "algorithm".
+        kind: what such a class is called in a message, with its article: "an algorithm".
 
     Raises:
         Refused: there is no such class, or it is not a concrete subclass of `base`.
@@ -35,14 +35,14 @@ def load_class(target: object, base: type[T], *, key: str, kind: str) -> type[T]
         found = getattr(importlib.import_module(module), name)
     except (AttributeError, ValueError, ImportError) as error:
         raise Refused(
-            f"There is no such {kind}.",
+            "There is no such class.",
             key=key,
             value=target,
             rule=f"the full name of a class ({str(error).splitlines()[0]})",
         ) from None
     if not (isinstance(found, type) and issubclass(found, base)) or isabstract(found):
         raise Refused(
-            f"That class is no {kind}.",
+            f"That class cannot be used as {kind}.",
             key=key,
             value=target,
             rule=f"a subclass of {base.__module__}.{base.__qualname__} with all of its methods",

@@ -183,7 +183,7 @@ def _takes(setting: str, stages: Mapping[str, Any]) -> str:
         for name, value in algorithm.items():
             if value == wanted:
                 target = algorithm["_target_"]
-                cls = load_class(target, object, key="_target_", kind="class")
+                cls = load_class(target, object, key="_target_", kind="a class")
                 return words_of_field(cls, name)
         for name, value in stage.items():
             if value == wanted:

@@ -1,4 +1,4 @@
 """Loads, splits, encodes and batches labelled and unlabelled rows.
 
-Imports planning, hub, storage, runtime and below.
+Imports config, hub, planning, results, runtime, storage and tasks.
 """

@@ -38,7 +38,7 @@ class Cut:
     dropped: dict[str, int]
 
 
-def normalised(rows: Rows) -> list[str]:
+def normalise_texts(rows: Rows) -> list[str]:
     """Return each row's text as it is compared: case-folded words without punctuation."""
     firsts = [_words(text) for text in rows.texts]
     if rows.pairs is None:
@@ -81,7 +81,7 @@ def cut(
     _check_seed(seed)
     official = _official(files, split)
     train = files["train"]
-    texts = normalised(train)
+    texts = normalise_texts(train)
     pool, dropped = _pool(texts, train, official)
     sizes = _sizes(split, len(pool), official)
     pool.sort(key=texts.__getitem__)  # the draw depends on the set of rows, not on their order
@@ -116,9 +116,9 @@ def _leave_to_test(official: dict[str, Rows]) -> int:
     if "validation" not in official:
         return 0
     others = [found for name, found in official.items() if name != "validation"]
-    tested = {text for found in others for text in normalised(found)}
+    tested = {text for found in others for text in normalise_texts(found)}
     rows = official["validation"]
-    kept = [n for n, text in enumerate(normalised(rows)) if text not in tested]
+    kept = [n for n, text in enumerate(normalise_texts(rows)) if text not in tested]
     if rows.groups is not None:
         kept = without_groups(kept, rows.groups, others)
     if len(kept) == len(rows):
@@ -161,7 +161,7 @@ def _distinct(
         if labels[first] != labels[position]:
             ambiguous.add(text)
     both_labels = sum(text in ambiguous for text in texts)
-    taken = {text for rows in held_out for text in normalised(rows)}
+    taken = {text for rows in held_out for text in normalise_texts(rows)}
     pool = [kept[text] for text in kept if text not in ambiguous and text not in taken]
     return pool, {
         "dropped_both_labels": both_labels,
@@ -230,7 +230,7 @@ def _draw_grouped(
     seed: int,
 ) -> tuple[dict[str, list[int]], list[int]]:
     """Draw test and validation rows that share no phrase with the remaining pool."""
-    outside = [text for rows in official.values() for text in normalised(rows)]
+    outside = [text for rows in official.values() for text in normalise_texts(rows)]
     phrases = Phrases([texts[n] for n in pool] + outside)
     # From here on rows are indices into `phrases`; the pool's rows come first, in order.
     alive = _without(range(len(pool)), phrases.touching(range(len(pool), len(phrases))))

@@ -1,4 +1,4 @@
 """Predictions on a split, their scores, intervals and comparison.
 
-Imports models, data, planning and below.
+Imports config, data, models, results, runtime and tasks.
 """

@@ -27,7 +27,7 @@ _SLACK_BYTES = 1 << 20  # beyond the announced size
 REQUEST_SECONDS = 5  # limit of one request inside the hub's client, unless the user sets it
 
 
-def unreachable(repo: Repo) -> str | None:
+def find_hub_fault(repo: Repo) -> str | None:
     """Return why the hub cannot be reached, None if it answers; takes about PROBE_SECONDS."""
     from huggingface_hub import constants, get_session
 
@@ -77,7 +77,7 @@ def fetch(repo: Repo) -> str | None:
             text=True,
         ) as child:
             try:
-                failure = _watched(child, storage, announced)
+                failure = _watch(child, storage, announced)
             finally:
                 child.kill()
             answer = child.stdout.read().strip() if child.stdout else ""
@@ -98,7 +98,7 @@ def _environment() -> dict[str, str]:
     }
 
 
-def _watched(child: subprocess.Popen[str], storage: Path, announced: Path) -> str | None:
+def _watch(child: subprocess.Popen[str], storage: Path, announced: Path) -> str | None:
     """Wait for the child while files under `storage` grow, up to the announced size.
 
     Returns:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from distill_runner.errors import HubUnreachable, Refused
-from distill_runner.hub.download import fetch, unreachable
+from distill_runner.hub.download import fetch, find_hub_fault
 from distill_runner.hub.files import (
     file_digest,
     hub_revision,
@@ -153,6 +153,14 @@ def _from_hub(repo: Repo, *, key: str, way_out: str, fetch_missing: bool = True)
     def refused(what: str, kind: type[Refused] = Refused) -> Refused:
         return kind(what, key=key, value=repo.id, way_out=way_out)
 
+    if _looks_like_path(repo.id) and repo.kind == "dataset":
+        raise Refused(
+            f"{repo.id!r} is a path.",
+            key=key,
+            value=repo.id,
+            rule="a hub id such as nyu-mll/glue",
+            way_out=f"dataset.path={repo.id}",
+        )
     if _looks_like_path(repo.id):
         raise Refused(
             f"There is no folder {repo.id!r}.",
@@ -169,7 +177,7 @@ def _from_hub(repo: Repo, *, key: str, way_out: str, fetch_missing: bool = True)
         return folder
     if not fetch_missing:
         raise refused(f"{repo.id} is neither in a local folder nor in the cache.", HubUnreachable)
-    if (failure := unreachable(repo)) is not None:
+    if (failure := find_hub_fault(repo)) is not None:
         raise refused(failure, HubUnreachable)
     if (failure := fetch(repo)) is not None:
         raise refused(failure)

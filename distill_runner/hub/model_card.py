@@ -21,6 +21,7 @@ def origin_of(name: str, folder: Path) -> Origin:
     revision, base_model = hub_revision(folder), None
     if revision is not None:
         base_model = revision.repo
+    # A name without a slash may be a folder of the user's own under `paths.models`.
     elif "/" in name and not Path(name).expanduser().exists():
         base_model = name
     licence = _card_data(folder / "README.md").get("license")

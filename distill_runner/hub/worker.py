@@ -41,7 +41,7 @@ def _download(repo: Repo, *, endpoint: str, cache_dir: str, announced: Path) -> 
     except Unfit as error:
         return f"{repo.id} on {endpoint} {error}."
     except Exception as error:  # the parent turns it into a refusal
-        return _explained(error, repo, endpoint)
+        return _explain(error, repo, endpoint)
     return ""
 
 
@@ -52,7 +52,7 @@ def _tell(announced: Path, size: int) -> None:
     os.replace(partial, announced)
 
 
-def _explained(error: BaseException, repo: Repo, endpoint: str) -> str:
+def _explain(error: BaseException, repo: Repo, endpoint: str) -> str:
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError
 
     cause: BaseException | None = error

@@ -1,4 +1,4 @@
 """Runs a job, from its configuration to its run folder, and tabulates the jobs of a sweep.
 
-Imports any folder except commands.
+Imports any folder on a lower floor.
 """

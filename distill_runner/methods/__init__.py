@@ -3,7 +3,7 @@
 To add a method, subclass `Algorithm`: its fields are the keys of its YAML, and its
 `updates(batch)` yields one `Update` per role.
 
-Imports models, objectives, data and below.
+Imports config, data, models, objectives, planning, runtime and tasks.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ def make_algorithm(
     settings = {str(k): v for k, v in node.items()} if isinstance(node, Mapping) else {}
     target = settings.pop("_target_", None)
     base: type[Algorithm] = Algorithm  # type: ignore[type-abstract]
-    cls = load_class(target, base, key=place("_target_"), kind="algorithm")
+    cls = load_class(target, base, key=place("_target_"), kind="an algorithm")
     cls.check_id(key=place("_target_"))
     try:
         return construct(cls, settings, key_of=blamed, name=cls.__name__)

@@ -1,4 +1,4 @@
 """Learners: pre-trained classifiers with their tokenizers, loaded, cut and run.
 
-Imports data, objectives, storage, hub and below.
+Imports config, data, hub, objectives, runtime, storage and tasks.
 """

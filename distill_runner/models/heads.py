@@ -71,7 +71,7 @@ def logits_of(output: Any) -> Tensor:
     return torch.cat([golden[None], soft])
 
 
-def mean_answer(module: Any, logits: Tensor) -> Tensor:
+def joint_logits(module: Any, logits: Tensor) -> Tensor:
     """Return the joint prediction of all heads, as logits (TMKD, eq. 6). [batch, classes].
 
     The golden head counts only if it was trained (§5.4).
@@ -80,7 +80,7 @@ def mean_answer(module: Any, logits: Tensor) -> Tensor:
         logits: [1 + soft heads, batch, classes], the golden head's first.
     """
     counted = logits if module.golden_head else logits[1:]
-    return task_of_model(module.config).mean_answer(counted)
+    return task_of_model(module.config).joint_logits(counted)
 
 
 def without(module: Any) -> dict[str, Tensor]:

@@ -111,7 +111,7 @@ class Learner:
     def logits(self, inputs: Inputs) -> Tensor:
         """Return logits in the data set's order of classes, float32 or wider. [batch, classes]."""
         found = self.head_logits(inputs)
-        return found[0] if len(found) == 1 else heads.mean_answer(self.module, found)
+        return found[0] if len(found) == 1 else heads.joint_logits(self.module, found)
 
     def head_logits(self, inputs: Inputs) -> Tensor:
         """Return logits of every head, the classifier's own first. [heads, batch, classes]."""

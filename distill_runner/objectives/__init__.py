@@ -1,6 +1,6 @@
 """Losses: pure functions, each with its equation.
 
-Imports config and errors.
+Imports config.
 """
 
 from __future__ import annotations

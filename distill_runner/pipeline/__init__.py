@@ -1,4 +1,4 @@
 """Runs the stages of a plan.
 
-Imports training, evaluation and below.
+Imports any folder on a lower floor.
 """

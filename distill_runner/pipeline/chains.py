@@ -47,7 +47,7 @@ class Chains:
 
     # --- chains --------------------------------------------------------------------------
 
-    def go_on_after(self, stage: Stage) -> None:
+    def stop_if_no_better(self, stage: Stage) -> None:
         """Skip the later repetitions if this one did not improve the validation score."""
         chain = self._plan.stopping
         if stage.name not in chain or stage.name not in self._finished:
@@ -121,7 +121,7 @@ class Chains:
             kept if chosen is None else (chosen,),
             rows=rows,
             steps=self._steps_of,
-            wish=self._baseline_steps,
+            length=self._baseline_steps,
         )
         if stage is not None and chosen is not None:
             made = steps_made(self._plan, chosen, self._steps_of)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from distill_runner.config.schema import Config
 from distill_runner.pipeline.finished_stages import FinishedStages
-from distill_runner.pipeline.keys import StageKeys
 from distill_runner.pipeline.learner_factory import LearnerFactory
 from distill_runner.pipeline.logit_cache import LogitCache
 from distill_runner.pipeline.model_folders import ModelFolders
+from distill_runner.pipeline.stage_key import StageKeys
 from distill_runner.pipeline.stage_teachers import StageTeachers
 from distill_runner.pipeline.task_data import TaskData
 from distill_runner.planning.stages import PRETRAIN, TASK, Plan

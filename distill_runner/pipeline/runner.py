@@ -29,7 +29,7 @@ from distill_runner.pipeline.teacher_scores import show_teacher
 from distill_runner.planning.stages import Plan, Stage, steps_of
 from distill_runner.runtime.machine import Machine, cores
 from distill_runner.runtime.provenance import surroundings
-from distill_runner.storage.earlier_layout import tell_of_earlier_layout
+from distill_runner.storage.earlier_layout import report_earlier_layout
 from distill_runner.storage.integrity import Damaged, sweep
 from distill_runner.storage.store import Artifact
 from distill_runner.tracking.curves import latest_loss
@@ -56,7 +56,7 @@ class Runner:
         tracker: Tracker,
     ) -> None:
         sweep(Path(config.store.dir))
-        tell_of_earlier_layout(Path(config.store.dir), say=screen.print)
+        report_earlier_layout(Path(config.store.dir), say=screen.print)
         surroundings()  # recorded now, as the files may change while stages train
         self.parts = parts = assemble(
             config, plan, data, machine=machine, say=screen.print, repair=self._repair
@@ -146,7 +146,7 @@ class Runner:
                 continue
             left = [other for other in left if other.name != stage.name]
             self._take_or_end(stage)
-            self._chains.go_on_after(stage)
+            self._chains.stop_if_no_better(stage)
             left = [other for other in left if other.name not in self._chains.left_out]
             for name in self._chains.left_out:
                 self._progress.end(name)

@@ -44,7 +44,7 @@ def matched_baseline(
     *,
     rows: int,
     steps: CountSteps,
-    wish: BaselineSteps,
+    length: BaselineSteps,
 ) -> Stage | None:
     """Return the baseline as it will be trained; None while that is not known.
 
@@ -54,17 +54,17 @@ def matched_baseline(
         candidates: the stages of which one will be deployed.
         rows: how many rows the baseline trains on.
         steps: counts the optimiser steps of the other stages.
-        wish: how long to train the baseline.
+        length: how long to train the baseline.
     """
     matched: list[Stage] = []
     for name in candidates:
         stage = replace(with_first_model(baseline, plan, name), compared_with=())
-        if wish is not BaselineSteps.epochs:
+        if length is not BaselineSteps.epochs:
             made = steps_made(plan, name, steps)
             if made is None:
                 return None
             stage = replace(stage, training=_at_least(made, stage.training, rows))
-        if wish is BaselineSteps.best_epoch:
+        if length is BaselineSteps.best_epoch:
             stage = replace(stage, training=replace(stage.training, select=Select.best_validation))
         matched.append(stage)
     return matched[0] if all(stage == matched[0] for stage in matched) else None

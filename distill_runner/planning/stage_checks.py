@@ -135,7 +135,7 @@ def _check_outputs(config: Config, name: str, algorithm: Algorithm, entry: Stage
             key=f"{'pretrain.' if _reads_pretraining_data(config, entry.data) else ''}dataset.task",
             value=rules.kind.value,
             rule="classification for this method",
-            way_out="method=finetune, or method=kd method.soft_loss=mse_logits",
+            way_out=f"method=finetune, or method=kd method.soft_loss={rules.soft_loss}",
         )
 
 

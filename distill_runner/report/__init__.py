@@ -1,4 +1,4 @@
 """Makes tables, summaries and cards from typed results and plans; nothing here trains.
 
-Imports evaluation, planning, command_line, results and below.
+Imports command_line, config, console, evaluation, planning, results and tasks.
 """

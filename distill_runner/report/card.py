@@ -126,7 +126,7 @@ def _golden_head_lines(result: RunResult) -> list[str]:
         "token's last state). The golden head alone:",
         "",
         *(
-            f"- {split}: {score.primary_metric} {100 * score.value:.2f}, {_alike(score)}"
+            f"- {split}: {score.primary_metric} {100 * score.value:.2f}, {_alike(result, score)}"
             for split, score in result.golden_head.items()
         ),
         "",
@@ -144,10 +144,10 @@ def _example(result: RunResult) -> str:
     return json.dumps(named if len(texts) > 1 else texts[0])
 
 
-def _alike(score: GoldenHeadScore) -> str:
+def _alike(result: RunResult, score: GoldenHeadScore) -> str:
     """Say how far the golden head agrees with all heads."""
     alike = 100 * score.same_answers
-    if score.primary_metric == "accuracy":
+    if result.data.task != TaskKind.regression.value:
         return f"the same prediction as all heads on {alike:.1f}% of the rows"
     return f"its {score.primary_metric} with the predictions of all heads {alike:.1f}"
 

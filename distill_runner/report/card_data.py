@@ -16,6 +16,8 @@ _TASK = "text-classification"
 # The hub's names of our metrics, if they differ.
 _METRICS = {
     "macro_f1": "f1",
+    "micro_f1": "f1",
+    "subset_accuracy": "accuracy",
     "matthews": "matthews_correlation",
     "pearson": "pearsonr",
     "spearman": "spearmanr",
@@ -57,8 +59,8 @@ def _figure(result: RunResult, split: str, score: Score, metric: str) -> EvalRes
     about: dict[str, object] = {"rows": score.n}
     if metric == score.primary_metric:
         about["interval_95"] = [score.low, score.high]
-    if metric == "macro_f1":
-        about["average"] = "macro"
+    if metric in ("macro_f1", "micro_f1"):
+        about["average"] = metric.removesuffix("_f1")
     return EvalResult(
         task_type=_TASK,
         dataset_type=data.hub or result.dataset,

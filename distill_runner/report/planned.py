@@ -121,7 +121,7 @@ def _row_of_baseline(
         return _row(found, rows)
     row = _row(stage, None) | {"epochs": "?"}
     if not begin_alike(plan, stage.compared_with):
-        row["model"] = f"as {stage.compared_with[0].rsplit('-', 1)[0]}"
+        row["model"] = f"as {plan.stage(stage.compared_with[0]).group}"
     most = [
         _baseline(replace(stage, compared_with=(one,)), plan, config, counts, most=True)
         for one in stage.compared_with
@@ -152,8 +152,8 @@ def _baseline(
         rows = _rows_of(one, config, counts)
         return None if rows is None else steps_of(one.training, rows)
 
-    wish = config.evaluation.baseline_steps
-    return matched_baseline(stage, plan, stage.compared_with, rows=own, steps=steps, wish=wish)
+    length = config.evaluation.baseline_steps
+    return matched_baseline(stage, plan, stage.compared_with, rows=own, steps=steps, length=length)
 
 
 def _most_steps(stage: Stage, counts: Counts | None) -> int | None:

@@ -1,4 +1,4 @@
 """The typed result of a run, its JSON form and its description; only this reads result.json.
 
-Imports errors.
+Imports no other folder.
 """

@@ -66,21 +66,26 @@ def read_result(folder: Path) -> RunResult:
     path = folder / RESULT
     try:
         content = path.read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         way_out = "name the folder of a finished run"
         raise DistillError(f"{folder} holds no {RESULT}; {way_out}.") from None
     try:
         value = parse(content)
-        version = value.get("schema_version") if isinstance(value, dict) else None
-        if type(version) is int and version != SCHEMA_VERSION:
-            raise DistillError(
-                f"{path} has schema_version {version}; this version only reads {SCHEMA_VERSION}."
-            )
+        _check_version(path, value)
         result = from_json(RunResult, value)
         _check_digest(folder, content)
     except Malformed as malformed:
         raise DistillError(f"{path} is damaged: {malformed}.") from malformed
     return result
+
+
+def _check_version(path: Path, value: object) -> None:
+    version = value.get("schema_version", "missing") if isinstance(value, dict) else None
+    if version == "missing" or (type(version) is int and version != SCHEMA_VERSION):
+        raise DistillError(
+            f"{path} was written by another version of distill-run: its schema_version is "
+            f"{version}, and this version reads {SCHEMA_VERSION}."
+        )
 
 
 def read_job(folder: Path) -> Job:

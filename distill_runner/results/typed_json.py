@@ -76,7 +76,7 @@ def parse(text: str | bytes) -> Any:
     """
     try:
         return json.loads(text, parse_constant=_refuse_constant)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Malformed("", f"not JSON ({error})") from None
 
 
@@ -144,7 +144,10 @@ _NAMES = {int: "a whole number", float: "a number", str: "a text", bool: "true o
 
 def _read_scalar(kind: Any, value: object, path: str) -> Any:
     if kind is float and type(value) is int:
-        return float(value)  # JSON does not distinguish 1 from 1.0
+        try:
+            return float(value)  # JSON does not distinguish 1 from 1.0
+        except OverflowError:
+            raise Malformed(path, f"expected {_NAMES[kind]}, got one too large") from None
     found = _expect(kind, _NAMES[kind], value, path)
     if kind is float and not math.isfinite(found):
         raise Malformed(path, f"expected {_NAMES[kind]}, got {found}")

@@ -1,4 +1,4 @@
 """The machine that a run uses: device, memory, signals, seeds, versions.
 
-Imports config.
+Imports config and results.
 """

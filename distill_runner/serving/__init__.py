@@ -1,4 +1,5 @@
 """Loads trained students from run folders, to predict outside a run.
 
-Imports jobs, pipeline, models and below, but not Hydra.
+Imports data, evaluation, jobs, models, pipeline, results, storage and tasks. It does not import
+Hydra.
 """

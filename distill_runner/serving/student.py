@@ -19,7 +19,7 @@ from distill_runner.results.schema import RunResult
 from distill_runner.serving.finished_run import FinishedRun, read_run
 from distill_runner.serving.texts import Text, TextView, checked_texts
 from distill_runner.storage.store import Store
-from distill_runner.tasks.base import Answer, Task
+from distill_runner.tasks.base import Prediction, Task
 from distill_runner.tasks.kinds import task_named
 
 
@@ -52,7 +52,7 @@ class Predictor:
         self._device = device
         self._bf16 = bf16
 
-    def predict(self, texts: Iterable[Text]) -> list[Answer]:
+    def predict(self, texts: Iterable[Text]) -> list[Prediction]:
         """Return the class of each text: a list of labels if multi-label, a score if regression.
 
         Args:
@@ -61,7 +61,7 @@ class Predictor:
         Raises:
             Refused: an item is not a text, or not a pair if pairs are expected.
         """
-        return self.task.answers(self.logits(texts), self.classes)
+        return self.task.predict(self.logits(texts), self.classes)
 
     def predict_proba(self, texts: Iterable[Text]) -> np.ndarray:
         """Return the probability of each class. [texts, classes].

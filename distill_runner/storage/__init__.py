@@ -1,4 +1,4 @@
 """The store of finished stages: atomic writes, locks, integrity.
 
-Imports errors.
+Imports no other folder.
 """

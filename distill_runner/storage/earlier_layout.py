@@ -8,7 +8,7 @@ from pathlib import Path
 from distill_runner.storage.integrity import EARLIER_LAYOUT, MANIFEST, Say
 
 
-def tell_of_earlier_layout(store: Path, *, say: Say) -> None:
+def report_earlier_layout(store: Path, *, say: Say) -> None:
     """Say how many artifacts of an earlier layout there are, until the store has a new one.
 
     Their keys were computed differently, so no stage of this version finds them; nothing reads,

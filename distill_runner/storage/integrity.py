@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from distill_runner.errors import DistillError, Refused
-from distill_runner.storage.locks import claimed, is_free
+from distill_runner.storage.locks import hold_lock, is_free
 
 MANIFEST = "manifest.json"
 # Folders of finished stages and of their logits in an earlier layout of the store.
@@ -191,11 +191,11 @@ def provide(target: Path, make: Callable[[Path], None], *, say: Say) -> None:
     if fault(target) is None:
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    with claimed(
+    with hold_lock(
         lock_of(target), waiting=lambda: say(f"  waiting for another process to prepare {target}")
     ):
         if not is_intact(target, say=say):
-            with _made(target) as folder:
+            with _build_folder(target) as folder:
                 make(folder)
 
 
@@ -205,7 +205,7 @@ def lock_of(target: Path) -> Path:
 
 
 @contextmanager
-def _made(target: Path) -> Iterator[Path]:
+def _build_folder(target: Path) -> Iterator[Path]:
     """Yield an empty folder; at the end seal it and move it to `target`."""
     scratch = Path(tempfile.mkdtemp(dir=target.parent, prefix=f"{_SCRATCH}{target.name}-"))
     try:

@@ -12,7 +12,7 @@ _PATIENCE = 2.0  # seconds to wait silently
 
 
 @contextmanager
-def claimed(
+def hold_lock(
     path: Path, *, waiting: Callable[[], None], patience: float = _PATIENCE
 ) -> Iterator[None]:
     """Hold the lock inside the block.

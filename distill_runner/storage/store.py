@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from distill_runner.storage import integrity
-from distill_runner.storage.locks import claimed, is_free
+from distill_runner.storage.locks import hold_lock, is_free
 
 
 def plain(value: Any) -> Any:
@@ -126,7 +126,7 @@ class Store:
         waits (`waiting` is called once) and then finds it finished.
         """
         self._artifacts.mkdir(parents=True, exist_ok=True)
-        with claimed(self._artifacts / f"{key}.lock", waiting=waiting, patience=0):
+        with hold_lock(self._artifacts / f"{key}.lock", waiting=waiting, patience=0):
             unfinished = self.unfinished(key)
             for scratch in unfinished.glob("*.partial"):
                 scratch.unlink()

@@ -20,8 +20,8 @@ from distill_runner.tasks.rules import TaskRules
 if TYPE_CHECKING:
     import datasets
 
-Answer = str | float | list[str]  # a class, a score, or a set of labels
-Answers = TypeVar("Answers", np.ndarray, Tensor)
+Prediction = str | float | list[str]  # a class, a score, or a set of labels
+Array = TypeVar("Array", np.ndarray, Tensor)
 
 _SCORED = ("validation", "test")
 
@@ -85,7 +85,7 @@ class Task(ABC):
         """
 
     @abstractmethod
-    def mean_answer(self, logits: Tensor) -> Tensor:
+    def joint_logits(self, logits: Tensor) -> Tensor:
         """Return the joint prediction of several heads or models, with equal weights.
 
         Args:
@@ -120,7 +120,7 @@ class Task(ABC):
     # --- predictions ---
 
     @abstractmethod
-    def answers(self, logits: np.ndarray, names: Sequence[str]) -> list[Answer]:
+    def predict(self, logits: np.ndarray, names: Sequence[str]) -> list[Prediction]:
         """Return the prediction for each row: a class name, a score, or a list of label names.
 
         Args:
@@ -181,7 +181,7 @@ class Task(ABC):
         """The metric that compares models; scores hold its interval."""
 
     @abstractmethod
-    def right(self, logits: Answers, labels: Answers) -> Answers | None:
+    def right(self, logits: Array, labels: Array) -> Array | None:
         """Return whether each prediction is right; None if the task has no right or wrong.
 
         Args:

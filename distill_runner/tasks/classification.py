@@ -29,7 +29,7 @@ from distill_runner.evaluation.metrics.rankings import (
 from distill_runner.objectives.ensemble import equal_mean_of_probabilities, prob_mean
 from distill_runner.objectives.logits import cross_entropy
 from distill_runner.results.scores import RankingDifference, Score
-from distill_runner.tasks.base import Answer, Answers, ChanceLevel, Task, scored_splits
+from distill_runner.tasks.base import Array, ChanceLevel, Prediction, Task, scored_splits
 from distill_runner.tasks.rules import RANKING, TaskRules, check_classes, rules_of
 
 if TYPE_CHECKING:
@@ -62,13 +62,13 @@ class Classification(Task):
     def hard_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         return cross_entropy(logits, labels)
 
-    def mean_answer(self, logits: Tensor) -> Tensor:
+    def joint_logits(self, logits: Tensor) -> Tensor:
         return equal_mean_of_probabilities(logits)
 
     def mean_probabilities(self, logits: Tensor, weights: Tensor, temperature: float) -> Tensor:
         return prob_mean(logits, weights, temperature)
 
-    def answers(self, logits: np.ndarray, names: Sequence[str]) -> list[Answer]:
+    def predict(self, logits: np.ndarray, names: Sequence[str]) -> list[Prediction]:
         return [names[at] for at in logits.argmax(axis=-1)]
 
     def probabilities(self, logits: Tensor) -> Tensor:
@@ -99,8 +99,8 @@ class Classification(Task):
     def primary_metric(self) -> Metric:
         return Metric.accuracy
 
-    def right(self, logits: Answers, labels: Answers) -> Answers:
-        right: Answers = logits.argmax(-1) == labels
+    def right(self, logits: Array, labels: Array) -> Array:
+        right: Array = logits.argmax(-1) == labels
         return right
 
     def score(self, logits: np.ndarray, rows: datasets.Dataset) -> Score:

@@ -26,7 +26,7 @@ from distill_runner.objectives.sigmoids import (
     mean_of_sigmoids,
 )
 from distill_runner.results.scores import Score
-from distill_runner.tasks.base import Answer, Answers, ChanceLevel, Task
+from distill_runner.tasks.base import Array, ChanceLevel, Prediction, Task
 from distill_runner.tasks.rules import TaskRules, rules_of
 
 if TYPE_CHECKING:
@@ -59,13 +59,13 @@ class MultiLabel(Task):
     def hard_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         return binary_cross_entropy(logits, labels)
 
-    def mean_answer(self, logits: Tensor) -> Tensor:
+    def joint_logits(self, logits: Tensor) -> Tensor:
         return equal_mean_of_sigmoids(logits)
 
     def mean_probabilities(self, logits: Tensor, weights: Tensor, temperature: float) -> Tensor:
         return mean_of_sigmoids(logits, weights, temperature)
 
-    def answers(self, logits: np.ndarray, names: Sequence[str]) -> list[Answer]:
+    def predict(self, logits: np.ndarray, names: Sequence[str]) -> list[Prediction]:
         return [_names(row, names) for row in logits > 0]
 
     def probabilities(self, logits: Tensor) -> Tensor:
@@ -108,9 +108,9 @@ class MultiLabel(Task):
     def primary_metric(self) -> Metric:
         return self.metrics[0]
 
-    def right(self, logits: Answers, labels: Answers) -> Answers:
+    def right(self, logits: Array, labels: Array) -> Array:
         """Return whether each row is given exactly its labels."""
-        right: Answers = ((logits > 0) == labels).all(-1)
+        right: Array = ((logits > 0) == labels).all(-1)
         return right
 
     def score(self, logits: np.ndarray, rows: datasets.Dataset) -> Score:

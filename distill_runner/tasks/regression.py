@@ -17,7 +17,7 @@ from distill_runner.evaluation.metrics.correlations import CORRELATIONS, correla
 from distill_runner.evaluation.metrics.intervals import Interval, bootstrap_interval
 from distill_runner.objectives.logits import squared_error
 from distill_runner.results.scores import Score
-from distill_runner.tasks.base import Answer, Answers, ChanceLevel, Task, scored_splits
+from distill_runner.tasks.base import Array, ChanceLevel, Prediction, Task, scored_splits
 from distill_runner.tasks.rules import TaskRules, rules_of
 
 if TYPE_CHECKING:
@@ -50,13 +50,13 @@ class Regression(Task):
     def hard_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         return squared_error(logits, labels)
 
-    def mean_answer(self, logits: Tensor) -> Tensor:
+    def joint_logits(self, logits: Tensor) -> Tensor:
         return logits.mean(0)
 
     def mean_probabilities(self, *_: object) -> Tensor:
         raise RuntimeError("scores have no probabilities to average")
 
-    def answers(self, logits: np.ndarray, names: Sequence[str]) -> list[Answer]:  # noqa: ARG002
+    def predict(self, logits: np.ndarray, names: Sequence[str]) -> list[Prediction]:  # noqa: ARG002
         return [float(score) for score in logits[:, 0]]
 
     def probabilities(self, logits: Tensor) -> Tensor:  # noqa: ARG002
@@ -79,7 +79,7 @@ class Regression(Task):
     def primary_metric(self) -> Metric:
         return self.metrics[0]
 
-    def right(self, logits: Answers, labels: Answers) -> None:  # noqa: ARG002
+    def right(self, logits: Array, labels: Array) -> None:  # noqa: ARG002
         return None
 
     def score(self, logits: np.ndarray, rows: datasets.Dataset) -> Score:

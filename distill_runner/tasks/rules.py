@@ -24,6 +24,7 @@ class TaskRules:
         metrics: those that can score the task.
         suggested: metrics to name in a refusal.
         compares: what a soft loss may compare (`objectives.logits.SoftLoss.compares`).
+        soft_loss: the usual value of `method.soft_loss`.
         outputs: what is averaged when several models predict together.
         classes: whether a prediction is a distribution over classes.
         pipeline: further arguments that make transformers' pipeline return all labels.
@@ -40,6 +41,7 @@ class TaskRules:
     metrics: tuple[Metric, ...]
     suggested: str
     compares: Collection[str]
+    soft_loss: str
     outputs: str = "probabilities"
     classes: bool = False
     pipeline: str = ""
@@ -57,6 +59,7 @@ _CLASSIFICATION = TaskRules(
     metrics=tuple(metric for metric in Metric if metric not in (*_OF_SCORES, *_OF_SETS)),
     suggested="accuracy,macro_f1",
     compares=("distributions", "raw logits"),
+    soft_loss="kl",
     classes=True,
 )
 _REGRESSION = TaskRules(
@@ -65,6 +68,7 @@ _REGRESSION = TaskRules(
     metrics=_OF_SCORES,
     suggested="pearson,spearman",
     compares=("raw logits",),
+    soft_loss="mse_logits",
     outputs="scores",
     no_names="scores have no names",
     no_corpus="the generated corpus has classes",
@@ -79,6 +83,7 @@ _MULTI_LABEL = TaskRules(
     metrics=(*_OF_SETS, Metric.macro_f1),
     suggested="micro_f1,macro_f1,subset_accuracy",
     compares=("sigmoids", "raw logits"),
+    soft_loss="soft_bce",
     pipeline=", top_k=None",
     no_corpus="each row of the generated corpus has one class",
     no_votes="its weights are those of votes for classes",

@@ -75,7 +75,7 @@ def tracker_class(settings: schema.Tracker) -> type[Tracker]:
         Refused: there is no such class, or it is not a tracker.
     """
     base: type[Tracker] = Tracker  # type: ignore[type-abstract]
-    return load_class(settings._target_, base, key="tracker._target_", kind="tracker")
+    return load_class(settings._target_, base, key="tracker._target_", kind="a tracker")
 
 
 def make_tracker(settings: schema.Tracker) -> Tracker:

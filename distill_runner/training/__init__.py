@@ -1,4 +1,4 @@
 """The training loop, its optimisers and its checkpoints.
 
-Imports methods, tracking, console and below.
+Imports config, console, data, methods, models, planning, runtime, storage, tasks and tracking.
 """

@@ -25,7 +25,7 @@ from benchmarks.options import Options, parse
 from benchmarks.peers.double_backward import teacher_gradients
 from benchmarks.peers.trainer import HfTrainer, _turns
 from benchmarks.product import Product
-from benchmarks.sampling import Batch, chunk_of, representative
+from benchmarks.sampling import Batch, choose_positions, chunk_of
 from benchmarks.setting import Setting, open_setting
 from benchmarks.worker import make_contender
 from distill_runner.config.schema import BuiltModel, Combine
@@ -196,13 +196,13 @@ def test_whoever_is_done_stays_until_everyone_is() -> None:
 
 def test_representative_entries_cover_the_costs_evenly() -> None:
     costs = np.random.default_rng(1).permutation(100)
-    drawn = costs[representative(costs, np.full(5, 0.5))]
+    drawn = costs[choose_positions(costs, np.full(5, 0.5))]
     assert sorted(drawn.tolist()) == [10, 30, 50, 70, 90]
 
 
 def test_over_the_rounds_every_part_of_a_bin_has_its_turn() -> None:
     costs = np.arange(40)
-    drawn = [costs[representative(costs, (r + np.arange(4)) % 10 / 10)] for r in range(10)]
+    drawn = [costs[choose_positions(costs, (r + np.arange(4)) % 10 / 10)] for r in range(10)]
     assert sorted(np.concatenate(drawn).tolist()) == costs.tolist()
 
 
@@ -229,7 +229,7 @@ def test_the_warm_chunk_meets_every_shape_that_is_timed(setting: Setting, tmp_pa
 
 def test_a_chunk_longer_than_an_epoch_is_refused() -> None:
     with pytest.raises(Refused, match="--steps"):
-        representative(np.arange(3), np.full(4, 0.5))
+        choose_positions(np.arange(3), np.full(4, 0.5))
 
 
 # --- arithmetic --------------------------------------------------------------------------

@@ -17,7 +17,7 @@ import pytest
 from hydra.core.global_hydra import GlobalHydra
 
 from distill_runner import cli
-from distill_runner.commands.corrections import fault_of
+from distill_runner.commands.verified_suggestions import fault_of
 from distill_runner.config.compose import register_schema
 from distill_runner.jobs.sweep import SweepTable
 

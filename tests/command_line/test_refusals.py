@@ -55,6 +55,7 @@ def refused(
 
 TEXT = "dataset=files"
 CASES = {
+    "a misspelt group": (["methd=kd"], ["methd = 'kd'", "try:  method=kd"]),
     "an unknown option": (["method=kdd"], ["method = 'kdd'", "metadistil", "method=kd"]),
     "a mistyped experiment": (["experiment=table9"], ["experiment = 'table9'", "table1-01"]),
     "an unknown key": (
@@ -376,7 +377,7 @@ def test_all_that_is_wrong_with_local_files_is_named_at_once_and_no_hub_is_asked
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     asked: list[object] = []
-    monkeypatch.setattr(locate, "unreachable", asked.append)
+    monkeypatch.setattr(locate, "find_hub_fault", asked.append)
     (files / "bare").mkdir()
     (files / "bare" / "config.json").write_text('{"model_type": "bert"}')
     (files / "reviews").mkdir()

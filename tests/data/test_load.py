@@ -19,7 +19,7 @@ from distill_runner.data.load import Prepared, prepare
 from distill_runner.data.readers import labelled_rows
 from distill_runner.errors import Refused
 from distill_runner.storage.integrity import lock_of, sweep
-from distill_runner.storage.locks import claimed
+from distill_runner.storage.locks import hold_lock
 
 SST2 = Path(__file__).resolve().parents[3] / "shared" / "data" / "sst2"
 RANDOM, GROUPED = schema.SplitScheme.random, schema.SplitScheme.grouped
@@ -160,7 +160,7 @@ def test_scratch_of_a_killed_process_is_removed_and_a_live_ones_is_not(tmp_path:
     encoded = encodings / ".partial-c-x1y2"
     for folder in (killed, live, encoded):
         (folder / "cache").mkdir(parents=True)
-    with claimed(data / "b.lock", waiting=lambda: None):
+    with hold_lock(data / "b.lock", waiting=lambda: None):
         sweep(tmp_path)
         assert live.exists()
     assert not killed.exists()
@@ -176,7 +176,7 @@ def test_data_that_another_process_prepares_is_waited_for_aloud(
     shutil.rmtree(made)
     said: list[str] = []
     with ThreadPoolExecutor(1) as pool:
-        with claimed(lock_of(made), waiting=lambda: None):
+        with hold_lock(lock_of(made), waiting=lambda: None):
             waits = pool.submit(
                 prepare, settings(), source=reviews, store_dir=store, say=said.append
             )

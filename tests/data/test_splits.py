@@ -11,7 +11,7 @@ import pytest
 from distill_runner.config import schema
 from distill_runner.data.phrases import Phrases
 from distill_runner.data.readers.labelled_rows import Rows
-from distill_runner.data.splits import cut, normalised
+from distill_runner.data.splits import cut, normalise_texts
 from distill_runner.errors import Refused
 
 SCHEMES = list(schema.SplitScheme)
@@ -132,7 +132,7 @@ def test_texts_with_two_labels_go_and_repeated_ones_stay_once() -> None:
 
 def test_texts_are_compared_by_their_words() -> None:
     texts = ["It's GOOD , really!", "it's good -- really", "its good", " Straße\t2 ", "?!", "…"]
-    assert normalised(rows(texts)) == [
+    assert normalise_texts(rows(texts)) == [
         "it's good really",
         "it's good really",
         "its good",
@@ -147,7 +147,7 @@ def test_pairs_are_the_same_only_if_both_texts_are() -> None:
         ids=["a", "b", "c"], texts=["Who ?", "who", "who he"], pairs=["He is", "he is.", "is"],
         labels=[0, 0, 1],
     )  # fmt: skip
-    assert normalised(pairs) == ["who\the is", "who\the is", "who he\tis"]
+    assert normalise_texts(pairs) == ["who\the is", "who\the is", "who he\tis"]
 
 
 def test_random_splits_keep_the_share_of_each_class() -> None:
@@ -186,8 +186,8 @@ def test_the_seed_decides_and_the_order_of_the_file_does_not(scheme: schema.Spli
 def test_grouped_splits_share_no_phrase_with_the_rest(seed: int) -> None:
     split = schema.Split(scheme=GROUPED, quiz=10, validation=20, test=40)
     found = cut({"train": phrases_of_sentences(seed=seed)}, split, seed=seed).splits
-    kept_apart = [normalised(found[name]) for name in ("test", "validation")]
-    others = [text for name in ("quiz", "train", "rest") for text in normalised(found[name])]
+    kept_apart = [normalise_texts(found[name]) for name in ("test", "validation")]
+    others = [text for name in ("quiz", "train", "rest") for text in normalise_texts(found[name])]
     for one, other in pairwise([*kept_apart, others]):
         assert not [(a, b) for a in one for b in other if touches(a, b)]
     assert not [(a, b) for a in kept_apart[0] for b in others if touches(a, b)]

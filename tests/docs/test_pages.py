@@ -75,7 +75,11 @@ def test_every_figure_of_the_slides_is_the_experiments() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["CITATION.cff", ".pre-commit-config.yaml", ".github/workflows/ci.yml"]
+    "name",
+    [
+        *("CITATION.cff", ".pre-commit-config.yaml"),
+        *(str(path.relative_to(ROOT)) for path in sorted((ROOT / ".github").rglob("*.yml"))),
+    ],
 )
 def test_a_file_for_other_tools_is_valid_yaml(name: str) -> None:
     assert yaml.safe_load((ROOT / name).read_text(encoding="utf-8"))

@@ -23,7 +23,7 @@ from distill_runner.hub import download, files, locate
 def no_network(point_at: Callable[[str], None], monkeypatch: pytest.MonkeyPatch) -> None:
     """The hub must not even be probed."""
     point_at(closed_port())
-    monkeypatch.setattr(locate, "unreachable", lambda _: pytest.fail("the hub was asked"))
+    monkeypatch.setattr(locate, "find_hub_fault", lambda _: pytest.fail("the hub was asked"))
 
 
 def find_model(model: str, models_dir: Path | None = None) -> Path:

@@ -105,7 +105,7 @@ def test_the_answer_is_the_mean_of_the_heads_probabilities(golden: bool) -> None
     counted = logits.tolist() if golden else logits[1:].tolist()
     config = SimpleNamespace(problem_type=None, num_labels=3)
     module = SimpleNamespace(golden_head=golden, config=config)
-    found = heads.mean_answer(module, logits).exp()
+    found = heads.joint_logits(module, logits).exp()
     for row in range(5):
         for column in range(3):
             share = 0.0

@@ -43,10 +43,10 @@ def test_what_was_written_is_read_back(tmp_path: Path) -> None:
             lambda found: found["metrics"]["test"].update(n="100"),
             "metrics.test.n: expected a whole",
         ),
-        (lambda found: found.pop("schema_version"), "schema_version: missing"),
+        (lambda found: found.pop("schema_version"), "its schema_version is missing, and this"),
         (
             lambda found: found.update(schema_version=99),
-            "schema_version 99; this version only reads",
+            "its schema_version is 99, and this version reads",
         ),
     ],
 )
@@ -57,6 +57,12 @@ def test_a_result_that_does_not_fit_is_refused_by_the_key_that_is_wrong(
         read_result(written(tmp_path, change))
     assert message in str(caught.value)
     assert str(tmp_path / "result.json") in str(caught.value)
+
+
+def test_a_file_in_place_of_a_run_folder_holds_no_result(tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("not a folder")
+    with pytest.raises(DistillError, match="name the folder of a finished run"):
+        read_result(tmp_path / "run")
 
 
 def test_a_figure_that_was_changed_afterwards_is_refused_by_its_digest(tmp_path: Path) -> None:
@@ -72,8 +78,9 @@ def test_a_sweep_continues_past_a_damaged_job_and_reports_it(tmp_path: Path) -> 
     jobs = [read_job(written(tmp_path / "0"))]
     (written(tmp_path / "1") / "result.json").write_text('{"schema_version": 1')
     (written(tmp_path / "2") / "attempt.json").write_bytes(b"\xff")
-    jobs += [read_job(tmp_path / name) for name in "12"]
-    assert [row["validation"] for row in job_rows(jobs)] == ["★ 80.00", "damaged", "damaged"]
-    first, second = cause_lines(jobs)
+    (written(tmp_path / "3") / "attempt.json").write_text("[" * 100_000)
+    jobs += [read_job(tmp_path / name) for name in "123"]
+    assert [row["validation"] for row in job_rows(jobs)] == ["★ 80.00", *["damaged"] * 3]
+    first, second, _ = cause_lines(jobs)
     assert first.startswith(f"Damaged: job 1: {tmp_path}/1/result.json is damaged: not JSON")
     assert "attempt.json is damaged" in second

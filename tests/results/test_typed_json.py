@@ -44,6 +44,7 @@ def test_a_subclass_has_its_own_fields_beside_the_metrics() -> None:
         ({"n": "4"}, "metrics.test.n: expected a whole number, got '4'"),
         ({"n": True}, "metrics.test.n: expected a whole number, got True"),
         ({"low": None}, "metrics.test.low: expected a number, got null"),
+        ({"low": 10**400}, "metrics.test.low: expected a number, got one too large"),
         ({"macro_f1": [1]}, "metrics.test.macro_f1: expected a number"),
         ({"majority": "none"}, "metrics.test.majority: expected a number"),
     ],

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support.tiny import run
 
-from distill_runner.storage.earlier_layout import tell_of_earlier_layout
+from distill_runner.storage.earlier_layout import report_earlier_layout
 from distill_runner.storage.integrity import sweep
 
 
@@ -31,7 +31,7 @@ def files(store: Path) -> dict[Path, bytes]:
 
 def told(store: Path) -> list[str]:
     said: list[str] = []
-    tell_of_earlier_layout(store, say=said.append)
+    report_earlier_layout(store, say=said.append)
     return said
 
 

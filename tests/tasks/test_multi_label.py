@@ -131,6 +131,14 @@ def test_parquet_lists_and_an_order_of_ones_own(tmp_path: Path) -> None:
     assert found.label_names == ("joy", "fear", "anger")
 
 
+def test_labels_are_sorted_as_numbers_only_if_all_are(tmp_path: Path) -> None:
+    rows = [(f"{text} {n}", [str(n % 3 + 9)]) for n, (text, _) in enumerate(rows_of(90))]
+    assert prepared(write_cells(tmp_path / "a.csv", rows)).label_names == ("9", "10", "11")
+    rows += [(f"{text} again", ["--1"]) for text, _ in rows[:9]]
+    found = prepared(write_cells(tmp_path / "b.csv", rows))
+    assert found.label_names == ("--1", "10", "11", "9")
+
+
 def test_rows_marked_as_unlabelled_are_dropped_and_an_empty_set_is_kept(tmp_path: Path) -> None:
     rows = [*rows_of(100), ("not read by anybody", ["?"]), ("nothing in it", [])]
     found = prepared(write_cells(tmp_path / "a.csv", rows), "dataset.no_label='?'")
@@ -145,6 +153,7 @@ FAULTY = {
     "a name that is not given": ('{"text": "x", "labels": ["hope"]}', "outside the label names"),
     "no list": ('{"text": "x", "labels": "[joy"}', "not a set of labels"),
     "an object": ('{"text": "x", "labels": {"joy": 1}}', "does not hold a label"),
+    "a surrogate": ('{"text": "x", "labels": "\\ud800"}', "lone surrogate"),
 }
 
 
@@ -156,6 +165,8 @@ def test_a_faulty_set_is_refused_where_it_stands(tmp_path: Path, case: str) -> N
     with pytest.raises(Refused, match=what) as caught:
         prepared(path, "dataset.label_names=[joy,anger,fear]")
     assert caught.value.key in ("dataset.label", "dataset.label_names")
+    if "every row" in str(caught.value.rule):
+        assert "a list of names" in str(caught.value.rule)
     assert "61" in str(caught.value) or case == "a name that is not given"
 
 
@@ -308,6 +319,14 @@ def test_what_sets_of_labels_do_not_have_is_refused_before_anything_is_read(
     with pytest.raises(Refused) as caught:
         planned(shrunk(tmp_path, *asked), method)
     assert caught.value.key == key
+
+
+@pytest.mark.parametrize("method", ["mutual", "noisy_student"])
+def test_the_way_out_of_a_method_for_classes_can_be_typed(tmp_path: Path, method: str) -> None:
+    with pytest.raises(Refused, match="soft_loss=soft_bce") as caught:
+        planned(shrunk(tmp_path, f"method={method}", *TASK, "dataset.path=rows.csv"), method)
+    way_out = (caught.value.way_out or "").rpartition("or ")[2].split()
+    assert planned(shrunk(tmp_path, *way_out, *TASK, "dataset.path=rows.csv"), "kd")
 
 
 def test_a_soft_loss_of_sigmoids_is_refused_of_classes(tmp_path: Path) -> None:

@@ -127,11 +127,11 @@ def test_a_setting_that_a_users_tracker_does_not_have_is_refused(
 @pytest.mark.parametrize(
     ("target", "what"),
     [
-        ("own_tracker.Nobody", "There is no such tracker."),
-        ("no_package.Mine", "There is no such tracker."),
-        ("own_tracker.Half", "That class is no tracker."),
-        ("os.system", "That class is no tracker."),
-        ("collections.OrderedDict", "That class is no tracker."),
+        ("own_tracker.Nobody", "There is no such class."),
+        ("no_package.Mine", "There is no such class."),
+        ("own_tracker.Half", "That class cannot be used as a tracker."),
+        ("os.system", "That class cannot be used as a tracker."),
+        ("collections.OrderedDict", "That class cannot be used as a tracker."),
     ],
 )
 @pytest.mark.usefixtures("own")

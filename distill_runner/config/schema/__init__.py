@@ -1,9 +1,11 @@
 """The configuration schema: every key with its type, range and unit.
 
-Hydra composes `conf/` onto these dataclasses, so that an unknown key or a wrong type fails
-before anything heavy is imported. Each range is declared on its field (`rules`), and the comment
-on or above a field describes its key in the documentation. `planning` checks the rules that involve
-several keys. Nothing here imports torch. Imports errors.
+Hydra composes `conf/` onto these dataclasses, so that an unknown key or a wrong type fails before
+anything heavy is imported. Each range is declared on its field (`rules`), and the comment on or
+above a field describes its key in the documentation. `planning` checks the rules that involve
+several keys. Nothing here imports torch.
+
+Imports no other folder.
 """
 
 from distill_runner.config.schema.data import (

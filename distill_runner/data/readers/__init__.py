@@ -1,4 +1,4 @@
 """Reads labelled rows from files: formats, columns, labels.
 
-Imports config and errors.
+Imports config.
 """

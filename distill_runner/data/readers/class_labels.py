@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +17,7 @@ from distill_runner.errors import Refused
 if TYPE_CHECKING:
     from datasets import Dataset
 
-_WHOLE = re.compile(r"-?[0-9]+")
+WHOLE = re.compile(r"-?[0-9]+")
 _NUMBER = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?")
 # Words that programs write for a missing value.
 _MISSING = {"nan", "none", "null", "n/a", "na", "<na>", "#n/a"}
@@ -27,10 +26,6 @@ _HIDDEN = -1  # GLUE's placeholder for a label that is not published
 
 class ClassLabels(LabelReader):
     """Reads labels that are classes, given by name or number."""
-
-    def count_labels(self, cells: Sequence[str], known: Counter[str]) -> int:
-        here = Counter(cells)
-        return sum(cell in known or here[cell] > 1 for cell in cells)
 
     def are_hidden(self, table: Dataset) -> bool:
         return no_labels(self.settings, table)
@@ -77,7 +72,7 @@ class ClassLabels(LabelReader):
             _check_alike(names)
         index: dict[Label, int] = {name: n for n, name in enumerate(names)}
         # Names that are numbers stand for these numbers: with [1, 2, 3], 1 is the first class.
-        numbered = all(_WHOLE.fullmatch(name) for name in names)
+        numbered = all(WHOLE.fullmatch(name) for name in names)
         index |= {int(name) if numbered else n: n for n, name in enumerate(names)}
         for part in found.values():
             for row, label in zip(part.numbers, part.labels, strict=True):

@@ -71,6 +71,11 @@ class LabelReader(ABC):
 
     # --- columns as files hold them ---
 
+    @property
+    def cell_rule(self) -> str:
+        """What a cell of a label column must hold, for refusals."""
+        return "a name or a number"
+
     def takes_value(self, value: object) -> bool:
         """Return whether a JSON value can be a label."""
         return isinstance(value, str | int | float)
@@ -110,13 +115,14 @@ class LabelReader(ABC):
             way_out="use one type of label in every row",
         )
 
-    @abstractmethod
     def count_labels(self, cells: Sequence[str], known: Counter[str]) -> int:
-        """Return the number of cells that look like labels.
+        """Return the number of cells that look like labels: here, those that occur repeatedly.
 
         Args:
             known: the cells of the label column so far.
         """
+        here = Counter(cells)
+        return sum(cell in known or here[cell] > 1 for cell in cells)
 
     # --- rows with and without a label ---
 

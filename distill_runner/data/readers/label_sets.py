@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from distill_runner.data.readers.class_labels import WHOLE
 from distill_runner.data.readers.label_reader import FileLabels, Label, LabelReader, Value
 from distill_runner.data.readers.places import Places
 from distill_runner.errors import Refused
@@ -48,6 +49,12 @@ class LabelSets(LabelReader):
         return tuple(named)
 
     @property
+    def cell_rule(self) -> str:
+        if self._one_column:
+            return f"a list of names, or a text such as joy{SEPARATOR}anger,"
+        return "0 or 1"
+
+    @property
     def _one_column(self) -> bool:
         return isinstance(self.settings.label, str)
 
@@ -73,10 +80,6 @@ class LabelSets(LabelReader):
 
         written = [json.dumps(one) if isinstance(one, list) else one for one in labels]
         return pa.chunked_array([pa.array(written, pa.string())])
-
-    def count_labels(self, cells: Sequence[str], known: Counter[str]) -> int:
-        here = Counter(cells)
-        return sum(cell in known or here[cell] > 1 for cell in cells)
 
     # --- rows with and without a label ---
 
@@ -170,7 +173,7 @@ class LabelSets(LabelReader):
             names = tuple(self.settings.label_names)
         else:
             distinct = {name for names in sets for name in names}
-            whole = all(name.lstrip("-").isdecimal() for name in distinct)
+            whole = all(WHOLE.fullmatch(name) for name in distinct)
             names = tuple(sorted(distinct, key=int if whole else str))
         if len(names) < 2 or len(set(names)) < len(names):
             what = f"There are not two or more different labels: {', '.join(names)[:60]!r}."

@@ -111,21 +111,26 @@ def _cell(labels: LabelReader, name: str, value: object, where: str) -> Any:
         try:
             value.encode()
         except UnicodeEncodeError:
-            raise _bad_cell(
-                key, name, value, f"{where}: a lone surrogate, not a character."
-            ) from None
+            what = f"{where}: a lone surrogate, not a character."
+            raise _bad_cell(labels, name, value, what) from None
         return value
     if value is None or (key == "dataset.label" and labels.takes_value(value)):
         return value
     if isinstance(value, int | float) and key == "dataset.group":
         return str(value)
-    raise _bad_cell(key, name, value, f"{where}: column '{name}' does not hold a {key[8:]}.")
+    raise _bad_cell(labels, name, value, f"{where}: column '{name}' does not hold a {key[8:]}.")
 
 
-def _bad_cell(key: str, name: str, value: object, what: str) -> Refused:
-    rule = "text in every row" if key == "dataset.text" else "a name or a number in every row"
-    found = f"{rule}; this one holds {repr(value)[:60]}"
-    return Refused(what, key=key, value=name, rule=found, way_out="name another column")
+def _bad_cell(labels: LabelReader, name: str, value: object, what: str) -> Refused:
+    key = key_of_column(labels, name)
+    rule = f"{_cell_rule(labels, key)} in every row; this one holds {repr(value)[:60]}"
+    return Refused(what, key=key, value=name, rule=rule, way_out="name another column")
+
+
+def _cell_rule(labels: LabelReader, key: str) -> str:
+    if key == "dataset.label":
+        return labels.cell_rule
+    return "text" if key == "dataset.text" else "a name or a number"
 
 
 def _written(
@@ -205,7 +210,7 @@ def _check_type(labels: LabelReader, path: Path, name: str, feature: object) -> 
             f"'{path.name}': column '{name}' is of type {str(feature)[:60]}.",
             key=key,
             value=name,
-            rule="text" if key == "dataset.text" else "names or numbers",
+            rule=f"{_cell_rule(labels, key)} in every row",
             way_out="name another column, or save it as text",
         )
 

@@ -1,4 +1,4 @@
 """Properties of model families and access to their layers.
 
-Imports errors.
+Imports no other folder.
 """

@@ -1,4 +1,4 @@
 """Exact shortcuts for the forward and backward pass.
 
-Imports models/architecture and data.
+Imports data.
 """

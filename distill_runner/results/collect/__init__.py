@@ -1,4 +1,4 @@
 """Collects the result of a finished plan from its artifacts and predictions.
 
-Imports pipeline and below.
+Imports any folder on a lower floor.
 """

@@ -13,7 +13,7 @@ from distill_runner.results.collect.finished import (
     saw_every_training_row,
     short_name,
 )
-from distill_runner.results.collect.models import at_chance, is_at_chance
+from distill_runner.results.collect.models import find_chance, is_at_chance
 from distill_runner.results.schema import BaselineResult, TrainingRowsScore
 from distill_runner.results.scores import Agreement, Gain
 from distill_runner.tasks.base import Task
@@ -32,7 +32,7 @@ def baseline(run: FinishedRun) -> BaselineResult | None:
     gains = {split: _gain(run, name, split) for split in metrics}
     if chosen is not None:
         metrics["selection_on_validation"] = chosen
-    chance = at_chance(run, partial(run.predictions.logits, name))
+    chance = find_chance(run, partial(run.predictions.logits, name))
     return BaselineResult(
         parameters=run.record(name).parameters,
         steps=run.steps(name),

@@ -26,7 +26,7 @@ from distill_runner.results.scores import GoldenHeadScore
 
 def teacher(run: FinishedRun, name: str) -> TeacherResult:
     """Collect the result of a configured teacher as it was before the student's stage."""
-    stage, chance = run.plan.stage(name), at_chance(run, partial(run.predictions.logits, name))
+    stage, chance = run.plan.stage(name), find_chance(run, partial(run.predictions.logits, name))
     return TeacherResult(
         name=short_name(name),
         model=stage.learner.id,
@@ -46,7 +46,7 @@ def together(run: FinishedRun) -> JointTeachers | None:
     names, predictions = run.plan.teachers, run.predictions
     if len(names) < 2:
         return None
-    chance = at_chance(run, predictions.joined_teachers)
+    chance = find_chance(run, predictions.joined_teachers)
     return JointTeachers(
         combine=predictions.combine.value,
         parameters=sum(run.record(name).parameters for name in names),
@@ -83,7 +83,7 @@ def intermediate_results(run: FinishedRun) -> tuple[IntermediateResult, ...]:
 
 
 def _intermediate(run: FinishedRun, stage: Stage) -> IntermediateResult:
-    chance = at_chance(run, partial(run.predictions.logits, stage.name))
+    chance = find_chance(run, partial(run.predictions.logits, stage.name))
     return IntermediateResult(
         name=stage.name,
         model=stage.learner.id,
@@ -102,7 +102,7 @@ def student(run: FinishedRun) -> StudentResult:
     """Collect the result of the deployed model; the sizes of several deployed together add up."""
     plan, stage = run.plan, run.deployed
     parameters = sum(run.record(name).parameters for name in plan.members or (stage.name,))
-    chance = at_chance(run, partial(run.predictions.logits, stage.name))
+    chance = find_chance(run, partial(run.predictions.logits, stage.name))
     return StudentResult(
         name=stage.learner.id.rstrip("/").rsplit("/", 1)[-1],
         model=stage.learner.id,
@@ -118,7 +118,7 @@ def student(run: FinishedRun) -> StudentResult:
     )
 
 
-def at_chance(run: FinishedRun, predictions: Callable[[str], np.ndarray]) -> AtChance | None:
+def find_chance(run: FinishedRun, predictions: Callable[[str], np.ndarray]) -> AtChance | None:
     """Return why a model is no better than chance on test, or on validation without test rows.
 
     Args:

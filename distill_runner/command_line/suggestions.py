@@ -147,6 +147,9 @@ def settings_for(key: str, value: str, keys: Sequence[str]) -> list[str] | None:
         return rewrite(value)
     if parents and folded(name) in ("name", "type", "kind", "id") and parents[-1] in group_names():
         return as_option(parents[-1], value)
+    misspelt = None if parents else closest(name, group_names(), 0.8)
+    if misspelt is not None:
+        return as_option(misspelt, value) or None
     found = _key_for(parents, name, keys)
     if found is None:
         return None
