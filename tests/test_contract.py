@@ -184,7 +184,7 @@ def test_it_overfits_eight_rows(method: str, store: Path, tmp_path: Path) -> Non
             *(["method.alpha=0.2"] if has_alpha else []),
         ),
     )
-    job = job_of(bench, tmp_path, validate=lambda _: {})
+    job = job_of(bench, tmp_path, validate=dict)
     without_dropout(job.student)
     loop.Loop(job).run(Silent())  # type: ignore[arg-type]
     view = job.rows.student

@@ -288,7 +288,7 @@ VALUES: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("fp16", "bf16", "16", "half", "float16"), "bfloat16"),
         **dict.fromkeys(("fp32", "32", "float", "full"), "float32"),
     },
-    "kind": {"false": "none", "off": "none", "tensorboard": "jsonl"},
+    "kind": {"false": "none", "off": "none"},
     "select": {"best": "best_validation", "true": "best_validation", "false": "last"},
     "metrics": {"acc": "accuracy", "f1score": "f1", "f1macro": "macro_f1", "mcc": "matthews"},
     "task": {"multiclass": "classification", "binary": "classification", "scores": "regression"},

@@ -137,9 +137,7 @@ class Launch:
         try:
             if self.needs_result and config.dry_run:
                 raise _no_result()
-            settings = cast(TrackerSettings, OmegaConf.to_object(config.tracker))
-            with closing(make_tracker(settings)) as tracker:
-                tracker.warm_up()
+            with _warm_tracker(config) as tracker:
                 return self._run(config, tracker)
         except BrokenPipeError:
             raise
@@ -148,7 +146,7 @@ class Launch:
         # None rather than NaN, on which Optuna's sweeper fails.
         return None
 
-    def _run(self, config: DictConfig, tracker: Tracker) -> float | None:
+    def _run(self, config: DictConfig, tracker: Tracker | Exception) -> float | None:
         if self.owns_process:
             _import_jobs()
         from distill_runner.jobs.job import Command, run_job
@@ -170,6 +168,25 @@ class Launch:
         )
         self.result = run_job(job)
         return None if self.result is None else validation_score(self.result)
+
+
+@contextmanager
+def _warm_tracker(config: DictConfig) -> Iterator[Tracker | Exception]:
+    """Start the tracker while the job imports its libraries, and close it in the end.
+
+    Yields:
+        the tracker, or the reason why there is none, which the job reports as its own failure.
+    """
+    with ExitStack() as opened:
+        found: Tracker | Exception
+        try:
+            settings = cast(TrackerSettings, OmegaConf.to_object(config.tracker))
+            found = opened.enter_context(closing(make_tracker(settings)))
+            if not config.dry_run:
+                found.warm_up()
+        except Exception as error:  # a tracker may be anyone's class
+            found = error
+        yield found
 
 
 def _no_result() -> Refused:

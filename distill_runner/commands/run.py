@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from distill_runner.commands.launch import Launch
 from distill_runner.console.printable import visible, wrapped
-from distill_runner.errors import DistillError, Refused
+from distill_runner.errors import DistillError, Refused, together
 from distill_runner.results.schema import RunResult
 
 _ONE_RUN = "call run() once for each value; finished stages are found in the store"
@@ -74,7 +74,9 @@ def _single_run(overrides: Iterable[str]) -> list[str]:
 
 def _without_sweep(refused: Refused) -> Refused:
     """Replace a suggestion to sweep, which is a flag of the command."""
-    if (refused.way_out or "").startswith("-m "):
+    if refused.parts:
+        return together([_without_sweep(part) for part in refused.parts])
+    if "-m " in (refused.way_out or ""):
         return refused.with_way_out(_ONE_RUN)
     return refused
 

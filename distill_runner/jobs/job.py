@@ -49,7 +49,7 @@ class Command:
         shared: typed keys with one value for all jobs of the sweep.
         swept: keys with several values in the sweep.
         show: print to the terminal; the log is written either way.
-        tracker: one that is already starting; None: the run makes one.
+        tracker: one that is already starting, or why it does not; None: the run makes one.
     """
 
     config: DictConfig
@@ -61,7 +61,7 @@ class Command:
     shared: Collection[str] = ()
     swept: Collection[str] = ()
     show: bool = True
-    tracker: Tracker | None = None
+    tracker: Tracker | Exception | None = None
 
 
 def run_job(command: Command) -> RunResult | None:
@@ -159,6 +159,8 @@ class _Job:
     def run(self) -> RunResult | None:
         """Make the plan and carry it out; None for a dry run."""
         quiet_libraries()
+        if isinstance(self._command.tracker, Exception):
+            raise self._command.tracker
         config = typed(self._command.config)
         check_store_apart(Path(config.store.dir), self._output.path)
         check_local(config, self._plan(config, partial(is_local_classifier, config=config)))
@@ -277,6 +279,7 @@ class _Job:
             swept=self._command.swept,
             sweep=self._output.path.parent if self._command.sweeping else None,
         )
-        tracker = self._command.tracker or make_tracker(config.tracker)
+        warm = self._command.tracker
+        tracker = warm if isinstance(warm, Tracker) else make_tracker(config.tracker)
         tracker.open(self._output.path, card)
         return tracker

@@ -127,7 +127,8 @@ class OfferedRows:
     labels: np.ndarray  # [rows], -1 where hidden
     classes: Sequence[str]
     teacher: str  # the teachers' names, for messages
-    logits: Callable[[], np.ndarray]  # [rows, classes], joined over teachers, on the clean text
+    # [rows, classes], joined over teachers, on the clean text; only of frozen teachers, with a pool
+    logits: Callable[[], np.ndarray]
 
 
 @dataclass(frozen=True)

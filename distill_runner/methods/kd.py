@@ -20,8 +20,8 @@ from distill_runner.config.schema.rules import ABOVE_0, SHARE, one_of
 from distill_runner.errors import Refused
 from distill_runner.methods.base import Algorithm, Needs, Passes, Update
 from distill_runner.methods.batch import Batch
+from distill_runner.objectives.comparisons import RAW_LOGITS
 from distill_runner.objectives.logits import (
-    RAW_LOGITS,
     SOFT_LOSSES,
     distillation_formula,
     soft_loss,

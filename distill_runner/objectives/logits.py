@@ -14,20 +14,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from distill_runner.errors import Refused
+from distill_runner.objectives.comparisons import DISTRIBUTIONS, RAW_LOGITS, SIGMOIDS
+from distill_runner.objectives.shapes import check_shapes
 from distill_runner.objectives.sigmoids import soft_binary_cross_entropy
-
-# What a soft loss compares.
-DISTRIBUTIONS = "distributions"
-RAW_LOGITS = "raw logits"
-SIGMOIDS = "sigmoids"
-
-
-def _check_shapes(student_logits: Tensor, teacher_logits: Tensor) -> None:
-    if student_logits.shape != teacher_logits.shape:
-        raise ValueError(
-            "student and teacher logits must agree in shape, got "
-            f"{tuple(student_logits.shape)} and {tuple(teacher_logits.shape)}"
-        )
 
 
 def cross_entropy(student_logits: Tensor, labels: Tensor) -> Tensor:
@@ -79,7 +68,7 @@ def kl(student_logits: Tensor, teacher_logits: Tensor, temperature: float) -> Te
     Raises:
         ValueError: the two shapes differ.
     """
-    _check_shapes(student_logits, teacher_logits)
+    check_shapes(student_logits, teacher_logits)
     student_log_probs = F.log_softmax(student_logits / temperature, dim=-1)
     teacher_log_probs = F.log_softmax(teacher_logits / temperature, dim=-1)
     # batchmean: the default "mean" would also divide by the number of classes.
@@ -115,7 +104,7 @@ def cross_entropy_without_t2(
 
     L = mean_b −Σ_c p(z_t,b, T)[c] · log p(z_s,b, T)[c]
     """
-    _check_shapes(student_logits, teacher_logits)
+    check_shapes(student_logits, teacher_logits)
     teacher_probs = F.softmax(teacher_logits / temperature, dim=-1)
     student_log_probs = F.log_softmax(student_logits / temperature, dim=-1)
     return -(teacher_probs * student_log_probs).sum(dim=-1).mean()
@@ -137,7 +126,7 @@ def mse_probabilities(student_logits: Tensor, teacher_logits: Tensor, temperatur
 
     L = T² · mean_{b,c} ( p(z_s,b, T)[c] − p(z_t,b, T)[c] )²
     """
-    _check_shapes(student_logits, teacher_logits)
+    check_shapes(student_logits, teacher_logits)
     student_probs = F.softmax(student_logits / temperature, dim=-1)
     teacher_probs = F.softmax(teacher_logits / temperature, dim=-1)
     return temperature**2 * F.mse_loss(student_probs, teacher_probs)
@@ -150,7 +139,7 @@ def mse_logits(student_logits: Tensor, teacher_logits: Tensor, temperature: floa
 
     The temperature is not used.
     """
-    _check_shapes(student_logits, teacher_logits)
+    check_shapes(student_logits, teacher_logits)
     return F.mse_loss(student_logits, teacher_logits)
 
 

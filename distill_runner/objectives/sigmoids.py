@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from distill_runner.objectives.shapes import check_shapes
+
 
 def binary_cross_entropy(student_logits: Tensor, labels: Tensor) -> Tensor:
     """Return the cross-entropy with the true labels at T = 1, label by label.
@@ -47,11 +49,7 @@ def soft_binary_cross_entropy(
     Raises:
         ValueError: the two shapes differ.
     """
-    if student_logits.shape != teacher_logits.shape:
-        raise ValueError(
-            "student and teacher logits must agree in shape, got "
-            f"{tuple(student_logits.shape)} and {tuple(teacher_logits.shape)}"
-        )
+    check_shapes(student_logits, teacher_logits)
     targets = torch.sigmoid(teacher_logits / temperature)
     # Written out: bi-level methods need its second derivative in targets and logits.
     scaled = student_logits / temperature

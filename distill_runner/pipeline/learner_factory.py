@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from distill_runner.config.schema import Config
 from distill_runner.methods.base import Attachment, StartingStudent
 from distill_runner.models import language, loading
@@ -23,6 +25,7 @@ from distill_runner.planning.initialisation import (
 )
 from distill_runner.planning.stages import Plan, Stage
 from distill_runner.runtime.machine import Machine
+from distill_runner.runtime.seeding import seed_at
 
 
 class LearnerFactory:
@@ -65,6 +68,8 @@ class LearnerFactory:
             seed=stage.seed,
             language_head=lambda: self._language_head(stage, learner),
         )
+        # A module that the method makes must not depend on what was drawn before.
+        torch.manual_seed(seed_at(stage.seed, "prepare"))
         attachments = stage.algorithm.prepare(student)
         for attachment in attachments:
             learner.attach(attachment.name, attachment.module)

@@ -284,12 +284,15 @@ class Runner:
             if self._is_done(stage, hashed=True):
                 return None
             self._store.set_damage_aside(key)
+            artifact: Artifact | None = None
             try:
                 artifact = self._trainer.train(stage, key, unfinished)
             except Damaged as damage:
                 if not damage.path.is_relative_to(unfinished):
                     raise
                 self._store.begin_again(unfinished, f"{damage.path.name}: {damage.why}")
+            if artifact is None:
+                # Outside the handler, whose traceback keeps the first attempt's models in memory.
                 artifact = self._trainer.train(stage, key, unfinished)
             self._made.add(stage.name)
             return artifact

@@ -23,7 +23,8 @@ from distill_runner.storage.store import key_of
 if TYPE_CHECKING:
     from distill_runner.methods.base import Algorithm
 
-# Raise it when a code change makes equal identities lead to other weights or scores.
+# Raise it when a code change makes equal identities lead to other weights or scores, or changes
+# the keys of stage.json.
 RECIPE = 6
 
 

@@ -117,7 +117,7 @@ class StageTrainer:
                 folder=folder,
                 checkpoint_seconds=self._config.runtime.checkpoint_seconds,
                 log_every=self._config.tracker.every,
-                validate=lambda _: self._validate(stage, learner, trained),
+                validate=lambda: self._validate(stage, learner, trained),
                 on_point=self._curves.on_point(stage),
                 selected_by=data.task.selection_metric.value,
             )

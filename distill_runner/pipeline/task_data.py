@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from distill_runner.config.schema import Dataset, Noise, NoiseSeenBy
+from distill_runner.console.names import short_name
 from distill_runner.data.encoding import Encoder, Encoding, View, encode
 from distill_runner.data.masking import MaskedView
 from distill_runner.data.training_rows import TrainingRows
@@ -110,16 +111,19 @@ class TaskData:
             OfferedRows(
                 labels=labels,
                 classes=self.data.label_names,
-                teacher=" and ".join(name.removeprefix("teacher/") for name in stage.teachers),
-                logits=lambda: teachers.join(teachers.logits(ids, list), 1.0).cpu().numpy(),
+                teacher=" and ".join(short_name(name) for name in stage.teachers),
+                logits=lambda: _joined_logits(teachers, ids),
             )
         )
-        whole = self._view(stage, student, noisy=True)
-        view: View = whole
         chosen = choice.positions
+
+        def view_of(learner: Learner, *, noisy: bool) -> View:
+            whole = self._view(stage, learner, noisy=noisy)
+            return whole if chosen is None else ChosenView(whole, chosen)
+
+        view = view_of(student, noisy=True)
         if chosen is not None:
             ids, labels = [ids[at] for at in chosen], labels[chosen]
-            view = ChosenView(whole, chosen)
         if choice.hidden_words:
             view = MaskedView(view, ids, student.encoder, choice.hidden_words, stage.seed)
         quiz = "quiz" if stage.algorithm.needs.quiz else None
@@ -128,7 +132,7 @@ class TaskData:
             labels=labels,
             counts=dict(choice.counts),
             student=view,
-            teachers=[self._view(stage, teacher, noisy=both) for teacher in live],
+            teachers=[view_of(teacher, noisy=both) for teacher in live],
             quiz=self.split(quiz, student) if quiz else None,
             quiz_labels=self.labels(quiz) if quiz else np.zeros(0, dtype=np.int64),
         )
@@ -180,3 +184,12 @@ class TaskData:
         return table, encode(
             table, encoder, fingerprint=fingerprint, store=self._store, say=self._say
         )
+
+
+def _joined_logits(teachers: TeacherSource, ids: Sequence[str]) -> np.ndarray:
+    if isinstance(teachers, LiveTeachers):
+        raise TypeError(
+            "rows() can read logits of frozen teachers only, and under needs.pool: others are not "
+            "computed before the first step"
+        )
+    return teachers.join(teachers.logits(ids, list), 1.0).cpu().numpy()

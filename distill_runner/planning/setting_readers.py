@@ -75,9 +75,7 @@ def _teacher_rules(prefix: str, data: str) -> list[_Rule]:
         _Rule(f"{at}.seeds", _none_fine_tuned(data), fine_tuned),
         _Rule(f"{at}.labels", _all_fine_tuned(data), "a classifier that teaches as it is"),
         *(
-            _Rule(
-                f"{at}.{key}", lambda run: not run.combines_teachers(data), "two teachers or more"
-            )
+            _Rule(f"{at}.{key}", _combines_none(data), "two teachers or more")
             for key in ("combine", "weigh_by", "weights")
         ),
     ]
@@ -162,9 +160,7 @@ def _unlabelled_rules(at: str, data: str, settings: Callable[[Run], Dataset]) ->
             f"generated texts, where {at}.path=null and {at}.hub=null",
         ),
         *(
-            _Rule(
-                f"{at}.{key}", lambda run: not has_path(run) and not has_hub(run), "texts in files"
-            )
+            _Rule(f"{at}.{key}", has_no_files, "texts in files")
             for key in ("text", "rows", "missing")
         ),
     ]

@@ -142,7 +142,8 @@ def _check_outputs(config: Config, name: str, algorithm: Algorithm, entry: Stage
 def _check_compiled(config: Config, name: str, algorithm: Algorithm) -> None:
     if config.runtime.compile and algorithm.needs.teachers == "trained":
         raise Refused(
-            "A compiled forward draws other dropout masks than the derivative of the pilot step.",
+            "The method repeats forward passes with the same dropout masks; a compiled pass draws "
+            "others.",
             key="runtime.compile",
             value=True,
             rule=f"false for the stage {name!r}",

@@ -85,7 +85,7 @@ class TeacherPlanner:
             learner=ModelSpec(
                 model,
                 built=self.config.models.get(model),
-                labels=tuple(teacher.labels) if teacher.labels else None,
+                labels=tuple(teacher.labels) if teacher.labels and already_finetuned else None,
                 config_key=key,
             ),
             initialisation=initialisation,

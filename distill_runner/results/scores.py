@@ -21,7 +21,8 @@ class Score:
     low: Annotated[float, "lower end of the 95% interval of the primary metric"]
     high: Annotated[float, "upper end of it"]
     majority: Annotated[
-        float | None, "accuracy of always predicting the largest class; null for regression"
+        float | None,
+        "accuracy of always predicting the largest class; null without classes",
     ]
     questions: Annotated[int | None, "groups of rows, if a metric ranks the rows of a group"]
     without_positive: Annotated[

@@ -54,8 +54,8 @@ def check_trained_for(task: Task, config: Any, *, name: str) -> None:
     if trained_for is not task.rules.kind:
         raise Refused(
             f"{name} was trained for dataset.task={trained_for.value}.",
-            key="teacher.finetune",
-            value="a classifier that is used as it is",
-            rule=f"a classifier for dataset.task={task.rules.kind.value}",
-            way_out="teacher.finetune=always trains it on this data",
+            key="dataset.task",
+            value=task.rules.kind.value,
+            rule="the task of every classifier that teaches as it is",
+            way_out="teacher.finetune=always, or another teacher",
         )

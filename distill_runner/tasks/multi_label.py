@@ -154,10 +154,7 @@ class MultiLabel(Task):
         logits: np.ndarray,  # noqa: ARG002
         rows: datasets.Dataset,
     ) -> ChanceLevel:
-        """Compare with one set for all rows: the k most frequent labels, for the best k.
-
-        One such set is the labels that more than half of the rows have.
-        """
+        """Compare with the best single set of labels for all rows."""
         constant = best_constant(self.primary_metric, self.labels(rows) == 1)
         evidence = (
             f"its {score.primary_metric} has a 95% interval that starts at {100 * score.low:.1f}, "

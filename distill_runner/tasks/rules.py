@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from distill_runner.config.schema import Dataset, Metric, TaskKind
 from distill_runner.errors import Refused
+from distill_runner.objectives.comparisons import DISTRIBUTIONS, RAW_LOGITS, SIGMOIDS
 
 RANKING = (Metric.map, Metric.mrr)
 _OF_SCORES = (Metric.pearson, Metric.spearman)
@@ -23,7 +24,7 @@ class TaskRules:
         answer: what one prediction is, with its article.
         metrics: those that can score the task.
         suggested: metrics to name in a refusal.
-        compares: what a soft loss may compare (`objectives.logits.SoftLoss.compares`).
+        compares: what a soft loss may compare (`objectives.comparisons`).
         soft_loss: the usual value of `method.soft_loss`.
         outputs: what is averaged when several models predict together.
         classes: whether a prediction is a distribution over classes.
@@ -58,7 +59,7 @@ _CLASSIFICATION = TaskRules(
     answer="a distribution over classes",
     metrics=tuple(metric for metric in Metric if metric not in (*_OF_SCORES, *_OF_SETS)),
     suggested="accuracy,macro_f1",
-    compares=("distributions", "raw logits"),
+    compares=(DISTRIBUTIONS, RAW_LOGITS),
     soft_loss="kl",
     classes=True,
 )
@@ -67,7 +68,7 @@ _REGRESSION = TaskRules(
     answer="a score",
     metrics=_OF_SCORES,
     suggested="pearson,spearman",
-    compares=("raw logits",),
+    compares=(RAW_LOGITS,),
     soft_loss="mse_logits",
     outputs="scores",
     no_names="scores have no names",
@@ -82,7 +83,7 @@ _MULTI_LABEL = TaskRules(
     answer="a set of labels",
     metrics=(*_OF_SETS, Metric.macro_f1),
     suggested="micro_f1,macro_f1,subset_accuracy",
-    compares=("sigmoids", "raw logits"),
+    compares=(SIGMOIDS, RAW_LOGITS),
     soft_loss="soft_bce",
     pipeline=", top_k=None",
     no_corpus="each row of the generated corpus has one class",

@@ -36,7 +36,7 @@ class RunCard:
 
 
 class Tracker(ABC):
-    """Receives a run's points, then its summary; never stops the run.
+    """Receives a run's points, then its summary. An error in it stops the run.
 
     A run calls `warm_up`, `open`, `log` many times, `finish` and `close`, in this order. A run
     that is refused before its first stage calls only `warm_up` and `close`.

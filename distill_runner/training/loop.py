@@ -157,7 +157,7 @@ class Loop:
         bar.show(self.progress.step, {"loss": values.get("student/loss", 0.0), "rate": rate})
 
     def _end_epoch(self, epoch: int) -> None:
-        scores = self.job.validate(epoch)
+        scores = self.job.validate()
         for name, share in self.job.teachers.take_score().items():
             scores[f"teacher_on_training_rows/{name}"] = share
         self.curves.point(self.progress.step, {"epoch": epoch + 1.0, **scores})

@@ -35,7 +35,7 @@ class Job:
     folder: Path  # of the unfinished stage: checkpoint, best weights, curves
     checkpoint_seconds: float
     log_every: int
-    validate: Callable[[int], dict[str, float]]  # scores after an epoch; may be empty
+    validate: Callable[[], dict[str, float]]  # scores after an epoch; may be empty
     on_point: Callable[[int, Mapping[str, float]], None]
     attachments: Sequence[Attachment] = ()  # modules that are trained with the student
     selected_by: str = "accuracy"  # the score that selects the best epoch

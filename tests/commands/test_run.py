@@ -110,6 +110,7 @@ def test_a_run_may_be_made_in_another_thread(tmp_path: Path) -> None:
     assert [result.method for result in found] == ["finetune"]
 
 
+@pytest.mark.slow
 def test_a_script_that_runs_with_two_processes_is_not_run_by_the_second(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     folders = [f"store.dir={tmp_path / 'store'}", f"output_dir={tmp_path / 'run'}"]

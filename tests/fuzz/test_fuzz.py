@@ -12,7 +12,7 @@ import pytest
 TESTS = Path(__file__).parents[1]
 
 
-@pytest.mark.parametrize("draws", [20, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("draws", [8, pytest.param(200, marks=pytest.mark.slow)])
 def test_random_draws_find_nothing(draws: int, tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONPATH": f"{TESTS}{os.pathsep}{TESTS.parent}"}
     done = subprocess.run(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import pytest
 import torch
 from support.tiny import Bench
@@ -18,11 +19,14 @@ from distill_runner.methods.base import (
     Algorithm,
     Attachment,
     Needs,
+    OfferedRows,
     OptimizerSettings,
+    RowChoice,
     StartingStudent,
     Update,
 )
 from distill_runner.methods.batch import Batch
+from distill_runner.methods.metadistil import MetaDistil
 from distill_runner.models import loading
 from distill_runner.tasks.base import Task
 from distill_runner.tasks.classification import Classification
@@ -48,6 +52,31 @@ class Projected(Algorithm):
     def updates(self, batch: Batch) -> Iterator[Update]:
         logits = batch.student.attached["turn"](batch.student_logits())
         yield Update("student", nn.functional.cross_entropy(logits, batch.labels))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrawnAtRandom(Projected):
+    """The same, from a matrix that is drawn at random."""
+
+    def prepare(self, student: StartingStudent) -> Sequence[Attachment]:
+        return [Attachment("turn", nn.Linear(student.classes, student.classes), SETTINGS)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backwards(MetaDistil):
+    """MetaDistil on the rows from the last to the first."""
+
+    def rows(self, offered: OfferedRows) -> RowChoice:
+        return RowChoice(positions=np.arange(len(offered.labels))[::-1])
+
+
+def with_algorithm(made: Bench, algorithm: Algorithm) -> Bench:
+    """The same plan, with another algorithm in the stage that is deployed."""
+    stages = [
+        replace(stage, algorithm=algorithm) if stage.name == made.plan.deployed else stage
+        for stage in made.plan.stages
+    ]
+    return Bench.of(made.config, replace(made.plan, stages=tuple(stages)))
 
 
 @pytest.fixture
@@ -97,3 +126,28 @@ def test_an_attached_module_is_no_part_of_the_saved_model(bench: Bench, tmp_path
     )
     own = [name for name, _ in job.student.trainable() if not name.startswith("attached.")]
     assert [name for name, _ in plain.trainable()] == own
+
+
+def test_the_first_weights_of_an_attached_module_depend_on_the_seed_alone(tmp_path: Path) -> None:
+    found = []
+    for drawn_before in (1, 2):
+        made = Bench.make(tmp_path / "store", "finetune", ("student.model=bert-base-uncased",))
+        bench = with_algorithm(made, DrawnAtRandom())
+        torch.manual_seed(drawn_before)
+        found.append(job_of(bench, tmp_path / str(drawn_before)).student.attached["turn"].weight)
+    assert torch.equal(found[0], found[1])  # type: ignore[arg-type]
+
+
+def test_teachers_that_are_trained_read_the_rows_that_a_method_chooses(tmp_path: Path) -> None:
+    made = Bench.make(tmp_path / "store", "metadistil", ("teacher=bert",))
+    given = made.plan.stage(made.plan.deployed).algorithm
+    assert isinstance(given, MetaDistil)
+    settings = {field.name: getattr(given, field.name) for field in fields(given)}
+    bench = with_algorithm(made, Backwards(**settings))
+    rows = job_of(bench, tmp_path / "run").rows
+    plain = job_of(Bench.of(made.config, made.plan), tmp_path / "plain").rows
+    assert rows.ids == plain.ids[::-1]
+    first, last = np.arange(4), np.arange(len(rows.ids))[::-1][:4]
+    for ours, whole in ((rows.student, plain.student), (rows.teachers[0], plain.teachers[0])):
+        read = ours.inputs(first, 0)["input_ids"]
+        assert torch.equal(read, whole.inputs(last, 0)["input_ids"])

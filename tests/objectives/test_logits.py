@@ -12,8 +12,8 @@ from torch import Tensor
 
 from distill_runner.errors import Refused
 from distill_runner.methods.kd import KD
+from distill_runner.objectives.comparisons import DISTRIBUTIONS
 from distill_runner.objectives.logits import (
-    DISTRIBUTIONS,
     SOFT_LOSSES,
     distillation_formula,
     soft_loss,

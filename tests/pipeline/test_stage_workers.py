@@ -97,6 +97,7 @@ def test_a_run_has_its_threads_back_when_its_helpers_are_gone(
         torch.set_num_threads(before)
 
 
+@pytest.mark.slow
 def test_a_run_that_waits_for_another_hears_a_clusters_notice(tmp_path: Path) -> None:
     folder, store = tmp_path / "run", tmp_path / "store"
     run(folder, store, "finetune")

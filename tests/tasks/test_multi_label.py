@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import math
 import random
@@ -19,6 +20,7 @@ from distill_runner.config.compose import typed
 from distill_runner.config.schema import Metric
 from distill_runner.data.load import Prepared, prepare
 from distill_runner.errors import Refused
+from distill_runner.evaluation.metrics.label_sets import best_constant, metric_of_sets
 from distill_runner.models import loading
 from distill_runner.objectives.sigmoids import (
     binary_cross_entropy,
@@ -228,6 +230,16 @@ def test_every_metric_equals_one_counted_row_by_row() -> None:
     assert found["macro_f1"] == pytest.approx(sum(each) / 3)
     assert (found.primary_metric, found.majority) == ("micro_f1", None)
     assert found.low < found.value < found.high
+
+
+def test_the_best_set_for_all_rows_is_found_among_all_sets() -> None:
+    draw = np.random.default_rng(5)
+    for _ in range(20):
+        labels = draw.random((12, 4)) < draw.random(4)
+        for metric in (Metric.micro_f1, Metric.macro_f1, Metric.subset_accuracy):
+            every = (np.array(one, dtype=bool) for one in itertools.product((0, 1), repeat=4))
+            scores = [metric_of_sets(metric, np.tile(one, (12, 1)), labels) for one in every]
+            assert best_constant(metric, labels) == pytest.approx(max(scores))
 
 
 @pytest.mark.parametrize("metric", [Metric.micro_f1, Metric.macro_f1, Metric.subset_accuracy])

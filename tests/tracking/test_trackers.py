@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "conf" / "tracker").mkdir(parents=True)
     (tmp_path / "conf" / "tracker" / "mine.yaml").write_text(YAML)
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "own_tracker", raising=False)
     return tmp_path
 
 
@@ -122,6 +124,23 @@ def test_a_setting_that_a_users_tracker_does_not_have_is_refused(
     assert run_with(own, monkeypatch, *asked) == 2
     assert said in capsys.readouterr().err
     assert not (own / "lines").exists()
+
+
+@pytest.mark.parametrize("at", ["warm_up", "open"])
+def test_an_error_in_a_users_tracker_ends_the_run_as_one_of_its_own(
+    at: str, own: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = (own / "own_tracker.py").read_text()
+    arguments = "self" if at == "warm_up" else "self, folder, card"
+    fault = f"    def {at}({arguments}):\n        raise RuntimeError('no line')\n\n"
+    before = "    def finish("
+    assert before in source
+    (own / "own_tracker.py").write_text(source.replace(before, fault + before, 1))
+    assert run_with(own, monkeypatch, f"tracker.settings.file={own}/lines") == 1
+    said = capsys.readouterr().err
+    assert "RuntimeError: no line" in said
+    assert "Traceback" not in said
+    assert json.loads((own / "run" / "attempt.json").read_text())["status"] == "failed"
 
 
 @pytest.mark.parametrize(

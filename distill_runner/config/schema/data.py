@@ -108,6 +108,9 @@ class Unlabelled:
     # refuse or drop rows without text; null: as for the labelled rows
     missing: Optional[Missing] = None
 
+    def __post_init__(self) -> None:
+        self.text = _column_names(self.text)
+
 
 @dataclass
 class Dataset:
@@ -148,6 +151,16 @@ class Dataset:
     # longer texts are cut to this many tokens, special tokens included
     max_tokens: int = field(default=128, metadata=rule(Range("8 or more", low=8)))
     unlabelled: Unlabelled = field(default_factory=Unlabelled)
+
+    def __post_init__(self) -> None:
+        self.text, self.label = _column_names(self.text), _column_names(self.label)
+
+
+def _column_names(typed: Any) -> Any:
+    """Return the column or columns with numbers as text: a column may be called 1."""
+    if isinstance(typed, list):
+        return [_column_names(one) for one in typed]
+    return str(typed) if type(typed) in (int, float) else typed
 
 
 @dataclass

@@ -8,7 +8,7 @@ from typing import Any, Optional
 
 from omegaconf import MISSING
 
-from distill_runner.config.schema.rules import ABOVE_0, AT_LEAST_0, AT_LEAST_1
+from distill_runner.config.schema.rules import AT_LEAST_0, AT_LEAST_1, Range, rule
 
 
 class Device(Enum):
@@ -72,7 +72,9 @@ class Runtime:
     # keep freed memory in the process between steps, under glibc
     keep_freed_memory: bool = True
     # write a checkpoint inside a stage at least this often
-    checkpoint_seconds: float = field(default=300.0, metadata=ABOVE_0)
+    checkpoint_seconds: float = field(
+        default=300.0, metadata=rule(Range("above 0 and finite", low_open=True))
+    )
 
 
 @dataclass

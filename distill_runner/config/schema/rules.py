@@ -42,7 +42,7 @@ class Range:
         above = value > self.low if self.low_open else value >= self.low
         below = value < self.high if self.high_open else value <= self.high
         # NaN fails both comparisons; infinity is refused even without an upper bound.
-        return above and below and math.isfinite(value)
+        return bool(above and below and abs(value) < math.inf)
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,8 @@ class RowsOrShare:
 
     def holds(self, value: Any) -> bool:
         """Return whether the value obeys the rule."""
-        whole = value >= 1 and math.isfinite(value) and value == int(value)
-        return 0 <= value < 1 or whole
+        whole = 1 <= value < math.inf and value == int(value)
+        return bool(0 <= value < 1 or whole)
 
 
 Metadata = Mapping[str, Rule]

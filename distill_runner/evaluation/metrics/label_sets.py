@@ -47,15 +47,19 @@ def difference_interval(
 
 
 def best_constant(metric: Metric, labels: np.ndarray) -> float:
-    """Return the score of predicting the k most frequent labels for every row, for the best k."""
-    order = np.argsort(-labels.mean(axis=0), kind="stable")
-    best = 0.0
-    for k in range(labels.shape[1] + 1):
-        constant = np.zeros(labels.shape[1], dtype=bool)
-        constant[order[:k]] = True
-        answers = np.broadcast_to(constant, labels.shape)
-        best = max(best, metric_of_sets(metric, answers, labels))
-    return best
+    """Return the best score of predicting one set of labels for every row.
+
+    For subset accuracy this is the most frequent set; for an F1, the k most frequent labels, for
+    the best k.
+    """
+    if metric is Metric.subset_accuracy:
+        _, counts = np.unique(labels, axis=0, return_counts=True)
+        return float(counts.max() / len(labels))
+    rows_with = np.sort(labels.sum(axis=0).astype(float))[::-1]
+    predicted = np.tri(len(rows_with) + 1, len(rows_with), -1, dtype=bool)  # row k: the first k
+    found = np.where(predicted, rows_with, 0)
+    wrong = np.where(predicted, len(labels) - rows_with, rows_with)
+    return float(_F1[metric](np.stack([found, wrong], axis=1)).max())
 
 
 def _right(answers: np.ndarray, labels: np.ndarray) -> np.ndarray:
