@@ -98,7 +98,7 @@ class Product(Contender):
             return 0.0
         seconds = 0.0
         for name in stage.teachers:
-            teacher, own = parts.factory.trained(name), self._setting.plan.stage(name)
+            teacher, own = parts.factory.load_finished(name), self._setting.plan.stage(name)
             for split in stage.rows:
                 self._reading.split(split, teacher)  # tokenised before the clock starts
                 began = time.perf_counter()

@@ -14,7 +14,7 @@ from benchmarks.composing import (
     model_overrides,
 )
 from benchmarks.options import Options
-from distill_runner.config.compose import raw_method, typed
+from distill_runner.config.compose import raw_method, to_dataclasses
 from distill_runner.config.schema import BuiltModel, Config
 from distill_runner.data.load import Prepared, prepare
 from distill_runner.errors import Refused
@@ -72,7 +72,9 @@ def open_setting(options: Options, method: str, *extra: str) -> Setting:
     """
     _quiet()
     given = [*data_overrides(options, extra), *extra, *options.overrides]
-    first = typed(compose_config(["method=finetune", *drop_model_overrides(given)], options))
+    first = to_dataclasses(
+        compose_config(["method=finetune", *drop_model_overrides(given)], options)
+    )
     machine = resolve_machine(first.runtime)
     if machine.device.type != "cpu":
         raise Refused(
@@ -87,7 +89,7 @@ def open_setting(options: Options, method: str, *extra: str) -> Setting:
     models = _models(options, first, data)
     cast = model_overrides(options, pretrained=models.pretrained, teacher=models.teacher)
     composition = compose_config([f"method={method}", *cast, *given], options)
-    config = typed(composition)
+    config = to_dataclasses(composition)
     plan = make_plan(
         config,
         method=method,

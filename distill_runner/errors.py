@@ -77,10 +77,10 @@ class Refused(DistillError):
             lines.append(f"  try:  {way_out}")
         super().__init__("\n".join(lines))
 
-    def of(self, old: str, new: str) -> Refused:
+    def rename_key(self, old: str, new: str) -> Refused:
         """Return a copy with the prefix `old` of its key replaced by `new`."""
         if self.parts:
-            return together([part.of(old, new) for part in self.parts])
+            return combine_refusals([part.rename_key(old, new) for part in self.parts])
         key = self.key
         if key is not None and key.startswith(old):
             key = new + key.removeprefix(old)
@@ -102,7 +102,7 @@ class Refused(DistillError):
         )
 
 
-def together(refusals: Sequence[Refused]) -> Refused:
+def combine_refusals(refusals: Sequence[Refused]) -> Refused:
     """Combine one or more refusals into one that lists them all; it has the first one's key."""
     parts = [part for refusal in refusals for part in refusal.parts or (refusal,)]
     if len(parts) == 1:

@@ -19,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from support.tiny import shrunk
 
 from distill_runner.command_line.hydra_errors import explain
-from distill_runner.config.compose import raw_method, typed
+from distill_runner.config.compose import raw_method, to_dataclasses
 from distill_runner.config.schema import Config
 from distill_runner.console.screen import Screen
 from distill_runner.data.inputs import read_data
@@ -172,7 +172,7 @@ def stage_keys(settings: Config, plan: Plan) -> list[str]:
 
 @cache
 def keys_before(method: str) -> list[str]:
-    settings = typed(base(method))
+    settings = to_dataclasses(base(method))
     return stage_keys(settings, planned(base(method), settings))
 
 
@@ -211,7 +211,7 @@ def verdict(method: str, key: Key, old: Any) -> str:
     before = base(method)
     try:
         after = changed(before, key, other_than(key, old, before))
-        settings = typed(after)
+        settings = to_dataclasses(after)
         plan = planned(after, settings)
         check_all_read(
             after, settings, lambda: before, [key], plan=plan, make_plan=planned, shared=()

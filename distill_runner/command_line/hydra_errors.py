@@ -20,9 +20,9 @@ from distill_runner.command_line.suggestions import (
     NOT_SET,
     as_option,
     closest,
-    folded,
+    fold_name,
     settings_for,
-    shaped,
+    shape_value,
 )
 from distill_runner.errors import Mend, Refused
 
@@ -88,7 +88,7 @@ def _no_value(key: str, overrides: Sequence[str], why: str) -> Refused:
             key=key,
             value=value,
             rule="a list, in brackets",
-            mend=Mend((typed,), (f"{key}={shaped(key, value or 'VALUE')}",)),
+            mend=Mend((typed,), (f"{key}={shape_value(key, value or 'VALUE')}",)),
         )
     rule, near = type_rule(key), near_value(key, value or "")
     mend = Mend((typed,), (f"{key}={near}",)) if near is not None else None
@@ -160,11 +160,11 @@ def _no_option(error: MissingConfigException, overrides: Sequence[str]) -> Refus
         value=option,
         rule="one of " + ", ".join(options) + _OWN.get(group, "") * named,
         way_out=None if meant else "distill-run --help",
-        mend=_other_option(group, option, meant, overrides),
+        mend=_replace_missing_option(group, option, meant, overrides),
     )
 
 
-def _other_option(
+def _replace_missing_option(
     group: str, option: str, meant: Sequence[str], overrides: Sequence[str]
 ) -> Mend | None:
     """Replace the option by the one that was meant, even inside the list of a sweep."""
@@ -222,7 +222,7 @@ def _no_key(
     typed = below or f"{key}={_value_of(key, overrides)}"
     name, _, value = typed.partition("=")
     mend = None
-    why = NOT_SET.get(folded(name.rpartition(".")[2]))
+    why = NOT_SET.get(fold_name(name.rpartition(".")[2]))
     if why is not None:
         rule, mend = why, Mend((typed,), ())
     elif node is not None:

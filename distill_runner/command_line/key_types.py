@@ -7,7 +7,7 @@ import typing
 from enum import Enum
 from typing import Any
 
-from distill_runner.command_line.suggestions import VALUES, closest, folded
+from distill_runner.command_line.suggestions import VALUES, closest, fold_name
 from distill_runner.config.type_words import field_of, type_of_field, words_of_field
 
 _YES, _NO = ("ja", "yes", "1", "enable", "enabled", "t"), ("nein", "no", "0", "disabled", "f")
@@ -34,10 +34,10 @@ def near_value(key: str, value: str) -> str | None:
 
 def _near(kind: Any, key: str, value: str) -> str | None:
     if isinstance(kind, type) and issubclass(kind, Enum):
-        meant = VALUES.get(key.rpartition(".")[2], {}).get(folded(value))
+        meant = VALUES.get(key.rpartition(".")[2], {}).get(fold_name(value))
         return meant or closest(value, [item.name for item in kind])
-    if kind is bool and folded(value) in _YES + _NO:
-        return "true" if folded(value) in _YES else "false"
+    if kind is bool and fold_name(value) in _YES + _NO:
+        return "true" if fold_name(value) in _YES else "false"
     if kind in (int, float):
         return _near_number(kind, value)
     return None

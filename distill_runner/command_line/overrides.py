@@ -10,7 +10,7 @@ from hydra.core.override_parser.types import ChoiceSweep, Glob, Override
 
 from distill_runner.command_line.help import group_names
 from distill_runner.command_line.optuna_search import check_search
-from distill_runner.command_line.parsing import check_not_added, parsed
+from distill_runner.command_line.parsing import check_not_added, parse_override
 from distill_runner.command_line.suggestions import as_option, closest
 from distill_runner.config.compose import LISTS, option_names
 from distill_runner.errors import Mend, Refused
@@ -35,7 +35,7 @@ def check_overrides(overrides: Sequence[str], *, sweeping: bool = True) -> None:
     """
     for text in overrides:
         check_not_added(text)
-        override = parsed(text, following=overrides[overrides.index(text) + 1 :])
+        override = parse_override(text, following=overrides[overrides.index(text) + 1 :])
         _check_hydras(override)
         _check_package(override, text)
         if override.key_or_group in group_names():
@@ -73,7 +73,7 @@ def check_typed_once(overrides: Sequence[str]) -> None:
 
 def typed_groups(overrides: Iterable[str]) -> list[str]:
     """Return the groups for which an option was typed, as `GROUP` or `GROUP@KEY`."""
-    words = [parsed(text) for text in overrides]
+    words = [parse_override(text) for text in overrides]
     return [one.get_key_element() for one in words if one.key_or_group in group_names()]
 
 
@@ -82,7 +82,7 @@ def groups_among(overrides: Iterable[str]) -> list[str]:
     return [
         text
         for text in overrides
-        if parsed(text).key_or_group in (*group_names(), "hydra.searchpath")
+        if parse_override(text).key_or_group in (*group_names(), "hydra.searchpath")
     ]
 
 
@@ -90,7 +90,7 @@ def typed_keys(overrides: Iterable[str]) -> list[Key]:
     """Return every key that was typed; a mapping is expanded into its keys."""
     found: list[Key] = []
     for text in overrides:
-        override = parsed(text)
+        override = parse_override(text)
         key = override.key_or_group
         if key not in group_names() and not key.startswith("hydra"):
             found += _leaves(tuple(key.split(".")), override.value())
@@ -101,7 +101,7 @@ def typed_values(overrides: Iterable[str]) -> dict[str, object]:
     """Return the values of one job's keys and groups; lists and mappings as typed."""
     found: dict[str, object] = {}
     for text in overrides:
-        override = parsed(text)
+        override = parse_override(text)
         value = override.value()
         plain = value is None or isinstance(value, bool | int | float | str)
         found[override.get_key_element()] = value if plain else override.get_value_string()
@@ -110,7 +110,7 @@ def typed_values(overrides: Iterable[str]) -> dict[str, object]:
 
 def swept_keys(overrides: Iterable[str]) -> frozenset[str]:
     """Return the keys and groups that a sweep varies."""
-    words = [parsed(text) for text in overrides]
+    words = [parse_override(text) for text in overrides]
     return frozenset(one.get_key_element() for one in words if one.is_sweep_override())
 
 
@@ -119,7 +119,7 @@ def shared_in_sweep(overrides: Iterable[str]) -> frozenset[str]:
 
     Empty if the sweep only varies seeds, since all its jobs then read the same keys.
     """
-    words = [parsed(text) for text in overrides]
+    words = [parse_override(text) for text in overrides]
     swept = {one.key_or_group for one in words if one.is_sweep_override()}
     if all(key.endswith("seed") for key in swept):
         return frozenset()
@@ -210,11 +210,13 @@ def _check_option(override: Override, text: str) -> None:
             value=option,
             rule="one of " + ", ".join(option_names(group)),
             way_out=_one_option(group, option, override.package),
-            mend=_other_option(group, option, override.package, text),
+            mend=_replace_invalid_option(group, option, override.package, text),
         )
 
 
-def _other_option(group: str, given: object, package: str | None, text: str) -> Mend | None:
+def _replace_invalid_option(
+    group: str, given: object, package: str | None, text: str
+) -> Mend | None:
     if package is not None or isinstance(given, list):
         return None
     meant = as_option(group, text.partition("=")[2])

@@ -11,12 +11,12 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
 from distill_runner.command_line.help import group_names
-from distill_runner.command_line.suggestions import NOT_SET, closest, folded
+from distill_runner.command_line.suggestions import NOT_SET, closest, fold_name
 from distill_runner.config.compose import option_names
 from distill_runner.errors import Mend, Refused
 
 
-def parsed(text: str, following: Sequence[str] = ()) -> Override:
+def parse_override(text: str, following: Sequence[str] = ()) -> Override:
     """Parse one override.
 
     Args:
@@ -94,8 +94,10 @@ def _bare(word: str) -> Refused:
         return _no_setting(word, what, f"distill-run --{page}")
     if word.lower() in ("multirun", "sweep"):
         return _no_setting(word, what, None, Mend((word,), ("-m",)))
-    if folded(word) in NOT_SET:
-        return _no_setting(word, f"{what[:-1]}: {NOT_SET[folded(word)]}.", None, Mend((word,), ()))
+    if fold_name(word) in NOT_SET:
+        return _no_setting(
+            word, f"{what[:-1]}: {NOT_SET[fold_name(word)]}.", None, Mend((word,), ())
+        )
     key, colon, value = word.partition(":")
     if colon and value and re.fullmatch(r"[\w.]+", key):
         return _no_setting(word, what, None, Mend((word,), (f"{key}={value}",)))

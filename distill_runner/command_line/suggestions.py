@@ -119,15 +119,15 @@ _HUB_MODELS = {
 _DATA_FILE = re.compile(r".*\.(csv|tsv|jsonl?|parquet|txt)", re.IGNORECASE)
 
 
-def folded(name: str) -> str:
+def fold_name(name: str) -> str:
     """Reduce a name to lower-case letters and digits."""
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def closest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
     """Return the known name closest to a word; None if none is close."""
-    names = {folded(name): name for name in known}
-    found = difflib.get_close_matches(folded(word), list(names), n=1, cutoff=cutoff)
+    names = {fold_name(name): name for name in known}
+    found = difflib.get_close_matches(fold_name(word), list(names), n=1, cutoff=cutoff)
     return names[found[0]] if found else None
 
 
@@ -141,11 +141,15 @@ def settings_for(key: str, value: str, keys: Sequence[str]) -> list[str] | None:
     """
     *parents, name = key.split(".")
     rewrite = (
-        _REWRITES.get(folded(name)) if not parents or parents[0] not in group_names() else None
+        _REWRITES.get(fold_name(name)) if not parents or parents[0] not in group_names() else None
     )
     if rewrite is not None:
         return rewrite(value)
-    if parents and folded(name) in ("name", "type", "kind", "id") and parents[-1] in group_names():
+    if (
+        parents
+        and fold_name(name) in ("name", "type", "kind", "id")
+        and parents[-1] in group_names()
+    ):
         return as_option(parents[-1], value)
     misspelt = None if parents else closest(name, group_names(), 0.8)
     if misspelt is not None:
@@ -156,17 +160,17 @@ def settings_for(key: str, value: str, keys: Sequence[str]) -> list[str] | None:
     group = found.partition(".")[0]
     if found in ("student.model", "teacher.models") and value in option_names(group):
         return [f"{group}={value}"]
-    return [f"{found}={shaped(found, value)}"]
+    return [f"{found}={shape_value(found, value)}"]
 
 
 def _key_for(parents: Sequence[str], name: str, keys: Sequence[str]) -> str | None:
     """Return the key most likely meant: first exact names and aliases, then similar ones."""
-    meant = [_KEYS[folded(name)]] if folded(name) in _KEYS else []
+    meant = [_KEYS[fold_name(name)]] if fold_name(name) in _KEYS else []
     below = [key for key in keys if parents and key.startswith(".".join(parents) + ".")]
     for among, cutoff in ((below, 0.8), (keys, 1.0), (below, 0.6), (keys, 0.75)):
         for asked in (*meant, name):
-            tail = [folded(part) for part in asked.split(".")]
-            fits = [k for k in among if [folded(p) for p in k.split(".")][-len(tail) :] == tail]
+            tail = [fold_name(part) for part in asked.split(".")]
+            fits = [k for k in among if [fold_name(p) for p in k.split(".")][-len(tail) :] == tail]
             if fits:
                 return min(fits, key=lambda key: _distance(parents, key))
         last = closest(name, [key.rpartition(".")[2] for key in among], cutoff)
@@ -184,19 +188,19 @@ def _distance(parents: Sequence[str], key: str) -> tuple[int, int, int]:
     return -near, place, len(parts)
 
 
-def shaped(key: str, value: str) -> str:
+def shape_value(key: str, value: str) -> str:
     """Return the value in the form that the key takes: in brackets if it is a list."""
     if key == "student.layers" and value.isdigit() and 0 < int(value) < 100:
         return f"[{','.join(map(str, range(int(value))))}]"
     listed = key in LISTS and not key.endswith(".text") and not value.startswith(("[", "$"))
-    if listed and folded(value) not in ("null", "none"):
+    if listed and fold_name(value) not in ("null", "none"):
         return f"[{value}]"
     return value
 
 
 def as_option(group: str, value: str) -> list[str]:
     """Return the settings most likely meant by an option that a group does not have."""
-    known, near = option_names(group), folded(value)
+    known, near = option_names(group), fold_name(value)
     meant = _OPTIONS.get(group, {}).get(near)
     meant = meant or next((name for name in known if _parts(name) == _parts(value)), None)
     if meant is not None:
@@ -219,7 +223,7 @@ def as_option(group: str, value: str) -> list[str]:
 
 def _parts(option: str) -> list[str]:
     """Return the sorted parts of an option such as bert+roberta."""
-    return sorted(folded(part) for part in option.split("+"))
+    return sorted(fold_name(part) for part in option.split("+"))
 
 
 def _is_path(value: str) -> bool:
@@ -234,12 +238,12 @@ def _is_path(value: str) -> bool:
 def _data(value: str) -> list[str]:
     if _is_path(value):
         return ["dataset=files", f"dataset.path={value}"]
-    known = _HUB_DATA.get(folded(value), f"dataset.hub={value}")
+    known = _HUB_DATA.get(fold_name(value), f"dataset.hub={value}")
     return ["dataset=files", "dataset.path=null", known]
 
 
 def _model(group: str, value: str) -> list[str]:
-    named = value if _is_path(value) else _HUB_MODELS.get(folded(value), value)
+    named = value if _is_path(value) else _HUB_MODELS.get(fold_name(value), value)
     if group == "student":
         return [f"student.model={named}"]
     return ["teacher=bert", f"teacher.models=[{named}]"]

@@ -34,7 +34,7 @@ from distill_runner.command_line.overrides import (
 from distill_runner.commands.verified_suggestions import with_way_out
 from distill_runner.config.compose import config_path, register_schema
 from distill_runner.config.schema import Tracker as TrackerSettings
-from distill_runner.config.sweep_composition import compose_no_run_for_its_mode
+from distill_runner.config.sweep_composition import skip_mode_composition
 from distill_runner.errors import DistillError, Refused
 from distill_runner.jobs.sweep import SweepTable
 from distill_runner.results.schema import RunResult
@@ -77,7 +77,7 @@ class Launch:
             Refused: the request cannot be met; the message suggests a command that works.
             DistillError: the work failed.
         """
-        with _hydra_of_our_own(), _sigterm_as_interrupt():
+        with _isolated_hydra(), _sigterm_as_interrupt():
             self._try()
             if self._verdicts:
                 verdict = self._verdicts[0]
@@ -207,7 +207,7 @@ def _places(overrides: Sequence[str]) -> Places:
 
 
 @contextmanager
-def _hydra_of_our_own() -> Iterator[None]:
+def _isolated_hydra() -> Iterator[None]:
     """Reset Hydra inside the context, and restore the caller's state after it."""
     running, settings = GlobalHydra.instance(), HydraConfig.instance()
     before = running.hydra, settings.cfg, os.environ.get("HYDRA_FULL_ERROR")
@@ -219,7 +219,7 @@ def _hydra_of_our_own() -> Iterator[None]:
     _untyped.cache_clear()
     SweepTable.verdict = None
     with ExitStack() as undo:
-        undo.enter_context(compose_no_run_for_its_mode())
+        undo.enter_context(skip_mode_composition())
         try:
             yield
         finally:

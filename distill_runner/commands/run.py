@@ -10,8 +10,8 @@ import sys
 from collections.abc import Iterable
 
 from distill_runner.commands.launch import Launch
-from distill_runner.console.printable import visible, wrapped
-from distill_runner.errors import DistillError, Refused, together
+from distill_runner.console.printable import escape_controls, wrap_lines
+from distill_runner.errors import DistillError, Refused, combine_refusals
 from distill_runner.results.schema import RunResult
 
 _ONE_RUN = "call run() once for each value; finished stages are found in the store"
@@ -75,7 +75,7 @@ def _single_run(overrides: Iterable[str]) -> list[str]:
 def _without_sweep(refused: Refused) -> Refused:
     """Replace a suggestion to sweep, which is a flag of the command."""
     if refused.parts:
-        return together([_without_sweep(part) for part in refused.parts])
+        return combine_refusals([_without_sweep(part) for part in refused.parts])
     if "-m " in (refused.way_out or ""):
         return refused.with_way_out(_ONE_RUN)
     return refused
@@ -92,7 +92,7 @@ def main() -> None:
 
 def _readable(error: DistillError) -> str:
     """Return the message; in a terminal, wrap its lines, except commands to be copied."""
-    text = f"distill-run: {visible(str(error))}"
+    text = f"distill-run: {escape_controls(str(error))}"
     if not sys.stderr.isatty():
         return text
     parts = (error, *error.parts) if isinstance(error, Refused) else ()
@@ -100,5 +100,5 @@ def _readable(error: DistillError) -> str:
     width = shutil.get_terminal_size().columns
     lines = text.split("\n")
     return "\n".join(
-        line if command and line.startswith(command) else wrapped(line, width) for line in lines
+        line if command and line.startswith(command) else wrap_lines(line, width) for line in lines
     )

@@ -16,9 +16,9 @@ from omegaconf.errors import OmegaConfBaseException
 from distill_runner.command_line.flags import arguments
 from distill_runner.command_line.hydra_errors import explain, explain_null_parent
 from distill_runner.command_line.overrides import check_overrides, check_typed_once, groups_among
-from distill_runner.config.compose import config_path, typed
-from distill_runner.errors import Mend, Refused, together, typeable
-from distill_runner.planning.ranges import check_settings
+from distill_runner.config.compose import config_path, to_dataclasses
+from distill_runner.errors import Mend, Refused, combine_refusals, typeable
+from distill_runner.planning.setting_checks import check_settings
 
 _NOTHING = object()
 _MOST_WORDS = 40  # the most words corrected in one command
@@ -31,7 +31,7 @@ def with_way_out(refused: Refused, words: Sequence[str]) -> Refused:
         words: the words of the command.
     """
     if refused.parts:
-        return together([with_way_out(part, words) for part in refused.parts])
+        return combine_refusals([with_way_out(part, words) for part in refused.parts])
     if refused.mend is None:
         named = any(word.startswith(f"{refused.key}=") for word in words)
         instead = _default(refused.key, words) or ("distill-run --cfg job" if named else None)
@@ -83,7 +83,7 @@ def fault_of(words: Sequence[str]) -> Refused | None:
         overrides, sweeping = arguments(words)
         check_overrides(overrides, sweeping=sweeping)
         check_typed_once(overrides)
-        check_settings(typed(_composed(overrides)))
+        check_settings(to_dataclasses(_composed(overrides)))
     except Refused as refused:
         return refused
     except (HydraException, OmegaConfBaseException) as error:

@@ -41,7 +41,7 @@ def register_schema() -> None:
     ConfigStore.instance().store(name="schema", node=Config)
 
 
-def typed(config: DictConfig) -> Config:
+def to_dataclasses(config: DictConfig) -> Config:
     """Convert the configuration to dataclasses, with every interpolation resolved and checked.
 
     Raises:

@@ -21,7 +21,7 @@ _KEPT = 200  # jobs; later jobs of a longer sweep are composed twice
 
 
 @contextmanager
-def compose_no_run_for_its_mode() -> Iterator[None]:
+def skip_mode_composition() -> Iterator[None]:
     """Skip, inside the context, the composition from which Hydra reads `hydra.mode`.
 
     The mode cannot be typed, since -m sets it, so Hydra would always find None.

@@ -48,22 +48,22 @@ def data_name(dataset: Dataset) -> str:
     return on_one_line(Path(own).name) if dataset.name == "files" and own else dataset.name
 
 
-def counted(number: int, what: str) -> str:
+def format_count(number: int, what: str) -> str:
     """Format a count with its noun, such as "1 step" or "1,316 steps"."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
-def listed(names: Sequence[str]) -> str:
+def join_names(names: Sequence[str]) -> str:
     """Join names in words, such as "a", "a and b" or "a, b and c"."""
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
-def together(names: Sequence[str], *, each: bool = True) -> str:
+def shorten_list(names: Sequence[str], *, each: bool = True) -> str:
     """Join names in words; shorten a long list to its first name and a count of the others."""
     of_each = ", each" if each and len(names) > 1 else ""
     if len(names) > _NAMED:
         return f"{names[0]} and {len(names) - 1} others{of_each}"
-    return f"{listed(names)}{of_each}"
+    return f"{join_names(names)}{of_each}"
 
 
 def random_line(random: Collection[str], models: Collection[str]) -> str | None:
@@ -73,4 +73,4 @@ def random_line(random: Collection[str], models: Collection[str]) -> str | None:
     if set(random) == set(models):
         return "all start from random weights, nothing is pre-trained"
     verb = "start" if len(set(random)) > 1 else "starts"
-    return f"{listed(sorted(set(random)))} {verb} from random weights"
+    return f"{join_names(sorted(set(random)))} {verb} from random weights"

@@ -14,17 +14,17 @@ _CONTROL = re.compile(
 )
 
 
-def visible(text: str) -> str:
+def escape_controls(text: str) -> str:
     """Escape every control character of a text."""
     return _CONTROL.sub(_escape, text)
 
 
 def on_one_line(name: str) -> str:
     """Escape the control characters, line feeds and tabs of a name."""
-    return visible(name).replace("\n", "\\n").replace("\t", "\\t")
+    return escape_controls(name).replace("\n", "\\n").replace("\t", "\\t")
 
 
-def wrapped(text: str, width: int) -> str:
+def wrap_lines(text: str, width: int) -> str:
     """Wrap every line between words, which are never broken, and keep its indentation."""
     return "\n".join(
         line[: len(line) - len(line.lstrip(" "))] + piece

@@ -11,13 +11,13 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from distill_runner.console.time_left import Left, roughly
+from distill_runner.console.time_left import TimeLeft, format_estimate
 
 _LINE_SECONDS = 15.0  # between two plain lines
 _BAR_WIDE, _BAR_NARROW = 30, 4  # characters
 _LONGEST = "loss 0.000  1,000 rows/s  1 min 30 s left, run 1 min 30 s"  # after the steps
 
-LeftAfter = Callable[[int], Left | None]  # estimates the time left after a step
+LeftAfter = Callable[[int], TimeLeft | None]  # estimates the time left after a step
 
 
 class Bar(Protocol):
@@ -96,8 +96,8 @@ class _LiveBar:
     def show(self, step: int, values: Mapping[str, float]) -> None:
         parts, known = [f"{step:,}/{self._total:,}"], self._left(step)
         if known is not None:
-            run = f", run {roughly(known.run)}" if known.run > known.stage else ""
-            parts.append(f"{roughly(known.stage)} left{run}")
+            run = f", run {format_estimate(known.run)}" if known.run > known.stage else ""
+            parts.append(f"{format_estimate(known.stage)} left{run}")
         more = [f"loss {values['loss']:.3f}"] + ([_rate(values)] if "rate" in values else [])
         self._progress.update(self._task, completed=step, figures=self._fitted(parts, more))
 
@@ -139,8 +139,10 @@ class _PlainLines:
         parts += [_rate(values)] if "rate" in values else []
         known = self._left(step)
         if known is not None:
-            run = f" (the run: about {roughly(known.run)})" if known.run > known.stage else ""
-            parts.append(f"about {roughly(known.stage)} left{run}")
+            run = (
+                f" (the run: about {format_estimate(known.run)})" if known.run > known.stage else ""
+            )
+            parts.append(f"about {format_estimate(known.stage)} left{run}")
         self._line(f"  {self._name}: {', '.join(parts)}")
 
 

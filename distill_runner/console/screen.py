@@ -12,7 +12,7 @@ from typing import TextIO
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.segment import Segment
 
-from distill_runner.console.printable import on_one_line, visible, wrapped
+from distill_runner.console.printable import escape_controls, on_one_line, wrap_lines
 from distill_runner.console.progress import Bar, LeftAfter, open_bar
 
 _LOG_WIDTH = 110
@@ -24,9 +24,9 @@ def terminal() -> Console:
     return console if console.is_terminal else Console(highlight=False, width=_LOG_WIDTH)
 
 
-def harmless(part: RenderableType) -> RenderableType:
+def escape_renderable(part: RenderableType) -> RenderableType:
     """Escape the control characters of a text or table, but keep rich's colours."""
-    return visible(part) if isinstance(part, str) else _Harmless(part)
+    return escape_controls(part) if isinstance(part, str) else _Harmless(part)
 
 
 class _Harmless:
@@ -38,7 +38,7 @@ class _Harmless:
             if segment.control:
                 yield segment
             else:
-                yield Segment(visible(segment.text), segment.style)
+                yield Segment(escape_controls(segment.text), segment.style)
 
 
 class Screen:
@@ -67,17 +67,17 @@ class Screen:
 
     def print(self, *parts: RenderableType) -> None:
         """Print to terminal and log; square brackets are text, not markup."""
-        for part in map(harmless, parts):
+        for part in map(escape_renderable, parts):
             if not isinstance(part, str):
                 self._both(part, part)
                 continue
             # Lines in files are not wrapped, so that they can be searched.
             fits = self.console.is_terminal
-            self._both(wrapped(part, self.console.width) if fits else part, part)
+            self._both(wrap_lines(part, self.console.width) if fits else part, part)
 
     def copyable(self, command: str) -> None:
         """Print a command or a path to terminal and log, without wrapping it."""
-        self._both(visible(command), visible(command))
+        self._both(escape_controls(command), escape_controls(command))
 
     def _both(self, shown: RenderableType, logged: RenderableType) -> None:
         self.console.print(shown, markup=False, soft_wrap=isinstance(shown, str))
@@ -91,7 +91,7 @@ class Screen:
 
     def note(self, *parts: RenderableType) -> None:
         """Write to the log only."""
-        for part in map(harmless, parts):
+        for part in map(escape_renderable, parts):
             self._log.print(part, markup=False, soft_wrap=isinstance(part, str))
 
     def bar(self, name: str, *, total: int, start: int, left: LeftAfter | None = None) -> Bar:

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Left:
+class TimeLeft:
     """Estimated seconds until the end."""
 
     stage: float
     run: float  # for this stage and all later ones
 
 
-class Remaining:
+class TimeEstimator:
     """Extrapolates the measured time to the remaining stages.
 
     Args:
@@ -42,7 +42,7 @@ class Remaining:
         self._costs.setdefault(stage, 0.0)
         self._began = self._clock()
 
-    def left(self, stage: str, *, step: int, start: int, total: int) -> Left | None:
+    def left(self, stage: str, *, step: int, start: int, total: int) -> TimeLeft | None:
         """Estimate after `step` of `total` steps, the first `start` of them in an earlier run.
 
         Returns:
@@ -55,7 +55,7 @@ class Remaining:
         paid = self._paid + self._costs[stage] * (step - start) / total
         others = sum(cost for name, cost in self._costs.items() if name != stage)
         later = (self._seconds + seconds) / paid * others if paid else 0.0
-        return Left(here, here + later / self._at_once)
+        return TimeLeft(here, here + later / self._at_once)
 
     def end(self, stage: str, *, made: float = 0.0) -> None:
         """Record that the stage is done; `made` is the share of its steps since `begin`, or 0."""
@@ -77,7 +77,7 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if minutes else f"{hours} h"
 
 
-def roughly(seconds: float) -> str:
+def format_estimate(seconds: float) -> str:
     """Format an estimate, rounded to five seconds, a minute or ten minutes."""
     unit = 5 if seconds < 90 else 60 if seconds < 7200 else 600
     return duration(max(unit, unit * round(seconds / unit)))

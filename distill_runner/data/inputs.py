@@ -49,7 +49,7 @@ def _read(config: Config, name: str, reads_unlabelled: bool, say: Say) -> Prepar
         others = source_of(unlabelled, config)
         return add_unlabelled(prepared, settings, source=others, store_dir=store, say=say)
     except Refused as error:
-        raise error.of("dataset", f"{prefix}{at}") from error
+        raise error.rename_key("dataset", f"{prefix}{at}") from error
 
 
 def given_data(config: Config, plan: Plan) -> dict[str, DataSource]:

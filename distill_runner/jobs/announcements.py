@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from distill_runner.config.schema import Config, Select
-from distill_runner.console.names import counted, data_name, listed
+from distill_runner.console.names import data_name, format_count, join_names
 from distill_runner.console.screen import Screen
 from distill_runner.planning.stages import TASK, Plan
 from distill_runner.report.at_chance import warnings
@@ -89,14 +89,14 @@ def _rows_line(name: str, prepared: Prepared, config: Config) -> str:
     assert settings is not None
     first = "" if name == TASK else f"{name}, "
     counts = sorted(prepared.counts.items(), key=lambda found: _SPLITS.get(found[0], len(_SPLITS)))
-    rows = listed([f"{count:,} {split.replace('_', ' ')}" for split, count in counts if count])
+    rows = join_names([f"{count:,} {split.replace('_', ' ')}" for split, count in counts if count])
     return f"rows of {first}{data_name(settings)}: {rows}"
 
 
 def _device_line(machine: Machine, config: Config) -> str:
     if machine.device.type != "cpu":
         return f"device: {machine.name}, {machine.precision}"
-    threads = counted(config.runtime.threads or cores(), "thread")
+    threads = format_count(config.runtime.threads or cores(), "thread")
     return f"device: CPU, {machine.precision}, {threads}"
 
 

@@ -14,14 +14,14 @@ from omegaconf.errors import OmegaConfBaseException
 
 from distill_runner.command_line.hydra_errors import explain
 from distill_runner.command_line.overrides import typed_groups, typed_keys
-from distill_runner.config.compose import raw_method, typed
+from distill_runner.config.compose import raw_method, to_dataclasses
 from distill_runner.config.schema import Config
 from distill_runner.console.screen import Screen, quiet_libraries
 from distill_runner.errors import DistillError, Refused
 from distill_runner.jobs.announcements import show_result
 from distill_runner.jobs.local_checks import check_local, is_local_classifier
 from distill_runner.jobs.output_folder import OutputFolder, check_store_apart
-from distill_runner.jobs.preflight import Hub, Ready, prepare_run
+from distill_runner.jobs.preparation import ModelFinder, Ready, prepare_run
 from distill_runner.jobs.run_card import run_card
 from distill_runner.methods.construct import make_algorithm
 from distill_runner.planning.planner import make_plan
@@ -161,10 +161,10 @@ class _Job:
         quiet_libraries()
         if isinstance(self._command.tracker, Exception):
             raise self._command.tracker
-        config = typed(self._command.config)
+        config = to_dataclasses(self._command.config)
         check_store_apart(Path(config.store.dir), self._output.path)
         check_local(config, self._plan(config, partial(is_local_classifier, config=config)))
-        hub = Hub(config)
+        hub = ModelFinder(config)
         plan = self._plan(config, hub.is_classifier)
         self._check_overrides(config, plan)
         ready = prepare_run(

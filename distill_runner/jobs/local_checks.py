@@ -11,7 +11,7 @@ from distill_runner.data.inputs import settings_of, source_of
 from distill_runner.data.readers.files import locate
 from distill_runner.data.readers.tables import check_columns
 from distill_runner.data.unlabelled import as_dataset
-from distill_runner.errors import HubUnreachable, Refused, together
+from distill_runner.errors import HubUnreachable, Refused, combine_refusals
 from distill_runner.hub.files import check_vocabulary, weights_of
 from distill_runner.hub.locate import hub_revision, is_classifier, locate_model
 from distill_runner.planning.stages import TASK, Plan, Stage
@@ -37,7 +37,7 @@ def check_local(config: Config, plan: Plan) -> None:
         except Refused as refusal:
             refusals.setdefault(str(refusal), refusal)
     if refusals:
-        raise together(list(refusals.values()))
+        raise combine_refusals(list(refusals.values()))
 
 
 def is_local_classifier(model: str, key: str, config: Config) -> bool:
@@ -81,9 +81,9 @@ def _check_files(settings: Dataset, at: str, config: Config) -> None:
             except Refused as refusal:
                 refusals.append(refusal)
         if refusals:
-            raise together(refusals)
+            raise combine_refusals(refusals)
     except Refused as error:
-        raise error.of("dataset", at) from error
+        raise error.rename_key("dataset", at) from error
 
 
 def _model_checks(config: Config, plan: Plan) -> Iterator[_Check]:

@@ -13,7 +13,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, flag_override, open_dict, read_write
 
 from distill_runner.config.sweep_composition import compose_jobs_once
-from distill_runner.console.printable import wrapped
+from distill_runner.console.printable import wrap_lines
 from distill_runner.errors import DistillError, Refused
 from distill_runner.jobs.output_folder import check_store_apart, check_sweep, mark_sweep
 from distill_runner.results.files import ATTEMPT, FILES, Job, read_job
@@ -191,7 +191,7 @@ def _show(folder: Path, jobs: Sequence[Job]) -> None:
     left_out = _print(screen, parts)
     without = f"; only there: {', '.join(left_out)}" if left_out else ""
     written = f"Written to {folder}/sweep.txt, sweep.csv and sweep.json{without}"
-    fitted = wrapped(written, screen.width) if screen.is_terminal else written
+    fitted = wrap_lines(written, screen.width) if screen.is_terminal else written
     screen.print(fitted, markup=False, soft_wrap=True)
 
 
@@ -209,14 +209,14 @@ def _below(folder: Path, jobs: Sequence[Job]) -> list[str]:
 
 def _print(console: Console, parts: Sequence[Part]) -> list[str]:
     """Print the tables with as many columns as fit; return the titles of the others."""
-    from distill_runner.console.screen import harmless
+    from distill_runner.console.screen import escape_renderable
     from distill_runner.report.tables import fit_width, sweep_table
 
     left_out: dict[str, None] = {}
     for title, rows, lines in parts:
         shown, out = fit_width(rows, console.width)
-        console.print(harmless(sweep_table(title, shown)))
+        console.print(escape_renderable(sweep_table(title, shown)))
         left_out |= dict.fromkeys(out)
         for line in lines:
-            console.print(harmless(line), markup=False)
+            console.print(escape_renderable(line), markup=False)
     return list(left_out)

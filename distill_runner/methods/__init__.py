@@ -13,19 +13,38 @@ from typing import TYPE_CHECKING
 from distill_runner.exports import lazy_attributes
 
 if TYPE_CHECKING:
-    from distill_runner.methods.base import Algorithm, Needs, OptimizerSettings, Update, require
+    from distill_runner.methods.base import (
+        Algorithm,
+        Attachment,
+        Needs,
+        NothingToLearn,
+        OfferedRows,
+        OptimizerSettings,
+        Passes,
+        Pool,
+        RowChoice,
+        StartingStudent,
+        Update,
+        require,
+    )
     from distill_runner.methods.batch import Batch
 
-__all__ = ["Algorithm", "Batch", "Needs", "OptimizerSettings", "Update", "require"]
+__all__ = [
+    "Algorithm",
+    "Attachment",
+    "Batch",
+    "Needs",
+    "NothingToLearn",
+    "OfferedRows",
+    "OptimizerSettings",
+    "Passes",
+    "Pool",
+    "RowChoice",
+    "StartingStudent",
+    "Update",
+    "require",
+]
 
 __getattr__ = lazy_attributes(
-    __name__,
-    {
-        "Algorithm": "base",
-        "Needs": "base",
-        "OptimizerSettings": "base",
-        "Batch": "batch",
-        "Update": "base",
-        "require": "base",
-    },
+    __name__, {name: "batch" if name == "Batch" else "base" for name in __all__}
 )

@@ -46,4 +46,6 @@ def make_algorithm(
         # A class names only its own setting: it cannot know which key of the method fills it.
         setting = (refused.key or "").removeprefix("method.")
         known = setting in settings and refused.key == f"method.{setting}"
-        raise refused.of(f"method.{setting}", blamed(setting)) if known else refused from None
+        raise (
+            refused.rename_key(f"method.{setting}", blamed(setting)) if known else refused
+        ) from None

@@ -121,7 +121,9 @@ class NoisyStudent(Algorithm):
         self._check_sure(by_class, confidence, predicted, classes=classes, teacher=offered.teacher)
         kept = pool[sure]
         if self.balance:
-            chosen = balanced(kept, predicted[sure], confidence[sure], len(classes), total=wanted)
+            chosen = balance_rows(
+                kept, predicted[sure], confidence[sure], len(classes), total=wanted
+            )
         else:
             chosen = kept[np.argsort(-confidence[sure], kind="stable")[:wanted]]
         counts = {"labelled": len(known), "pool": len(pool), "sure": len(kept)}
@@ -195,7 +197,7 @@ class NoisyStudent(Algorithm):
         yield Update("student", (hard + soft) / rows, terms)
 
 
-def balanced(
+def balance_rows(
     rows: np.ndarray, predicted: np.ndarray, confidence: np.ndarray, classes: int, *, total: int
 ) -> np.ndarray:
     """Choose equally many rows per class: the surest of a large class, a small one repeated.

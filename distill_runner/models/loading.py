@@ -231,7 +231,7 @@ def _load(
 ) -> Any:
     from transformers import AutoModelForSequenceClassification
 
-    config = _settled(folder, encoder, key=key, **(head or {}))
+    config = _read_settled_config(folder, encoder, key=key, **(head or {}))
     with untrusted.reading("The weights", folder, key=key, rule=WEIGHTS):
         module, loading_info = AutoModelForSequenceClassification.from_pretrained(
             folder,
@@ -258,7 +258,7 @@ def _from_config(
     """Return a classifier with random weights and at most as many layers as `layers` names."""
     from transformers import AutoModelForSequenceClassification
 
-    config = _settled(folder, encoder, key=key, **head)
+    config = _read_settled_config(folder, encoder, key=key, **head)
     if layers and len(layers) < config.num_hidden_layers:
         config.num_hidden_layers = len(layers)
     with untrusted.reading("config.json", folder, key=key, rule=untrusted.CONFIG):
@@ -267,7 +267,9 @@ def _from_config(
         )
 
 
-def _settled(folder: Path, encoder: Encoder | None, *, key: str, **settings: Any) -> Any:
+def _read_settled_config(
+    folder: Path, encoder: Encoder | None, *, key: str, **settings: Any
+) -> Any:
     """Return the folder's config after `families.settle`; without `encoder` no text is read."""
     config = _config(folder, key=key, **settings)
     families.settle(config, padding=encoder.tokenizer.pad_token_id if encoder else None)

@@ -74,7 +74,7 @@ class Chains:
         self.left_out.update(chain[len(done) :])
         self._say(f"  THE CHAIN ENDS before {stage.name}: {nothing}")
 
-    def ended(self, settled: Mapping[str, Stage]) -> Plan:
+    def plan_as_run(self, settled: Mapping[str, Stage]) -> Plan:
         """Return the plan as it was carried out.
 
         Args:

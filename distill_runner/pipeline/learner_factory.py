@@ -56,9 +56,9 @@ class LearnerFactory:
 
     def learner(self, stage: Stage) -> Learner:
         """Return the learner at the stage's first step."""
-        return self.prepared(stage)[0]
+        return self.prepare(stage)[0]
 
-    def prepared(self, stage: Stage) -> tuple[Learner, Sequence[Attachment]]:
+    def prepare(self, stage: Stage) -> tuple[Learner, Sequence[Attachment]]:
         """Return the learner at the stage's first step, and what its algorithm attached to it."""
         learner = self._at_start(stage)
         student = StartingStudent(
@@ -75,7 +75,7 @@ class LearnerFactory:
             learner.attach(attachment.name, attachment.module)
         return self._on_device(learner), attachments
 
-    def trained(self, name: str, *, soft_heads: bool = True) -> Learner:
+    def load_finished(self, name: str, *, soft_heads: bool = True) -> Learner:
         """Return the learner that the finished stage `name` left."""
         stage = self._plan.stage(name)
         learner = loading.load_trained(

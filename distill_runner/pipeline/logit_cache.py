@@ -55,7 +55,7 @@ class LogitCache:
         stage = self._plan.stage(name)
         found = stored_logits.load(self._folder(name, stage, split))
         if found is None:
-            logits = self.predict(self._factory.trained(name), stage, split)
+            logits = self.predict(self._factory.load_finished(name), stage, split)
             found = self.keep(self._finished[name], stage, split, logits)
         return found
 
@@ -75,7 +75,7 @@ class LogitCache:
         folder = self._store.logits(self._finished[name].key, decided)
         found = stored_logits.load(folder)
         if found is None:
-            logits = self.predict(self._factory.trained(name, soft_heads=False), stage, split)
+            logits = self.predict(self._factory.load_finished(name, soft_heads=False), stage, split)
             found = stored_logits.save(folder, data.ids(split), logits, say=self._say)
         return found
 
@@ -98,8 +98,8 @@ class LogitCache:
             if found is None:
                 if learner is None:
                     computing()
-                    learner = self._factory.trained(name)
-                logits = self._predict(learner, data.disturbed(split, learner, noise))
+                    learner = self._factory.load_finished(name)
+                logits = self._predict(learner, data.add_noise(split, learner, noise))
                 found = stored_logits.save(folder, data.ids(split), logits, say=self._say)
             every.append(found)
         return every

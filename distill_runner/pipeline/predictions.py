@@ -71,8 +71,8 @@ class Predictions:
         """
         stage = self._taught
         if stage.teachers == self._plan.teachers and not self._apart:
-            return _joined(each, self._parts.teachers.ensemble(stage))
-        return _joined(each, _equal(self._task, self.combine, len(each)))
+            return _join(each, self._parts.teachers.ensemble(stage))
+        return _join(each, _equal_ensemble(self._task, self.combine, len(each)))
 
     @property
     def combine(self) -> Combine:
@@ -107,7 +107,7 @@ class Predictions:
         self._say(f"  {stage_name(stage)}: measuring its speed")
         learners: list[tuple[Learner, View]] = []
         for name in self._together(stage):
-            learner = self._parts.factory.trained(name)
+            learner = self._parts.factory.load_finished(name)
             rows = self._parts.data[self._plan.stage(name).data]
             learners.append((learner, rows.split("test", learner)))
         return learners
@@ -139,14 +139,14 @@ def mean_of_models(task: Task, each: Sequence[np.ndarray]) -> np.ndarray:
     """Return the joint prediction of several models: logits, [rows, outputs]."""
     if len(each) == 1:
         return each[0]
-    return _joined(each, _equal(task, task.mean_of_models, len(each)))
+    return _join(each, _equal_ensemble(task, task.mean_of_models, len(each)))
 
 
-def _equal(task: Task, combine: Combine, count: int) -> Ensemble:
+def _equal_ensemble(task: Task, combine: Combine, count: int) -> Ensemble:
     return task.ensemble(combine, (1 / count,) * count)
 
 
-def _joined(each: Sequence[np.ndarray], ensemble: Ensemble) -> np.ndarray:
+def _join(each: Sequence[np.ndarray], ensemble: Ensemble) -> np.ndarray:
     import torch
 
     return np.asarray(ensemble.join(torch.from_numpy(np.stack(each)), 1.0).numpy())

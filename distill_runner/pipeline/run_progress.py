@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from distill_runner.console.names import stage_name
 from distill_runner.console.progress import Bar
 from distill_runner.console.screen import Screen
-from distill_runner.console.time_left import Left, Remaining
+from distill_runner.console.time_left import TimeEstimator, TimeLeft
 
 
 class RunProgress:
@@ -16,7 +16,7 @@ class RunProgress:
 
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
-        self._remaining = Remaining({})  # until `begin`: estimates a single stage
+        self._remaining = TimeEstimator({})  # until `begin`: estimates a single stage
 
     def begin(self, costs: Mapping[str, float], *, at_once: int) -> None:
         """Begin the estimate of a whole run.
@@ -25,7 +25,7 @@ class RunProgress:
             costs: the cost of each stage that will be trained, in any common unit.
             at_once: number of stages that are trained in parallel.
         """
-        self._remaining = Remaining(costs, at_once=at_once)
+        self._remaining = TimeEstimator(costs, at_once=at_once)
 
     def end(self, stage: str, *, made: float = 0.0) -> None:
         """End a stage; a share `made`, 0..1, of its steps was made under its bar."""
@@ -36,7 +36,7 @@ class RunProgress:
         """Show the progress of the stage, and the time left for it and for the run."""
         self._remaining.begin(stage)
 
-        def left(step: int) -> Left | None:
+        def left(step: int) -> TimeLeft | None:
             return self._remaining.left(stage, step=step, start=start, total=total)
 
         with self._screen.bar(stage_name(stage), total=total, start=start, left=left) as bar:

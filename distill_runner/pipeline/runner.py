@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from distill_runner.config.schema import Config
-from distill_runner.console.names import counted, stage_name
+from distill_runner.console.names import format_count, stage_name
 from distill_runner.console.screen import Screen
 from distill_runner.console.time_left import duration
 from distill_runner.methods.base import NothingToLearn
@@ -157,7 +157,7 @@ class Runner:
         return Predictions(outcome.plan, self.parts, say=self._screen.print)
 
     def _outcome(self, missing: Sequence[Stage]) -> Outcome:
-        plan, finished = self._chains.ended(self._settled), self._finished
+        plan, finished = self._chains.plan_as_run(self._settled), self._finished
         for name in plan.members or (plan.deployed,):
             if name in finished:
                 finished.whole(name)  # checked and repaired before it is delivered
@@ -252,7 +252,7 @@ class Runner:
         if not stage.training.epochs:
             return "as it is" if stage.already_finetuned else "at its start"
         training = read_record(self._finished[stage.name]).training
-        took = f"{counted(training.steps, 'step')} in {duration(training.wall_seconds)}"
+        took = f"{format_count(training.steps, 'step')} in {duration(training.wall_seconds)}"
         elsewhere = stage.name not in self._made and not self._with_workers
         return f"trained by another distill-run, {took}" if elsewhere else f"trained, {took}"
 
@@ -291,9 +291,8 @@ class Runner:
                 if not damage.path.is_relative_to(unfinished):
                     raise
                 self._store.begin_again(unfinished, f"{damage.path.name}: {damage.why}")
-            if artifact is None:
-                # Outside the handler, whose traceback keeps the first attempt's models in memory.
-                artifact = self._trainer.train(stage, key, unfinished)
+            # Outside the handler, whose traceback keeps the first attempt's models in memory.
+            artifact = artifact or self._trainer.train(stage, key, unfinished)
             self._made.add(stage.name)
             return artifact
 

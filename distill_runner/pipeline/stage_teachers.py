@@ -65,7 +65,7 @@ class StageTeachers:
                 for name in stage.teachers
             ]
             return CachedTeachers(names, cached, ensemble, device)
-        learners = [self._factory.trained(name) for name in stage.teachers]
+        learners = [self._factory.load_finished(name) for name in stage.teachers]
         trained = stage.algorithm.needs.positions_trained(len(learners))
         return LiveTeachers(learners, ensemble, device, trained=trained)
 

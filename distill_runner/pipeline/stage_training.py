@@ -72,7 +72,8 @@ class StageTrainer:
         shutil.rmtree(unfinished / "model", ignore_errors=True)  # left half written by a kill
         loading.save(learner, unfinished / "model", classes=data.data.label_names)
         logits = {
-            split: self._logits.predict(learner, stage, split) for split in data.scored(stage)
+            split: self._logits.predict(learner, stage, split)
+            for split in data.scored_splits(stage)
         }
         scores = {split: data.score(answers, split) for split, answers in logits.items()}
         record = self._record(stage, key, learner, finished, scores)
@@ -93,7 +94,7 @@ class StageTrainer:
             stage: the stages that it needs must be done.
             folder: for the checkpoint, the best weights and the curves; made if missing.
         """
-        learner, attachments = self._factory.prepared(stage)
+        learner, attachments = self._factory.prepare(stage)
         teachers = self._teachers.teachers(stage)
         trained = trained_teachers(stage, teachers)
         data = self._data[stage.data]
@@ -154,7 +155,7 @@ class StageTrainer:
     ) -> dict[str, float]:
         """Return the validation scores by name; empty if the stage is not scored there."""
         data = self._data[stage.data]
-        if "validation" not in data.scored(stage):
+        if "validation" not in data.scored_splits(stage):
             return {}
 
         def score(model: Learner) -> Score:

@@ -60,7 +60,7 @@ class TaskData:
             if split in stage.rows or (stage.reads_task and split != UNLABELLED)
         }
 
-    def scored(self, stage: Stage) -> list[str]:
+    def scored_splits(self, stage: Stage) -> list[str]:
         """Return the splits on which the finished stage is scored; none if no head was trained."""
         if stage.backbone_of is not None:
             return []
@@ -87,7 +87,7 @@ class TaskData:
         """Return a whole split in the learner's tokens."""
         return self._encode([split], learner.encoder)[1]
 
-    def disturbed(self, split: str, learner: Learner, noise: Noise) -> NoisyView:
+    def add_noise(self, split: str, learner: Learner, noise: Noise) -> NoisyView:
         """Return a whole split in the learner's tokens, with noise in the words of each row."""
         table, clean = self._encode([split], learner.encoder)
         return NoisyView(clean, table, noise, self.noise_seed)

@@ -9,7 +9,7 @@ from distill_runner.console.names import short_name
 from distill_runner.errors import Refused
 from distill_runner.pipeline.logit_cache import LogitCache
 from distill_runner.pipeline.task_data import TaskData
-from distill_runner.planning.ranges import teacher_on
+from distill_runner.planning.setting_checks import teacher_on
 from distill_runner.planning.stages import PRETRAIN, Stage
 from distill_runner.storage.integrity import Say
 

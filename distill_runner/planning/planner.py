@@ -15,7 +15,7 @@ from distill_runner.errors import Refused
 from distill_runner.planning.baseline import begin_alike, with_first_model
 from distill_runner.planning.earlier_stages import EarlierStages
 from distill_runner.planning.method_yaml import DEPLOYED, MethodYaml
-from distill_runner.planning.ranges import check_settings
+from distill_runner.planning.setting_checks import check_settings
 from distill_runner.planning.stage_checks import check_assistants
 from distill_runner.planning.stages import BASELINE, POOL, PRETRAIN, TASK, Plan, Stage
 from distill_runner.planning.student_stages import StudentPlanner, data_of

@@ -15,7 +15,7 @@ ANY_STAGE = "a setting that changes a stage of this run"
 
 
 @dataclass(frozen=True)
-class Run:
+class PlannedRun:
     """A configuration and its plan."""
 
     config: Config
@@ -48,20 +48,20 @@ class _Rule:
     """
 
     keys: str
-    unread: Callable[[Run], bool]
+    unread: Callable[[PlannedRun], bool]
     rule: str
     way_out: str | None = None
 
 
-def _none_fine_tuned(data: str) -> Callable[[Run], bool]:
+def _none_fine_tuned(data: str) -> Callable[[PlannedRun], bool]:
     return lambda run: all(stage.already_finetuned for stage in run.teachers(data))
 
 
-def _all_fine_tuned(data: str) -> Callable[[Run], bool]:
+def _all_fine_tuned(data: str) -> Callable[[PlannedRun], bool]:
     return lambda run: not any(stage.already_finetuned for stage in run.teachers(data))
 
 
-def _combines_none(data: str) -> Callable[[Run], bool]:
+def _combines_none(data: str) -> Callable[[PlannedRun], bool]:
     return lambda run: not run.combines_teachers(data)
 
 
@@ -82,15 +82,15 @@ def _teacher_rules(prefix: str, data: str) -> list[_Rule]:
 
 
 def _dataset_rules(prefix: str, data: str) -> list[_Rule]:
-    def settings(run: Run) -> Dataset:
+    def settings(run: PlannedRun) -> Dataset:
         dataset = run.config.pretrain.dataset if data == PRETRAIN else run.config.dataset
         assert dataset is not None
         return dataset
 
-    def generated(run: Run) -> bool:
+    def generated(run: PlannedRun) -> bool:
         return settings(run).generate > 0
 
-    def unread_for_texts(run: Run, key: str) -> bool:
+    def unread_for_texts(run: PlannedRun, key: str) -> bool:
         # Files of texts without labels inherit this setting unless they set it themselves.
         unlabelled = settings(run).unlabelled
         in_files = unlabelled.path is not None or unlabelled.hub is not None
@@ -122,17 +122,17 @@ def _dataset_rules(prefix: str, data: str) -> list[_Rule]:
     ]
 
 
-def _unlabelled_rules(at: str, data: str, settings: Callable[[Run], Dataset]) -> list[_Rule]:
-    def has_path(run: Run) -> bool:
+def _unlabelled_rules(at: str, data: str, settings: Callable[[PlannedRun], Dataset]) -> list[_Rule]:
+    def has_path(run: PlannedRun) -> bool:
         return settings(run).unlabelled.path is not None
 
-    def has_hub(run: Run) -> bool:
+    def has_hub(run: PlannedRun) -> bool:
         return settings(run).unlabelled.hub is not None
 
-    def has_no_files(run: Run) -> bool:
+    def has_no_files(run: PlannedRun) -> bool:
         return not has_path(run) and not has_hub(run)
 
-    def reads_others(run: Run) -> bool:
+    def reads_others(run: PlannedRun) -> bool:
         return data == TASK and run.plan.reads_unlabelled(PRETRAIN)
 
     return [
@@ -166,7 +166,7 @@ def _unlabelled_rules(at: str, data: str, settings: Callable[[Run], Dataset]) ->
     ]
 
 
-def _replaces_no_word(run: Run) -> bool:
+def _replaces_no_word(run: PlannedRun) -> bool:
     return run.config.noise.kind is not NoiseKind.replace_word and not (
         run.config.evaluation.robustness
     )
@@ -199,7 +199,7 @@ _RULES = [
 ]
 
 
-def what_reads(run: Run, key: Key) -> tuple[str, str | None]:
+def what_reads(run: PlannedRun, key: Key) -> tuple[str, str | None]:
     """Return what reads the key in other runs, and what to type instead in this one.
 
     Returns:

@@ -15,7 +15,7 @@ from distill_runner.config.schema import (
     WeighBy,
 )
 from distill_runner.errors import Refused
-from distill_runner.planning.ranges import taught
+from distill_runner.planning.setting_checks import datasets_with_teachers
 from distill_runner.planning.stage_context import Context
 from distill_runner.planning.stages import PRETRAIN
 from distill_runner.tasks.rules import TaskRules, rules_of
@@ -153,7 +153,7 @@ def _check_compiled(config: Config, name: str, algorithm: Algorithm) -> None:
 
 def _check_validation(config: Config) -> None:
     """Refuse settings that need validation rows if there are none."""
-    for dataset, teacher, prefix in taught(config):
+    for dataset, teacher, prefix in datasets_with_teachers(config):
         if dataset.split.validation != 0:
             continue
         if teacher.weigh_by is WeighBy.validation:

@@ -25,7 +25,7 @@ from distill_runner.planning.initialisation import (
     TeacherLayers,
 )
 from distill_runner.planning.method_yaml import MethodYaml
-from distill_runner.planning.ranges import teacher_on
+from distill_runner.planning.setting_checks import teacher_on
 from distill_runner.planning.stage_checks import check_algorithm, check_unlabelled
 from distill_runner.planning.stages import (
     BASELINE,

@@ -14,7 +14,7 @@ from distill_runner.planning.initialisation import (
     PretrainedWeights,
     RandomWeights,
 )
-from distill_runner.planning.ranges import teacher_on
+from distill_runner.planning.setting_checks import teacher_on
 from distill_runner.planning.stages import PRETRAIN, TASK, ModelSpec, Role, Stage
 
 if TYPE_CHECKING:

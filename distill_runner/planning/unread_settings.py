@@ -11,10 +11,10 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from distill_runner.command_line.overrides import Key
-from distill_runner.config.compose import typed
+from distill_runner.config.compose import to_dataclasses
 from distill_runner.config.schema import Config, NearChance, NoiseKind
 from distill_runner.errors import Refused
-from distill_runner.planning.setting_readers import ANY_STAGE, Run, what_reads
+from distill_runner.planning.setting_readers import ANY_STAGE, PlannedRun, what_reads
 from distill_runner.planning.stages import PRETRAIN, Plan
 
 # The keys that are read through the plan: changing one changes the plan.
@@ -61,7 +61,7 @@ def check_all_read(
     Raises:
         Refused: nothing reads a key that is not in `shared`.
     """
-    run, lines, defaults = Run(settings, plan), [], None
+    run, lines, defaults = PlannedRun(settings, plan), [], None
     for key in keys:
         if not _through_plan(key) and what_reads(run, key)[0] == ANY_STAGE:
             continue  # every run reads this key
@@ -94,10 +94,12 @@ def unused_choices(
     return f"not used by method={plan.method}: {', '.join(unused)}" if unused else ""
 
 
-def _check(config: DictConfig, default: Any, key: Key, run: Run, make_plan: MakePlan) -> None:
+def _check(
+    config: DictConfig, default: Any, key: Key, run: PlannedRun, make_plan: MakePlan
+) -> None:
     try:
         without = _replaced(config, key, default)
-        before = typed(without)
+        before = to_dataclasses(without)
         value = _at(OmegaConf.to_container(config, resolve=True), key)
         if before == run.config or _HONOURED.get(key) == value:
             return
@@ -144,7 +146,7 @@ def _changes(config: DictConfig, key: Key, value: Any, plan: Plan, make_plan: Ma
     """Return whether another value of the key leads to another plan; False if it is refused."""
     try:
         other = _replaced(config, key, value)
-        return _settings_read(make_plan(other, typed(other))) != _settings_read(plan)
+        return _settings_read(make_plan(other, to_dataclasses(other))) != _settings_read(plan)
     except (Refused, OmegaConfBaseException):
         return False
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from distill_runner.config.schema import TaskKind
-from distill_runner.console.names import counted
+from distill_runner.console.names import format_count
 from distill_runner.console.printable import on_one_line
 from distill_runner.report.at_chance import mark, student_warning
 from distill_runner.report.card_data import card_data
@@ -68,7 +68,7 @@ def _training_lines(result: RunResult) -> list[str]:
     training, data = result.training, result.data
     return [
         f"Loss: {result.formula}. Seed {result.seed}, "
-        f"{counted(training.epochs, 'epoch')}, {counted(training.steps, 'step')}, "
+        f"{format_count(training.epochs, 'epoch')}, {format_count(training.steps, 'step')}, "
         f"{training.precision} on {training.device}; kept: {result.selection}.",
         f"Split: {data.split.scheme}, seed {data.split_seed}; "
         f"test fingerprint {data.fingerprints.get('test', 'none')[:16]}.",

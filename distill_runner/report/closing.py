@@ -7,7 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from distill_runner.console.names import counted
+from distill_runner.console.names import format_count
 from distill_runner.console.time_left import duration
 from distill_runner.results.schema import RunResult
 
@@ -33,7 +33,7 @@ def took_line(result: RunResult, seconds: float) -> str:
     if not trained:
         return f"{line} All stages were found in the store."
     verb = "was" if found == 1 else "were"
-    return f"{line} {found} of {counted(len(stages), 'stage')} {verb} found in the store."
+    return f"{line} {found} of {format_count(len(stages), 'stage')} {verb} found in the store."
 
 
 def next_steps(result: RunResult, folder: Path) -> list[tuple[str, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from distill_runner.console.names import counted
+from distill_runner.console.names import format_count
 from distill_runner.report.fitted import Fitted, Row
 from distill_runner.results.schema import RunResult
 
@@ -24,7 +24,7 @@ def latency_table(result: RunResult) -> Fitted | None:
         )
         for name, model in latency.models.items()
     ]
-    threads = counted(latency.threads, "thread")
+    threads = format_count(latency.threads, "thread")
     title = f"Speed on {latency.device}, {threads}, texts of the test rows"
     return Fitted(title, columns, rows, names=("model",))
 

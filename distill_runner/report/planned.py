@@ -8,12 +8,12 @@ from dataclasses import replace
 from distill_runner.config.schema import BaselineSteps, Config
 from distill_runner.console.names import (
     data_name,
-    listed,
+    join_names,
     model_name,
     random_line,
     short_name,
+    shorten_list,
     stage_name,
-    together,
     with_layers,
 )
 from distill_runner.console.printable import on_one_line
@@ -54,7 +54,7 @@ def plan_lines(plan: Plan, config: Config, counts: Counts | None) -> list[str]:
     alike = _alike(_rows(plan, config, counts))
     lines = []
     if alike:
-        shared = listed(
+        shared = join_names(
             [
                 f"{value} {column}" if column == "epochs" else f"{column} {value}"
                 for column, value in alike.items()
@@ -237,7 +237,7 @@ def _taught_by(stage: Stage) -> str:
         names.append(f"{short_name(stage.backbone_of)}, not fine-tuned")
     if len(names) > _TEACHERS_NAMED:
         return f"{len(names)} teachers"
-    return listed(names)
+    return join_names(names)
 
 
 def _cost(plan: Plan, config: Config, counts: Counts | None) -> str | None:
@@ -254,7 +254,7 @@ def _cost(plan: Plan, config: Config, counts: Counts | None) -> str | None:
     if set(found) <= {_UNKNOWN}:
         return None
     costs = "; ".join(
-        f"{together(names, each=cost != _UNKNOWN)} {cost}" for cost, names in found.items()
+        f"{shorten_list(names, each=cost != _UNKNOWN)} {cost}" for cost, names in found.items()
     )
     return f"cost in rows read (a backward pass counts as two): {costs}"
 

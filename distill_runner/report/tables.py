@@ -10,7 +10,13 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from distill_runner.console.names import listed, model_name, random_line, together, with_layers
+from distill_runner.console.names import (
+    join_names,
+    model_name,
+    random_line,
+    shorten_list,
+    with_layers,
+)
 from distill_runner.report.at_chance import both_at_chance, mark
 from distill_runner.report.columns import (
     broken_off_line,
@@ -62,7 +68,7 @@ def result_table(result: RunResult) -> Fitted:
         if split in splits
     ]
     return Fitted(
-        f"{result.method} on {result.data.name}: {unit} on {listed(sizes)} rows",
+        f"{result.method} on {result.data.name}: {unit} on {join_names(sizes)} rows",
         ["model", *columns],
         [
             Row([name, *(figures[column] for column in columns)], style)
@@ -146,10 +152,10 @@ def _sizes(result: RunResult) -> str:
     for model, size in sizes.items():
         if model != name:
             by_size.setdefault(size, []).append(model)
-    shown = [f"{together(models)} {size:,}" for size, models in by_size.items()]
+    shown = [f"{shorten_list(models)} {size:,}" for size, models in by_size.items()]
     each = (result.baseline or student).parameters
     several = f" ({len(student.members)} of {each:,})" if student.members else ""
-    beside = listed(_beside_teachers(student.times_smaller))
+    beside = join_names(_beside_teachers(student.times_smaller))
     own = f"{name} {student.parameters:,}{several}{beside and f', {beside}'}"
     return f"Parameters: {'; '.join([*shown, own])}."
 

@@ -18,7 +18,7 @@ _READ, _CARD = ("result.json", "config.yaml", "student"), "student/README.md"
 
 
 @dataclass(frozen=True)
-class FinishedRun:
+class RunFolder:
     """A run folder's contents, as far as its student needs them.
 
     Args:
@@ -46,7 +46,7 @@ class FinishedRun:
         return self.result.student.members or (self.result.student.name,)
 
 
-def read_run(folder: Path, *, store: Path | None = None) -> FinishedRun:
+def read_run(folder: Path, *, store: Path | None = None) -> RunFolder:
     """Read a run folder, after checking that the run's files are unchanged.
 
     Args:
@@ -67,7 +67,7 @@ def read_run(folder: Path, *, store: Path | None = None) -> FinishedRun:
             way_out="run the same command again; it takes finished stages from the store",
         )
     settings = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-    return FinishedRun(
+    return RunFolder(
         folder=folder,
         result=_result(folder),
         store=store or Path(settings["store"]["dir"]),

@@ -16,11 +16,11 @@ from distill_runner.models.learner import Learner
 from distill_runner.pipeline.predictions import mean_of_models
 from distill_runner.pipeline.stage_records import read_record
 from distill_runner.results.schema import RunResult
-from distill_runner.serving.finished_run import FinishedRun, read_run
+from distill_runner.serving.finished_run import RunFolder, read_run
 from distill_runner.serving.texts import Text, TextView, checked_texts
 from distill_runner.storage.store import Store
 from distill_runner.tasks.base import Prediction, Task
-from distill_runner.tasks.kinds import task_named
+from distill_runner.tasks.kinds import find_task
 
 
 class Predictor:
@@ -115,7 +115,7 @@ class Student(Predictor):
         pairs: whether the student reads pairs of texts.
     """
 
-    def __init__(self, run: FinishedRun, device: torch.device) -> None:
+    def __init__(self, run: RunFolder, device: torch.device) -> None:
         self.result: RunResult = run.result
         self._run = run
         super().__init__(
@@ -123,7 +123,7 @@ class Student(Predictor):
                 self._learner(folder, name=name, device=device)
                 for name, folder in zip(run.student_names, run.student_folders, strict=True)
             ],
-            task=task_named(run.result.data.task),
+            task=find_task(run.result.data.task),
             classes=run.result.data.classes,
             pairs=len(run.result.data.texts) == 2,
             device=device,
@@ -176,7 +176,7 @@ class Student(Predictor):
         learner = loading.load_trained(
             folder,
             name=name,
-            task=task_named(data.task),
+            task=find_task(data.task),
             classes=data.classes,
             max_tokens=data.max_tokens,
             key="run_folder",

@@ -20,7 +20,7 @@ def task_of(settings: Dataset) -> Task:
     return found(tuple(settings.metrics))
 
 
-def task_named(kind: str) -> Task:
+def find_task(kind: str) -> Task:
     """Return the task of that name, with its default metrics."""
     return {task.rules.kind.value: task for task in _TASKS}[kind]()
 

@@ -26,10 +26,10 @@ from support.tiny import composed, planned, run, shrunk
 from distill_runner.command_line.flags import arguments
 from distill_runner.command_line.overrides import check_overrides, check_typed_once
 from distill_runner.console.names import data_name, layers_of, with_layers
-from distill_runner.console.printable import wrapped
+from distill_runner.console.printable import wrap_lines
 from distill_runner.console.progress import open_bar
 from distill_runner.console.screen import Screen
-from distill_runner.console.time_left import Left, Remaining, duration, roughly
+from distill_runner.console.time_left import TimeEstimator, TimeLeft, duration, format_estimate
 from distill_runner.jobs.announcements import show_plan, show_result
 from distill_runner.report.closing import next_steps, took_line
 from distill_runner.report.fitted import Fitted, Row, break_lines
@@ -48,7 +48,7 @@ def printed(*parts: RenderableType | None, width: int = 80) -> str:
     console = Console(width=width, file=io.StringIO(), highlight=False)
     for part in parts:
         if part is not None:
-            text = wrapped(part, width) if isinstance(part, str) else part
+            text = wrap_lines(part, width) if isinstance(part, str) else part
             console.print(text, markup=False, soft_wrap=isinstance(part, str))
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     return "\n".join(line.rstrip() for line in shown.splitlines())
@@ -303,13 +303,13 @@ def test_a_name_is_broken_after_hyphens_slashes_and_spaces() -> None:
 
 def test_a_sentence_is_broken_between_words_and_a_path_is_not() -> None:
     path = "/a/very/long/path/" + "to/a/file/" * 6 + "model.safetensors"
-    shown = wrapped(f"  The file {path} is not there.\n  try:  another one", 40)
+    shown = wrap_lines(f"  The file {path} is not there.\n  try:  another one", 40)
     assert path in shown.split("\n")[1]
     assert all(line.startswith("  ") for line in shown.split("\n"))
     assert shown.split("\n")[-1] == "  try:  another one"
     words = "one two three " * 30
-    assert wrapped(words, 33).split() == words.split()
-    assert max(map(len, wrapped(words, 33).split("\n"))) <= 33
+    assert wrap_lines(words, 33).split() == words.split()
+    assert max(map(len, wrap_lines(words, 33).split("\n"))) <= 33
 
 
 MANY = {
@@ -366,40 +366,40 @@ class Clock:
 
 def test_nothing_is_estimated_before_it_is_measured() -> None:
     clock = Clock()
-    remaining = Remaining({"teacher": 10.0, "student": 20.0}, clock=clock)
+    remaining = TimeEstimator({"teacher": 10.0, "student": 20.0}, clock=clock)
     remaining.begin("teacher")
     assert remaining.left("teacher", step=0, start=0, total=100) is None
 
 
 def test_the_time_left_is_scaled_from_the_steps_made_to_the_stages_left() -> None:
     clock = Clock()
-    remaining = Remaining({"teacher": 10.0, "student": 20.0}, clock=clock)
+    remaining = TimeEstimator({"teacher": 10.0, "student": 20.0}, clock=clock)
     remaining.begin("teacher")
     clock.now = 5.0
-    assert remaining.left("teacher", step=10, start=0, total=100) == Left(45.0, 145.0)
+    assert remaining.left("teacher", step=10, start=0, total=100) == TimeLeft(45.0, 145.0)
     clock.now = 50.0
     remaining.end("teacher", made=1.0)
     clock.now = 60.0  # between two stages nothing is measured
     remaining.begin("student")
     clock.now = 80.0
-    assert remaining.left("student", step=20, start=0, total=100) == Left(80.0, 80.0)
+    assert remaining.left("student", step=20, start=0, total=100) == TimeLeft(80.0, 80.0)
 
 
 def test_what_is_found_in_the_store_or_made_earlier_takes_no_time() -> None:
     clock = Clock()
-    remaining = Remaining({"a": 10.0, "b": 10.0, "c": 10.0}, at_once=2, clock=clock)
+    remaining = TimeEstimator({"a": 10.0, "b": 10.0, "c": 10.0}, at_once=2, clock=clock)
     remaining.end("a")
     remaining.begin("b")
     clock.now = 10.0
     left = remaining.left("b", step=75, start=50, total=100)
-    assert left == Left(10.0, 10.0 + 40.0 / 2)
+    assert left == TimeLeft(10.0, 10.0 + 40.0 / 2)
 
 
 def test_times_are_read_as_they_are_said() -> None:
     assert [duration(s) for s in (0.4, 43, 60, 750, 3600, 7500)] == [
         *("0 s", "43 s", "1 min", "12 min 30 s", "1 h", "2 h 5 min")
     ]
-    assert [roughly(s) for s in (0.4, 43, 88, 750, 7900)] == [
+    assert [format_estimate(s) for s in (0.4, 43, 88, 750, 7900)] == [
         *("5 s", "45 s", "1 min 30 s", "12 min", "2 h 10 min")
     ]
 
@@ -409,7 +409,7 @@ def test_a_bar_stays_on_its_line_with_the_name_whole(width: int) -> None:
     screen, name = on_terminal(width), "teacher bert-base-uncased"
     console = screen.console
     with open_bar(
-        console, print, name=name, total=1316, start=0, left=lambda _: Left(750.0, 2000.0)
+        console, print, name=name, total=1316, start=0, left=lambda _: TimeLeft(750.0, 2000.0)
     ) as bar:
         bar.show(1150, {"loss": 0.4321, "rate": 1234.5})
         console.print("a line between")
@@ -426,7 +426,7 @@ def test_without_a_terminal_a_line_says_the_time_left(monkeypatch: pytest.Monkey
     lines: list[str] = []
     pipe = Console(file=io.StringIO())
     with open_bar(
-        pipe, lines.append, name="kd", total=100, start=0, left=lambda _: Left(45.0, 130.0)
+        pipe, lines.append, name="kd", total=100, start=0, left=lambda _: TimeLeft(45.0, 130.0)
     ) as bar:
         bar.show(10, {"loss": 0.5, "rate": 1200.0})
     told = "step 10 of 100, loss 0.5000, 1,200 rows/s, about 45 s left (the run: about 2 min)"

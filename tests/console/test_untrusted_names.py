@@ -15,8 +15,8 @@ from rich.table import Table
 from support.tiny import run
 
 from distill_runner import cli
-from distill_runner.console.printable import on_one_line, visible
-from distill_runner.console.screen import Screen, harmless
+from distill_runner.console.printable import escape_controls, on_one_line
+from distill_runner.console.screen import Screen, escape_renderable
 from distill_runner.data.synthetic import generate
 from distill_runner.errors import Refused
 from distill_runner.jobs.sweep import SweepTable
@@ -28,9 +28,9 @@ FILES = ("dataset=files", "dataset.generate=0", "dataset.split.train=40", "datas
 
 
 def test_what_a_terminal_obeys_is_written_out() -> None:
-    assert visible(EVIL) == SEEN
-    assert visible("a\nb\tc é 日本 👍") == "a\nb\tc é 日本 👍"
-    assert visible("\udcff\x7f\r") == "\\udcff\\x7f\\x0d"
+    assert escape_controls(EVIL) == SEEN
+    assert escape_controls("a\nb\tc é 日本 👍") == "a\nb\tc é 日本 👍"
+    assert escape_controls("\udcff\x7f\r") == "\\udcff\\x7f\\x0d"
     assert on_one_line("a\nb") == "a\\nb"
 
 
@@ -49,7 +49,7 @@ def test_screen_and_log_show_names_and_keep_their_own_colours(
     assert said.count(SEEN) + said.count(SEEN.replace(r"\x07", "")) == 5
     assert not set(OBEYED) & set(said)
     terminal = Console(file=io.StringIO(), force_terminal=True, width=80)
-    terminal.print(harmless(table))
+    terminal.print(escape_renderable(table))
     written = terminal.file.getvalue()  # type: ignore[attr-defined]
     assert "\x1b[1m" in written
     assert "\x1b[31mred" not in written

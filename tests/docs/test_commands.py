@@ -18,7 +18,7 @@ from support.tiny import command
 from benchmarks import options
 from distill_runner.command_line.flags import arguments
 from distill_runner.command_line.overrides import check_typed_once
-from distill_runner.command_line.parsing import check_not_added, parsed
+from distill_runner.command_line.parsing import check_not_added, parse_override
 
 ROOT = Path(__file__).parents[2]
 PAGES = ("README.md", "CONTRIBUTING.md", *sorted(
@@ -194,7 +194,7 @@ def test_a_command_for_a_plugin_passes_every_check_before_hydra(printed: Printed
     check_typed_once(overrides)
     for one in overrides:
         check_not_added(one)
-        assert parsed(one, following=()).key_or_group
+        assert parse_override(one, following=()).key_or_group
 
 
 def test_the_four_commands_of_the_readme_end_in_predictions(

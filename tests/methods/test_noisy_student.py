@@ -173,7 +173,7 @@ def test_the_teacher_labels_clean_text_without_dropout(
             patch.setattr(Learner, "logits", watched)
             name = bench.plan.teachers[0]
             bench.runner.parts.logits.predict(
-                bench.runner.parts.factory.trained(name), bench.plan.stage(name), "rest"
+                bench.runner.parts.factory.load_finished(name), bench.plan.stage(name), "rest"
             )
         assert not any(training for training, _ in read)
         found.append([text for _, text in read])

@@ -138,7 +138,7 @@ def test_a_plan_of_tmkd_has_two_data_sets_and_teachers_for_each(bench: Bench) ->
 def test_stage_one_teaches_the_body_and_the_soft_heads_and_not_the_golden_head(
     bench: Bench,
 ) -> None:
-    learner = bench.runner.parts.factory.trained("pretrain")
+    learner = bench.runner.parts.factory.load_finished("pretrain")
     inputs = bench.runner.parts.data["pretrain"].split("unlabelled", learner).inputs(np.arange(8))
     targets, hidden = torch.randn(2, 8, 2), torch.full((8,), -1)
     loss, _ = with_defaults(SoftHeads, alpha=1.0).loss(
@@ -159,7 +159,7 @@ def test_stage_one_teaches_the_body_and_the_soft_heads_and_not_the_golden_head(
 
 
 def test_stage_two_keeps_the_body_and_has_new_heads(bench: Bench) -> None:
-    left = bench.runner.parts.factory.trained("pretrain").module.state_dict()
+    left = bench.runner.parts.factory.load_finished("pretrain").module.state_dict()
     start = bench.runner.parts.factory.learner(bench.plan.stage("finetune")).module.state_dict()
     for name, weight in start.items():
         fresh = name.startswith(("classifier", "pre_classifier", "soft_heads"))
@@ -192,7 +192,7 @@ def test_pretrainings_teachers_are_held_to_their_own_rule(store: Path, tmp_path:
 
 def test_a_student_without_labels_answers_without_its_golden_head(bench: Bench) -> None:
     parts, stage = bench.runner.parts, bench.plan.stage("pretrain")
-    learner = parts.factory.trained("pretrain")
+    learner = parts.factory.load_finished("pretrain")
     before = parts.logits.predict(learner, stage, "test")
     with torch.no_grad():
         learner.module.classifier.bias += 5.0
@@ -207,10 +207,10 @@ def test_heads_are_saved_beside_a_plain_classifier(bench: Bench) -> None:
     plain = AutoModelForSequenceClassification.from_pretrained(folder)
     assert not any("soft_heads" in name for name in load_file(folder / "model.safetensors"))
     parts, stage = bench.runner.parts, bench.plan.stage("finetune")
-    learner = parts.factory.trained("finetune")
+    learner = parts.factory.load_finished("finetune")
     for name, weight in plain.state_dict().items():
         assert torch.equal(weight, learner.module.state_dict()[name])
-    alone = parts.factory.trained("finetune", soft_heads=False)
+    alone = parts.factory.load_finished("finetune", soft_heads=False)
     view = bench.runner.parts.data["task"].split("test", learner)
     inputs = view.inputs(np.arange(8))
     with torch.no_grad(), learner.evaluating():
@@ -226,7 +226,7 @@ def test_heads_are_saved_beside_a_plain_classifier(bench: Bench) -> None:
 
 def test_broken_soft_heads_are_refused(bench: Bench, tmp_path: Path) -> None:
     (tmp_path / heads.FILE).write_bytes(b"no safetensors")
-    module = bench.runner.parts.factory.trained("baseline").module
+    module = bench.runner.parts.factory.load_finished("baseline").module
     with pytest.raises(Refused, match="soft heads of this model cannot be read"):
         heads.load(module, tmp_path)
 

@@ -16,12 +16,12 @@ from scipy import stats
 from support.results import a_job
 from support.tiny import composed, planned, run, shrunk
 
-from distill_runner.config.compose import typed
+from distill_runner.config.compose import to_dataclasses
 from distill_runner.data.load import Prepared, prepare
 from distill_runner.data.readers.scores import OUTPUT
 from distill_runner.errors import Refused
 from distill_runner.hub.locate import locate_dataset
-from distill_runner.planning.ranges import check_settings
+from distill_runner.planning.setting_checks import check_settings
 from distill_runner.report.sweeps import job_rows
 from distill_runner.results.files import read_result
 
@@ -95,7 +95,7 @@ def regress(
 
 
 def prepared(root: Path, *overrides: str) -> Prepared:
-    config = typed(composed("dataset=stsb", "dataset.split.test=40", *overrides))
+    config = to_dataclasses(composed("dataset=stsb", "dataset.split.test=40", *overrides))
     check_settings(config)
     source = config.dataset.path or locate_dataset(
         "nyu-mll/glue", subset="stsb", datasets_dir=root, key="dataset.hub"

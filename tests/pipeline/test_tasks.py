@@ -16,11 +16,11 @@ from support.results import a_baseline, a_job, a_lost_job, a_result, a_score
 from support.tiny import composed, run
 
 from distill_runner.config import schema
-from distill_runner.config.compose import option_names, typed
+from distill_runner.config.compose import option_names, to_dataclasses
 from distill_runner.data.load import Prepared, prepare
 from distill_runner.errors import Refused
 from distill_runner.hub.locate import locate_dataset
-from distill_runner.planning.ranges import check_settings
+from distill_runner.planning.setting_checks import check_settings
 from distill_runner.report.columns import columns_of, notes
 from distill_runner.report.sweeps import job_rows, seed_rows
 from distill_runner.report.tables import fit_width, sweep_table, table_width
@@ -87,7 +87,7 @@ def lay_out(root: Path, name: str) -> Path:
 
 
 def settings_of(name: str, *overrides: str) -> schema.Dataset:
-    config = typed(composed(f"dataset={name}", *overrides))
+    config = to_dataclasses(composed(f"dataset={name}", *overrides))
     check_settings(config)
     return config.dataset
 

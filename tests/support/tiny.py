@@ -21,7 +21,7 @@ from distill_runner.config.compose import (
     option_names,
     raw_method,
     register_schema,
-    typed,
+    to_dataclasses,
 )
 from distill_runner.config.schema import Config
 from distill_runner.console.screen import Screen
@@ -67,7 +67,7 @@ def shrunk(store: Path, *overrides: str) -> DictConfig:
 
 
 def planned(config: DictConfig, method: str = "kd") -> tuple[Config, Plan]:
-    settings = typed(config)
+    settings = to_dataclasses(config)
     plan = make_plan(
         settings,
         method=method,

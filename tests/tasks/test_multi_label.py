@@ -16,7 +16,7 @@ import torch
 from support.learners import save_bert
 from support.tiny import composed, planned, run, shrunk
 
-from distill_runner.config.compose import typed
+from distill_runner.config.compose import to_dataclasses
 from distill_runner.config.schema import Metric
 from distill_runner.data.load import Prepared, prepare
 from distill_runner.errors import Refused
@@ -27,7 +27,7 @@ from distill_runner.objectives.sigmoids import (
     equal_mean_of_sigmoids,
     mean_of_sigmoids,
 )
-from distill_runner.planning.ranges import check_settings
+from distill_runner.planning.setting_checks import check_settings
 from distill_runner.tasks.multi_label import MultiLabel
 
 LABELS = {"joy": "happy", "anger": "cross", "fear": "afraid"}
@@ -91,7 +91,7 @@ def write_columns(path: Path, rows: Sets) -> Path:
 
 
 def prepared(path: Path, *overrides: str) -> Prepared:
-    config = typed(composed(*TASK, f"dataset.path={path}", *overrides))
+    config = to_dataclasses(composed(*TASK, f"dataset.path={path}", *overrides))
     check_settings(config)
     return prepare(config.dataset, source=path, store_dir=path.parent / "store")
 

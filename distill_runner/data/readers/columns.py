@@ -7,7 +7,7 @@ from pathlib import Path
 
 from distill_runner.config import schema
 from distill_runner.data.readers.label_reader import LabelReader
-from distill_runner.errors import Refused, together
+from distill_runner.errors import Refused, combine_refusals
 
 
 def text_columns(settings: schema.Dataset) -> list[str]:
@@ -47,7 +47,7 @@ def key_of_column(labels: LabelReader, name: str) -> str:
 def check_present(labels: LabelReader, found: list[str], path: Path) -> None:
     """Refuse a file without a configured column."""
     if refusals := column_faults(labels, found, path):
-        raise together(refusals)
+        raise combine_refusals(refusals)
 
 
 def column_faults(labels: LabelReader, found: list[str], path: Path) -> list[Refused]:

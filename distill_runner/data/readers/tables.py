@@ -20,7 +20,7 @@ from distill_runner.data.readers.columns import (
 from distill_runner.data.readers.files import bad_path, unreadable
 from distill_runner.data.readers.json_records import records
 from distill_runner.data.readers.label_reader import LabelReader
-from distill_runner.errors import Refused, together
+from distill_runner.errors import Refused, combine_refusals
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -232,7 +232,7 @@ def check_columns(labels: LabelReader, paths: tuple[Path, ...]) -> None:
         written = path.suffix.lower() in (".csv", ".tsv")
         found = delimited.header(settings, path) if written else _keys(labels, path)
     if refusals := column_faults(labels, found, path):
-        raise together(refusals)
+        raise combine_refusals(refusals)
 
 
 def _keys(labels: LabelReader, path: Path) -> list[str]:

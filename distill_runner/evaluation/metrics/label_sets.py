@@ -32,7 +32,7 @@ def set_interval(metric: Metric, answers: np.ndarray, labels: np.ndarray) -> Int
     if metric is Metric.subset_accuracy:
         right = _right(answers, labels)
         return proportion_interval(int(right.sum()), len(right))
-    (drawn,) = _resampled(_counts(answers, labels))
+    (drawn,) = _resample(_counts(answers, labels))
     return _percentiles(_F1[metric](drawn))
 
 
@@ -42,7 +42,7 @@ def difference_interval(
     """Return the 95% interval of the difference of two models' metrics, paired over rows."""
     if metric is Metric.subset_accuracy:
         return paired_rows_interval(_right(ours, labels), _right(theirs, labels))
-    first, second = _resampled(_counts(ours, labels), _counts(theirs, labels))
+    first, second = _resample(_counts(ours, labels), _counts(theirs, labels))
     return _percentiles(_F1[metric](first) - _F1[metric](second))
 
 
@@ -106,7 +106,7 @@ def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
     return ratio
 
 
-def _resampled(*tables: np.ndarray) -> list[np.ndarray]:
+def _resample(*tables: np.ndarray) -> list[np.ndarray]:
     """Return bootstrap sums of each table, the same rows drawn for all. [resamples, 2, labels]."""
     draw = np.random.default_rng(0)  # so that the same rows give the same interval
     rows = len(tables[0])

@@ -97,7 +97,7 @@ def copy_layers(teacher: Any, student: Any, layers: Sequence[int] | None) -> Non
             if wanted <= depth
             else "student.start=pretrained",
         )
-    weights = _renamed(teacher.state_dict(), teacher, student)
+    weights = _rename_weights(teacher.state_dict(), teacher, student)
     body = student.base_model_prefix + "."
     with torch.no_grad():
         for name, weight in student.state_dict().items():
@@ -120,7 +120,7 @@ def _copy(weight: Tensor, source: Mapping[str, Tensor], name: str, chosen: tuple
     weight.copy_(found)
 
 
-def _renamed(weights: Mapping[str, Tensor], teacher: Any, student: Any) -> dict[str, Tensor]:
+def _rename_weights(weights: Mapping[str, Tensor], teacher: Any, student: Any) -> dict[str, Tensor]:
     """Return the teacher's weights under the student's names."""
     if (teacher.config.model_type, student.config.model_type) != ("bert", "distilbert"):
         return dict(weights)

@@ -41,7 +41,7 @@ def teacher(run: FinishedRun, name: str) -> TeacherResult:
     )
 
 
-def together(run: FinishedRun) -> JointTeachers | None:
+def joint_teachers(run: FinishedRun) -> JointTeachers | None:
     """Collect the result of all teachers, joined by `Predictions.join`; None below two."""
     names, predictions = run.plan.teachers, run.predictions
     if len(names) < 2:

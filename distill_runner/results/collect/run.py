@@ -47,7 +47,7 @@ def collect_result(
         overrides=run.overrides,
         published=_published(run),
         teachers=tuple(models.teacher(run, name) for name in plan.teachers),
-        together=models.together(run),
+        together=models.joint_teachers(run),
         between=models.intermediate_results(run),
         trained_teachers=models.trained_teachers(run),
         pretrain=models.pretrain(run),

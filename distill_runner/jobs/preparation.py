@@ -17,7 +17,7 @@ from distill_runner.hub.locate import is_classifier, locate_model
 from distill_runner.jobs.announcements import show_plan
 from distill_runner.models import loading, untrusted
 from distill_runner.pipeline.runner import Runner
-from distill_runner.planning.ranges import check_test_rows
+from distill_runner.planning.setting_checks import check_test_rows
 from distill_runner.planning.stages import TASK, Plan
 from distill_runner.runtime.machine import Machine, resolve_machine
 from distill_runner.tracking.trackers import NoTracker
@@ -35,7 +35,7 @@ class Ready:
     runner: Runner
 
 
-class Hub:
+class ModelFinder:
     """Finds models, on the hub if necessary; a dry run continues if the hub is unreachable."""
 
     def __init__(self, config: Config) -> None:
@@ -81,7 +81,7 @@ class Hub:
 
 
 def prepare_run(
-    config: Config, plan: Plan, hub: Hub, *, screen: Screen, folder: Path, sweeping: bool
+    config: Config, plan: Plan, hub: ModelFinder, *, screen: Screen, folder: Path, sweeping: bool
 ) -> Ready | None:
     """Read the data, print the plan and find the models.
 
@@ -123,7 +123,7 @@ def prepare_run(
     return None
 
 
-def _check_models(plan: Plan, hub: Hub) -> None:
+def _check_models(plan: Plan, hub: ModelFinder) -> None:
     """Check what can be checked of the models without data."""
     for stage in plan.stages:
         spec = stage.learner

@@ -189,7 +189,7 @@ def _check_baseline(config: Config) -> None:
 
 def _check_answers(config: Config) -> None:
     """Refuse settings that a task's outputs do not support, such as a mean of probabilities."""
-    for dataset, teacher, prefix in taught(config):
+    for dataset, teacher, prefix in datasets_with_teachers(config):
         rules = rules_of(dataset.task)
         under = f"under {prefix}dataset.task={rules.kind.value}"
         _rule(
@@ -229,7 +229,7 @@ def teacher_on(config: Config, data: str) -> Teacher:
     return own if own is not None and own.models else config.teacher
 
 
-def taught(config: Config) -> list[tuple[Dataset, Teacher, str]]:
+def datasets_with_teachers(config: Config) -> list[tuple[Dataset, Teacher, str]]:
     """Return each data set with its teachers and the prefix of its keys."""
     pairs = [(config.dataset, config.teacher, "")]
     if config.pretrain.dataset is not None:
