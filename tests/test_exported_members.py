@@ -20,7 +20,8 @@ def in_a_fresh_process(lines: str) -> str:
 
 PUBLIC = {
     distill_runner: "DistillError Refused RunResult Student __version__ load run",
-    methods: "Algorithm Batch Needs OptimizerSettings Update require",
+    methods: "Algorithm Attachment Batch Needs NothingToLearn OfferedRows OptimizerSettings Passes "
+    "Pool RowChoice StartingStudent Update require",
     objectives: "cosine_distance cross_entropy kl logit_mean masked_word_loss prob_mean "
     "soft_loss squared_error token_kl",
 }

@@ -77,7 +77,7 @@ def test_a_missing_column_is_refused_by_its_name(tmp_path: Path) -> None:
     prepared = labelled(wanted, tmp_path / "store")
     with pytest.raises(Refused, match="no column 'sentence'") as refused:
         add_unlabelled(prepared, wanted, source=texts, store_dir=tmp_path / "store")
-    moved = refused.value.of("dataset", "dataset.unlabelled")
+    moved = refused.value.rename_key("dataset", "dataset.unlabelled")
     assert moved.key == "dataset.unlabelled.text"
     assert "dataset.unlabelled.text" in str(moved)
 

@@ -137,14 +137,14 @@ def test_an_argument_that_the_class_has_not_is_refused_with_those_it_has() -> No
 def test_a_class_that_is_not_there_is_refused(target: object) -> None:
     error = refused(target)
     assert error.key == "method.stages.kd.algorithm._target_"
-    assert "no such algorithm" in error.what
+    assert "no such class" in error.what
 
 
 @pytest.mark.parametrize("target", ["collections.OrderedDict", "distill_runner.errors.Refused"])
 def test_a_class_that_is_no_algorithm_is_refused(target: str) -> None:
     error = refused(target)
     assert error.key == "method.stages.kd.algorithm._target_"
-    assert "no algorithm" in error.what
+    assert "as an algorithm" in error.what
 
 
 def test_a_class_without_an_algorithms_methods_is_refused() -> None:
