@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -19,7 +20,8 @@ from benchmarks.children import environment
 from benchmarks.options import Options
 from benchmarks.record import Report
 from distill_runner.errors import DistillError
-from distill_runner.evaluation.metrics.intervals import mean_interval
+from distill_runner.evaluation.metrics.estimate import Estimate
+from distill_runner.report.over_seeds import lead_over_seeds
 from distill_runner.results.files import read_result
 from distill_runner.results.measurements import Training
 from distill_runner.results.typed_json import to_json
@@ -65,7 +67,7 @@ def run(options: Options, say: Callable[[str], None]) -> Report:
             ["mean", *(f"{value:.2f}" for value in means), f"{np.mean(differences):+.2f}"],
         ],
         notes=(
-            verdict(differences),
+            verdict(_difference(options)),
             _scored(pairs),
             *(["bfloat16 is emulated: float32 products, rounded."] * options.emulate_bfloat16),
         ),
@@ -135,20 +137,34 @@ def overrides(options: Options, seed: int, asked: tuple[str, ...]) -> list[str]:
     ]
 
 
-def verdict(differences: Sequence[float]) -> str:
+def _difference(options: Options) -> Estimate:
+    lever, reference = (
+        [(folder, read_result(folder)) for folder in _folders(options, side)]
+        for side in ("lever", "reference")
+    )
+    return lead_over_seeds(lever, "accuracy", over=reference, other="")
+
+
+def _folders(options: Options, side: str) -> list[Path]:
+    return [options.folder / "runs" / f"{side}-{seed}" for seed in options.seeds]
+
+
+def verdict(difference: Estimate) -> str:
     """Return the verdict on the setting.
 
     Args:
-        differences: for each seed, the difference in points of accuracy, -100..100.
+        difference: in accuracy, -1..1, over seeds and clusters of rows.
     """
-    interval = mean_interval(differences)
-    if interval is None:
-        return "One seed: too few for a statement on the difference."
-    holds = interval.low > -MARGIN
+    interval = difference.interval()
+    if interval is None or difference.seeds < 2:
+        return f"{difference.seeds} seeds: too few for a statement on the difference."
+    holds = 100 * interval.low > -MARGIN
+    equal = " and equal" if difference.is_within(MARGIN / 100) else ""
     return (
-        f"Difference over {len(differences)} seeds: {np.mean(differences):+.2f} points, 95% "
-        f"interval [{interval.low:+.2f}, {interval.high:+.2f}] (Student); "
-        f"{'not inferior' if holds else 'not shown to be not inferior'} at {MARGIN} points."
+        f"Difference over {difference.seeds} seeds and {difference.clusters:,} clusters of rows: "
+        f"{100 * difference.value:+.2f} points, 95% interval [{100 * interval.low:+.2f}, "
+        f"{100 * interval.high:+.2f}]; {'not inferior' if holds else 'not shown to be not inferior'}"
+        f"{equal} at a margin of {MARGIN} points."
     )
 
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from distill_runner.config import schema
 from distill_runner.data import splits
+from distill_runner.data.clusters import cluster_rows
 from distill_runner.data.readers import labelled_rows
 from distill_runner.data.readers.columns import text_columns
 from distill_runner.data.readers.files import locate
-from distill_runner.data.readers.label_reader import Value
 from distill_runner.data.readers.labelled_rows import Rows, Source
 from distill_runner.data.readers.tables import quiet
 from distill_runner.errors import Refused
@@ -27,10 +27,11 @@ from distill_runner.tasks.kinds import task_of
 if TYPE_CHECKING:
     import datasets
 
-FORMAT = 6  # version of the stored data; raise it when reading or splitting changes
+FORMAT = 7  # version of the stored data; raise it when reading or splitting changes
 _SUMMARY = "prepared.json"
 _SYNTHETIC_NAMES = ("negative", "positive")
 _BLOCK_BYTES = 1 << 20
+_LEARNT = ("train", "quiz", "rest")  # splits that no interval is computed on
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ class Prepared:
     Attributes:
         splits: "train", "quiz", "validation", "test", "rest" (labelled rows left over) and
             the extra splits; a split without rows is absent. Columns: id, text, text_pair
-            (pairs only), label (as its task stores it), group (if the rows have groups).
+            (pairs only), label (as its task stores it), group (if the rows have groups), cluster
+            (held-out splits: the number of the rows' cluster, see `clusters`).
         label_names: the names of the outputs, class 0, 1, …; for scores only `scores.OUTPUT`.
         fingerprints: for each split of `splits`, the sha256 over ids, texts, labels and any
             groups, in order.
@@ -183,7 +185,8 @@ def _build(
     filled = {name: rows for name, rows in cut.splits.items() if len(rows)}
     counts = {name: len(rows) for name, rows in cut.splits.items()}
     for name, rows in filled.items():
-        _save(rows, folder / name, task)
+        held_out = name not in _LEARNT
+        _save(rows, folder / name, task, clusters=cluster_rows(rows) if held_out else None)
     summary = {
         "label_names": found.label_names,
         "fingerprints": {name: _rows_hash(rows) for name, rows in filled.items()},
@@ -199,16 +202,18 @@ def _left_aside(found: Source) -> dict[str, int]:
     return {"dropped_hidden_labels": found.hidden} | without
 
 
-def _save(rows: Rows, folder: Path, task: Task) -> None:
+def _save(rows: Rows, folder: Path, task: Task, *, clusters: Sequence[int] | None) -> None:
     import datasets
 
-    columns: dict[str, Sequence[str] | Sequence[Value]] = {"id": rows.ids, "text": rows.texts}
+    columns: dict[str, Sequence[Any]] = {"id": rows.ids, "text": rows.texts}
     types: dict[str, Any] = {"id": datasets.Value("string"), "text": datasets.Value("string")}
     if rows.pairs is not None:
         columns["text_pair"], types["text_pair"] = rows.pairs, datasets.Value("string")
     columns["label"], types["label"] = rows.labels, task.label_feature()
     if rows.groups is not None:
         columns["group"], types["group"] = rows.groups, datasets.Value("string")
+    if clusters is not None:
+        columns["cluster"], types["cluster"] = clusters, datasets.Value("int32")
     table = datasets.Dataset.from_dict(columns, features=datasets.Features(types))
     with quiet():
         table.save_to_disk(str(folder))

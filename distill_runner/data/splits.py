@@ -8,7 +8,6 @@ rows.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -20,6 +19,7 @@ from distill_runner.data.groups import whole_groups, without_groups
 from distill_runner.data.phrases import Phrases, whole_phrases
 from distill_runner.data.readers.label_reader import Value
 from distill_runner.data.readers.labelled_rows import Rows
+from distill_runner.data.texts import folded_words
 from distill_runner.errors import Refused
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 DRAWN = ("test", "validation", "quiz", "train")  # in this order
 DEFAULT_SHARE = 0.1  # of the pool, for a held-out split without a file
-_WORD = re.compile(r"[\w']+")
 
 
 @dataclass(frozen=True)
@@ -40,17 +39,11 @@ class Cut:
 
 def normalise_texts(rows: Rows) -> list[str]:
     """Return each row's text as it is compared: case-folded words without punctuation."""
-    firsts = [_words(text) for text in rows.texts]
+    firsts = [folded_words(text) for text in rows.texts]
     if rows.pairs is None:
         return firsts
-    seconds = [_words(text) for text in rows.pairs]
+    seconds = [folded_words(text) for text in rows.pairs]
     return [f"{first}\t{second}" for first, second in zip(firsts, seconds, strict=True)]
-
-
-def _words(text: str) -> str:
-    folded = text.casefold()
-    # A text without words is compared by its punctuation.
-    return " ".join(_WORD.findall(folded)) or " ".join(folded.split())
 
 
 def cut(

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from distill_runner.config.schema import Noise, NoiseKind, NoiseSeenBy
-from distill_runner.evaluation.metrics.intervals import paired_rows_interval
+from distill_runner.evaluation.metrics.clusters import mean_contributions
+from distill_runner.evaluation.metrics.estimate import interval_over_clusters
 from distill_runner.results.measurements import NoiseScore
 from distill_runner.results.scores import Difference
 
@@ -39,6 +40,7 @@ def every_noise(strengths: Iterable[float], *, word: str) -> list[Noise]:
 def score_under_noise(
     logits: Mapping[str, Sequence[np.ndarray]],
     labels: np.ndarray,
+    clusters: np.ndarray,
     *,
     noises: Sequence[Noise],
     against: str | None,
@@ -49,12 +51,13 @@ def score_under_noise(
         logits: [rows, classes] by model, one of which is `STUDENT`; first on the clean rows,
             then under each noise.
         labels: [rows].
+        clusters: [rows], the number of each row's cluster.
         noises: in the order of the noisy logits.
         against: the model to compare the student with; None: no comparison.
 
     Returns:
         One entry for the clean rows and one for each noise; accuracies and differences are
-        shares, 0..1, and the difference has its 95% interval, paired over the rows.
+        shares, 0..1, and the difference has its 95% interval, paired over the clusters.
     """
     found = []
     for at, noise in enumerate([Noise(), *noises]):
@@ -64,14 +67,17 @@ def score_under_noise(
                 noise=noise.kind.value,
                 p=noise.p,
                 accuracy={name: float(each.mean()) for name, each in right.items()},
-                difference=None if against is None else _lead(right[STUDENT], right[against]),
+                difference=None
+                if against is None
+                else _lead(right[STUDENT], right[against], clusters),
             )
         )
     return tuple(found)
 
 
-def _lead(ours: np.ndarray, theirs: np.ndarray) -> Difference:
-    interval = paired_rows_interval(ours, theirs)
+def _lead(ours: np.ndarray, theirs: np.ndarray, clusters: np.ndarray) -> Difference:
+    leads = ours.astype(float) - theirs
+    interval = interval_over_clusters(mean_contributions(leads, clusters))
     return Difference(
         difference=float(ours.mean() - theirs.mean()), low=interval.low, high=interval.high
     )

@@ -25,7 +25,7 @@ from distill_runner.jobs.preparation import ModelFinder, Ready, prepare_run
 from distill_runner.jobs.run_card import run_card
 from distill_runner.methods.construct import make_algorithm
 from distill_runner.planning.planner import make_plan
-from distill_runner.planning.stages import TASK, Plan
+from distill_runner.planning.stages import Plan
 from distill_runner.planning.unread_settings import check_all_read, unused_choices
 from distill_runner.report.summary import Summary, tracker_summary
 from distill_runner.results.files import Attempt, Status
@@ -246,13 +246,10 @@ class _Job:
             self._screen.print("")
             with stage_workers(config, plan, count=count):
                 outcome = runner.run(with_workers=count > 0)
-            answers = runner.predictions(outcome)
-            result = collect_result(
-                FinishedRun(config, data, outcome, answers, overrides=self._command.overrides),
-                machine=machine,
-                sources=sources,
-            )
-            write_run_folder(self._output.unfinished, config, data[TASK], outcome, answers, result)
+            answers, typed_words = runner.predictions(outcome), self._command.overrides
+            finished = FinishedRun(config, data, outcome, answers, overrides=typed_words)
+            result = collect_result(finished, machine=machine, sources=sources)
+            write_run_folder(self._output.unfinished, finished, result)
             self._output.publish()
             summary = tracker_summary(result, seconds=self.seconds, folder=self._output.path)
             failed = False

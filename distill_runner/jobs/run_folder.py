@@ -2,70 +2,49 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from distill_runner.config.schema import Config
+from distill_runner.evaluation.predictions_file import (
+    BASELINE,
+    FOLDER,
+    NOISE,
+    TEACHERS,
+    TOGETHER,
+    write_predictions,
+)
 from distill_runner.pipeline.outcome import Outcome
-from distill_runner.pipeline.predictions import Predictions
 from distill_runner.pipeline.run_curves import points_of
 from distill_runner.report.card import model_card
-from distill_runner.results.collect.finished import saw_every_training_row
+from distill_runner.results.collect.finished import (
+    FinishedRun,
+    saw_every_training_row,
+    short_name,
+)
+from distill_runner.results.collect.measured import logits_under_noise, noises_of
 from distill_runner.results.files import RESULT
 from distill_runner.results.schema import RunResult
 from distill_runner.results.typed_json import to_json
 from distill_runner.storage import integrity
 from distill_runner.storage.store import write_json
-from distill_runner.tasks.base import Task, scored_splits
-from distill_runner.tasks.kinds import task_of
-
-if TYPE_CHECKING:
-    from datasets import Dataset
-
-    from distill_runner.data.load import Prepared
+from distill_runner.tasks.base import scored_splits
 
 
-def write_run_folder(
-    folder: Path,
-    config: Config,
-    data: Prepared,
-    outcome: Outcome,
-    answers: Predictions,
-    result: RunResult,
-) -> None:
+def write_run_folder(folder: Path, run: FinishedRun, result: RunResult) -> None:
     """Write all files of a finished run.
 
     Args:
         folder: a new folder, which `output_folder` moves into place once it is complete.
-        config: the whole configuration.
-        data: the task's data.
-        outcome: the stages and their artifacts.
-        answers: the models' predictions.
+        run: its plan, data, artifacts and predictions.
         result: the content of `result.json`.
     """
-    _copy_student(folder / "student", outcome)
+    _copy_student(folder / "student", run.outcome)
     (folder / "student" / "README.md").write_text(model_card(result), encoding="utf-8")
-    _write_curves(folder / "metrics.jsonl", outcome)
-    splits = [
-        *scored_splits(config.dataset),
-        "quiz",
-        *(["train"] if saw_every_training_row(outcome, data) else []),
-    ]
-    (folder / "predictions").mkdir(exist_ok=True)
-    for split in splits:
-        if split in data.splits:
-            _write_predictions(
-                folder / "predictions" / f"{split}.csv",
-                task_of(config.dataset),
-                data.splits[split],
-                answers.logits(outcome.plan.deployed, split),
-                data.label_names,
-            )
+    _write_curves(folder / "metrics.jsonl", run.outcome)
+    _write_predictions(folder / FOLDER, run)
     write_json(folder / RESULT, to_json(result))
 
 
@@ -94,12 +73,27 @@ def _write_curves(path: Path, outcome: Outcome) -> None:
                 file.write(json.dumps({"stage": name, "step": step, **values}) + "\n")
 
 
-def _write_predictions(
-    path: Path, task: Task, rows: Dataset, logits: np.ndarray, classes: tuple[str, ...]
-) -> None:
-    """Write label, prediction and logits by row id, but never the text."""
-    predictions = task.predictions(logits, task.labels(rows), classes)
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        for row_id, columns in zip(["id", *rows["id"][:]], predictions, strict=True):
-            writer.writerow([row_id, *columns])
+def _write_predictions(folder: Path, run: FinishedRun) -> None:
+    """Write what every model predicts: enough to compute each figure again."""
+    plan, answers = run.plan, run.predictions
+
+    def write(place: str, split: str, logits: np.ndarray) -> None:
+        path, rows = folder / place / f"{split}.csv", run.data.splits[split]
+        write_predictions(path, run.task, rows, logits, run.data.label_names)
+
+    scored = [split for split in scored_splits(run.config.dataset) if split in run.data.splits]
+    learnt = ["train"] if saw_every_training_row(run.outcome, run.data) else []
+    for split in (*scored, "quiz", *learnt):
+        if split in run.data.splits:
+            write("", split, answers.logits(plan.deployed, split))
+    for split in scored:
+        if plan.baseline is not None:
+            write(BASELINE, split, answers.logits(plan.baseline, split))
+        for name in plan.teachers:
+            write(f"{TEACHERS}/{short_name(name)}", split, answers.logits(name, split))
+        if len(plan.teachers) > 1:
+            write(TOGETHER, split, answers.joined_teachers(split))
+    noises = noises_of(run)
+    for title, (_, *noisy) in logits_under_noise(run).items() if noises else ():
+        for noise, logits in zip(noises, noisy, strict=True):
+            write(f"{NOISE}/{noise.kind.value}_{noise.p:g}/{title}", "test", logits)

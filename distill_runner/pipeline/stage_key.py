@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # Raise it when a code change makes equal identities lead to other weights or scores, or changes
 # the keys of stage.json.
-RECIPE = 6
+RECIPE = 7
 
 
 @dataclass(frozen=True)

@@ -114,6 +114,7 @@ def write_table(target: Path) -> None:
             name=name,
             attempt=Attempt(status="finished", overrides=result.overrides),
             result=result,
+            folder=target / name,
         )
         for name, result in results.items()
     ]
@@ -125,7 +126,7 @@ def write_table(target: Path) -> None:
     lines += [_row(name, result, common, list(own.values())) for name, result in results.items()]
     over_seeds = seed_rows(jobs)
     if over_seeds:
-        lines += ["", "Over seeds, with Student's interval:", "", *_heading(*over_seeds[0])]
+        lines += ["", "Over seeds and clusters of rows:", "", *_heading(*over_seeds[0])]
         lines += [_line(*row.values()) for row in over_seeds]
     (target / "README.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 

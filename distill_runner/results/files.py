@@ -50,6 +50,7 @@ class Job:
     name: str  # of its folder
     attempt: Attempt
     result: RunResult | None = None
+    folder: Path | None = None  # with its predictions
 
     @property
     def overrides(self) -> Sequence[str]:
@@ -94,7 +95,7 @@ def read_job(folder: Path) -> Job:
     try:
         attempt = from_json(Attempt, parse(path.read_bytes()))
         result = read_result(folder) if attempt.status == "finished" else None
-        return Job(name=folder.name, attempt=attempt, result=result)
+        return Job(name=folder.name, attempt=attempt, result=result, folder=folder)
     except Malformed as malformed:
         error = f"{path} is damaged: {malformed}."
     except DistillError as damaged:

@@ -18,6 +18,11 @@ class Score:
 
     primary_metric: Annotated[str, "the metric that `low` and `high` belong to"]
     n: Annotated[int, "rows scored"]
+    clusters: Annotated[int, "clusters of them: rows that share text or a group"]
+    effective_n: Annotated[
+        float | None,
+        "independent rows that the interval of a share counts; null for other metrics",
+    ]
     low: Annotated[float, "lower end of the 95% interval of the primary metric"]
     high: Annotated[float, "upper end of it"]
     majority: Annotated[
@@ -60,7 +65,7 @@ class GoldenHeadScore(Score):
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """A difference between two models on the same rows, and its paired 95% interval."""
+    """A difference between two models on the same rows, paired over clusters of them."""
 
     difference: Annotated[float, "first model minus second, in the unit of the metric"]
     low: Annotated[float, "lower end of the paired 95% interval"]

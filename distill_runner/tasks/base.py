@@ -12,6 +12,7 @@ from torch import Tensor
 
 from distill_runner.config.schema import Combine, Dataset, Metric
 from distill_runner.data.readers.label_reader import LabelReader
+from distill_runner.evaluation.metrics.estimate import interval_over_clusters
 from distill_runner.evaluation.metrics.intervals import Interval
 from distill_runner.objectives.ensemble import Ensemble
 from distill_runner.results.scores import RankingDifference, Score
@@ -153,6 +154,12 @@ class Task(ABC):
         labels = np.asarray(rows.with_format("numpy")["label"][:])
         return labels if labels.dtype == np.float32 else labels.astype(np.int64)
 
+    def clusters(self, rows: datasets.Dataset) -> np.ndarray:
+        """Return the number of each row's cluster; rows to learn from are each their own."""
+        if "cluster" in rows.column_names:
+            return np.asarray(rows.with_format("numpy")["cluster"][:])
+        return np.arange(len(rows))
+
     @abstractmethod
     def check_rows(
         self, settings: Dataset, splits: Mapping[str, datasets.Dataset], names: Sequence[str]
@@ -201,8 +208,32 @@ class Task(ABC):
         """Return the primary metric of the logits."""
 
     @abstractmethod
-    def lead(self, ours: np.ndarray, theirs: np.ndarray, labels: np.ndarray) -> Interval:
-        """Return the paired 95% interval, over rows, of the difference in the primary metric."""
+    def contributions(
+        self, logits: np.ndarray, labels: np.ndarray, clusters: np.ndarray, metric: Metric
+    ) -> np.ndarray:
+        """Return what each cluster contributes to a metric; their mean is the metric. [clusters].
+
+        Args:
+            logits: [rows, outputs].
+            labels: of the rows.
+            clusters: [rows], the number of each row's cluster; for a ranking metric, its group.
+            metric: one that can score the task; those that rank leave out groups without a 1.
+        """
+
+    def lead(
+        self, ours: np.ndarray, theirs: np.ndarray, labels: np.ndarray, clusters: np.ndarray
+    ) -> Interval:
+        """Return the 95% interval of the lead in the primary metric, paired over the clusters."""
+        metric, widest = self.primary_metric, self.widest_lead
+        first, second = (
+            self.contributions(one, labels, clusters, metric) for one in (ours, theirs)
+        )
+        return interval_over_clusters(first - second, -widest, widest)
+
+    @property
+    def widest_lead(self) -> float:
+        """The largest possible lead in the primary metric."""
+        return 1.0
 
     @abstractmethod
     def agreement(self, ours: np.ndarray, theirs: np.ndarray) -> float:
@@ -230,3 +261,11 @@ class Task(ABC):
         self, logits: np.ndarray, labels: np.ndarray, names: Sequence[str]
     ) -> Iterator[list[str]]:
         """Yield the columns after `id` of a predictions file: the heading, then row by row."""
+
+    @abstractmethod
+    def read_labels(self, texts: Sequence[str], names: Sequence[str]) -> np.ndarray:
+        """Return the labels, as `labels` does, from a predictions file.
+
+        Raises:
+            ValueError: a text is no label.
+        """

@@ -13,13 +13,14 @@ from distill_runner.config.schema import Combine, Dataset, Metric, TaskKind
 from distill_runner.data.readers.class_labels import ClassLabels, check_trained
 from distill_runner.data.readers.label_reader import LabelReader
 from distill_runner.errors import Refused
-from distill_runner.evaluation.metrics.classes import class_metrics
-from distill_runner.evaluation.metrics.intervals import (
-    Interval,
-    mean_interval,
-    paired_rows_interval,
-    proportion_interval,
+from distill_runner.evaluation.metrics.classes import class_metric, class_metrics
+from distill_runner.evaluation.metrics.clusters import (
+    contributions,
+    effective_rows,
+    mean_contributions,
 )
+from distill_runner.evaluation.metrics.estimate import estimate, interval_over_clusters
+from distill_runner.evaluation.metrics.intervals import proportion_interval
 from distill_runner.evaluation.metrics.rankings import (
     each_group,
     expected_at_random,
@@ -105,10 +106,17 @@ class Classification(Task):
 
     def score(self, logits: np.ndarray, rows: datasets.Dataset) -> Score:
         groups = _groups(rows) if set(self.metrics) & set(RANKING) else None
-        return self.score_answers(logits, self.labels(rows), groups=groups)
+        return self.score_answers(
+            logits, self.labels(rows), groups=groups, clusters=self.clusters(rows)
+        )
 
     def score_answers(
-        self, logits: np.ndarray, labels: np.ndarray, *, groups: np.ndarray | None = None
+        self,
+        logits: np.ndarray,
+        labels: np.ndarray,
+        *,
+        groups: np.ndarray | None = None,
+        clusters: np.ndarray | None = None,
     ) -> Score:
         """Compute accuracy and the configured metrics.
 
@@ -117,9 +125,13 @@ class Classification(Task):
                 ranked by the second logit minus the first.
             labels: [rows], classes.
             groups: [rows], the number of each row's group; None without ranking metrics.
+            clusters: [rows], the number of each row's cluster; None: rows are independent.
         """
         predictions = logits.argmax(axis=-1)
-        interval = proportion_interval(int((predictions == labels).sum()), len(labels))
+        right = predictions == labels
+        each = np.arange(len(labels)) if clusters is None else clusters
+        independent = effective_rows(right, each)
+        interval = proportion_interval(float(right.mean()), independent)
         found = class_metrics().compute(
             predictions=predictions.tolist(),
             references=labels.tolist(),
@@ -143,6 +155,8 @@ class Classification(Task):
         return Score(
             primary_metric=Metric.accuracy.value,
             n=len(labels),
+            clusters=len(np.unique(each)),
+            effective_n=independent,
             low=interval.low,
             high=interval.high,
             majority=float(np.bincount(labels).max() / len(labels)),
@@ -155,8 +169,17 @@ class Classification(Task):
         """Return the share of right predictions."""
         return float(self.right(logits, labels).mean())
 
-    def lead(self, ours: np.ndarray, theirs: np.ndarray, labels: np.ndarray) -> Interval:
-        return paired_rows_interval(self.right(ours, labels), self.right(theirs, labels))
+    def contributions(
+        self, logits: np.ndarray, labels: np.ndarray, clusters: np.ndarray, metric: Metric
+    ) -> np.ndarray:
+        if metric in RANKING:
+            return each_group(metric, rank(_second_over_first(logits), labels, clusters))
+        if metric is Metric.accuracy:
+            return mean_contributions(self.right(logits, labels), clusters)
+        predicted, classes = logits.argmax(axis=-1), logits.shape[-1]
+        return contributions(
+            lambda rows: class_metric(metric, predicted[rows], labels[rows], classes), clusters
+        )
 
     def agreement(self, ours: np.ndarray, theirs: np.ndarray) -> float:
         """Return the share of rows with the same prediction."""
@@ -165,11 +188,29 @@ class Classification(Task):
     def ranking_leads(
         self, ours: np.ndarray, theirs: np.ndarray, rows: datasets.Dataset
     ) -> dict[str, RankingDifference | None]:
+        labels = self.labels(rows)
         return {
-            metric.value: ranking_lead(ours, theirs, self.labels(rows), _groups(rows), metric)
+            metric.value: self._ranking_lead(ours, theirs, labels, _groups(rows), metric)
             for metric in self.metrics
             if metric in RANKING
         }
+
+    def _ranking_lead(
+        self,
+        ours: np.ndarray,
+        theirs: np.ndarray,
+        labels: np.ndarray,
+        groups: np.ndarray,
+        metric: Metric,
+    ) -> RankingDifference | None:
+        """Return a lead with Student's interval over the groups that have a 1; None below two."""
+        first, second = (self.contributions(one, labels, groups, metric) for one in (ours, theirs))
+        if len(first) < 2:
+            return None
+        found, interval = estimate((first - second)[None]), interval_over_clusters(first - second)
+        return RankingDifference(
+            difference=found.value, low=interval.low, high=interval.high, groups=found.clusters
+        )
 
     def chance_level(
         self,
@@ -209,35 +250,11 @@ class Classification(Task):
         for label, answer, values in zip(labels, predicted, logits, strict=True):
             yield [names[label], names[answer], *(f"{value:.7g}" for value in values)]
 
-
-def ranking_lead(
-    ours: np.ndarray, theirs: np.ndarray, labels: np.ndarray, groups: np.ndarray, metric: Metric
-) -> RankingDifference | None:
-    """Return how much better one model ranks the groups than another.
-
-    Args:
-        ours, theirs: logits, [rows, 2].
-        labels: [rows], 0 or 1.
-        groups: [rows], the number of each row's group.
-
-    Returns:
-        The difference and Student's 95% interval of its mean over the groups that have a 1;
-        None if there are fewer than two such groups.
-    """
-    each = [
-        each_group(metric, rank(_second_over_first(logits), labels, groups))
-        for logits in (ours, theirs)
-    ]
-    difference = each[0] - each[1]
-    interval = mean_interval(difference.tolist())
-    if interval is None:
-        return None
-    return RankingDifference(
-        difference=float(difference.mean()),
-        low=interval.low,
-        high=interval.high,
-        groups=len(difference),
-    )
+    def read_labels(self, texts: Sequence[str], names: Sequence[str]) -> np.ndarray:
+        numbers = {name: number for number, name in enumerate(names)}
+        if unknown := set(texts) - set(numbers):
+            raise ValueError(f"{min(unknown)!r} is no class")
+        return np.array([numbers[text] for text in texts], dtype=np.int64)
 
 
 def _second_over_first(logits: np.ndarray) -> np.ndarray:

@@ -11,13 +11,13 @@ from torch import Tensor
 
 from distill_runner.config.schema import Combine, Dataset, Metric, TaskKind
 from distill_runner.data.readers.label_reader import LabelReader
-from distill_runner.data.readers.label_sets import LabelSets, written_set
+from distill_runner.data.readers.label_sets import LabelSets, read_set, written_set
 from distill_runner.errors import Refused
-from distill_runner.evaluation.metrics.intervals import Interval
 from distill_runner.evaluation.metrics.label_sets import (
     best_constant,
-    difference_interval,
+    effective_sets,
     metric_of_sets,
+    set_contributions,
     set_interval,
 )
 from distill_runner.objectives.sigmoids import (
@@ -114,35 +114,40 @@ class MultiLabel(Task):
         return right
 
     def score(self, logits: np.ndarray, rows: datasets.Dataset) -> Score:
-        return self.score_answers(logits, self.labels(rows))
+        return self.score_answers(logits, self.labels(rows), self.clusters(rows))
 
-    def score_answers(self, logits: np.ndarray, labels: np.ndarray) -> Score:
+    def score_answers(self, logits: np.ndarray, labels: np.ndarray, clusters: np.ndarray) -> Score:
         """Compute the configured metrics, and the interval of the first.
 
         Args:
             logits: [rows, labels]; a label is predicted if its logit is above 0.
             labels: [rows, labels], 0 or 1.
+            clusters: [rows], the number of each row's cluster.
         """
-        interval = set_interval(self.primary_metric, logits > 0, labels == 1)
+        answers, truth, metric = logits > 0, labels == 1, self.primary_metric
+        interval = set_interval(metric, answers, truth, clusters)
         return Score(
             primary_metric=self.primary_metric.value,
             n=len(labels),
+            clusters=len(np.unique(clusters)),
+            effective_n=effective_sets(metric, answers, truth, clusters),
             low=interval.low,
             high=interval.high,
             majority=None,
             questions=None,
             without_positive=None,
             metrics={
-                metric.value: metric_of_sets(metric, logits > 0, labels == 1)
-                for metric in self.metrics
+                metric.value: metric_of_sets(metric, answers, truth) for metric in self.metrics
             },
         )
 
     def value(self, logits: np.ndarray, labels: np.ndarray) -> float:
         return metric_of_sets(self.primary_metric, logits > 0, labels == 1)
 
-    def lead(self, ours: np.ndarray, theirs: np.ndarray, labels: np.ndarray) -> Interval:
-        return difference_interval(self.primary_metric, ours > 0, theirs > 0, labels == 1)
+    def contributions(
+        self, logits: np.ndarray, labels: np.ndarray, clusters: np.ndarray, metric: Metric
+    ) -> np.ndarray:
+        return set_contributions(metric, logits > 0, labels == 1, clusters)
 
     def agreement(self, ours: np.ndarray, theirs: np.ndarray) -> float:
         """Return the share of rows with the same set of labels."""
@@ -179,6 +184,12 @@ class MultiLabel(Task):
         for label, values in zip(labels, logits, strict=True):
             sets = (written_set(_names(row, names)) for row in (label == 1, values > 0))
             yield [*sets, *(f"{value:.7g}" for value in values)]
+
+    def read_labels(self, texts: Sequence[str], names: Sequence[str]) -> np.ndarray:
+        sets = [set(read_set(text)) for text in texts]
+        if unknown := set().union(*sets) - set(names):
+            raise ValueError(f"{min(unknown)!r} is no label")
+        return np.array([[name in one for name in names] for one in sets], dtype=np.float32)
 
 
 def _names(row: np.ndarray, names: Sequence[str]) -> list[str]:

@@ -13,8 +13,9 @@ from distill_runner.config.schema import Combine, Dataset, Metric, TaskKind
 from distill_runner.data.readers.label_reader import LabelReader
 from distill_runner.data.readers.scores import ScoreLabels, check_spread
 from distill_runner.errors import Refused
+from distill_runner.evaluation.metrics.clusters import contributions
 from distill_runner.evaluation.metrics.correlations import CORRELATIONS, correlation_metrics
-from distill_runner.evaluation.metrics.intervals import Interval, bootstrap_interval
+from distill_runner.evaluation.metrics.estimate import interval_over_clusters
 from distill_runner.objectives.logits import squared_error
 from distill_runner.results.scores import Score
 from distill_runner.tasks.base import Array, ChanceLevel, Prediction, Task, scored_splits
@@ -83,23 +84,27 @@ class Regression(Task):
         return None
 
     def score(self, logits: np.ndarray, rows: datasets.Dataset) -> Score:
-        return self.score_answers(logits, self.labels(rows))
+        return self.score_answers(logits, self.labels(rows), self.clusters(rows))
 
-    def score_answers(self, logits: np.ndarray, labels: np.ndarray) -> Score:
+    def score_answers(self, logits: np.ndarray, labels: np.ndarray, clusters: np.ndarray) -> Score:
         """Compute the configured metrics, and the interval of the first.
 
         Args:
             logits: [rows, 1].
             labels: [rows], scores.
+            clusters: [rows], the number of each row's cluster.
         """
         answers, truth = _scores(logits), labels.astype(float)
         found = correlation_metrics().compute(
             predictions=answers, references=truth, names=self.metrics
         )
-        interval = bootstrap_interval(CORRELATIONS[self.primary_metric], answers, truth)
+        each = self.contributions(logits, labels, clusters, self.primary_metric)
+        interval = interval_over_clusters(each)
         return Score(
             primary_metric=self.primary_metric.value,
             n=len(labels),
+            clusters=len(np.unique(clusters)),
+            effective_n=None,
             low=interval.low,
             high=interval.high,
             majority=None,
@@ -112,14 +117,15 @@ class Regression(Task):
         """Return the correlation with the labels."""
         return float(CORRELATIONS[self.primary_metric](_scores(logits), labels.astype(float)))
 
-    def lead(self, ours: np.ndarray, theirs: np.ndarray, labels: np.ndarray) -> Interval:
-        correlation = CORRELATIONS[self.primary_metric]
-        return bootstrap_interval(
-            lambda ours, theirs, labels: correlation(ours, labels) - correlation(theirs, labels),
-            _scores(ours),
-            _scores(theirs),
-            labels.astype(float),
-        )
+    def contributions(
+        self, logits: np.ndarray, labels: np.ndarray, clusters: np.ndarray, metric: Metric
+    ) -> np.ndarray:
+        correlation, answers, truth = CORRELATIONS[metric], _scores(logits), labels.astype(float)
+        return contributions(lambda rows: float(correlation(answers[rows], truth[rows])), clusters)
+
+    @property
+    def widest_lead(self) -> float:
+        return 2.0
 
     def agreement(self, ours: np.ndarray, theirs: np.ndarray) -> float:
         """Return the correlation of the two models' scores."""
@@ -155,6 +161,9 @@ class Regression(Task):
         yield ["label", "predicted"]
         for label, value in zip(labels, logits[:, 0], strict=True):
             yield [f"{label:.7g}", f"{value:.7g}"]
+
+    def read_labels(self, texts: Sequence[str], names: Sequence[str]) -> np.ndarray:  # noqa: ARG002
+        return np.array([float(text) for text in texts], dtype=np.float32)
 
 
 def _scores(logits: np.ndarray) -> np.ndarray:

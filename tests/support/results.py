@@ -45,6 +45,8 @@ def a_score(accuracy: float, *, reach: float = 0.1, **metrics: float) -> Score:
     return Score(
         primary_metric="accuracy",
         n=100,
+        clusters=100,
+        effective_n=100.0,
         low=accuracy - reach,
         high=accuracy + reach,
         majority=0.5,

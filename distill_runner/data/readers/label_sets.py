@@ -208,6 +208,11 @@ def written_set(names: Sequence[str]) -> str:
     return SEPARATOR.join(names)
 
 
+def read_set(written: str) -> list[str]:
+    """Return the names that `written_set` joined."""
+    return written.split(SEPARATOR) if written else []
+
+
 def _split(cell: str) -> list[Any] | None:
     """Return the labels that a text names; None if it is not a set."""
     text = cell.strip()

@@ -57,6 +57,12 @@ _OF_TABLE: dict[Metric, Callable[[Table], float]] = {
 }
 
 
+def class_metric(metric: Metric, predicted: np.ndarray, labels: np.ndarray, classes: int) -> float:
+    """Return one metric of predicted and true classes, [rows] each."""
+    cells = np.bincount(labels * classes + predicted, minlength=classes**2)
+    return _OF_TABLE[metric](cells.reshape(classes, classes).astype(float))
+
+
 @cache
 def class_metrics() -> Any:
     """Return the classification metrics as one `evaluate.Metric`; it computes those in `names`."""

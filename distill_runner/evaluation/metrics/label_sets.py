@@ -10,14 +10,13 @@ from collections.abc import Callable
 import numpy as np
 
 from distill_runner.config.schema import Metric
-from distill_runner.evaluation.metrics.intervals import (
-    Interval,
-    paired_rows_interval,
-    proportion_interval,
+from distill_runner.evaluation.metrics.clusters import (
+    contributions,
+    effective_rows,
+    mean_contributions,
 )
-
-_RESAMPLES = 2000
-_RESAMPLES_AT_ONCE = 100  # limits the memory
+from distill_runner.evaluation.metrics.estimate import interval_over_clusters
+from distill_runner.evaluation.metrics.intervals import Interval, proportion_interval
 
 
 def metric_of_sets(metric: Metric, answers: np.ndarray, labels: np.ndarray) -> float:
@@ -27,23 +26,34 @@ def metric_of_sets(metric: Metric, answers: np.ndarray, labels: np.ndarray) -> f
     return float(_F1[metric](_counts(answers, labels).sum(axis=0)))
 
 
-def set_interval(metric: Metric, answers: np.ndarray, labels: np.ndarray) -> Interval:
-    """Return the metric's 95% interval: Wilson's for subset accuracy, else a row bootstrap."""
+def set_contributions(
+    metric: Metric, answers: np.ndarray, labels: np.ndarray, clusters: np.ndarray
+) -> np.ndarray:
+    """Return what each cluster contributes to a metric of the predicted sets. [clusters]."""
+    if metric is Metric.subset_accuracy:
+        return mean_contributions(_right(answers, labels), clusters)
+    counts, score = _counts(answers, labels), _F1[metric]
+    return contributions(lambda rows: float(score(counts[rows].sum(axis=0))), clusters)
+
+
+def effective_sets(
+    metric: Metric, answers: np.ndarray, labels: np.ndarray, clusters: np.ndarray
+) -> float | None:
+    """Return how many independent rows a subset accuracy is worth; None for other metrics."""
+    if metric is not Metric.subset_accuracy:
+        return None
+    return effective_rows(_right(answers, labels), clusters)
+
+
+def set_interval(
+    metric: Metric, answers: np.ndarray, labels: np.ndarray, clusters: np.ndarray
+) -> Interval:
+    """Return the metric's 95% interval: Wilson's for subset accuracy, else the jackknife's."""
     if metric is Metric.subset_accuracy:
         right = _right(answers, labels)
-        return proportion_interval(int(right.sum()), len(right))
-    (drawn,) = _resample(_counts(answers, labels))
-    return _percentiles(_F1[metric](drawn))
-
-
-def difference_interval(
-    metric: Metric, ours: np.ndarray, theirs: np.ndarray, labels: np.ndarray
-) -> Interval:
-    """Return the 95% interval of the difference of two models' metrics, paired over rows."""
-    if metric is Metric.subset_accuracy:
-        return paired_rows_interval(_right(ours, labels), _right(theirs, labels))
-    first, second = _resample(_counts(ours, labels), _counts(theirs, labels))
-    return _percentiles(_F1[metric](first) - _F1[metric](second))
+        return proportion_interval(float(right.mean()), effective_rows(right, clusters))
+    found = set_contributions(metric, answers, labels, clusters)
+    return interval_over_clusters(found, low=0.0)
 
 
 def best_constant(metric: Metric, labels: np.ndarray) -> float:
@@ -104,24 +114,3 @@ def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
     ratio: np.ndarray = np.zeros(np.shape(above))
     np.divide(above, below, out=ratio, where=np.asarray(below) > 0)
     return ratio
-
-
-def _resample(*tables: np.ndarray) -> list[np.ndarray]:
-    """Return bootstrap sums of each table, the same rows drawn for all. [resamples, 2, labels]."""
-    draw = np.random.default_rng(0)  # so that the same rows give the same interval
-    rows = len(tables[0])
-    flat = [table.reshape(rows, -1) for table in tables]
-    sums: list[list[np.ndarray]] = [[] for _ in tables]
-    for _ in range(_RESAMPLES // _RESAMPLES_AT_ONCE):
-        times = draw.multinomial(rows, np.full(rows, 1 / rows), size=_RESAMPLES_AT_ONCE)
-        for found, table in zip(sums, flat, strict=True):
-            found.append(times @ table)
-    return [
-        np.concatenate(found).reshape(_RESAMPLES, *table.shape[1:])
-        for found, table in zip(sums, tables, strict=True)
-    ]
-
-
-def _percentiles(values: np.ndarray) -> Interval:
-    low, high = np.percentile(values, [2.5, 97.5])
-    return Interval(float(low), float(high))

@@ -55,7 +55,9 @@ def attend(
             )[0]
 
         return packing.attend(of_group, query, key, value), None
-    if not dropout or query.device.type != "cpu":
+    # In bfloat16 the fused kernel's backward pass is the slower one; in float32 it is not.
+    slow_backward = query.dtype is torch.bfloat16 and query.requires_grad
+    if query.device.type != "cpu" or not (dropout or slow_backward):
         from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
         kept: tuple[Tensor, None] = sdpa_attention_forward(

@@ -50,11 +50,12 @@ def baseline(run: FinishedRun) -> BaselineResult | None:
 
 def _gain(run: FinishedRun, baseline: str, split: str) -> Gain:
     ours, theirs = (run.predictions.logits(name, split) for name in (run.plan.deployed, baseline))
-    interval = run.task.lead(ours, theirs, run.labels[split])
+    labels, clusters = run.labels[split], run.clusters[split]
+    interval = run.task.lead(ours, theirs, labels, clusters)
     share = None
     if run.plan.teachers:
         teachers = run.predictions.joined_teachers(split)
-        share = transferred_share(run.task, ours, theirs, teachers, run.labels[split])
+        share = transferred_share(run.task, ours, theirs, teachers, labels, clusters)
     return Gain(
         difference=run.value(ours, split) - run.value(theirs, split),
         low=interval.low,
@@ -70,6 +71,7 @@ def transferred_share(
     baseline: np.ndarray,
     teachers: np.ndarray,
     labels: np.ndarray,
+    clusters: np.ndarray,
 ) -> float | None:
     """Return the student's gain over the baseline as a share of the teachers' gain over it.
 
@@ -77,11 +79,12 @@ def transferred_share(
         task: scores and compares logits.
         student, baseline, teachers: logits, [rows, classes].
         labels: [rows].
+        clusters: [rows].
 
     Returns:
         None if the teachers' gain is not significant.
     """
-    if task.lead(teachers, baseline, labels).low <= 0:
+    if task.lead(teachers, baseline, labels, clusters).low <= 0:
         return None
     before = task.value(baseline, labels)
     return (task.value(student, labels) - before) / (task.value(teachers, labels) - before)

@@ -32,6 +32,7 @@ class FinishedRun:
         all_data: every data set of the plan, by name.
         task: scores models and compares them by the primary metric.
         labels: by split, [rows].
+        clusters: by split, [rows], the number of each row's cluster.
         overrides: what was typed.
     """
 
@@ -53,6 +54,9 @@ class FinishedRun:
         self.overrides = tuple(overrides)
         self.task = task_of(config.dataset)
         self.labels = {split: self.task.labels(table) for split, table in self.data.splits.items()}
+        self.clusters = {
+            split: self.task.clusters(table) for split, table in self.data.splits.items()
+        }
         self._records = {name: read_record(found) for name, found in outcome.artifacts.items()}
         self._known: dict[tuple[int, str], tuple[np.ndarray, Score]] = {}
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import torch
 
+from distill_runner.config.schema import Noise
 from distill_runner.evaluation import latency, robustness
 from distill_runner.results.collect.finished import FinishedRun, short_name
 from distill_runner.results.collect.models import intermediate_stages
@@ -17,33 +19,50 @@ from distill_runner.results.measurements import (
 )
 from distill_runner.runtime.machine import Machine
 
+_TOGETHER = "teachers together"
 
-def measure_robustness(run: FinishedRun) -> Robustness | None:
-    """Measure the accuracy of every model on noisy test rows; None if it is not configured."""
-    strengths, plan, predictions = run.config.evaluation.robustness, run.plan, run.predictions
-    if strengths is None:
-        return None
-    noises = robustness.every_noise(strengths, word=run.config.noise.word)
+
+def noises_of(run: FinishedRun) -> list[Noise]:
+    """Return the noises that the run is scored under; none if it is not configured."""
+    strengths = run.config.evaluation.robustness
+    return robustness.every_noise(strengths or (), word=run.config.noise.word)
+
+
+def logits_under_noise(run: FinishedRun) -> dict[str, list[np.ndarray]]:
+    """Return every model's logits on the test rows: clean first, then under each noise."""
+    plan, predictions, noises = run.plan, run.predictions, noises_of(run)
     logits = {
         f"teacher {short_name(name)}": predictions.under_noise(name, noises)
         for name in plan.teachers
     }
-    against = next(iter(logits), None)
     if len(logits) > 1:
-        each, against = list(logits.values()), "teachers together"
-        logits[against] = [predictions.join(one) for one in zip(*each, strict=True)]
+        each = list(logits.values())
+        logits[_TOGETHER] = [predictions.join(one) for one in zip(*each, strict=True)]
     for stage in intermediate_stages(run):
         logits[stage.name] = predictions.under_noise(stage.name, noises)
     if plan.baseline is not None:
         logits["no teacher"] = predictions.under_noise(plan.baseline, noises)
     logits[robustness.STUDENT] = predictions.under_noise(plan.deployed, noises)
-    labels = run.labels["test"]
+    return logits
+
+
+def measure_robustness(run: FinishedRun) -> Robustness | None:
+    """Measure the accuracy of every model on noisy test rows; None if it is not configured."""
+    noises = noises_of(run)
+    if not noises:
+        return None
+    logits, labels = logits_under_noise(run), run.labels["test"]
+    against = None
+    if run.plan.teachers:
+        against = _TOGETHER if _TOGETHER in logits else next(iter(logits))
     return Robustness(
         rows=len(labels),
         noise_seed=run.config.dataset.split_seed,
         models=tuple(logits),
         against=against,
-        scores=robustness.score_under_noise(logits, labels, noises=noises, against=against),
+        scores=robustness.score_under_noise(
+            logits, labels, run.clusters["test"], noises=noises, against=against
+        ),
     )
 
 
