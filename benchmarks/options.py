@@ -25,6 +25,7 @@ _TASKS = {
     "operations": "a step's time by operation",
     "scale": "rows from 1k to 1M, sequences from 16 to 512 tokens, 1 to 10 teachers",
     "startup": "seconds until help, a typo, a dry run and a finished result are answered",
+    "coverage": "how often an interval over seeds and clusters of rows holds the true gain",
     "pairs": "accuracy of whole runs with and without a setting, seed by seed",
 }
 
@@ -132,6 +133,8 @@ def _parser() -> argparse.ArgumentParser:
             )
             task.add_argument("--lengths", nargs="*", type=int, default=[16, 32, 64, 128, 256, 512])
             task.add_argument("--teachers", nargs="*", type=int, default=[1, 2, 5, 10])
+        elif name == "coverage":
+            task.set_defaults(rounds=2000)
         elif name == "pairs":
             _add_pairs(task)
     return parser
