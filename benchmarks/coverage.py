@@ -88,8 +88,23 @@ def draw(case: Case, generator: np.random.Generator) -> Values:
 
 def _two_way(values: Values) -> bool:
     found = estimate(values)
-    reach = float(stdtrit(found.degrees, 0.975)) * found.error
-    return abs(found.value - GAIN) <= reach
+    return abs(found.value - GAIN) <= found.reach(0.95)
+
+
+def _satterthwaite(values: Values) -> bool:
+    """Give the whole variance one t, at Satterthwaite's degrees of freedom."""
+    seeds, clusters = values.shape
+    found = estimate(values)
+    by_seed = clusters * values.mean(axis=1).var(ddof=1)
+    by_cluster = seeds * values.mean(axis=0).var(ddof=1)
+    rest = values - values.mean(axis=0) - values.mean(axis=1, keepdims=True) + found.value
+    by_rest = (rest**2).sum() / ((seeds - 1) * (clusters - 1))
+    total = max(by_seed + by_cluster - by_rest, by_seed, by_cluster)
+    spread = by_seed**2 / (seeds - 1) + by_cluster**2 / (clusters - 1)
+    spread += by_rest**2 / ((seeds - 1) * (clusters - 1))
+    degrees = max(total**2 / spread, seeds - 1)
+    reach = float(stdtrit(degrees, 0.975)) * np.sqrt(total / (seeds * clusters))
+    return bool(abs(found.value - GAIN) <= reach)
 
 
 def _over_seeds(values: Values) -> bool:
@@ -111,6 +126,7 @@ def _bootstrap(values: Values) -> bool:
 
 _ESTIMATORS: dict[str, Covers] = {
     "two-way t": _two_way,
+    "Satterthwaite": _satterthwaite,
     "bootstrap": _bootstrap,
     "Student over seeds": _over_seeds,
 }

@@ -116,21 +116,24 @@ class MultiLabel(Task):
     def score(self, logits: np.ndarray, rows: datasets.Dataset) -> Score:
         return self.score_answers(logits, self.labels(rows), self.clusters(rows))
 
-    def score_answers(self, logits: np.ndarray, labels: np.ndarray, clusters: np.ndarray) -> Score:
+    def score_answers(
+        self, logits: np.ndarray, labels: np.ndarray, clusters: np.ndarray | None = None
+    ) -> Score:
         """Compute the configured metrics, and the interval of the first.
 
         Args:
             logits: [rows, labels]; a label is predicted if its logit is above 0.
             labels: [rows, labels], 0 or 1.
-            clusters: [rows], the number of each row's cluster.
+            clusters: [rows], the number of each row's cluster; None: rows are independent.
         """
+        each_row = np.arange(len(labels)) if clusters is None else clusters
         answers, truth, metric = logits > 0, labels == 1, self.primary_metric
-        interval = set_interval(metric, answers, truth, clusters)
+        interval = set_interval(metric, answers, truth, each_row)
         return Score(
             primary_metric=self.primary_metric.value,
             n=len(labels),
-            clusters=len(np.unique(clusters)),
-            effective_n=effective_sets(metric, answers, truth, clusters),
+            clusters=len(np.unique(each_row)),
+            effective_n=effective_sets(metric, answers, truth, each_row),
             low=interval.low,
             high=interval.high,
             majority=None,

@@ -86,24 +86,27 @@ class Regression(Task):
     def score(self, logits: np.ndarray, rows: datasets.Dataset) -> Score:
         return self.score_answers(logits, self.labels(rows), self.clusters(rows))
 
-    def score_answers(self, logits: np.ndarray, labels: np.ndarray, clusters: np.ndarray) -> Score:
+    def score_answers(
+        self, logits: np.ndarray, labels: np.ndarray, clusters: np.ndarray | None = None
+    ) -> Score:
         """Compute the configured metrics, and the interval of the first.
 
         Args:
             logits: [rows, 1].
             labels: [rows], scores.
-            clusters: [rows], the number of each row's cluster.
+            clusters: [rows], the number of each row's cluster; None: rows are independent.
         """
+        each_row = np.arange(len(labels)) if clusters is None else clusters
         answers, truth = _scores(logits), labels.astype(float)
         found = correlation_metrics().compute(
             predictions=answers, references=truth, names=self.metrics
         )
-        each = self.contributions(logits, labels, clusters, self.primary_metric)
-        interval = interval_over_clusters(each)
+        found_by_cluster = self.contributions(logits, labels, each_row, self.primary_metric)
+        interval = interval_over_clusters(found_by_cluster)
         return Score(
             primary_metric=self.primary_metric.value,
             n=len(labels),
-            clusters=len(np.unique(clusters)),
+            clusters=len(np.unique(each_row)),
             effective_n=None,
             low=interval.low,
             high=interval.high,

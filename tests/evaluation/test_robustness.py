@@ -14,12 +14,10 @@ from distill_runner.console.screen import terminal
 from distill_runner.data import views
 from distill_runner.errors import Refused
 from distill_runner.evaluation import robustness
-from distill_runner.evaluation.metrics.intervals import paired_rows_interval
 from distill_runner.pipeline.logit_cache import LogitCache
 from distill_runner.report.card import model_card
 from distill_runner.report.robustness import robustness_table
 from distill_runner.results.schema import RunResult
-from distill_runner.results.scores import Difference
 from distill_runner.results.typed_json import from_json
 
 KINDS = ["replace_word", "mask", "delete", "swap"]
@@ -78,13 +76,22 @@ def test_the_lead_over_the_teachers_is_the_difference_with_its_paired_interval()
     ours, theirs = np.eye(2)[[0, 1, 1, 1]], np.eye(2)[[0, 0, 1, 1]]
     (noise,) = robustness.every_noise([0.2], word="w")[:1]
     answers = {"teacher": [theirs, theirs], robustness.STUDENT: [theirs, ours]}
-    clean, hurt = robustness.score_under_noise(answers, labels, noises=[noise], against="teacher")
+    clusters = np.arange(4)
+    clean, hurt = robustness.score_under_noise(
+        answers, labels, clusters, noises=[noise], against="teacher"
+    )
     assert clean.difference is not None
     assert clean.difference.difference == 0
     assert hurt.accuracy == {"teacher": 0.5, "student": 0.75}
-    interval = paired_rows_interval(np.array([1, 1, 1, 0]), np.array([1, 0, 1, 0]))
-    assert hurt.difference == Difference(difference=0.25, low=interval.low, high=interval.high)
-    alone = robustness.score_under_noise({"student": [ours]}, labels, noises=[], against=None)
+    # One row of four differs: 0.25, with a standard deviation of 0.5 and t(0.975, 3) = 3.1824.
+    reach = 3.182446 * 0.5 / 2
+    assert hurt.difference is not None
+    assert hurt.difference.difference == 0.25
+    assert hurt.difference.low == pytest.approx(0.25 - reach)
+    assert hurt.difference.high == pytest.approx(min(1, 0.25 + reach))
+    alone = robustness.score_under_noise(
+        {"student": [ours]}, labels, clusters, noises=[], against=None
+    )
     assert alone[0].difference is None
 
 

@@ -14,6 +14,8 @@ from distill_runner.results.typed_json import Malformed, from_json, parse, to_js
 SCORE = Score(
     primary_metric="accuracy",
     n=4,
+    clusters=3,
+    effective_n=3.5,
     low=0.0,
     high=1.0,
     majority=0.5,

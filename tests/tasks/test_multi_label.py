@@ -246,9 +246,10 @@ def test_the_best_set_for_all_rows_is_found_among_all_sets() -> None:
 def test_the_same_answers_have_no_lead_and_all_right_ones_a_clear_one(metric: Metric) -> None:
     labels = (np.random.default_rng(1).random((200, 3)) < 0.4).astype(np.float32)
     right, wrong, task = labels * 2 - 1, 1 - labels * 2, MultiLabel((metric,))
-    same = task.lead(right, right, labels)
+    rows = np.arange(200)
+    same = task.lead(right, right, labels, rows)
     assert (same.low, same.high) == (0.0, 0.0)
-    assert task.lead(right, wrong, labels).low > 0.5
+    assert task.lead(right, wrong, labels, rows).low > 0.5
     assert task.agreement(right, right) == 1.0
 
 

@@ -7,10 +7,11 @@ contribution of cluster c under seed s, and their mean m:
     v_sc = m + seed_s + cluster_c + rest_sc
     MS_seed = C/(S−1) Σ_s (v_s. − m)²        MS_cluster = S/(C−1) Σ_c (v_.c − m)²
     MS_rest = 1/((S−1)(C−1)) Σ_sc (v_sc − v_s. − v_.c + m)²
-    var(m) = (MS_seed + MS_cluster − MS_rest) / (S·C)
+    var(m) = V_seed + V_cluster,  V_seed = (MS_seed − MS_rest)/(S·C),  V_cluster = MS_cluster/(S·C)
 
-with Student's t at Satterthwaite's degrees of freedom. One seed alone gives var(m) =
-MS_cluster / C with C − 1 degrees: that interval covers the rows and says nothing about seeds.
+Each part has its own degrees of freedom, so each is scaled by its own quantile of Student's t
+(Howe 1974): the interval is m ± √(t²_{S−1} V_seed + t²_{C−1} V_cluster). One seed has only the
+second part: its interval covers the rows and says nothing about seeds.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ import numpy as np
 
 from distill_runner.evaluation.metrics.intervals import Interval
 
-# Below this many seeds no estimator tried holds its level (benchmarks/coverage.py).
+# With two seeds no estimator tried holds its level: `scripts/bench coverage` shows it.
 FEWEST_SEEDS = 3
+_HALVINGS = 50  # of the range of p-values
 
 
 @dataclass(frozen=True)
@@ -33,37 +35,52 @@ class Estimate:
 
     Attributes:
         value: the mean, in the unit of the figure.
-        error: its standard error; NaN if one cluster or one seed of several says nothing.
-        degrees: degrees of freedom of Student's t.
+        of_seeds: the part of its variance that more seeds would reduce.
+        of_clusters: the part that more clusters would reduce.
         seeds, clusters: how many the mean was taken over.
     """
 
     value: float
-    error: float
-    degrees: float
+    of_seeds: float
+    of_clusters: float
     seeds: int
     clusters: int
+
+    @property
+    def error(self) -> float:
+        """The standard error of the mean."""
+        return math.sqrt(self.of_seeds + self.of_clusters)
+
+    @property
+    def is_reliable(self) -> bool:
+        """Whether an interval over these seeds and clusters holds its level."""
+        return self.clusters > 1 and (self.seeds == 1 or self.seeds >= FEWEST_SEEDS)
+
+    def reach(self, level: float) -> float:
+        """Return half the width of the two-sided interval, whether reliable or not."""
+        share = (1 + level) / 2
+        squares = self.of_clusters * _quantile(self.clusters - 1, share) ** 2
+        if self.seeds > 1:
+            squares += self.of_seeds * _quantile(self.seeds - 1, share) ** 2
+        return math.sqrt(squares)
 
     def interval(self, level: float = 0.95) -> Interval | None:
         """Return the two-sided interval; None where none holds its level."""
         if not self.is_reliable:
             return None
-        reach = _quantile(self.degrees, (1 + level) / 2) * self.error
+        reach = self.reach(level)
         return Interval(self.value - reach, self.value + reach)
 
-    @property
-    def is_reliable(self) -> bool:
-        """Whether an interval over these seeds and clusters holds its level."""
-        enough = self.seeds == 1 or self.seeds >= FEWEST_SEEDS
-        return enough and self.clusters > 1 and math.isfinite(self.error)
-
     def p_value(self) -> float | None:
-        """Return the two-sided p-value of a mean of 0; None where no interval is given."""
+        """Return 1 minus the level at which the interval touches 0; None without an interval."""
         if not self.is_reliable:
             return None
-        if self.error == 0:
-            return 0.0 if self.value else 1.0
-        return 2 * _share_below(self.degrees, -abs(self.value / self.error))
+        low, high = 0.0, 1.0
+        for _ in range(_HALVINGS):
+            middle = (low + high) / 2
+            outside = self.reach(1 - middle) < abs(self.value)
+            low, high = (low, middle) if outside else (middle, high)
+        return high
 
     def is_within(self, margin: float) -> bool:
         """Return whether two one-sided tests at 5% show the mean to lie within ± the margin."""
@@ -94,27 +111,14 @@ def estimate(values: np.ndarray) -> Estimate:
     mean = float(values.mean())
     if clusters < 2:
         return Estimate(mean, math.nan, math.nan, seeds, clusters)
-    by_cluster = seeds * float(values.mean(axis=0).var(ddof=1))
+    of_clusters = float(values.mean(axis=0).var(ddof=1)) / clusters
     if seeds == 1:
-        return Estimate(mean, math.sqrt(by_cluster / clusters), clusters - 1, seeds, clusters)
+        return Estimate(mean, 0.0, of_clusters, seeds, clusters)
     by_seed = clusters * float(values.mean(axis=1).var(ddof=1))
-    centred = values - values.mean(axis=0) - values.mean(axis=1, keepdims=True) + mean
-    rest = float((centred**2).sum()) / ((seeds - 1) * (clusters - 1))
-    # A negative component of variance is none: the total is at least what each way gives alone.
-    total = max(by_seed + by_cluster - rest, by_seed, by_cluster)
-    error = math.sqrt(total / (seeds * clusters))
-    degrees = _degrees(by_seed, by_cluster, rest, seeds, clusters)
-    return Estimate(mean, error, degrees, seeds, clusters)
-
-
-def _degrees(by_seed: float, by_cluster: float, rest: float, seeds: int, clusters: int) -> float:
-    """Return Satterthwaite's degrees of freedom of MS_seed + MS_cluster − MS_rest."""
-    total = max(by_seed + by_cluster - rest, by_seed, by_cluster)
-    if total == 0:
-        return float(seeds - 1)
-    spread = by_seed**2 / (seeds - 1) + by_cluster**2 / (clusters - 1)
-    spread += rest**2 / ((seeds - 1) * (clusters - 1))
-    return max(total**2 / spread, float(seeds - 1))
+    rest = values - values.mean(axis=0) - values.mean(axis=1, keepdims=True) + mean
+    by_rest = float((rest**2).sum()) / ((seeds - 1) * (clusters - 1))
+    of_seeds = max(0.0, by_seed - by_rest) / (seeds * clusters)
+    return Estimate(mean, of_seeds, of_clusters, seeds, clusters)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -131,9 +135,3 @@ def _quantile(degrees: float, share: float) -> float:
     from scipy.special import stdtrit
 
     return float(stdtrit(degrees, share))
-
-
-def _share_below(degrees: float, value: float) -> float:
-    from scipy.special import stdtr
-
-    return float(stdtr(degrees, value))
