@@ -10,6 +10,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
+import numpy as np
+
 from distill_runner.data.phrases import SHARED_WORDS, Phrases
 from distill_runner.data.readers.labelled_rows import Rows
 from distill_runner.data.texts import folded_words
@@ -49,7 +51,6 @@ def _same_text(texts: Sequence[str]) -> Iterable[tuple[int, int]]:
 
 def _components(rows: int, links: Iterable[tuple[int, int]]) -> list[int]:
     """Number the connected components of the rows."""
-    import numpy as np
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 

@@ -172,8 +172,9 @@ def _show(folder: Path, jobs: Sequence[Job]) -> None:
     from rich.console import Console
 
     from distill_runner.console.screen import terminal
+    from distill_runner.report.seed_table import seed_lines, seed_rows
     from distill_runner.report.sweep_records import sweep_records, write_csv
-    from distill_runner.report.sweeps import job_rows, seed_lines, seed_rows, shared_overrides
+    from distill_runner.report.sweeps import job_rows, shared_overrides
     from distill_runner.report.tables import sweep_table, table_width
 
     rows, grouped = job_rows(jobs), seed_rows(jobs)

@@ -18,7 +18,8 @@ from typing import TypeVar
 from distill_runner.errors import DistillError
 from distill_runner.report.at_chance import both_at_chance
 from distill_runner.report.columns import Column, cell, columns_of, gain_or_difference
-from distill_runner.report.sweeps import seed_rows, shared_overrides
+from distill_runner.report.seed_table import seed_rows
+from distill_runner.report.sweeps import shared_overrides
 from distill_runner.results.files import RESULT, Attempt, Job, read_result
 from distill_runner.results.origins import Provenance
 from distill_runner.results.schema import (

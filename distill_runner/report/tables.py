@@ -199,10 +199,15 @@ def gain_line(result: RunResult) -> str | None:
     interval = f"[{100 * gain.low:+.2f}, {100 * gain.high:+.2f}]"
     line = (
         f"{lead.capitalize()} on test: {points} {interval} over {over} "
-        f"(95% interval, paired over rows, one seed)."
+        f"(95% interval, paired over {_paired_over(result)}, one seed)."
     )
     verdict = _verdict(gain, fewer_steps=baseline.fewer_steps)
     return " ".join([line, *verdict, *_ranking_gains(gain.ranking)])
+
+
+def _paired_over(result: RunResult) -> str:
+    test = result.metrics["test"]
+    return "rows" if test.clusters == test.n else f"{test.clusters:,} clusters of rows"
 
 
 def _baseline_name(result: RunResult, baseline: BaselineResult) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from torch import Tensor
@@ -138,19 +138,7 @@ class Classification(Task):
             classes=logits.shape[-1],
             names=(Metric.accuracy, *(m for m in self.metrics if m not in RANKING)),
         )
-        questions: int | None = None
-        without_positive: int | None = None
-        ranking = [metric for metric in self.metrics if metric in RANKING]
-        if ranking:
-            assert groups is not None
-            ranked = ranking_metrics().compute(
-                predictions=_second_over_first(logits).tolist(),
-                references=labels.tolist(),
-                groups=groups.tolist(),
-                names=ranking,
-            )
-            questions, without_positive = ranked.pop("questions"), ranked.pop("without_positive")
-            found |= ranked
+        ranking = self._ranking(logits, labels, groups)
         names = dict.fromkeys((Metric.accuracy, *self.metrics))
         return Score(
             primary_metric=Metric.accuracy.value,
@@ -160,10 +148,26 @@ class Classification(Task):
             low=interval.low,
             high=interval.high,
             majority=float(np.bincount(labels).max() / len(labels)),
-            questions=questions,
-            without_positive=without_positive,
-            metrics={metric.value: found[metric.value] for metric in names},
+            questions=ranking.get("questions"),
+            without_positive=ranking.get("without_positive"),
+            metrics={metric.value: (found | ranking)[metric.value] for metric in names},
         )
+
+    def _ranking(
+        self, logits: np.ndarray, labels: np.ndarray, groups: np.ndarray | None
+    ) -> dict[str, Any]:
+        """Return the ranking metrics and the numbers of groups; nothing if none is configured."""
+        names = [metric for metric in self.metrics if metric in RANKING]
+        if not names:
+            return {}
+        assert groups is not None
+        found: dict[str, Any] = ranking_metrics().compute(
+            predictions=_second_over_first(logits).tolist(),
+            references=labels.tolist(),
+            groups=groups.tolist(),
+            names=names,
+        )
+        return found
 
     def value(self, logits: np.ndarray, labels: np.ndarray) -> float:
         """Return the share of right predictions."""

@@ -19,7 +19,8 @@ from distill_runner.config.schema import Metric
 from distill_runner.evaluation.chance_level import verdict
 from distill_runner.report.at_chance import warnings
 from distill_runner.report.card import model_card
-from distill_runner.report.sweeps import job_rows, seed_rows
+from distill_runner.report.seed_table import seed_rows
+from distill_runner.report.sweeps import job_rows
 from distill_runner.report.tables import gain_line, result_table
 from distill_runner.results.files import read_result
 from distill_runner.results.measurements import AtChance

@@ -65,7 +65,18 @@ def test_every_promised_file_is_there(kd: Path) -> None:
         "quiz.csv",
         "validation.csv",
         "test.csv",
+        "baseline",
+        "teachers",
+        "teachers_together",
     }
+    kept = {str(path.relative_to(kd / "predictions")) for path in kd.glob("predictions/*/**/*.csv")}
+    models = (
+        "baseline",
+        "teachers/bert-base-uncased",
+        "teachers/roberta-base",
+        "teachers_together",
+    )
+    assert kept == {f"{model}/{split}.csv" for model in models for split in ("validation", "test")}
     assert (kd / "student" / "README.md").read_text().startswith("---")
 
 
@@ -120,6 +131,7 @@ def test_the_transferred_share_is_of_a_gain_that_is_clear(
         baseline=answers("00000000"),
         teachers=answers(teachers),
         labels=labels,
+        clusters=np.arange(8),
     )
     assert found == share
 

@@ -16,8 +16,9 @@ from support.tiny import command
 
 from distill_runner.report.causes import cause_lines, count_line
 from distill_runner.report.choosing import choice_lines, validation_score
+from distill_runner.report.seed_table import seed_lines, seed_rows
 from distill_runner.report.sweep_records import sweep_records
-from distill_runner.report.sweeps import differing_overrides, job_rows, seed_lines, seed_rows
+from distill_runner.report.sweeps import differing_overrides, job_rows
 from distill_runner.report.tables import fit_width, sweep_table
 from distill_runner.results.schema import RunResult
 
@@ -104,17 +105,17 @@ def test_the_best_setting_has_the_best_mean_on_validation_over_seeds() -> None:
     assert [row["job"] for row in rows] == ["method.temperature=2", "method.temperature=1"]
     assert [row["mean validation"] for row in rows] == ["★ 75.00", "70.00"]
     assert [row["mean test"] for row in rows] == ["62.50", "60.50"]
-    assert seed_lines(rows) == [
-        "★ Best setting by mean validation: method.temperature=2, 75.00 over 2 seeds"
-    ]
+    first, second, third = seed_lines(rows)
+    assert first == "★ Best setting by mean validation: method.temperature=2, 75.00 over 2 seeds"
+    assert second == "Below 3 seeds no interval holds its level, so none is given."
+    assert third == "Intervals are over seeds and clusters of rows together."
 
 
-def test_equal_figures_have_no_interval_and_one_run_typed_twice_is_one_run() -> None:
+def test_one_run_typed_twice_is_one_run_and_no_predictions_give_no_interval() -> None:
     results = [finished(0.7, 0.6, f"seed={at}", key=str(at)) for at in range(2)]
     jobs = [a_job(result.key, result) for result in results]
     (row,) = seed_rows(jobs)
-    assert row["95% of the test"] == row["95% of the gain"] == "equal"
-    assert seed_lines([row])[-1].startswith("equal: every seed gave the same figure")
+    assert row["95% of the test"] == row["95% of the gain"] == "–"
     twice = [a_job(result.key, replace(result, key="one")) for result in results]
     assert seed_rows(twice) == []
 

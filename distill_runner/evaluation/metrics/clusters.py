@@ -75,7 +75,10 @@ def effective_rows(right: np.ndarray, clusters: np.ndarray) -> float:
     if len(each) < 2 or share in (0.0, 1.0):
         return float(len(each))
     variance = float(each.var(ddof=1)) / len(each)
-    return min(float(len(right)), share * (1 - share) / variance) if variance else len(right)
+    if variance == 0:
+        return float(len(right))
+    of_rows = share * (1 - share) / (len(right) - 1)
+    return min(1.0, of_rows / variance) * len(right)
 
 
 def _blocks(clusters: np.ndarray) -> np.ndarray:

@@ -1,7 +1,8 @@
 """Computes softmax attention for transformers where torch's fused kernel does not apply.
 
 With dropout on, torch computes the plain product on a CPU anyway; written out here, it uses the
-layer's dropout module. Rows packed without padding attend only to themselves (`packed`).
+layer's dropout module. A gradient in bfloat16 takes it too. Rows packed without padding attend
+only to themselves (`packed`).
 """
 
 from __future__ import annotations
@@ -64,13 +65,26 @@ def attend(
             module, query, key, value, attention_mask, dropout, scaling, **others
         )
         return kept
+    return _plain(module, query, key, value, attention_mask, scaling), None
+
+
+def _plain(
+    module: Any,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None,
+) -> Tensor:
+    """Compute softmax(q kᵀ · scaling) v with the layer's dropout. [batch, queries, heads, size]."""
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     scores = (query * scale) @ key.transpose(-1, -2)
     if attention_mask is not None:
         scores = scores.masked_fill(~attention_mask, torch.finfo(scores.dtype).min)
     exact = torch.promote_types(scores.dtype, torch.float32)
     weights = module.dropout(scores.softmax(-1, dtype=exact).to(value.dtype))
-    return (weights @ value).transpose(1, 2).contiguous(), None
+    found: Tensor = (weights @ value).transpose(1, 2).contiguous()
+    return found
 
 
 @cache
