@@ -69,7 +69,10 @@ def read_predictions(path: Path, task: Task, classes: Sequence[str]) -> SplitPre
         with path.open(encoding="utf-8", newline="") as file:
             head, *rows = csv.reader(file)
             columns = dict(zip(head, zip(*rows, strict=True), strict=True))
-        logits = [columns[name] for name in head if name.startswith(_LOGIT)]
+        outputs = [name for name in head if name.startswith(_LOGIT)]
+        if outputs and outputs != [f"{_LOGIT}{name}" for name in classes]:
+            raise ValueError(f"its outputs are {', '.join(outputs)}")
+        logits = [columns[name] for name in outputs]
         return SplitPredictions(
             ids=columns["id"],
             clusters=np.array(columns["cluster"], dtype=np.int64),

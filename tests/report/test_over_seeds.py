@@ -103,8 +103,14 @@ def test_runs_on_other_rows_or_with_other_seeds_are_not_paired(
 def test_damaged_predictions_are_refused_by_name(runs: list[tuple[Path, RunResult]]) -> None:
     path = runs[0][0] / "predictions" / "test.csv"
     whole = path.read_text()
-    no_label, no_number = whole.replace("yes", "maybe", 1), whole.replace("row-0,0", "row-0,x")
-    for damage in (whole.rsplit(",", 1)[0], no_label, no_number, ""):
+    no_label, no_number = whole.replace(",yes,", ",maybe,"), whole.replace("row-0,0", "row-0,x")
+    for damage in (
+        whole.rsplit(",", 1)[0],
+        no_label,
+        no_number,
+        whole.replace("_yes", "_maybe"),
+        "",
+    ):
         path.write_text(damage)
         with pytest.raises(DistillError, match=r"test\.csv is damaged"):
             score_over_seeds(runs, "accuracy")
