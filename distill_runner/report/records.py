@@ -8,6 +8,7 @@ A record holds row ids and figures, but no text of a data set, no weights and no
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import sys
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from distill_runner.errors import DistillError
+from distill_runner.evaluation.predictions_file import FOLDER
 from distill_runner.report.at_chance import both_at_chance
 from distill_runner.report.columns import Column, cell, columns_of, gain_or_difference
 from distill_runner.report.seed_table import seed_rows
@@ -31,9 +33,10 @@ from distill_runner.results.schema import (
 )
 from distill_runner.results.typed_json import to_json
 
-# Keys whose values are local paths.
-_LOCAL = ("paths.", "store.dir", "output_dir", "dataset.path")
-_COPIED = ("metrics.jsonl", "predictions/test.csv", "predictions/validation.csv")
+# Keys whose values name a place, and nothing that a figure depends on.
+_PLACES = ("paths.", "store.", "output_dir")
+_SPLITS = ("quiz", "train")  # the splits whose predictions no figure needs
+WEIGHTS = "weights.json"  # SHA-256 of the student's files, by path
 
 Model = TypeVar("Model", bound=TrainedModel | TaughtTeacher | PretrainTeacher)
 
@@ -48,20 +51,37 @@ def record(run: Path, target: Path) -> RunResult:
     if "test" not in result.metrics:
         raise DistillError(f"{run} was scored on no test rows")
     target.mkdir(parents=True, exist_ok=True)
-    for name in _COPIED:
-        if (run / name).is_file():
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(run / name, target / name)
-    text = json.dumps(to_json(result), indent=2) + "\n"
-    (target / RESULT).write_text(text, encoding="utf-8")
+    for path in (run / "metrics.jsonl", *sorted((run / FOLDER).rglob("*.csv"))):
+        if path.is_file() and path.stem not in _SPLITS:
+            copy = target / path.relative_to(run)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
+    _write_json(target / RESULT, to_json(result))
+    _write_json(target / WEIGHTS, weights_of(run / "student"))
     return result
+
+
+def weights_of(student: Path) -> dict[str, str]:
+    """Return the SHA-256 of each weights file of a student, by path."""
+    return {
+        str(path.relative_to(student)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(student.rglob("*.safetensors"))
+    }
+
+
+def _write_json(path: Path, value: object) -> None:
+    path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
 
 
 def _portable(result: RunResult) -> RunResult:
     """Return a copy of the result without local paths."""
     return replace(
         result,
-        overrides=tuple(item for item in result.overrides if not _is_local(item)),
+        overrides=tuple(
+            written
+            for item in result.overrides
+            if (written := _portable_override(item, result.provenance)) is not None
+        ),
         student=_with_portable_name(result.student),
         teachers=tuple(map(_with_portable_name, result.teachers)),
         between=tuple(map(_with_portable_name, result.between)),
@@ -71,9 +91,19 @@ def _portable(result: RunResult) -> RunResult:
     )
 
 
-def _is_local(override: str) -> bool:
-    value = override.partition("=")[2].lstrip("[")
-    return override.startswith(_LOCAL) or value.startswith(("/", "~", "."))
+def _portable_override(override: str, provenance: Provenance) -> str | None:
+    """Name a path by what it holds; None for a place that no figure depends on."""
+    key, _, value = override.partition("=")
+    if key.startswith(_PLACES):
+        return None
+    if not value.lstrip("['\"").startswith(("/", "~", ".")):
+        return override
+    contents = [source.content for source in provenance.models.values()]
+    if key.endswith(("dataset.path", "unlabelled.path")):
+        data = provenance.data.get("pretrain" if key.startswith("pretrain.") else "task")
+        contents = sorted(data.files.values()) if data else []
+    digest = hashlib.sha256("".join(contents).encode()).hexdigest()
+    return f"{key}=sha256:{digest[:12]}"
 
 
 def _with_portable_name(model: Model) -> Model:
