@@ -28,18 +28,18 @@ from distill_runner.methods.finetune import FineTune
 
 KEYS = {
     "kd": {
-        "teacher/bert-base-uncased": "1420ee498f5f204b",
-        "teacher/roberta-base": "7f3d7cdb3298def8",
-        "kd": "9f5411f9506749ab",
+        "teacher/bert-base-uncased": "ac2f56b233200394",
+        "teacher/roberta-base": "0274a17024e435eb",
+        "kd": "4522f843df66c25c",
     },
-    "metadistil": {"metadistil": "b3c514c033f561a0"},
+    "metadistil": {"metadistil": "88309b27ce089f17"},
     "tmkd": {
-        "pretrain/bert-base-uncased": "2787c378a755d099",
-        "pretrain": "36ca232c9b4a4341",
-        "finetune": "eff8010809cb21f7",
+        "pretrain/bert-base-uncased": "75f09db7db18e44c",
+        "pretrain": "8b8ed1e03947e4a7",
+        "finetune": "333f6d2a609a82d5",
     },
-    "distilbert": {"pretrain": "c9aba508500d5e51", "finetune": "1abd3fd7cd1de105"},
-    "noisy_student": {"generation-1": "5aaea7bac87cb354"},
+    "distilbert": {"pretrain": "cb841b7069426a22", "finetune": "32b6c88d1a415fa4"},
+    "noisy_student": {"generation-1": "a64f244cfeebd8ac"},
 }
 
 
