@@ -1,7 +1,7 @@
 """Writes the tables of README and docs from the records: python docs/tools/tables.py
 
 A page holds a table between two markers, `<!-- table NAME -->` and `<!-- end -->`. Every figure
-is computed here from `result.json` and `record.json` under outputs/records.
+is computed here from the predictions and results under outputs/records.
 """
 
 from __future__ import annotations
@@ -9,40 +9,36 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from scipy.stats import t as student_t
+from distill_runner.evaluation.metrics.estimate import Estimate, holm
+from distill_runner.evaluation.predictions_file import BASELINE
+from distill_runner.report.over_seeds import lead_over_seeds, score_over_seeds
+from distill_runner.results.files import read_result
+from distill_runner.results.schema import RunResult
 
 ROOT = Path(__file__).parents[2]
 RECORDS = ROOT / "outputs" / "records"
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 _MARKED = re.compile(r"(<!-- table ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
-SEEDS = (1, 2, 3)
+SST2, WIKIQA = "2026-11-26-minilm-sst2", "2026-11-26-minilm-wikiqa-tmkd"
+COVERAGE = "2026-11-26-bench-coverage"
+_TEACHER = "teachers/all-MiniLM-L6-v2"
+_MARGIN = 0.3  # points of accuracy within which two settings count as equal
+Runs = Sequence[tuple[Path, RunResult]]
 
 
-def result(record: str, run: str) -> dict[str, Any]:
-    """Read `result.json` of one run of a record."""
-    found: dict[str, Any] = json.loads((RECORDS / record / run / "result.json").read_text("utf-8"))
-    return found
-
-
-def scores(record: str, run: str, metric: str, *, of: str = "student") -> np.ndarray:
-    """Return a metric on test in %, for seeds 1, 2 and 3 of a run. [seeds]."""
-    return np.array([_score(result(record, f"{run}-{seed}"), metric, of) for seed in SEEDS])
-
-
-def _score(found: dict[str, Any], metric: str, of: str) -> float:
-    model = found["baseline"] if of == "baseline" else found
-    return 100 * float(model["metrics"]["test"][metric])
-
-
-def student_interval(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
-    """Return both ends of Student's 95% interval of a mean."""
-    sample = np.asarray(values, dtype=float)
-    reach = student_t.ppf(0.975, len(sample) - 1) * sample.std(ddof=1) / np.sqrt(len(sample))
-    return float(sample.mean() - reach), float(sample.mean() + reach)
+@cache
+def runs(record: str, name: str) -> Runs:
+    """Return the runs NAME-1, NAME-2, … of a record in the order of their seeds."""
+    folders = (RECORDS / record).glob(f"{name}-*")
+    found = [
+        (folder, read_result(folder))
+        for folder in folders
+        if folder.name[len(name) + 1 :].isdigit()
+    ]
+    return sorted(found, key=lambda run: run[1].seed)
 
 
 def signed(value: float, digits: int = 2) -> str:
@@ -51,24 +47,31 @@ def signed(value: float, digits: int = 2) -> str:
     return rounded if float(f"{value:.{digits}f}") else f"{0:.{digits}f}"
 
 
-def gain(values: Sequence[float] | np.ndarray, digits: int = 2) -> str:
-    """Format a mean difference with Student's interval."""
-    low, high = student_interval(values)
+def lead(found: Estimate, digits: int = 2) -> str:
+    """Format a difference in points with its interval over seeds and clusters."""
+    low, high = _ends(found)
     ends = f"[{signed(low, digits)}, {signed(high, digits)}]"
-    return f"{signed(float(np.mean(values)), digits)} {ends}"
+    return f"{signed(100 * found.value, digits)} {ends}"
 
 
-def mean(values: Sequence[float] | np.ndarray, digits: int = 1) -> str:
-    """Format a mean score with Student's interval."""
-    low, high = student_interval(values)
-    return f"{np.mean(values):.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+def score(found: Estimate, digits: int = 1) -> str:
+    """Format a score in % with its interval over seeds and clusters."""
+    low, high = _ends(found)
+    return f"{100 * found.value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
-def paired(found: dict[str, Any]) -> str:
-    """Format the gain of a run over its student without a teacher, with its interval over rows."""
-    of = found["baseline"]["gain"]["test"]
-    low, high = signed(100 * of["low"]), signed(100 * of["high"])
-    return f"{signed(100 * of['accuracy'])} [{low}, {high}]"
+def _ends(found: Estimate) -> tuple[float, float]:
+    interval = found.interval()
+    assert interval is not None  # a table names only settings with enough seeds
+    return 100 * interval.low, 100 * interval.high
+
+
+def adjusted(leads: Sequence[Estimate]) -> list[str]:
+    """Format the p-values of a table's leads, adjusted for their number (Holm)."""
+    return [
+        "<0.001" if value < 0.001 else f"{value:.3f}"
+        for value in holm([found.p_value() or 0.0 for found in leads])
+    ]
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -86,143 +89,126 @@ def speed(race: str, contender: str) -> tuple[str, str, str]:
     return f"{figures['ratio']:.1f}×", ends, f"{whole:.1f}×"
 
 
-def pairs(name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return the accuracy in % with a lever and without it, seed by seed. [seeds] each."""
-    path = RECORDS / f"2026-11-21-bench-pairs-{name}" / "record.json"
-    seeds = json.loads(path.read_text("utf-8"))["raw"].values()
-    sides = [[seed[side]["accuracy"] for seed in seeds] for side in ("lever", "reference")]
-    return 100 * np.array(sides[0]), 100 * np.array(sides[1])
-
-
-GROUPED, RANDOM = "2026-11-21-minilm-sst2-grouped", "2026-11-21-minilm-sst2-random"
-WIKIQA = "2026-11-22-minilm-wikiqa-tmkd"
-
-
 def evidence() -> str:
     """Return the README's table."""
-    two = ["minilm-2layer-kd", "minilm-2layer-kd-seed2", "minilm-2layer-kd-seed3"]
-    leads = [_lead(result(GROUPED, run)) for run in two]
-    tkd = scores(WIKIQA, "tkd", "map") - scores(WIKIQA, "one_on_one", "map")
-    stage = scores(WIKIQA, "tmkd", "map") - scores(WIKIQA, "mkd", "map")
-    kd_step, kd_ends, _ = speed("kd", "textbrewer-dynamic")
-    meta_step, meta_ends, _ = speed("metadistil", "double-backward-dynamic")
-    rows = [
-        ("KD, 2 of 6 layers, SST-2, 3 seeds", "accuracy over no teacher", gain(leads), GROUPED),
-        (
-            "MetaDistil, 2 of 6 layers, SST-2, 5 seeds",
-            "accuracy over KD, 48,000 test rows",
-            gain(metadistil_over_kd()),
-            "2026-11-21-bench-pairs-mask, -batching",
-        ),
-        (
-            "TMKD's first stage, one teacher, WikiQA, 3 seeds",
-            "MAP over no first stage",
-            gain(tkd, 1),
-            WIKIQA,
-        ),
-        ("the same, three teachers", "MAP over no first stage", gain(stage, 1), WIKIQA),
-        (
-            "a KD step on one CPU core",
-            "against TextBrewer, dynamic padding",
-            f"{kd_step} as fast {kd_ends}",
-            "2026-11-21-bench-kd",
-        ),
-        (
-            "a MetaDistil step on one CPU core",
-            "against double backward, dynamic padding",
-            f"{meta_step} as fast {meta_ends}",
-            "2026-11-21-bench-metadistil",
-        ),
+    kd, meta = runs(SST2, "kd"), runs(SST2, "metadistil")
+    first = [(name, _first_stage(*pair)) for name, pair in _STAGE_1.items()]
+    leads = [lead_over_seeds(kd, "accuracy"), _over(meta, kd), *(found for _, found in first)]
+    what = [
+        ("KD, 2 of 6 layers, SST-2", "accuracy over no teacher", SST2, 2),
+        ("MetaDistil, 2 of 6 layers, SST-2", "accuracy over KD", SST2, 2),
+        *((f"TMKD's first stage, {name}, WikiQA", "MAP over none", WIKIQA, 1) for name, _ in first),
     ]
+    rows = [
+        (f"{name}, {found.seeds} seeds", how, f"{lead(found, digits)}, p {p}", f"`{source}`")
+        for (name, how, source, digits), found, p in zip(what, leads, adjusted(leads), strict=True)
+    ]
+    for name, race, contender, against in (
+        ("KD", "kd", "textbrewer-dynamic", "TextBrewer"),
+        ("MetaDistil", "metadistil", "double-backward-dynamic", "double backward"),
+    ):
+        step, ends, _ = speed(race, contender)
+        how = f"against {against}, dynamic padding"
+        record = f"`2026-11-21-bench-{race}`"
+        rows.append((f"a {name} step on one CPU core", how, f"{step} as fast {ends}", record))
+    return table(("what", "measured", "result", "record"), rows)
+
+
+_STAGE_1 = {"one teacher": ("tkd", "one_on_one"), "three teachers": ("tmkd", "mkd")}
+
+
+def _first_stage(with_it: str, without: str) -> Estimate:
+    return _over(runs(WIKIQA, with_it), runs(WIKIQA, without), "map")
+
+
+def _over(ours: Runs, theirs: Runs, metric: str = "accuracy") -> Estimate:
+    """Return one method's lead over another's, paired by seed and cluster."""
+    return lead_over_seeds(ours, metric, over=theirs, other="")
+
+
+def sst2() -> str:
+    """Return the table of SST-2: test rows, the official rows, and leads with adjusted p-values."""
+    kd, meta = runs(SST2, "kd"), runs(SST2, "metadistil")
+    leads = [lead_over_seeds(kd, "accuracy"), _over(meta, kd)]
+    beside = [f"{lead(found)}, p {p}" for found, p in zip(leads, adjusted(leads), strict=True)]
+    rows = [
+        ("teacher, 6 layers", kd, _TEACHER, "", ""),
+        ("2 layers, fine-tuned", kd, BASELINE, "", ""),
+        ("2 layers, `kd`", kd, "", beside[0], ""),
+        ("2 layers, `metadistil`", meta, "", "", beside[1]),
+    ]
+    columns = ("model", "parameters", "test (6,000)", "official validation (872)")
     return table(
-        ("what", "measured", "result", "record"),
-        [(what, how, found, f"`{source}`") for what, how, found, source in rows],
+        (*columns, "over fine-tuning", "over `kd`"),
+        [
+            (
+                name,
+                f"{_parameters(found[0][1], model):,}",
+                *(
+                    score(score_over_seeds(found, "accuracy", model=model, split=split))
+                    for split in ("test", "validation")
+                ),
+                *leads_of,
+            )
+            for name, found, model, *leads_of in rows
+        ],
     )
 
 
-def _lead(found: dict[str, Any]) -> float:
-    return _score(found, "accuracy", "student") - _score(found, "accuracy", "baseline")
-
-
-def metadistil_over_kd() -> np.ndarray:
-    """Return MetaDistil minus KD, both with batches of rows of similar length. [seeds]."""
-    return pairs("mask")[0] - pairs("batching")[0]
-
-
-def grouped() -> str:
-    """Return the table of SST-2, grouped split, seed 1."""
-    rows = [_alone("teacher, 6 layers", result(GROUPED, "minilm-3layer-kd")["teachers"][0])]
-    for layers in (3, 2):
-        kd = result(GROUPED, f"minilm-{layers}layer-kd")
-        meta = result(GROUPED, f"minilm-{layers}layer-metadistil")
-        size = kd["student"]["parameters"]
-        alone = {**kd["baseline"], "parameters": size}
-        rows.append(_alone(f"{layers} layers, fine-tuned", alone))
-        rows += [_distilled(f"{layers} layers, `{found['method']}`", found) for found in (kd, meta)]
-    columns = ("model", "parameters", "validation (872)", "test (2,000) [95%]")
-    return table((*columns, "gain over no teacher [95%, rows]"), rows)
-
-
-def random_split() -> str:
-    """Return the table of SST-2, random split, seed 1."""
-    kd, meta = (result(RANDOM, f"minilm-2layer-{name}") for name in ("kd", "metadistil"))
-    alone = {**kd["baseline"], "parameters": kd["student"]["parameters"]}
-    rows = [
-        _alone("teacher, 6 layers", kd["teachers"][0]),
-        _alone("2 layers, fine-tuned", alone),
-        _distilled("2 layers, `kd`", kd),
-        _distilled("2 layers, `metadistil`", meta),
-    ]
-    columns = ("model", "parameters", "validation (872)", "test (2,000) [95%]")
-    return table((*columns, "gain over no teacher [95%, rows]"), rows)
-
-
-def _alone(name: str, model: dict[str, Any]) -> tuple[str, ...]:
-    validation, test = model["metrics"]["validation"], model["metrics"]["test"]
-    return (
-        name,
-        f"{model['parameters']:,}",
-        f"{100 * validation['accuracy']:.2f}",
-        f"{100 * test['accuracy']:.2f} [{100 * test['low']:.1f}, {100 * test['high']:.1f}]",
-        "",
-    )
-
-
-def _distilled(name: str, found: dict[str, Any]) -> tuple[str, ...]:
-    size = found["student"]["parameters"]
-    return (*_alone(name, {**found, "parameters": size})[:-1], paired(found))
+def _parameters(result: RunResult, model: str) -> int:
+    return result.teachers[0].parameters if model == _TEACHER else result.student.parameters
 
 
 def wikiqa() -> str:
-    """Return the table of mean average precision on WikiQA, three seeds."""
-    one = scores(WIKIQA, "one_on_one", "map")
-    alone = scores(WIKIQA, "one_on_one", "map", of="baseline")
-    rows = [("no teacher", mean(alone), "")]
-    for run in ("one_on_one", "mkd", "many_on_many", "tmkd", "tkd"):
-        found = scores(WIKIQA, run, "map")
-        over = "" if run == "one_on_one" else gain(found - one, 1)
-        rows.append((f"`{run}`", mean(found), over))
-    return table(("3 layers", "MAP", "over `one_on_one`"), rows)
+    """Return the table of mean average precision on WikiQA, over seeds and questions."""
+    one = runs(WIKIQA, "one_on_one")
+    alone = score_over_seeds(one, "map", model=BASELINE)
+    others = ("mkd", "tmkd", "tkd")
+    leads = [_over(runs(WIKIQA, name), one, "map") for name in others]
+    beside = dict(zip(others, zip(leads, adjusted(leads), strict=True), strict=True))
+    rows = [("no teacher", score(alone), "", "")]
+    for name in ("one_on_one", *others):
+        found, p = beside.get(name, (None, ""))
+        mean = score(score_over_seeds(runs(WIKIQA, name), "map"))
+        rows.append((f"`{name}`", mean, lead(found, 1) if found else "", p))
+    return table(("3 layers", "MAP", "over `one_on_one`", "p (Holm)"), rows)
 
 
-def sst2_4000() -> str:
-    """Return the table of SST-2 with 4,000 training rows, three seeds."""
-    of = "2026-11-21-minilm-sst2-"
-    runs = (
-        ("3 layers twice, `mutual`", "mutual", "mutual-twins"),
-        ("6 → 2 layers, `assistant` without an assistant", "assistant", "assistant-none"),
-        ("6 → 4 → 2 layers, `assistant`", "assistant", "assistant-4"),
-        ("five of 6 layers → 3, `kd`", "ensemble5", "ensemble5"),
-        ("6 layers, `noisy_student`, third generation", "noisy_student", "noisy"),
-        ("the same without noise", "noisy_student", "noisy-without"),
+def levers() -> str:
+    """Return the table of what changes of dropout and attention cost in accuracy."""
+    kd, meta = runs(SST2, "kd"), runs(SST2, "metadistil")
+    exact, fused = runs(SST2, "exact-dropout"), runs(SST2, "fused-attention")
+    rows = [
+        ("`runtime.cheap_dropout=true`, KD", "`runtime.cheap_dropout=false`", _over(kd, exact)),
+        (
+            "plain attention where a bfloat16 gradient is wanted, MetaDistil",
+            "torch's fused kernel",
+            _over(meta[: len(fused)], fused),
+        ),
+    ]
+    return table(
+        ("shortcut", "against", "difference", "seeds", f"equal within {_MARGIN} points"),
+        [
+            (what, against, lead(found), str(found.seeds), _verdict(found))
+            for what, against, found in rows
+        ],
     )
+
+
+def _verdict(found: Estimate) -> str:
+    return "yes" if found.is_within(_MARGIN / 100) else "not shown"
+
+
+def coverage() -> str:
+    """Return how often intervals held the true gain of generated data, by seeds and estimator."""
+    found = json.loads((RECORDS / COVERAGE / "record.json").read_text("utf-8"))["raw"]
+    names = [name for name in found[0] if name not in ("seeds", "clusters", "deviation")]
     rows = []
-    for name, record, run in runs:
-        found = scores(of + record, run, "accuracy")
-        alone = scores(of + record, run, "accuracy", of="baseline")
-        more = " (500 steps against 126)" if record == "noisy_student" else ""
-        rows.append((name, mean(found), gain(found - alone) + more))
-    return table(("what", "test", "over the same student without"), rows)
+    for seeds in sorted({case["seeds"] for case in found}):
+        of_seeds = [case for case in found if case["seeds"] == seeds]
+        shares = [[100 * case[name] for case in of_seeds] for name in names]
+        rows.append([str(seeds), *(f"{min(each):.1f} to {max(each):.1f}" for each in shares)])
+    return table(("seeds", *names), rows)
 
 
 def races() -> str:
@@ -248,29 +234,13 @@ def races() -> str:
     )
 
 
-def levers() -> str:
-    """Return the table of what changes of the sampling cost in accuracy."""
-    rows = (
-        ("MetaDistil's real step keeps the pilot's mask", "`method.real_step_mask=fresh`", "mask"),
-        ("`training.batching=by_length`, KD", "`training.batching=random`", "batching"),
-        ("`runtime.cheap_dropout=true`, KD", "`runtime.cheap_dropout=false`", "dropout"),
-        ("`runtime.precision=bfloat16`, KD", "`runtime.precision=float32`", "bfloat16"),
-    )
-    found = [
-        (what, against, gain(np.subtract(*pairs(name))), f"`2026-11-21-bench-pairs-{name}`")
-        for what, against, name in rows
-    ]
-    return table(("lever", "against", "difference", "record"), found)
-
-
 TABLES: dict[str, Callable[[], str]] = {
     "evidence": evidence,
-    "sst2-grouped": grouped,
-    "sst2-random": random_split,
+    "sst2": sst2,
     "wikiqa": wikiqa,
-    "sst2-4000": sst2_4000,
-    "races": races,
     "levers": levers,
+    "coverage": coverage,
+    "races": races,
 }
 
 

@@ -18,7 +18,7 @@ from support.algorithms import with_defaults
 from support.learners import NewLearner
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from benchmarks import figures, operations, pairs, rounded
+from benchmarks import coverage, figures, operations, pairs, rounded
 from benchmarks.contender import Gate
 from benchmarks.efficiency import Stopwatch, weights_by_use
 from benchmarks.options import Options, parse
@@ -32,6 +32,7 @@ from distill_runner.config.schema import BuiltModel, Combine
 from distill_runner.data.encoding import Inputs
 from distill_runner.data.synthetic import generate
 from distill_runner.errors import Refused
+from distill_runner.evaluation.metrics.estimate import Estimate, estimate
 from distill_runner.methods import batch as micro_batch
 from distill_runner.methods.batch import Address, Quiz
 from distill_runner.methods.metadistil import MetaDistil
@@ -281,18 +282,34 @@ def test_operations_are_gathered_into_kinds() -> None:
     assert shares == {"matrix products": 0.75, "dropout masks": 0.125, "aten::exotic": 0.125}
 
 
+# --- coverage ----------------------------------------------------------------------------
+
+
+def test_the_interval_holds_the_gain_of_generated_data_about_as_often_as_it_says() -> None:
+    case = coverage.Case(seeds=4, clusters=100, deviation=0.005)
+    generator = np.random.default_rng(3)
+    held = [coverage._two_way(coverage.draw(case, generator)) for _ in range(300)]
+    assert 0.91 <= np.mean(held) <= 0.99  # 300 draws have a standard error of 0.013
+
+
 # --- pairs -------------------------------------------------------------------------------
 
 
+def spread(*points: float) -> Estimate:
+    """A difference in points, equal on all of many clusters, by seed."""
+    return estimate(np.repeat(np.array(points)[:, None] / 100, 50, axis=1))
+
+
 def test_a_lever_is_not_inferior_only_where_the_whole_interval_is_above_the_margin() -> None:
-    # Student's interval over five seeds is the mean -+ 2.776 s / sqrt(5).
-    close = pairs.verdict([0.1, 0.0, -0.1, 0.1, -0.1])
-    assert "+0.00 points" in close
+    # Clusters that all agree leave Student's interval over five seeds: mean -+ 2.776 s / sqrt(5).
+    close = pairs.verdict(spread(0.1, 0.0, -0.1, 0.1, -0.1))
+    assert "+0.00 points" in close or "-0.00 points" in close
     assert "[-0.12, +0.12]" in close
-    assert close.endswith("; not inferior at 0.3 points.")
-    wide = pairs.verdict([0.5, -0.5, 0.4, -0.4, 0.0])
-    assert "not shown to be not inferior" in wide
-    assert "too few for a statement" in pairs.verdict([3.0])
+    assert close.endswith("; not inferior and equal at a margin of 0.3 points.")
+    wide = pairs.verdict(spread(0.5, -0.5, 0.4, -0.4, 0.0))
+    assert "not shown to be not inferior at a margin" in wide
+    assert "too few for a statement" in pairs.verdict(spread(3.0))
+    assert "too few for a statement" in pairs.verdict(spread(3.0, 3.1))
 
 
 def test_the_sides_of_a_pair_differ_in_what_is_named_and_nothing_else(tiny: Path) -> None:
