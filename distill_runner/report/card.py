@@ -12,7 +12,13 @@ from distill_runner.console.names import format_count
 from distill_runner.console.printable import on_one_line
 from distill_runner.report.at_chance import mark, student_warning
 from distill_runner.report.card_data import card_data
-from distill_runner.report.columns import broken_off_line, cell, notes, other_metrics
+from distill_runner.report.columns import (
+    broken_off_line,
+    cell,
+    effective_rows,
+    notes,
+    other_metrics,
+)
 from distill_runner.report.latency import latency_line
 from distill_runner.report.robustness import robustness_lines
 from distill_runner.results.schema import ModelResult, RunResult
@@ -156,7 +162,8 @@ def _score_table(result: RunResult) -> list[str]:
     """Return a row for each model and split: the student, the baseline, the teachers."""
     metric, others, student = result.primary_metric, other_metrics(result), result.student
     title = metric if metric == "accuracy" else f"{metric} × 100"
-    head = ("model", "parameters", "steps", "split", title, "95% interval", "rows", *others)
+    rows = ("rows", "effective n")
+    head = ("model", "parameters", "steps", "split", title, "95% interval", *rows, *others)
     lines = [_line(*head), "|" + len(head) * "---|"]
     lines += _rows("this student", student, student.steps, result.metrics, others)
     if result.baseline:
@@ -182,6 +189,7 @@ def _rows(
             f"{100 * score.value:.2f}",
             f"{100 * score.low:.2f}–{100 * score.high:.2f}",
             str(score.n),
+            effective_rows(score),
             *(cell(scores, (split, metric)) for metric in others),
         )
         for split, score in scores.items()

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from distill_runner.results.schema import RunResult
-from distill_runner.results.scores import Scores
+from distill_runner.results.scores import Score, Scores
 
 _USUAL_SPLITS = ("validation", "test", "selection_on_validation")
 _UNBALANCED = 0.6  # a larger share of the largest class is stated next to the accuracy
+_ABOUT_ALL = 0.95  # share of the rows above which clusters need not be mentioned
 
 Column = tuple[str, str]  # split, metric
 
@@ -78,6 +79,14 @@ def cell(scores: Scores, column: Column) -> str:
     """Format the figure as a table shows it."""
     value = percent(scores, column)
     return "–" if value is None else f"{value:.2f}"
+
+
+def effective_rows(score: Score) -> str:
+    """Format how many independent rows a share is worth; "–" if about as many as there are."""
+    found = score.effective_n
+    if found is None or found > _ABOUT_ALL * score.n:
+        return "–"
+    return f"{found:,.0f}"
 
 
 def notes(result: RunResult) -> list[str]:

@@ -22,6 +22,7 @@ from distill_runner.report.columns import (
     broken_off_line,
     cell,
     columns_of,
+    effective_rows,
     gain_or_difference,
 )
 from distill_runner.report.fitted import Fitted, Row
@@ -89,6 +90,7 @@ def _figures(result: RunResult, scores: Scores, steps: int | None = None) -> Fig
     return {
         "validation": cell(scores, ("validation", result.primary_metric)),
         "test [95%]": test,
+        "effective n": effective_rows(scores["test"]) if "test" in scores else "–",
         **{title: cell(scores, column) for title, column in columns_of([result]).items()},
         "steps": f"{steps:,}" if steps else "–",
     }
