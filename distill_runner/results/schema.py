@@ -10,7 +10,7 @@ from distill_runner.results.measurements import AtChance, Latency, Robustness, T
 from distill_runner.results.origins import DataResult, Origin, Provenance
 from distill_runner.results.scores import Agreement, Gain, GoldenHeadScore, Scores
 
-SCHEMA_VERSION: Literal[1] = 1
+SCHEMA_VERSION: Literal[2] = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,7 +167,7 @@ class StageResult:
 class RunResult:
     """A finished run."""
 
-    schema_version: Annotated[Literal[1], "version of this format"] = SCHEMA_VERSION
+    schema_version: Annotated[Literal[2], "version of this format"] = SCHEMA_VERSION
     status: Annotated[Literal["finished"], "only finished runs have a result"] = "finished"
     key: Annotated[str, "hash of the keys of all stages; equal for equal runs"]
     method: Annotated[str, "name of the method"]

@@ -76,7 +76,7 @@ def test_a_figure_that_was_changed_afterwards_is_refused_by_its_digest(tmp_path:
 
 def test_a_sweep_continues_past_a_damaged_job_and_reports_it(tmp_path: Path) -> None:
     jobs = [read_job(written(tmp_path / "0"))]
-    (written(tmp_path / "1") / "result.json").write_text('{"schema_version": 1')
+    (written(tmp_path / "1") / "result.json").write_text('{"schema_version": 2')
     (written(tmp_path / "2") / "attempt.json").write_bytes(b"\xff")
     (written(tmp_path / "3") / "attempt.json").write_text("[" * 100_000)
     jobs += [read_job(tmp_path / name) for name in "123"]
