@@ -182,6 +182,7 @@ def a_result(validation: float = 0.8, test: float = 0.8, **changed: Any) -> RunR
         "golden_head": None,
         "baseline": a_baseline({split: a_score(0.5) for split in metrics}),
         "stopped": None,
+        "tuning": None,
         "broken_off": None,
         "agreement": {},
         "robustness": None,
