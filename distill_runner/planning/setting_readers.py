@@ -215,5 +215,5 @@ def what_reads(run: PlannedRun, key: Key) -> tuple[str, str | None]:
             return rule.rule, rule.way_out
     values = _TUNED.get(name)
     if values and getattr(run.config.tune, values):
-        return ANY_STAGE, f"tune.{values}, whose values replace it"
+        return ANY_STAGE, f"the same without {name}, which tune.{values} replaces"
     return ANY_STAGE, None

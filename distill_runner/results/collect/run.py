@@ -19,10 +19,7 @@ from distill_runner.storage.store import key_of
 
 
 def collect_result(
-    run: FinishedRun,
-    *,
-    machine: Machine,
-    sources: Mapping[str, DataSource],
+    run: FinishedRun, *, machine: Machine, sources: Mapping[str, DataSource]
 ) -> RunResult:
     """Collect the content of result.json.
 
