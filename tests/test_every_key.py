@@ -121,6 +121,8 @@ VALUES: dict[str, Any] = {
     "teacher.temperatures": [2.0, 3.0],
     "teacher.weights": [2.0, 1.0],
     "training.max_steps": 3,
+    "tune.epochs": [3],
+    "tune.learning_rates": [0.25],
     "tracker._target_": "distill_runner.tracking.trackers.JsonLinesTracker",
     "tracker.group": "mine",
     "tracker.tags": ["mine"],

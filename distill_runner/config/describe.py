@@ -31,6 +31,7 @@ _GROUPS = (
     "noise",
     "tracker",
     "runtime",
+    "tune",
     "profile",
     "experiment",
 )

@@ -23,6 +23,7 @@ from distill_runner.report.planned import (
 )
 from distill_runner.report.robustness import robustness_table
 from distill_runner.report.tables import gain_line, result_lines, result_table
+from distill_runner.report.tuning import planned_trials_line, tuning_line
 from distill_runner.results.schema import PublishedFigure, RunResult
 from distill_runner.runtime.machine import Machine, cores
 from distill_runner.tasks.kinds import task_of
@@ -64,6 +65,8 @@ def show_plan(
         show(line)
     for note in plan_notes(plan, config, counts or None):
         show(note)
+    if trials := planned_trials_line(plan):
+        show(trials)
     if config.training.select is Select.best_validation:
         show("kept: the epoch that is best on validation, which is then no longer a result")
     for warning in same_starts(plan):
@@ -120,7 +123,7 @@ def show_result(
     show = screen.note if sweeping else screen.print
     show("")
     show(result_table(result))
-    for line in result_lines(result):
+    for line in (*result_lines(result), *filter(None, [tuning_line(result)])):
         show(line)
     gain = gain_line(result)
     gains = [gain] if gain else []

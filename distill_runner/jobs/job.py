@@ -23,6 +23,7 @@ from distill_runner.jobs.local_checks import check_local, is_local_classifier
 from distill_runner.jobs.output_folder import OutputFolder, check_store_apart
 from distill_runner.jobs.preparation import ModelFinder, Ready, prepare_run
 from distill_runner.jobs.run_card import run_card
+from distill_runner.jobs.trials import run_trials
 from distill_runner.methods.construct import make_algorithm
 from distill_runner.planning.planner import make_plan
 from distill_runner.planning.stages import Plan
@@ -182,8 +183,10 @@ class _Job:
         (unfinished / "config.yaml").write_text(
             OmegaConf.to_yaml(self._command.config, resolve=True), encoding="utf-8"
         )
-        write_json(unfinished / "plan.json", {"method": plan.method, "stages": plain(plan.stages)})
-        return self._run(config, plan, ready)
+        ready = run_trials(config, ready, screen=self._screen)
+        stages = plain(ready.plan.stages)
+        write_json(unfinished / "plan.json", {"method": plan.method, "stages": stages})
+        return self._run(config, ready)
 
     def _plan(self, config: Config, is_classifier: Callable[[str, str], bool]) -> Plan:
         return make_plan(
@@ -223,14 +226,15 @@ class _Job:
         for line in (*([unused] if unused else []), *notes):
             self._screen.print(line)
 
-    def _run(self, config: Config, plan: Plan, ready: Ready) -> RunResult:
+    def _run(self, config: Config, ready: Ready) -> RunResult:
         from distill_runner.data.inputs import given_data
         from distill_runner.jobs.run_folder import write_run_folder
         from distill_runner.pipeline.stage_workers import count_of, stage_workers
         from distill_runner.results.collect.finished import FinishedRun
         from distill_runner.results.collect.run import collect_result
 
-        data, machine, runner = ready.data, ready.machine, ready.runner
+        plan, data, machine, runner = ready.plan, ready.data, ready.machine, ready.runner
+        tuned = ready.tuned
         sources = given_data(config, plan)
         tracker = self._tracker(config, plan)
         failed = True
@@ -246,8 +250,14 @@ class _Job:
             self._screen.print("")
             with stage_workers(config, plan, count=count):
                 outcome = runner.run(with_workers=count > 0)
-            answers, typed_words = runner.predictions(outcome), self._command.overrides
-            finished = FinishedRun(config, data, outcome, answers, overrides=typed_words)
+            finished = FinishedRun(
+                config,
+                data,
+                outcome if tuned is None else tuned.add_trained(outcome),
+                runner.predictions(outcome),
+                overrides=self._command.overrides,
+                tuning=None if tuned is None else tuned.result,
+            )
             result = collect_result(finished, machine=machine, sources=sources)
             write_run_folder(self._output.unfinished, finished, result)
             self._output.publish()

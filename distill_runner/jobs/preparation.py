@@ -17,6 +17,7 @@ from distill_runner.hub.locate import is_classifier, locate_model
 from distill_runner.jobs.announcements import show_plan
 from distill_runner.models import loading, untrusted
 from distill_runner.pipeline.runner import Runner
+from distill_runner.pipeline.tuning import Tuned
 from distill_runner.planning.setting_checks import check_test_rows
 from distill_runner.planning.stages import TASK, Plan
 from distill_runner.runtime.machine import Machine, resolve_machine
@@ -28,11 +29,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Ready:
-    """A checked run: its data, its machine and the runner of its stages."""
+    """A checked run: its plan and data, its machine and the runner of its stages."""
 
+    plan: Plan
     data: Mapping[str, Prepared]
     machine: Machine
     runner: Runner
+    tuned: Tuned | None = None  # None before the trials, and if there are none
 
 
 class ModelFinder:
@@ -114,7 +117,7 @@ def prepare_run(
     runner = Runner(config, plan, data, machine=machine, screen=screen, tracker=NoTracker())
     checked = runner.preflight()
     if not config.dry_run:
-        return Ready(data, machine, runner)
+        return Ready(plan, data, machine, runner)
     for failure in checked.unreachable:
         hub.note_unreachable(failure)
     if checked.found:

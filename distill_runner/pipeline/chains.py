@@ -102,9 +102,7 @@ class Chains:
         return names[scores.index(max(scores))]
 
     def _on_validation(self, name: str) -> float:
-        data = self._data[self._plan.stage(name).data]
-        logits = self._logits.logits(name, "validation").of(data.ids("validation"))
-        return data.score(logits, "validation")[data.task.selection_metric.value]
+        return self._logits.validation_score(name)
 
     # --- the baseline --------------------------------------------------------------------
 

@@ -59,6 +59,12 @@ class LogitCache:
             found = self.keep(self._finished[name], stage, split, logits)
         return found
 
+    def validation_score(self, name: str) -> float:
+        """Return the finished stage's score on validation, by the metric that selects."""
+        data = self._data[self._plan.stage(name).data]
+        logits = self.logits(name, "validation").of(data.ids("validation"))
+        return data.score(logits, "validation")[data.task.selection_metric.value]
+
     def keep(
         self, artifact: Artifact, stage: Stage, split: str, logits: np.ndarray
     ) -> StoredLogits:

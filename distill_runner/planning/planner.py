@@ -20,6 +20,7 @@ from distill_runner.planning.stage_checks import check_assistants
 from distill_runner.planning.stages import BASELINE, POOL, PRETRAIN, TASK, Plan, Stage
 from distill_runner.planning.student_stages import StudentPlanner, data_of
 from distill_runner.planning.teacher_stages import MakeAlgorithm, TeacherPlanner
+from distill_runner.planning.trials import add_trials
 
 if TYPE_CHECKING:
     from distill_runner.methods.base import Algorithm
@@ -66,7 +67,7 @@ def make_plan(
             assistants = yaml.learners(name, entry)
             check_assistants(assistants, config.student, key=yaml.config_key(name, "repeat"))
         students.add(name, entry)
-    return _assembled(config, yaml, entries, earlier, method=method)
+    return add_trials(_assembled(config, yaml, entries, earlier, method=method), config)
 
 
 def _wants_teachers(config: Config, yaml: MethodYaml, algorithms: Mapping[str, Algorithm]) -> bool:

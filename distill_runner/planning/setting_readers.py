@@ -199,14 +199,21 @@ _RULES = [
 ]
 
 
+# The settings that a list of values replaces on every stage that is tuned.
+_TUNED = {"training.learning_rate": "learning_rates", "training.epochs": "epochs"}
+
+
 def what_reads(run: PlannedRun, key: Key) -> tuple[str, str | None]:
     """Return what reads the key in other runs, and what to type instead in this one.
 
     Returns:
-        `ANY_STAGE` and None if no rule says that this run leaves the key unread.
+        `ANY_STAGE` if no rule says that this run leaves the key unread.
     """
     name = ".".join(key)
     for rule in _RULES:
         if fnmatch.fnmatchcase(name, rule.keys) and rule.unread(run):
             return rule.rule, rule.way_out
+    values = _TUNED.get(name)
+    if values and getattr(run.config.tune, values):
+        return ANY_STAGE, f"the same without {name}, which tune.{values} replaces"
     return ANY_STAGE, None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -137,8 +137,28 @@ class Stage:
 
 
 @dataclass(frozen=True)
+class TrialSettings:
+    """The training that one trial gives to student and baseline alike; None: their own."""
+
+    learning_rate: float | None
+    epochs: int | None
+
+    def apply(self, training: Training) -> Training:
+        """Return the training as the trial changes it."""
+        rate, epochs = self.learning_rate, self.epochs
+        return replace(
+            training,
+            learning_rate=training.learning_rate if rate is None else rate,
+            epochs=training.epochs if epochs is None else epochs,
+        )
+
+
+@dataclass(frozen=True)
 class Plan:
-    """The stages of a run in order, and which of their students are deployed."""
+    """The stages of a run in order, and which of their students are deployed.
+
+    If there are trials, the stages are those of the first one.
+    """
 
     stages: tuple[Stage, ...]
     deployed: str  # name of the stage whose student is the result
@@ -149,6 +169,7 @@ class Plan:
     chain: tuple[str, ...]  # repetitions that each learn from the one before, `deployed` included
     stopping: tuple[str, ...]  # repetitions that stop once validation gets no better
     method: str
+    trials: tuple[TrialSettings, ...] = ()  # two or more; empty: nothing is tuned
 
     @property
     def data(self) -> tuple[str, ...]:

@@ -152,12 +152,16 @@ def _changes(config: DictConfig, key: Key, value: Any, plan: Plan, make_plan: Ma
 
 
 def _settings_read(plan: Plan) -> list[dict[str, Any]]:
-    """Return the plan as mappings, without the settings that a stage's algorithm does not read."""
+    """Return the plan as mappings, without the settings that a stage's algorithm does not read.
+
+    A stage that is not trained reads no setting of its training.
+    """
     stages = []
     for stage in plan.stages:
         algorithm = stage.algorithm
         read = {k: v for k, v in vars(algorithm).items() if k not in algorithm.unread_settings()}
-        stages.append({**vars(stage), "algorithm": (type(algorithm), read)})
+        training = stage.training if stage.training.epochs else None
+        stages.append({**vars(stage), "algorithm": (type(algorithm), read), "training": training})
     return [*stages, vars(replace(plan, stages=()))]
 
 

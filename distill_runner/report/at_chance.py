@@ -24,15 +24,13 @@ def both_at_chance(result: RunResult) -> bool:
 
 def warnings(result: RunResult) -> list[str]:
     """Return a warning for each model of a finished run that is no better than chance."""
-    return [
-        _warning(name, model, result.max_steps) for name, model in _models(result) if model.chance
-    ]
+    return [_warning(name, model, result) for name, model in _models(result) if model.chance]
 
 
 def student_warning(result: RunResult) -> str | None:
     """Return the warning about the deployed model, for its card; None if there is none."""
     student = result.student
-    return _warning("this student", student, result.max_steps) if student.chance else None
+    return _warning("this student", student, result) if student.chance else None
 
 
 def _models(result: RunResult) -> Iterator[tuple[str, ModelResult]]:
@@ -45,13 +43,21 @@ def _models(result: RunResult) -> Iterator[tuple[str, ModelResult]]:
     yield "the student", result.student
 
 
-def _warning(name: str, model: ModelResult, max_steps: int | None) -> str:
-    chance = model.chance
+def _advice(result: RunResult) -> str:
+    """Name the settings that would let a student learn more, as this run reads them."""
+    longer, rate = "more training.epochs", "a larger training.learning_rate"
+    if result.tuning is not None:
+        trial = result.tuning.trials[0]
+        longer = longer if trial.epochs is None else "more tune.epochs"
+        rate = rate if trial.learning_rate is None else "larger tune.learning_rates"
+    if result.max_steps is not None:
+        longer = f"a larger training.max_steps than {result.max_steps}"
+    return f" Try {longer}, or {rate}."
+
+
+def _warning(name: str, model: ModelResult, result: RunResult) -> str:
+    chance, advice = model.chance, _advice(result)
     assert chance is not None
-    longer = "more training.epochs"
-    if max_steps is not None:
-        longer = f"a larger training.max_steps than {max_steps}"
-    advice = f" Try {longer}, or a larger training.learning_rate."
     if name.startswith("the teacher"):
         advice = ""  # teacher.near_chance=allow was typed for it
     if chance.one_answer is not None:

@@ -21,6 +21,7 @@ from distill_runner.report.columns import (
 )
 from distill_runner.report.latency import latency_line
 from distill_runner.report.robustness import robustness_lines
+from distill_runner.report.tuning import tuning_line
 from distill_runner.results.schema import ModelResult, RunResult
 from distill_runner.results.scores import GoldenHeadScore, Scores
 from distill_runner.results.typed_json import from_json, to_json
@@ -43,6 +44,7 @@ def model_card(result: RunResult) -> str:
         *_score_table(result),
         "",
         *_with_blank(broken_off_line(result)),
+        *_with_blank(tuning_line(result)),
         *([*found, ""] if (found := notes(result)) else []),
         *_with_blank(latency_line(result)),
         *robustness_lines(result),

@@ -77,7 +77,9 @@ def choice_lines(jobs: Sequence[Job], differing: Mapping[str, str]) -> list[str]
     ]
     lines.append("Choose by validation. Test is for reporting the job that was chosen.")
     if any("selection_on_validation" in result.metrics for result in done.values()):
-        lines.append("Validation has chosen the epoch too, so it is no result.")
+        tuned = any(result.tuning for result in done.values())
+        what = "each job's training" if tuned else "the epoch"
+        lines.append(f"Validation has chosen {what} too, so it is no result.")
     return lines
 
 

@@ -133,6 +133,25 @@ class StoppedByValidation:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TuningTrial:
+    """One training of the student and, if there is a baseline, of it."""
+
+    learning_rate: Annotated[float | None, "of both; null: not varied"]
+    epochs: Annotated[int | None, "of both; null: not varied"]
+    student: Annotated[float, "validation score of the student, in the first of `scored_by`"]
+    baseline: Annotated[float | None, "the same of the baseline; null if none was trained"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuningResult:
+    """The trials that student and baseline were both given, and what validation chose."""
+
+    trials: Annotated[tuple[TuningTrial, ...], "in the order in which they were made"]
+    student: Annotated[int, "position, from 0, of the trial that is best for the student"]
+    baseline: Annotated[int | None, "the same for the baseline; null if none was trained"]
+
+
+@dataclass(frozen=True, kw_only=True)
 class BrokenOff:
     """Where a chain ended because it could not continue."""
 
@@ -193,14 +212,15 @@ class RunResult:
     random_models: Annotated[tuple[str, ...], "models that started from random weights"]
     metrics: Annotated[
         Scores,
-        "the student's scores by split; `selection_on_validation` if validation chose the epoch "
-        "and so is not a fair result",
+        "the student's scores by split; `selection_on_validation` if validation chose the epoch, "
+        "the repetition or the trial, and so is not a fair result",
     ]
     golden_head: Annotated[
         Mapping[str, GoldenHeadScore] | None, "by split; null without soft heads"
     ]
     baseline: Annotated[BaselineResult | None, "null if none was trained"]
     stopped: Annotated[StoppedByValidation | None, "null if validation chose no repetition"]
+    tuning: Annotated[TuningResult | None, "null if nothing was tuned"] = None
     broken_off: Annotated[BrokenOff | None, "null if every stage was carried out"]
     agreement: Annotated[Mapping[str, Agreement], "by split; empty without teachers"]
     robustness: Annotated[Robustness | None, "null without `evaluation.robustness`"]

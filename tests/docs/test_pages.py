@@ -49,7 +49,9 @@ def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 220
 
 
-@pytest.mark.parametrize("group", ["method", "teacher", "student", "dataset", "noise", "tracker"])
+@pytest.mark.parametrize(
+    "group", ["method", "teacher", "student", "dataset", "noise", "tracker", "tune"]
+)
 def test_the_start_page_names_every_option_of_a_group(group: str) -> None:
     text = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
     (row,) = [line for line in text.splitlines() if line.startswith(f"| `{group}` |")]

@@ -30,8 +30,8 @@ STRANGE = (
     "'a\nb'", "'%s%n'", "'$(touch escaped)'", "1,2", "true,false", "'*'", "glob(*)", "range(1,3)",
 )  # fmt: skip
 GROUPS = (
-    "method", "teacher", "student", "dataset", "noise", "tracker", "runtime", "profile",
-    "experiment", "dataset@pretrain.dataset", "teacher@pretrain.teacher",
+    "method", "teacher", "student", "dataset", "noise", "tracker", "runtime", "tune",
+    "profile", "experiment", "dataset@pretrain.dataset", "teacher@pretrain.teacher",
 )  # fmt: skip
 SYNTAX = (
     "word", "--method kd", "--method", "-x", "=", "=1", "seed=", "seed", "+seed=1", "~seed",

@@ -15,6 +15,8 @@ from distill_runner.results.schema import (
     StageResult,
     StudentResult,
     TeacherResult,
+    TuningResult,
+    TuningTrial,
 )
 from distill_runner.results.scores import Gain, Score
 
@@ -182,6 +184,7 @@ def a_result(validation: float = 0.8, test: float = 0.8, **changed: Any) -> RunR
         "golden_head": None,
         "baseline": a_baseline({split: a_score(0.5) for split in metrics}),
         "stopped": None,
+        "tuning": None,
         "broken_off": None,
         "agreement": {},
         "robustness": None,
@@ -196,6 +199,15 @@ def a_result(validation: float = 0.8, test: float = 0.8, **changed: Any) -> RunR
         "provenance": _PROVENANCE,
     }
     return RunResult(**facts | changed)
+
+
+def a_tuning(*scores: tuple[float, float]) -> TuningResult:
+    """Trials with these validation scores of student and baseline; the first is kept for both."""
+    trials = tuple(
+        TuningTrial(learning_rate=at * 1e-5, epochs=None, student=student, baseline=baseline)
+        for at, (student, baseline) in enumerate(scores, start=1)
+    )
+    return TuningResult(trials=trials, student=0, baseline=0)
 
 
 def a_job(name: str, result: RunResult, *, seconds: float | None = 1.5) -> Job:

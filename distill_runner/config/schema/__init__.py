@@ -48,6 +48,7 @@ from distill_runner.config.schema.training import (
     Schedule,
     Select,
     Training,
+    Tune,
 )
 
 __all__ = [
@@ -84,6 +85,7 @@ __all__ = [
     "TeacherTraining",
     "Tracker",
     "Training",
+    "Tune",
     "Unlabelled",
     "WeighBy",
     "When",

@@ -74,6 +74,17 @@ class Training:
 
 
 @dataclass
+class Tune:
+    """The trials that the deployed student and its baseline both get; validation chooses."""
+
+    # AdamW's learning rates to try on the deployed stage and on the student without a teacher,
+    # in place of their own; empty: not varied
+    learning_rates: list[float] = field(default_factory=list, metadata=LEARNING_RATE)
+    # passes over the rows to try on both, each with every learning rate; empty: not varied
+    epochs: list[int] = field(default_factory=list, metadata=AT_LEAST_1)
+
+
+@dataclass
 class Evaluation:
     """What is measured on the trained models besides their scores."""
 

@@ -26,7 +26,10 @@ def baseline(run: FinishedRun) -> BaselineResult | None:
         return None
     stage, metrics = run.plan.stage(name), dict(run.scores(name))
     chosen = None
-    if stage.training.select is Select.best_validation:
+    if run.tuning is not None:
+        # It chose the baseline's trial.
+        chosen = run.score(run.predictions.logits(name, "validation"), "validation")
+    elif stage.training.select is Select.best_validation:
         # The validation score chose the baseline's epoch, so it is not a fair result.
         chosen = metrics.pop("validation", None)
     gains = {split: _gain(run, name, split) for split in metrics}

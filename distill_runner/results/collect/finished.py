@@ -13,6 +13,7 @@ from distill_runner.pipeline.predictions import Predictions
 from distill_runner.pipeline.stage_records import read_record
 from distill_runner.planning.baseline import steps_made
 from distill_runner.planning.stages import TASK, Stage
+from distill_runner.results.schema import TuningResult
 from distill_runner.results.scores import Score, Scores
 from distill_runner.results.stage_record import StageRecord
 from distill_runner.tasks.base import scored_splits
@@ -34,6 +35,7 @@ class FinishedRun:
         labels: by split, [rows].
         clusters: by split, [rows], the number of each row's cluster.
         overrides: what was typed.
+        tuning: the trials that validation chose among; None if nothing was tuned.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class FinishedRun:
         predictions: Predictions,
         *,
         overrides: Sequence[str],
+        tuning: TuningResult | None = None,
     ) -> None:
         self.config = config
         self.plan = outcome.plan
@@ -52,6 +55,7 @@ class FinishedRun:
         self.outcome = outcome
         self.predictions = predictions
         self.overrides = tuple(overrides)
+        self.tuning = tuning
         self.task = task_of(config.dataset)
         self.labels = {split: self.task.labels(table) for split, table in self.data.splits.items()}
         self.clusters = {
@@ -102,9 +106,12 @@ class FinishedRun:
 
     @property
     def scored_splits(self) -> list[str]:
-        """The splits with fair scores: without validation if it chose an epoch or a repetition."""
+        """The splits with fair scores: without validation if it chose anything.
+
+        It may have chosen an epoch, a repetition or a trial.
+        """
         selected = self.config.training.select is Select.best_validation
-        chose = selected or bool(self.plan.stopping)
+        chose = selected or bool(self.plan.stopping) or self.tuning is not None
         present = [
             split for split in scored_splits(self.config.dataset) if split in self.data.splits
         ]

@@ -19,10 +19,7 @@ from distill_runner.storage.store import key_of
 
 
 def collect_result(
-    run: FinishedRun,
-    *,
-    machine: Machine,
-    sources: Mapping[str, DataSource],
+    run: FinishedRun, *, machine: Machine, sources: Mapping[str, DataSource]
 ) -> RunResult:
     """Collect the content of result.json.
 
@@ -57,6 +54,7 @@ def collect_result(
         golden_head=models.golden_head(run),
         baseline=comparisons.baseline(run),
         stopped=_stopped(run),
+        tuning=run.tuning,
         broken_off=_broken_off(run),
         agreement=comparisons.agreement(run),
         robustness=measured.measure_robustness(run),
@@ -71,7 +69,7 @@ def collect_result(
 
 
 def _metrics(run: FinishedRun) -> Scores:
-    """Return the student's scores; validation is renamed if it chose an epoch or a repetition."""
+    """Return the student's scores; validation is renamed if it is no fair result."""
     metrics = dict(run.scores(run.plan.deployed))
     if "validation" not in run.scored_splits and "validation" in run.data.splits:
         logits = run.predictions.logits(run.plan.deployed, "validation")
