@@ -25,7 +25,6 @@ _MARKED = re.compile(r"(<!-- table ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 SST2, WIKIQA = "2026-11-26-minilm-sst2", "2026-11-26-minilm-wikiqa-tmkd"
 COVERAGE = "2026-11-26-bench-coverage"
 _TEACHER = "teachers/all-MiniLM-L6-v2"
-_MARGIN = 0.3  # points of accuracy within which two settings count as equal
 Runs = Sequence[tuple[Path, RunResult]]
 
 
@@ -122,8 +121,10 @@ def _first_stage(with_it: str, without: str) -> Estimate:
 
 
 def _over(ours: Runs, theirs: Runs, metric: str = "accuracy") -> Estimate:
-    """Return one method's lead over another's, paired by seed and cluster."""
-    return lead_over_seeds(ours, metric, over=theirs, other="")
+    """Return one method's lead over another's, paired by cluster and by the seeds of both."""
+    seeds = [result.seed for _, result in ours]
+    same = [run for run in theirs if run[1].seed in seeds]
+    return lead_over_seeds(ours, metric, over=same, other="")
 
 
 def sst2() -> str:
@@ -174,31 +175,6 @@ def wikiqa() -> str:
     return table(("3 layers", "MAP", "over `one_on_one`", "p (Holm)"), rows)
 
 
-def levers() -> str:
-    """Return the table of what changes of dropout and attention cost in accuracy."""
-    kd, meta = runs(SST2, "kd"), runs(SST2, "metadistil")
-    exact, fused = runs(SST2, "exact-dropout"), runs(SST2, "fused-attention")
-    rows = [
-        ("`runtime.cheap_dropout=true`, KD", "`runtime.cheap_dropout=false`", _over(kd, exact)),
-        (
-            "plain attention where a bfloat16 gradient is wanted, MetaDistil",
-            "torch's fused kernel",
-            _over(meta[: len(fused)], fused),
-        ),
-    ]
-    return table(
-        ("shortcut", "against", "difference", "seeds", f"equal within {_MARGIN} points"),
-        [
-            (what, against, lead(found), str(found.seeds), _verdict(found))
-            for what, against, found in rows
-        ],
-    )
-
-
-def _verdict(found: Estimate) -> str:
-    return "yes" if found.is_within(_MARGIN / 100) else "not shown"
-
-
 def coverage() -> str:
     """Return how often intervals held the true gain of generated data, by seeds and estimator."""
     found = json.loads((RECORDS / COVERAGE / "record.json").read_text("utf-8"))["raw"]
@@ -238,7 +214,6 @@ TABLES: dict[str, Callable[[], str]] = {
     "evidence": evidence,
     "sst2": sst2,
     "wikiqa": wikiqa,
-    "levers": levers,
     "coverage": coverage,
     "races": races,
 }
