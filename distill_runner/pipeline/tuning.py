@@ -73,17 +73,10 @@ def tune(plan: Plan, make_runner: Callable[[Plan], Runner], *, say: Callable[[st
         DistillError: a stage failed; the finished ones are kept.
     """
     say(f"tuning: {len(plan.trials)} trials ({list_values(plan.trials)})")
-    trials = []
-    for number, settings in enumerate(plan.trials, start=1):
-        title = f"trial {number} of {len(plan.trials)}, {name_trial(settings)}"
-        say(f"── {title}")
-        trial = _run(plan_trial(plan, settings), settings, make_runner)
-        alone = "" if trial.baseline is None else f", no teacher {100 * trial.baseline:.2f}"
-        say(f"{title}: on validation {plan.method} {100 * trial.student:.2f}{alone}")
-        trials.append(trial)
+    trials = [_run(plan, at, make_runner, say=say) for at in range(len(plan.trials))]
     student = _best([trial.student for trial in trials])
-    alone_scores = [trial.baseline for trial in trials if trial.baseline is not None]
-    baseline = _best(alone_scores) if alone_scores else None
+    alone = [trial.baseline for trial in trials if trial.baseline is not None]
+    baseline = _best(alone) if alone else None
     records = tuple(trial.record() for trial in trials)
     return Tuned(
         plan=_settled(plan, trials[student], None if baseline is None else trials[baseline]),
@@ -94,11 +87,22 @@ def tune(plan: Plan, make_runner: Callable[[Plan], Runner], *, say: Callable[[st
     )
 
 
-def _run(plan: Plan, settings: TrialSettings, make_runner: Callable[[Plan], Runner]) -> _Trial:
-    runner = make_runner(plan)
+def _run(
+    plan: Plan, at: int, make_runner: Callable[[Plan], Runner], *, say: Callable[[str], None]
+) -> _Trial:
+    """Run the trial at this position, and print its validation scores."""
+    settings = plan.trials[at]
+    title = f"trial {at + 1} of {len(plan.trials)}, {name_trial(settings)}"
+    say(f"── {title}")
+    runner = make_runner(plan_trial(plan, settings))
     outcome, score = runner.run(), runner.parts.logits.validation_score
-    baseline = None if plan.baseline is None else score(plan.baseline)
-    return _Trial(settings, outcome, score(plan.deployed), baseline)
+    student, alone = score(plan.deployed), None
+    scores = f"{plan.method} {100 * student:.2f}"
+    if plan.baseline is not None:
+        alone = score(plan.baseline)
+        scores += f", no teacher {100 * alone:.2f}"
+    say(f"{title}: on validation {scores}")
+    return _Trial(settings, outcome, student, alone)
 
 
 def _best(scores: Sequence[float]) -> int:
