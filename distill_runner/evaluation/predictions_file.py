@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
+import gzip
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import numpy as np
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 FOLDER = "predictions"
 # Folders inside it; the deployed student's files lie in it directly.
 BASELINE, TEACHERS, TOGETHER, NOISE = "baseline", "teachers", "teachers_together", "under_noise"
+PACKED = ".gz"  # what a record adds to the name of its compressed copy
 _LOGIT = "logit_"
 
 
@@ -60,13 +62,13 @@ def write_predictions(
 
 
 def read_predictions(path: Path, task: Task, classes: Sequence[str]) -> SplitPredictions:
-    """Read what `write_predictions` wrote.
+    """Read what `write_predictions` wrote, or a record's compressed copy of it (`.csv.gz`).
 
     Raises:
         DistillError: the file is missing or damaged.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with _open(path) as file:
             head, *rows = csv.reader(file)
             columns = dict(zip(head, zip(*rows, strict=True), strict=True))
         outputs = [name for name in head if name.startswith(_LOGIT)]
@@ -81,5 +83,12 @@ def read_predictions(path: Path, task: Task, classes: Sequence[str]) -> SplitPre
         )
     except FileNotFoundError:
         raise DistillError(f"{path} is missing.") from None
-    except (ValueError, KeyError, csv.Error) as error:
+    except (ValueError, KeyError, EOFError, gzip.BadGzipFile, csv.Error) as error:
         raise DistillError(f"{path} is damaged: {error}.") from error
+
+
+def _open(path: Path) -> TextIO:
+    packed = path.with_name(f"{path.name}{PACKED}")
+    if packed.is_file() and not path.is_file():
+        return gzip.open(packed, "rt", encoding="utf-8", newline="")
+    return path.open(encoding="utf-8", newline="")

@@ -8,6 +8,7 @@ A record holds row ids and figures, but no text of a data set, no weights and no
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import shutil
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from distill_runner.errors import DistillError
-from distill_runner.evaluation.predictions_file import FOLDER
+from distill_runner.evaluation.predictions_file import FOLDER, PACKED
 from distill_runner.report.at_chance import both_at_chance
 from distill_runner.report.columns import Column, cell, columns_of, gain_or_difference
 from distill_runner.report.seed_table import seed_rows
@@ -51,11 +52,15 @@ def record(run: Path, target: Path) -> RunResult:
     if "test" not in result.metrics:
         raise DistillError(f"{run} was scored on no test rows")
     target.mkdir(parents=True, exist_ok=True)
-    for path in (run / "metrics.jsonl", *sorted((run / FOLDER).rglob("*.csv"))):
-        if path.is_file() and path.stem not in _SPLITS:
+    if (run / "metrics.jsonl").is_file():
+        shutil.copyfile(run / "metrics.jsonl", target / "metrics.jsonl")
+    for path in sorted((run / FOLDER).rglob("*.csv")):
+        if path.stem not in _SPLITS:
             copy = target / path.relative_to(run)
             copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, copy)
+            # Without a time stamp, so that a record made again is the same file.
+            content = gzip.compress(path.read_bytes(), mtime=0)
+            copy.with_name(f"{copy.name}{PACKED}").write_bytes(content)
     _write_json(target / RESULT, to_json(result))
     _write_json(target / WEIGHTS, weights_of(run / "student"))
     return result

@@ -128,8 +128,6 @@ def _read_fields(kind: Any, entries: Mapping[str, object], path: str) -> Any:
     names = [field.name for field in fields(kind)]
     inline = next((name for name in names if is_inline(hints[name])), None)
     own = [name for name in names if name != inline]
-    # A file from before such a key was added does not have it.
-    entries = {field.name: None for field in fields(kind) if field.default is None} | dict(entries)
     if missing := [name for name in own if name not in entries]:
         raise Malformed(_below(path, missing[0]), "missing")
     others = {key: item for key, item in entries.items() if key not in own}

@@ -11,7 +11,7 @@ and the like may be added. A run that was trained again is compared with its rec
 from __future__ import annotations
 
 import argparse
-import filecmp
+import gzip
 import json
 import subprocess
 import sys
@@ -23,6 +23,7 @@ import picture
 import tables
 
 from distill_runner.errors import DistillError, Refused
+from distill_runner.evaluation.predictions_file import FOLDER, PACKED
 from distill_runner.report.records import WEIGHTS, record
 from distill_runner.results.files import RESULT, read_result
 from distill_runner.results.schema import RunResult
@@ -124,15 +125,23 @@ def _overrides(result: RunResult, given: Sequence[str]) -> list[str]:
 
 
 def _compared(folder: Path) -> list[str]:
-    return [str(path.relative_to(folder)) for path in sorted(folder.rglob("*.csv"))]
+    packed = sorted((folder / FOLDER).rglob(f"*.csv{PACKED}"))
+    return [str(path.relative_to(folder)) for path in packed]
 
 
 def _differing(kept: Path, again: Path) -> list[str]:
     names = [*_compared(kept), WEIGHTS]
-    _, differing, missing = filecmp.cmpfiles(kept, again, names, shallow=False)
+    differing = [name for name in names if _content(kept / name) != _content(again / name)]
     if _overrides_of(kept) != _overrides_of(again):
         differing.append("the content of your files")
-    return [*differing, *missing]
+    return differing
+
+
+def _content(path: Path) -> bytes | None:
+    """Return what a file holds, uncompressed; None if it is missing."""
+    if not path.is_file():
+        return None
+    return gzip.decompress(path.read_bytes()) if path.suffix == PACKED else path.read_bytes()
 
 
 def _overrides_of(folder: Path) -> list[str]:

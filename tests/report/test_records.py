@@ -47,7 +47,7 @@ def test_a_record_keeps_predictions_and_digests_and_leaves_out_weights_and_paths
     kept = {
         str(path.relative_to(tmp_path / "record")) for path in (tmp_path / "record").rglob("*.*")
     }
-    predictions = {"predictions/test.csv", "predictions/baseline/test.csv"}
+    predictions = {"predictions/test.csv.gz", "predictions/baseline/test.csv.gz"}
     assert kept == {"result.json", "weights.json", *predictions}
     assert "someone" not in (tmp_path / "record" / "result.json").read_text()
     digest = hashlib.sha256(b"weights").hexdigest()
