@@ -107,7 +107,7 @@ def predictions(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
     """(labels, answers) of the student on a split."""
     with (folder / "predictions" / f"{split}.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["id", "label", "predicted"]
+    assert list(rows[0]) == ["id", "cluster", "label", "predicted"]
     return (
         np.array([float(row["label"]) for row in rows]),
         np.array([float(row["predicted"]) for row in rows]),
