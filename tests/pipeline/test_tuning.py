@@ -240,12 +240,3 @@ def test_one_value_is_a_setting_and_no_trial(store: Path, tmp_path: Path) -> Non
     assert (one.key, one.metrics) == (plain.key, plain.metrics)
     assert "validation" in one.metrics
     assert "tuning" not in screen_of(tmp_path / "one")
-
-
-def test_a_result_from_before_there_was_tuning_is_read(store: Path, tmp_path: Path) -> None:
-    run(tmp_path, store, "finetune", "training.max_steps=1")
-    found = result_of(tmp_path)
-    assert found.pop("tuning", "missing") is None
-    (tmp_path / "result.json").write_text(json.dumps(found))
-    (tmp_path / "files.json").unlink()
-    assert read_result(tmp_path).tuning is None
