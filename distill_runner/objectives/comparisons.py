@@ -1,4 +1,4 @@
-"""What a soft loss compares; imports no torch, so that planning can read it."""
+"""The quantities that a soft loss compares; imports no torch, so that planning can read it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each cluster of rows contributes to a figure, so that intervals count clusters."""
+"""Contributions of clusters of rows to a figure, so that intervals count clusters."""
 
 from __future__ import annotations
 
