@@ -1,17 +1,14 @@
-"""Runs `distill-run`, and offers the same as a Python function.
+"""Offers `distill-run` as a Python function.
 
 Nothing heavy is imported until a job starts, so that typos are reported immediately.
 """
 
 from __future__ import annotations
 
-import shutil
-import sys
 from collections.abc import Iterable
 
 from distill_runner.commands.launch import Launch
-from distill_runner.console.printable import escape_controls, wrap_lines
-from distill_runner.errors import DistillError, Refused, combine_refusals
+from distill_runner.errors import Refused, combine_refusals
 from distill_runner.results.schema import RunResult
 
 _ONE_RUN = "call run() once for each value; finished stages are found in the store"
@@ -79,26 +76,3 @@ def _without_sweep(refused: Refused) -> Refused:
     if "-m " in (refused.way_out or ""):
         return refused.with_way_out(_ONE_RUN)
     return refused
-
-
-def main() -> None:
-    """Run the command in `sys.argv`; exit with status 1 if it failed, 2 if it was refused."""
-    try:
-        Launch(sys.argv[1:], owns_process=True).carry_out()
-    except DistillError as error:
-        print(_readable(error), file=sys.stderr)
-        sys.exit(error.exit_status)
-
-
-def _readable(error: DistillError) -> str:
-    """Return the message; in a terminal, wrap its lines, except commands to be copied."""
-    text = f"distill-run: {escape_controls(str(error))}"
-    if not sys.stderr.isatty():
-        return text
-    parts = (error, *error.parts) if isinstance(error, Refused) else ()
-    command = "  try:  " if any(part.mend for part in parts) else None
-    width = shutil.get_terminal_size().columns
-    lines = text.split("\n")
-    return "\n".join(
-        line if command and line.startswith(command) else wrap_lines(line, width) for line in lines
-    )

@@ -1,0 +1,54 @@
+"""Entry point of `distill`: everything before and after a training. Each verb has its own module.
+
+A verb imports what it needs when it is called, so that help answers at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Annotated
+
+import typer
+
+from distill_runner import __version__
+from distill_runner.console.program import run_program
+
+main = typer.Typer(
+    name="distill",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+_VERBS: tuple[Callable[..., None], ...] = ()
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"distill {__version__}")
+        raise typer.Exit
+
+
+@main.callback()
+def _distill(
+    version: Annotated[
+        bool,
+        typer.Option("--version", "-V", callback=_print_version, is_eager=True, help="Print it."),
+    ] = False,
+) -> None:
+    """Check data, and use what distill-run has trained."""
+
+
+def _add(verb: Callable[..., None]) -> None:
+    """Add a verb, whose errors become one message and an exit status."""
+
+    @wraps(verb)
+    def guarded(**given: object) -> None:
+        run_program("distill", lambda: verb(**given), interrupted="what was written so far is kept")
+
+    main.command(no_args_is_help=True)(guarded)
+
+
+for _verb in _VERBS:
+    _add(_verb)
