@@ -42,23 +42,12 @@ def export(
 
     Without --onnx, --int8 and --vocabulary, both ONNX files are written.
     """
-    from distill_runner.console.screen import quiet_libraries
-
-    quiet_libraries()
-    wanted = _wanted(onnx=onnx, int8=int8, vocabulary=vocabulary, seen=seen)
-    if wanted.onnx or wanted.int8:
-        from distill_runner.export.extra import check_installed
-
-        check_installed()
     from distill_runner.export import push as hub
 
+    wanted = _wanted(onnx=onnx, int8=int8, vocabulary=vocabulary, seen=seen)
     if push is not None:
         hub.check_repository(push)
-    from distill_runner.export.export import export as export_run
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the libraries; ours are printed
-        found = export_run(run, wanted, output=output, say=lambda line: print(line, flush=True))
+    found = _export(run, wanted, output)
     _print(found)
     if push is not None:
         print("\n".join(["", *hub.upload_lines(found.folder, push)]), flush=True)
@@ -66,6 +55,26 @@ def export(
         message = f"{result.student.name}, {result.method}, exported by distill-run"
         print(f"Uploaded: {hub.push(found.folder, push, message=message)}")
     _print_next(found, pushed=push is not None)
+
+
+def _export(run: Path, wanted: Wanted, output: Path | None) -> Exported:
+    """Write the export, and print a line for every step.
+
+    Raises:
+        Refused: packages are not installed, or the run or the output folder do not fit.
+    """
+    from distill_runner.console.screen import quiet_libraries
+
+    quiet_libraries()
+    if wanted.onnx or wanted.int8:
+        from distill_runner.export.extra import check_installed
+
+        check_installed()
+    from distill_runner.export.export import export as export_run
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the libraries; ours are printed
+        return export_run(run, wanted, output=output, say=lambda line: print(line, flush=True))
 
 
 def _wanted(*, onnx: bool, int8: bool, vocabulary: str | None, seen: int | None) -> Wanted:
