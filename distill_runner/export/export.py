@@ -73,7 +73,14 @@ class _Unmeasured:
     folder: Path | None
 
 
-def export(run_folder: Path, wanted: Wanted, *, output: Path | None, say: Say) -> Exported:
+def export(
+    run_folder: Path,
+    wanted: Wanted,
+    *,
+    output: Path | None,
+    say: Say,
+    memory: Callable[[Request], int] = measure_memory,
+) -> Exported:
     """Export a run's student; the folder appears only once everything in it is checked.
 
     Args:
@@ -81,6 +88,7 @@ def export(run_folder: Path, wanted: Wanted, *, output: Path | None, say: Say) -
         wanted: what to export.
         output: the folder to write; None: `export` in the run folder.
         say: receives a line for every step.
+        memory: measures the memory of a form, in bytes.
 
     Raises:
         Refused: the run, its data or the output folder do not fit.
@@ -99,7 +107,7 @@ def export(run_folder: Path, wanted: Wanted, *, output: Path | None, say: Say) -
         if deciding is not None:
             cut = writing.cut_vocabulary(members, deciding)
             forms += writing.cut_forms()
-        measured = writing.measure(forms)
+        measured = writing.measure(forms, memory)
         writing.finish(members, measured, cut)
     return Exported(run, target, tuple(measured), len(rows.texts), cut)
 
@@ -200,7 +208,9 @@ class _Writing:
                 size = path.stat().st_size
                 yield _Unmeasured(f"{prefix}{label}", name, size, answer, path, folder)
 
-    def measure(self, forms: Sequence[_Unmeasured]) -> list[Form]:
+    def measure(
+        self, forms: Sequence[_Unmeasured], memory: Callable[[Request], int]
+    ) -> list[Form]:
         """Compare all forms with the first, time them, and measure their memory."""
         texts = self._rows.texts
         self._say(f"checking them on {len(texts):,} validation rows")
@@ -215,7 +225,7 @@ class _Writing:
                 form.size,
                 compare(logits[form.name], own, self._rows),
                 times[form.name],
-                measure_memory(self._request(form)),
+                memory(self._request(form)),
             )
             for form in forms
         ]

@@ -15,7 +15,7 @@ Start = Callable[[str], Path]
 # What each kind of student is trained by; its texts are `text` unless the words name others.
 KINDS = {
     "one": ["method=kd", "teacher=bert"],
-    "of bytes": ["method=finetune", "student=roberta"],
+    "of bytes": ["method=finetune", "student=roberta", "models.roberta-base.vocabulary=400"],
     "with soft heads": ["method=tmkd", "teacher=bert+roberta"],
     "several together": ["method=many_on_many", "teacher=bert+roberta"],
     "of pairs": ["method=finetune", "student=bert", "dataset.text=[first,second]"],

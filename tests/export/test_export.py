@@ -1,4 +1,4 @@
-"""An export answers as the student does, and its folder is nobody else's."""
+"""An export answers as its run's student does, and replaces nothing but an earlier one of it."""
 
 from __future__ import annotations
 
@@ -7,34 +7,275 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
-from typer.testing import CliRunner
 
 import distill_runner
-from distill_runner import DistillError, Refused
-from distill_runner.commands.distill import main
+from distill_runner import Refused
 from distill_runner.export.export import Exported, export
+from distill_runner.export.extra import PACKAGES
+from distill_runner.export.measured import figures, plain_table
 from distill_runner.export.wanted import Wanted
-from distill_runner.jobs.output_folder import changed_file
+from distill_runner.jobs.output_folder import OutputFolder, changed_file
 
 Start = Callable[[str], Path]
-EVERYTHING = Wanted(onnx=True, int8=True, vocabulary="train")
-CUT_ONLY = Wanted(onnx=False, int8=False, vocabulary="train")
+Texts = list[str] | list[tuple[str, str]]
 needs_onnx = pytest.mark.skipif(
-    any(sys.modules.get(name, ...) is None for name in ()), reason=""
+    not all(map(find_spec, PACKAGES)), reason="distill-run[export] is not installed"
+)
+CUT_ONLY = Wanted(onnx=False, int8=False, vocabulary="train")
+# Ends as the exported script does on a machine without torch.
+WITHOUT_TORCH = (
+    "import runpy, sys\n"
+    "for name in ('torch', 'transformers', 'datasets', 'distill_runner'):\n"
+    "    sys.modules[name] = None\n"
+    "sys.argv = sys.argv[1:]\n"
+    "runpy.run_path(sys.argv[0], run_name='__main__')\n"
 )
 
 
-def quiet(line: str) -> None:
+def quiet(_: str) -> None:
     """Print nothing."""
 
 
-def texts_of(run: Path, columns: tuple[str, ...] = ("text",)) -> list[str] | list[tuple[str, str]]:
+def test_texts(run: Path, columns: Sequence[str] = ("text",)) -> Texts:
+    """The texts of the test file, which no form of the student was compared on."""
     with (run.parent / "test.csv").open(encoding="utf-8") as file:
         rows = [tuple(row[name] for name in columns) for row in csv.DictReader(file)]
     return [row[0] for row in rows] if len(columns) == 1 else [(a, b) for a, b in rows]
+
+
+test_texts.__test__ = False  # type: ignore[attr-defined]
+
+
+def served(export_folder: Path, *arguments: str, given: str | None = None) -> list[dict[str, object]]:
+    """What the exported script prints where neither torch nor transformers can be imported."""
+    words = [sys.executable, "-c", WITHOUT_TORCH, str(export_folder / "serve_onnx.py"), *arguments]
+    done = subprocess.run(words, input=given, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def export_to(folder: Path | None, run: Path, wanted: Wanted) -> Exported:
+    """An export whose memory is not measured, which takes a process for each form."""
+    return export(run, wanted, output=folder, say=quiet, memory=lambda _: 1)
+
+
+@pytest.fixture(scope="module")
+def exported(trained: Start) -> Exported:
+    """The export of one student as ONNX and in int8."""
+    return export_to(None, trained("one"), Wanted(onnx=True, int8=True))
+
+
+@needs_onnx
+def test_the_script_gives_the_students_labels_without_torch(
+    exported: Exported, trained: Start
+) -> None:
+    texts = test_texts(trained("one"))
+    student = distill_runner.load(trained("one"))
+    answers = served(exported.folder, given="\n".join(map(str, texts)) + "\n")
+    assert [one["text"] for one in answers] == texts
+    assert [one["label"] for one in answers] == student.predict(texts)
+    shares = [list(one["probabilities"].values()) for one in answers]  # type: ignore[attr-defined]
+    assert np.array(shares) == pytest.approx(student.predict_proba(texts), abs=1e-5)
+
+
+@needs_onnx
+def test_probabilities_are_those_at_the_temperature(exported: Exported, tmp_path: Path) -> None:
+    shutil.copytree(exported.folder, tmp_path / "export")
+    description = tmp_path / "export" / "export.json"
+    content = json.loads(description.read_text())
+    assert content["reading"]["temperature"] == [1.0]
+    content["reading"]["temperature"] = [2.0]
+    description.write_text(json.dumps(content))
+    (plain,), (softer,) = (
+        served(folder, "a good film") for folder in (exported.folder, tmp_path / "export")
+    )
+    logs = np.log([list(one["probabilities"].values()) for one in (plain, softer)])  # type: ignore[attr-defined]
+    assert logs[1][1] - logs[1][0] == pytest.approx((logs[0][1] - logs[0][0]) / 2)
+
+
+@needs_onnx
+def test_every_form_is_compared_with_the_student(exported: Exported) -> None:
+    forms = {form.name: form for form in exported.forms}
+    assert list(forms) == ["torch", "ONNX", "int8"]
+    assert forms["ONNX"].check.largest < 1e-5
+    assert forms["ONNX"].check.changed == 0
+    assert 1e-5 < forms["int8"].check.largest < 0.5
+    assert forms["int8"].size < forms["ONNX"].size
+    for form in exported.forms:
+        assert form.check.lead.low <= form.check.difference <= form.check.lead.high
+        assert 0 < form.times.p50 <= form.times.p95
+
+
+@needs_onnx
+def test_the_run_folder_stays_that_of_a_finished_run(exported: Exported) -> None:
+    run = exported.run.folder
+    assert exported.folder == run / "export"
+    assert changed_file(run, ("result.json", "config.yaml", "student"), ignoring=()) is None
+    with OutputFolder.claim(run):  # as a later run with this folder would
+        assert (run / "export" / "model.onnx").is_file()
+
+
+@needs_onnx
+def test_the_card_names_every_file_with_its_score(exported: Exported) -> None:
+    text = (exported.folder / "README.md").read_text(encoding="utf-8")
+    front = yaml.safe_load(text.split("---\n")[1])
+    assert front["library_name"] == "onnx"
+    (model,) = front["model-index"]
+    said = {one["name"] for result in model["results"] for one in result["metrics"]}
+    files = [form.file for form in exported.forms if form.file]
+    assert said == {f"accuracy of {file}" for file in files}
+    assert all(f"`{file}`" in text for file in files)
+
+
+@needs_onnx
+def test_an_export_is_replaced_only_by_one_of_the_same_run_and_unchanged(
+    exported: Exported, trained: Start, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(exported.folder, copy)
+    again = export_to(copy, trained("one"), CUT_ONLY)
+    assert [form.name for form in again.forms] == ["torch", "cut"]
+    assert not (copy / "model.onnx").exists()
+    (copy / "README.md").write_text("My card.")
+    with pytest.raises(Refused, match="holds README.md, which no export wrote, or which has"):
+        export_to(copy, trained("one"), CUT_ONLY)
+    with pytest.raises(Refused, match="holds the export of another run"):
+        export_to(copy, trained("of bytes"), CUT_ONLY)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    with pytest.raises(Refused, match="is no export: it holds notes.txt"):
+        export_to(tmp_path / "mine", trained("one"), CUT_ONLY)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["copy", "mine"]
+
+
+@needs_onnx
+@pytest.mark.slow
+def test_a_process_that_answers_with_onnx_needs_no_torch_in_memory(
+    trained: Start, tmp_path: Path
+) -> None:
+    wanted = Wanted(onnx=True, int8=False)
+    found = export(trained("one"), wanted, output=tmp_path / "export", say=quiet)
+    torch, onnx = (form.memory for form in found.forms)
+    assert 10e6 < onnx < torch / 2
+
+
+@pytest.mark.parametrize("kind", ["of bytes", "of pairs"])
+def test_plain_transformers_loads_a_model_with_a_cut_vocabulary(
+    kind: str, trained: Start, tmp_path: Path
+) -> None:
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    run = trained(kind)
+    pair = ("first", "second") if kind == "of pairs" else ("text",)
+    some = test_texts(run, pair)[:3]
+    lines = [dict(zip(pair, (one,) if isinstance(one, str) else one, strict=True)) for one in some]
+    (tmp_path / "texts.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    wanted = Wanted(onnx=False, int8=False, vocabulary=str(tmp_path / "texts.jsonl"))
+    found = export_to(tmp_path / "export", run, wanted)
+    assert found.cut is not None
+    assert found.cut.largest == 0
+    assert found.cut.after < found.cut.before
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "export" / "cut")
+    model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "export" / "cut")
+    assert len(tokenizer) == model.config.vocab_size == found.cut.after
+    words = (some[0],) if isinstance(some[0], str) else some[0]
+    logits = model(**tokenizer(*words, return_tensors="pt")).logits.detach().numpy()
+    assert logits == pytest.approx(distill_runner.load(run).logits(some[:1]), abs=1e-5)
+
+
+@needs_onnx
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "columns"),
+    [
+        ("one", ("text",)),
+        ("of bytes", ("text",)),
+        ("with soft heads", ("text",)),
+        ("several together", ("text",)),
+        ("of pairs", ("first", "second")),
+        ("of scores", ("first", "second")),
+        ("of sets", ("text",)),
+    ],
+)
+def test_every_kind_of_student_answers_as_before(
+    kind: str, columns: tuple[str, ...], trained: Start, tmp_path: Path
+) -> None:
+    run, folder = trained(kind), tmp_path / "export"
+    wanted = Wanted(onnx=True, int8=True, vocabulary="train")
+    found = export_to(folder, run, wanted)
+    forms = {form.name: form for form in found.forms}
+    assert list(forms) == ["torch", "ONNX", "int8", "cut", "cut ONNX", "cut int8"]
+    assert max(map(len, plain_table(figures(found.run.result, found.forms)))) <= 80
+    assert found.cut is not None
+    assert found.cut.largest == 0
+    assert found.cut.unknown_after == found.cut.unknown_before
+    assert forms["ONNX"].check.largest < 1e-5
+    assert forms["cut"].check.largest == pytest.approx(forms["cut ONNX"].check.largest, abs=1e-5)
+    texts = test_texts(run, columns)
+    lines = [text if isinstance(text, str) else "\t".join(text) for text in texts]
+    answers = served(folder, given="\n".join(lines) + "\n")
+    student = distill_runner.load(run)
+    name = {"of scores": "score", "of sets": "labels"}.get(kind, "label")
+    predicted = student.predict(texts)
+    if kind == "of scores":
+        assert [one[name] for one in answers] == pytest.approx(predicted, abs=1e-4)
+    else:
+        assert [one[name] for one in answers] == predicted
+
+
+def test_a_file_of_texts_decides_the_cut(trained: Start, tmp_path: Path) -> None:
+    (tmp_path / "texts.csv").write_text("id,body\n1,a good film\n2,\n", encoding="utf-8")
+    run, typed = trained("one"), f"{tmp_path / 'texts.csv'}:body"
+    wanted = Wanted(onnx=False, int8=False, vocabulary=typed)
+    found = export_to(tmp_path / "export", run, wanted)
+    assert found.cut is not None
+    assert found.cut.decided == 1
+
+
+@pytest.mark.parametrize(
+    ("typed", "reason"),
+    [
+        ("nowhere.csv:body", "There is no file nowhere.csv"),
+        ("texts.csv", "'texts.csv' has no column 'text'"),
+        ("texts.csv:title", "'texts.csv' has no column 'title'"),
+        ("texts.csv:body,id", "The student reads one column"),
+        ("texts.doc:body", "is of no known format"),
+        ("empty.csv:body", "holds no text"),
+    ],
+)
+def test_what_is_no_file_of_texts_is_refused(
+    typed: str, reason: str, trained: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = trained("one").resolve()
+    monkeypatch.chdir(tmp_path)
+    for name in ("texts.csv", "texts.doc"):
+        (tmp_path / name).write_text("id,body\n1,a good film\n", encoding="utf-8")
+    (tmp_path / "empty.csv").write_text("id,body\n1,\n", encoding="utf-8")
+    wanted = Wanted(onnx=False, int8=False, vocabulary=typed)
+    with pytest.raises(Refused, match=reason):
+        export_to(tmp_path / "export", run, wanted)
+    assert not (tmp_path / "export").exists()
+
+
+def test_a_run_whose_rows_have_changed_is_refused(trained: Start, tmp_path: Path) -> None:
+    run = trained("one")
+    shutil.copytree(run.parent, tmp_path / "moved", ignore=shutil.ignore_patterns("export"))
+    data = run.parent / "train.csv"
+    content = data.read_text(encoding="utf-8")
+    try:
+        data.write_text(content.replace("bad dull", "bad odd"), encoding="utf-8")
+        with pytest.raises(Refused, match="rows are no longer what they were"):
+            export_to(tmp_path / "export", run, CUT_ONLY)
+        data.unlink()
+        with pytest.raises(Refused, match="rows cannot be read again"):
+            export_to(tmp_path / "export", run, CUT_ONLY)
+    finally:
+        data.write_text(content, encoding="utf-8")
+    assert not (tmp_path / "export").exists()
