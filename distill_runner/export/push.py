@@ -54,7 +54,6 @@ def push(folder: Path, repository: str, *, message: str) -> str:
         DistillError: the hub refused, or could not be reached.
     """
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError
 
     api = HfApi()
     try:
@@ -62,7 +61,7 @@ def push(folder: Path, repository: str, *, message: str) -> str:
         done = api.upload_folder(
             folder_path=str(folder), repo_id=known.repo_id, commit_message=message
         )
-    except (HfHubHTTPError, OSError) as error:
+    except Exception as error:  # the client passes on those of the libraries under it
         reason = (str(error).strip().splitlines() or ["no reason given"])[0]
         raise DistillError(
             f"{folder} is complete, and its upload failed: {reason}\n"
