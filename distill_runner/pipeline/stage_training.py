@@ -183,7 +183,7 @@ class StageTrainer:
             stage=plain(stage),
             teachers=stage.teachers,
             labels=stage.learner.labels,
-            formula=stage.algorithm.formula(data.task),
+            formula=stage.formula(data.task),
             parameters=learner.parameters,
             training=Training(
                 **training,
