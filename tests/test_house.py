@@ -65,7 +65,8 @@ UNTYPED_EDGE = {
 # Libraries that take long to import, and that many commands do not need.
 HEAVY = {
     *("datasets", "evaluate", "huggingface_hub", "onnx", "onnxruntime", "optuna", "pyarrow"),
-    *("requests", "rich", "safetensors", "scipy", "tokenizers", "torch", "transformers", "wandb", "yaml"),
+    *("requests", "rich", "safetensors", "scipy", "tokenizers", "torch", "transformers"),
+    *("wandb", "yaml"),
 }
 # Folders that import parts of our own late: help, typos and finished runs answer without them.
 LATE = {"cli", "commands", "jobs", "data", "evaluation", "export", "methods"}

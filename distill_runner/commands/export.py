@@ -11,7 +11,8 @@ import typer
 from distill_runner.errors import Refused, typeable
 
 if TYPE_CHECKING:
-    from distill_runner.export.export import Exported, Wanted
+    from distill_runner.export.export import Exported
+    from distill_runner.export.wanted import Wanted
 
 
 def export(
@@ -94,9 +95,7 @@ def _wanted(*, onnx: bool, int8: bool, vocabulary: str | None, seen: int | None)
             way_out="--vocabulary train --seen 1",
         )
     both = not (onnx or int8 or vocabulary)
-    return Wanted(
-        onnx=onnx or both, int8=int8 or both, vocabulary=vocabulary, at_least=seen or 1
-    )
+    return Wanted(onnx=onnx or both, int8=int8 or both, vocabulary=vocabulary, at_least=seen or 1)
 
 
 def _print(found: Exported) -> None:
@@ -105,7 +104,9 @@ def _print(found: Exported) -> None:
 
     rows = measured.figures(found.run.result, found.forms)
     cut = measured.cut_lines(found.cut) if found.cut else []
-    print("\n".join(["", *measured.plain_table(rows), "", *measured.measured_how(found.rows), *cut]))
+    print(
+        "\n".join(["", *measured.plain_table(rows), "", *measured.measured_how(found.rows), *cut])
+    )
 
 
 def _print_next(found: Exported, *, pushed: bool) -> None:

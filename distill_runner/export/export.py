@@ -32,9 +32,9 @@ from distill_runner.export.reading import reading_of
 from distill_runner.export.rows import (
     CheckRows,
     check_rows_of,
+    learnt_texts,
     read_prepared,
     read_texts,
-    texts_of,
 )
 from distill_runner.export.script import SCRIPT, script_path
 from distill_runner.export.torch_forms import load_members, load_student
@@ -98,7 +98,7 @@ def export(
     check_exportable(members)
     task, prepared = read_prepared(run, say=say)
     rows = check_rows_of(run, task, prepared)
-    deciding = _deciding(run, wanted, lambda: texts_of(prepared.splits["train"]))
+    deciding = _deciding(run, wanted, lambda: learnt_texts(prepared))
     target = output or default_folder(run)
     with claim(target, run) as folder:
         writing = _Writing(run, wanted, rows, folder, say)
@@ -208,9 +208,7 @@ class _Writing:
                 size = path.stat().st_size
                 yield _Unmeasured(f"{prefix}{label}", name, size, answer, path, folder)
 
-    def measure(
-        self, forms: Sequence[_Unmeasured], memory: Callable[[Request], int]
-    ) -> list[Form]:
+    def measure(self, forms: Sequence[_Unmeasured], memory: Callable[[Request], int]) -> list[Form]:
         """Compare all forms with the first, time them, and measure their memory."""
         texts = self._rows.texts
         self._say(f"checking them on {len(texts):,} validation rows")

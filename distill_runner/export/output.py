@@ -1,8 +1,8 @@
 """The folder that an export is written to; it appears whole, and replaces only an export of ours.
 
-    <output>/                       the export, described by its export.json
-    .<name>.partial/  beside it     what the export in progress has written so far
-    .<name>.earlier/  beside it     the export that is being replaced
+<output>/                       the export, described by its export.json
+.<name>.partial/  beside it     what the export in progress has written so far
+.<name>.earlier/  beside it     the export that is being replaced
 """
 
 from __future__ import annotations

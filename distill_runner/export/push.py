@@ -16,11 +16,11 @@ def check_repository(repository: str) -> None:
     Raises:
         Refused: the name is no repository's, no token is known, or the hub is switched off.
     """
-    from huggingface_hub import constants, get_token
-    from huggingface_hub.utils import HFValidationError, validate_repo_id
+    from huggingface_hub import constants, get_token, hf_hub_url
+    from huggingface_hub.errors import HFValidationError
 
     try:
-        validate_repo_id(repository)
+        hf_hub_url(repository, "README.md")  # checks the name
     except HFValidationError:
         raise _refused(f"{repository!r} is no repository.", repository, _RULE, None) from None
     if constants.HF_HUB_OFFLINE:

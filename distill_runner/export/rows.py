@@ -17,7 +17,9 @@ from distill_runner.data.inputs import source_of
 from distill_runner.data.load import Prepared, prepare
 from distill_runner.data.readers.class_labels import ClassLabels
 from distill_runner.data.readers.tables import load
+from distill_runner.data.unlabelled import Sources, add_unlabelled
 from distill_runner.errors import DistillError, Refused
+from distill_runner.planning.stages import UNLABELLED
 from distill_runner.serving.finished_run import RunFolder
 from distill_runner.serving.texts import Text
 from distill_runner.storage.integrity import Say
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     import datasets
 
 _HERE = "type it in the folder where the run was started, with its data where they were"
+_LEARNT = ("train", UNLABELLED)
 _FORMATS = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
 
 
@@ -54,14 +57,21 @@ def read_prepared(run: RunFolder, *, say: Say) -> tuple[Task, Prepared]:
     Raises:
         Refused: the data are not where they were, or have changed since.
     """
-    config = _config(run.folder)
+    config, known = _config(run.folder), run.result.data.fingerprints
+    settings, unlabelled = config.dataset, config.dataset.unlabelled
     try:
-        source = source_of(config.dataset, config)
-        prepared = prepare(config.dataset, source=source, store_dir=run.store, say=say)
+        source = source_of(settings, config)
+        prepared = prepare(settings, source=source, store_dir=run.store, say=say)
+        if UNLABELLED in known:
+            # A run whose settings name no such texts drew them from the rows left over.
+            rest = unlabelled.rest or not unlabelled.in_files
+            sources = Sources(source_of(unlabelled, config), rest=rest)
+            prepared = add_unlabelled(
+                prepared, settings, sources=sources, store_dir=run.store, say=say
+            )
     except Refused as refused:
         raise _refused(run, f"The run's rows cannot be read again: {refused.what}") from refused
-    known = run.result.data.fingerprints
-    for split in ("train", "validation"):
+    for split in (*_LEARNT, "validation"):
         if known.get(split) != prepared.fingerprints.get(split):
             raise _refused(run, f"The run's {split} rows are no longer what they were.")
     return task_of(config.dataset), prepared
@@ -84,6 +94,12 @@ def check_rows_of(run: RunFolder, task: Task, prepared: Prepared) -> CheckRows:
     return CheckRows(
         task=task, texts=texts_of(rows), labels=task.labels(rows), clusters=task.clusters(rows)
     )
+
+
+def learnt_texts(prepared: Prepared) -> tuple[Text, ...]:
+    """Return the texts that the run's student learnt from, with labels or without."""
+    found = (prepared.splits.get(split) for split in _LEARNT)
+    return tuple(text for rows in found if rows is not None for text in texts_of(rows))
 
 
 def texts_of(rows: datasets.Dataset) -> tuple[Text, ...]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from distill_runner.errors import Refused
@@ -121,14 +122,15 @@ def _wordpieces(model: State, vocabulary: Mapping[str, int], wanted: set[str]) -
     def is_spelt(token: str) -> bool:
         """Return whether the token's characters are all pieces of their own."""
         inside = token.startswith(prefix)
-        first, *others = token.removeprefix(prefix) if inside else token
-        head = f"{prefix}{first}" if inside else first
-        return head in vocabulary and all(f"{prefix}{one}" in vocabulary for one in others)
+        letters = list(token.removeprefix(prefix))
+        heads = [] if inside else letters[:1]
+        others = letters[len(heads) :]
+        return all(one in vocabulary for one in (*heads, *(f"{prefix}{one}" for one in others)))
 
     def is_single(token: str) -> bool:
         return len(token.removeprefix(prefix)) == 1
 
-    stay = (t for t in vocabulary if is_single(t) or t == prefix or not is_spelt(t))
+    stay = (t for t in vocabulary if is_single(t) or not is_spelt(t))
     return wanted | set(stay)
 
 
@@ -146,9 +148,7 @@ def _is_byte(token: str) -> bool:
 def _merged(model: State, vocabulary: Mapping[str, int], wanted: set[str]) -> set[str]:
     """Return the wanted pieces, single characters, and the pieces between them."""
     ranks = {pair: rank for rank, pair in enumerate(_pairs(model))}
-    # Affixes belong to the character that they mark.
-    affixes = [model.get(name) or "" for name in ("continuing_subword_prefix", "end_of_word_suffix")]
-    if any(affixes):
+    if model.get("continuing_subword_prefix") or model.get("end_of_word_suffix"):
         raise _refused("BPE tokenizer with marked word ends")
     bytes_too = bool(model.get("byte_fallback"))
     stay = {t for t in vocabulary if len(t) == 1 or (bytes_too and _is_byte(t))}
@@ -163,7 +163,7 @@ def _pieces_between(token: str, ranks: Mapping[tuple[str, str], int]) -> Iterato
     """Yield every piece that merging the token's characters passes through."""
     parts = list(token)
     while len(parts) > 1:
-        pairs = list(zip(parts, parts[1:], strict=False))
+        pairs = list(pairwise(parts))
         best = min(pairs, key=lambda pair: ranks.get(pair, len(ranks)))
         if best not in ranks:
             return
@@ -189,9 +189,9 @@ _SPELLINGS: Mapping[str, Callable[[State, Mapping[str, int], set[str]], set[str]
 
 def _renumber_model(model: State, numbers: Mapping[int, int]) -> State:
     if model["type"] == "Unigram":
-        vocabulary = [entry for at, entry in enumerate(model["vocab"]) if at in numbers]
+        entries = [entry for at, entry in enumerate(model["vocab"]) if at in numbers]
         unknown = model.get("unk_id")
-        return {**model, "vocab": vocabulary, "unk_id": unknown if unknown is None else numbers[unknown]}
+        return {**model, "vocab": entries, "unk_id": None if unknown is None else numbers[unknown]}
     vocabulary = {t: numbers[at] for t, at in model["vocab"].items() if at in numbers}
     found = {**model, "vocab": vocabulary}
     if model["type"] == "BPE":

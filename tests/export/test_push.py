@@ -13,7 +13,9 @@ import pytest
 from support.hub_server import Hub, closed_port, serve_hub
 
 Start = Callable[[str], Path]
-PROGRAM = "import sys; sys.argv[0] = 'distill'; from distill_runner.commands.distill import main; main()"
+PROGRAM = (
+    "import sys; sys.argv[0] = 'distill'; from distill_runner.commands.distill import main; main()"
+)
 ROOT = Path(__file__).parents[2]
 
 

@@ -3,7 +3,8 @@
     ROOT/models/<id>/…      ROOT/datasets/<id>/…
 
 It speaks what the hub's client asks for: information, file listing, and files with
-their ETag and commit; of an upload, what it takes to commit files as plain blobs. By hand: `python hub_server.py ROOT [PORT]`, then set HF_ENDPOINT.
+their ETag and commit; of an upload, what it takes to commit files as plain blobs.
+By hand: `python hub_server.py ROOT [PORT]`, then set HF_ENDPOINT.
 """
 
 from __future__ import annotations
