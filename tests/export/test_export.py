@@ -65,82 +65,66 @@ def export_to(folder: Path | None, run: Path, wanted: Wanted) -> Exported:
 
 
 @pytest.fixture(scope="module")
-def exported(trained: Start) -> Exported:
-    """The export of one student as ONNX and in int8."""
-    return export_to(None, trained("one"), Wanted(onnx=True, int8=True))
+def smaller(trained: Start) -> Exported:
+    """The export of one student with a smaller vocabulary, in the run folder."""
+    return export_to(None, trained("one"), CUT_ONLY)
 
 
 @needs_onnx
-def test_the_script_gives_the_students_labels_without_torch(
-    exported: Exported, trained: Start
-) -> None:
-    texts = held_out(trained("one"))
-    student = distill_runner.load(trained("one"))
-    answers = served(exported.folder, given="\n".join(map(str, texts)) + "\n")
+def test_the_script_gives_the_students_labels_without_torch(trained: Start, tmp_path: Path) -> None:
+    run, folder = trained("one"), tmp_path / "export"
+    found = export_to(folder, run, Wanted(onnx=True, int8=True))
+    _, onnx, int8 = found.forms
+    assert onnx.check.largest < 1e-5 < int8.check.largest < 0.5
+    assert onnx.check.changed == 0
+    assert int8.size < onnx.size
+    for form in found.forms:
+        assert form.check.lead.low <= form.check.difference <= form.check.lead.high
+        assert 0 < form.times.p50 <= form.times.p95
+    texts, student = held_out(run), distill_runner.load(run)
+    answers = served(folder, given="\n".join(map(str, texts)) + "\n")
     assert [one["text"] for one in answers] == texts
     assert [one["label"] for one in answers] == student.predict(texts)
-    shares = [list(one["probabilities"].values()) for one in answers]
-    assert np.array(shares) == pytest.approx(student.predict_proba(texts), abs=1e-5)
-
-
-@needs_onnx
-def test_probabilities_are_those_at_the_temperature(exported: Exported, tmp_path: Path) -> None:
-    shutil.copytree(exported.folder, tmp_path / "export")
-    description = tmp_path / "export" / "export.json"
-    content = json.loads(description.read_text())
-    assert content["reading"]["temperature"] == [1.0]
-    content["reading"]["temperature"] = [2.0]
-    description.write_text(json.dumps(content))
-    (plain,), (softer,) = (
-        served(folder, "a good film") for folder in (exported.folder, tmp_path / "export")
-    )
-    logs = np.log([list(one["probabilities"].values()) for one in (plain, softer)])
+    shares = np.array([list(one["probabilities"].values()) for one in answers])
+    assert shares == pytest.approx(student.predict_proba(texts), abs=1e-5)
+    _set_temperature(folder, 2.0)
+    (softer,) = served(folder, str(texts[0]))
+    logs = np.log([shares[0], list(softer["probabilities"].values())])
     assert logs[1][1] - logs[1][0] == pytest.approx((logs[0][1] - logs[0][0]) / 2)
 
 
-@needs_onnx
-def test_every_form_is_compared_with_the_student(exported: Exported) -> None:
-    forms = {form.name: form for form in exported.forms}
-    assert list(forms) == ["torch", "ONNX", "int8"]
-    assert forms["ONNX"].check.largest < 1e-5
-    assert forms["ONNX"].check.changed == 0
-    assert 1e-5 < forms["int8"].check.largest < 0.5
-    assert forms["int8"].size < forms["ONNX"].size
-    for form in exported.forms:
-        assert form.check.lead.low <= form.check.difference <= form.check.lead.high
-        assert 0 < form.times.p50 <= form.times.p95
+def _set_temperature(folder: Path, temperature: float) -> None:
+    content = json.loads((folder / "export.json").read_text())
+    assert content["reading"]["temperature"] == [1.0]
+    content["reading"]["temperature"] = [temperature]
+    (folder / "export.json").write_text(json.dumps(content))
 
 
-@needs_onnx
-def test_the_run_folder_stays_that_of_a_finished_run(exported: Exported) -> None:
-    run = exported.run.folder
-    assert exported.folder == run / "export"
+def test_the_run_folder_stays_that_of_a_finished_run(smaller: Exported) -> None:
+    run = smaller.run.folder
+    assert smaller.folder == run / "export"
     assert changed_file(run, ("result.json", "config.yaml", "student"), ignoring=()) is None
     with OutputFolder.claim(run):  # as a later run with this folder would
-        assert (run / "export" / "model.onnx").is_file()
+        assert (run / "export" / "cut" / "model.safetensors").is_file()
 
 
-@needs_onnx
-def test_the_card_names_every_file_with_its_score(exported: Exported) -> None:
-    text = (exported.folder / "README.md").read_text(encoding="utf-8")
+def test_the_card_names_every_file_with_its_score(smaller: Exported) -> None:
+    text = (smaller.folder / "README.md").read_text(encoding="utf-8")
     front = yaml.safe_load(text.split("---\n")[1])
-    assert front["library_name"] == "onnx"
+    assert front["library_name"] == "transformers"
     (model,) = front["model-index"]
     said = {one["name"] for result in model["results"] for one in result["metrics"]}
-    files = [form.file for form in exported.forms if form.file]
-    assert said == {f"accuracy of {file}" for file in files}
-    assert all(f"`{file}`" in text for file in files)
+    assert said == {"accuracy of cut"}
+    assert "- `cut`: the column cut" in text
 
 
-@needs_onnx
 def test_an_export_is_replaced_only_by_one_of_the_same_run_and_unchanged(
-    exported: Exported, trained: Start, tmp_path: Path
+    smaller: Exported, trained: Start, tmp_path: Path
 ) -> None:
     copy = tmp_path / "copy"
-    shutil.copytree(exported.folder, copy)
+    shutil.copytree(smaller.folder, copy)
     again = export_to(copy, trained("one"), CUT_ONLY)
     assert [form.name for form in again.forms] == ["torch", "cut"]
-    assert not (copy / "model.onnx").exists()
     (copy / "README.md").write_text("My card.")
     with pytest.raises(Refused, match=r"holds README\.md, which no export wrote, or which has"):
         export_to(copy, trained("one"), CUT_ONLY)
@@ -209,6 +193,7 @@ def test_every_kind_of_student_answers_as_before(
     wanted = Wanted(onnx=True, int8=True, vocabulary="train")
     found = export_to(folder, run, wanted)
     forms = {form.name: form for form in found.forms}
+    assert "library_name: onnx" in (folder / "README.md").read_text(encoding="utf-8")
     assert list(forms) == ["torch", "ONNX", "int8", "cut", "cut ONNX", "cut int8"]
     assert max(map(len, plain_table(figures(found.run.result, found.forms)))) <= 80
     assert found.cut is not None
