@@ -115,7 +115,7 @@ def _print_next(found: Exported, *, pushed: bool) -> None:
     onnx = [form for form in found.forms if form.file and form.file.endswith(".onnx")]
     if not onnx:
         again = ["distill", "export", str(found.run.folder), "--vocabulary", "train", "--int8"]
-        print("Load it with transformers, from its folder cut. As ONNX in int8:")
+        print("Its folder cut is a model folder like the student's. As ONNX in int8:")
         print(f"  {typeable(again)}")
         return
     script = str(found.folder / "serve_onnx.py")

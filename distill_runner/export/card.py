@@ -37,7 +37,8 @@ def export_card(
         script: name of the script that answers texts.
     """
     data = card_data(result)
-    data.library_name = "onnx" if any(_is_onnx(form) for form in forms) else "transformers"
+    if any(_is_onnx(form) for form in forms):
+        data.library_name = "onnx"
     evaluated = list(_evaluated(result, forms, rows))
     data.eval_results = evaluated
     data.metrics = sorted({one.metric_type for one in evaluated})
@@ -53,7 +54,7 @@ def export_card(
         *([*(line.strip() for line in cut_lines(cut)), ""] if cut else []),
         *_files(forms),
         "",
-        *_asking(forms, script),
+        *_asking(forms, script, library=str(data.library_name)),
     ]
     return f"---\n{data.to_yaml()}\n---\n\n" + "\n".join(lines)
 
@@ -74,10 +75,10 @@ def _files(forms: Sequence[Form]) -> list[str]:
     ]
 
 
-def _asking(forms: Sequence[Form], script: str) -> list[str]:
-    onnx = [form.file for form in forms if form.file is not None and form.file.endswith(".onnx")]
+def _asking(forms: Sequence[Form], script: str, *, library: str) -> list[str]:
+    onnx = [form.file for form in forms if _is_onnx(form)]
     if not onnx:
-        return ["`transformers` loads the folder `cut`.", ""]
+        return [f"`{library}` loads the folder `cut`.", ""]
     return [
         "onnxruntime, tokenizers and numpy suffice to ask them:",
         "",

@@ -1,6 +1,6 @@
 """Writes a student whose vocabulary is cut: the rows of its embedding, its tokenizer, its config.
 
-The folder is a plain Hugging Face model folder. No token that texts of the cut contain changes its
+The folder is a plain Hugging Face model folder, or Model2Vec's of a static student. No token that texts of the cut contain changes its
 embedding, so their logits stay what they were.
 """
 
@@ -18,8 +18,9 @@ from torch import nn
 from distill_runner.errors import Refused
 from distill_runner.export.description import TOKENIZER
 from distill_runner.export.vocabulary import VocabularyCut, count_tokens, cut
-from distill_runner.models import loading
+from distill_runner.models import saving
 from distill_runner.models.learner import Learner
+from distill_runner.models.static import StaticForSequenceClassification
 from distill_runner.models.vocabulary import word_table
 from distill_runner.serving.finished_run import RunFolder
 from distill_runner.serving.texts import Text, split_pairs
@@ -72,7 +73,7 @@ def write_cut(
     for learner, folder in zip(learners, run.student_folders, strict=True):
         _cut_embedding(learner, found)
         folder.mkdir(parents=True)
-        loading.save(learner, folder, classes=run.result.data.classes)
+        saving.save(learner, folder, classes=run.result.data.classes)
         for older in ("vocab.txt", "vocab.json", "merges.txt"):
             (folder / older).unlink(missing_ok=True)
         text = json.dumps(found.state, ensure_ascii=False, indent=2)
@@ -99,9 +100,11 @@ def _cut_embedding(learner: Learner, found: VocabularyCut) -> None:
             rule="a model that looks tokens up in one table only, such as BERT or RoBERTa",
             way_out="leave --vocabulary out",
         )
-    numbers, config = found.numbers, module.config
+    numbers, config, kept = found.numbers, module.config, torch.tensor(found.kept)
     padding = table.padding_idx
-    table.weight = nn.Parameter(table.weight.detach()[torch.tensor(found.kept)].clone())
+    table.weight = nn.Parameter(table.weight.detach()[kept].clone())
+    if isinstance(module, StaticForSequenceClassification):
+        module.register_buffer("counted", module.get_buffer("counted")[kept], persistent=False)
     table.num_embeddings = config.vocab_size = len(found.kept)
     table.padding_idx = None if padding is None else numbers[padding]
     for name, value in config.to_dict().items():

@@ -16,6 +16,7 @@ Start = Callable[[str], Path]
 KINDS = {
     "one": ["method=kd", "teacher=bert"],
     "of bytes": ["method=finetune", "student=roberta", "models.roberta-base.vocabulary=400"],
+    "without layers": ["method=kd", "teacher=bert", "student=static"],
     "with soft heads": ["method=tmkd", "teacher=bert+roberta"],
     "several together": ["method=many_on_many", "teacher=bert+roberta"],
     "of pairs": ["method=finetune", "student=bert", "dataset.text=[first,second]"],

@@ -179,6 +179,7 @@ def test_plain_transformers_loads_a_model_with_a_cut_vocabulary(
     [
         ("one", ("text",)),
         ("of bytes", ("text",)),
+        ("without layers", ("text",)),
         ("with soft heads", ("text",)),
         ("several together", ("text",)),
         ("of pairs", ("first", "second")),
