@@ -1,7 +1,7 @@
 """Writes a student whose vocabulary is cut: the rows of its embedding, its tokenizer, its config.
 
-The folder is a plain Hugging Face model folder, or Model2Vec's of a static student. No token that texts of the cut contain changes its
-embedding, so their logits stay what they were.
+The folder is a plain Hugging Face model folder, or Model2Vec's for a static student. No token that
+the texts of the cut contain changes its embedding, so their logits stay what they were.
 """
 
 from __future__ import annotations

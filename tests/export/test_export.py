@@ -175,43 +175,57 @@ def test_plain_transformers_loads_a_model_with_a_cut_vocabulary(
 @needs_onnx
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("kind", "columns"),
+    "kind",
     [
-        ("one", ("text",)),
-        ("of bytes", ("text",)),
-        ("without layers", ("text",)),
-        ("with soft heads", ("text",)),
-        ("several together", ("text",)),
-        ("of pairs", ("first", "second")),
-        ("of scores", ("first", "second")),
-        ("of sets", ("text",)),
+        *("of bytes", "without layers", "with soft heads", "several together"),
+        *("of pairs", "of scores", "of sets"),
     ],
 )
-def test_every_kind_of_student_answers_as_before(
-    kind: str, columns: tuple[str, ...], trained: Start, tmp_path: Path
-) -> None:
+def test_every_kind_of_student_answers_as_before(kind: str, trained: Start, tmp_path: Path) -> None:
     run, folder = trained(kind), tmp_path / "export"
-    wanted = Wanted(onnx=True, int8=True, vocabulary="train")
-    found = export_to(folder, run, wanted)
-    forms = {form.name: form for form in found.forms}
+    found = export_to(folder, run, Wanted(onnx=True, int8=False))
+    assert found.forms[1].check.largest < 1e-5
     assert "library_name: onnx" in (folder / "README.md").read_text(encoding="utf-8")
+    columns = ("first", "second") if kind in ("of pairs", "of scores") else ("text",)
+    texts, student = held_out(run, columns), distill_runner.load(run)
+    lines = [text if isinstance(text, str) else "\t".join(text) for text in texts]
+    answers = served(folder, given="\n".join(lines) + "\n")
+    predicted = student.predict(texts)
+    if kind == "of scores":
+        assert [one["score"] for one in answers] == pytest.approx(predicted, abs=1e-4)
+    else:
+        name = "labels" if kind == "of sets" else "label"
+        assert [one[name] for one in answers] == predicted
+
+
+@needs_onnx
+@pytest.mark.slow
+def test_members_that_answer_together_are_cut_and_quantised_together(
+    trained: Start, tmp_path: Path
+) -> None:
+    wanted = Wanted(onnx=True, int8=True, vocabulary="train")
+    found = export_to(tmp_path / "export", trained("several together"), wanted)
+    forms = {form.name: form for form in found.forms}
     assert list(forms) == ["torch", "ONNX", "int8", "cut", "cut ONNX", "cut int8"]
     assert max(map(len, plain_table(figures(found.run.result, found.forms)))) <= 80
     assert found.cut is not None
     assert found.cut.largest == 0
     assert found.cut.unknown_after == found.cut.unknown_before
-    assert forms["ONNX"].check.largest < 1e-5
     assert forms["cut"].check.largest == pytest.approx(forms["cut ONNX"].check.largest, abs=1e-5)
-    texts = held_out(run, columns)
-    lines = [text if isinstance(text, str) else "\t".join(text) for text in texts]
-    answers = served(folder, given="\n".join(lines) + "\n")
-    student = distill_runner.load(run)
-    name = {"of scores": "score", "of sets": "labels"}.get(kind, "label")
-    predicted = student.predict(texts)
-    if kind == "of scores":
-        assert [one[name] for one in answers] == pytest.approx(predicted, abs=1e-4)
-    else:
-        assert [one[name] for one in answers] == predicted
+    lines = ["a good film", "a bad plot"]
+    words = ("--model", "cut/model_int8.onnx", *lines)
+    assert [one["text"] for one in served(tmp_path / "export", *words)] == lines
+
+
+def test_a_static_student_is_cut_to_what_model2vec_loads(trained: Start, tmp_path: Path) -> None:
+    inference = pytest.importorskip("model2vec.inference", reason="model2vec is not installed")
+    found = export_to(tmp_path / "export", trained("without layers"), CUT_ONLY)
+    assert found.cut is not None
+    assert found.cut.largest == 0
+    pipeline = inference.StaticModelPipeline.from_pretrained(str(tmp_path / "export" / "cut"))
+    student = distill_runner.load(trained("without layers"))
+    texts = ["a good film", "bad dull plot"]
+    assert pipeline.predict_proba(texts) == pytest.approx(student.predict_proba(texts), abs=1e-5)
 
 
 def test_a_file_of_texts_decides_the_cut(trained: Start, tmp_path: Path) -> None:
