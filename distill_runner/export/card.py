@@ -51,12 +51,25 @@ def export_card(
         "",
         *measured_how(rows),
         "",
+        *_tested(result),
         *([*(line.strip() for line in cut_lines(cut)), ""] if cut else []),
         *_files(forms),
         "",
         *_asking(forms, script, library=str(data.library_name)),
     ]
     return f"---\n{data.to_yaml()}\n---\n\n" + "\n".join(lines)
+
+
+def _tested(result: RunResult) -> list[str]:
+    """Say what the student itself scored on the test rows, if there are any."""
+    score = result.metrics.get("test")
+    if score is None:
+        return []
+    return [
+        f"The student in torch has {score.primary_metric} {100 * score.value:.2f} "
+        f"[{100 * score.low:.2f}, {100 * score.high:.2f}] on {score.n:,} test rows.",
+        "",
+    ]
 
 
 def _is_onnx(form: Form) -> bool:

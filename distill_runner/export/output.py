@@ -17,7 +17,7 @@ from pathlib import Path
 
 from distill_runner.errors import DistillError, Refused
 from distill_runner.export.description import DESCRIPTION, ExportDescription, read_description
-from distill_runner.jobs.output_folder import EXPORT
+from distill_runner.jobs.output_folder import EXPORT, RunState, state_of
 from distill_runner.results.files import FileEntry
 from distill_runner.serving.finished_run import RunFolder
 
@@ -32,22 +32,36 @@ def claim(target: Path, run: RunFolder) -> Iterator[Path]:
     """Yield an empty folder; if the block succeeds, move it to `target`.
 
     Raises:
-        Refused: `target` holds something else than an unchanged export of this run, or another
-            process is exporting to it.
+        Refused: `target` holds something else than an unchanged export of this run, lies among a
+            run's own files, or another process is exporting to it.
+        DistillError: it cannot be written.
     """
+    _check_place(target)
     _check(target, run)
-    target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.partial")
-    partial.mkdir(exist_ok=True)
+    try:
+        with _hold(partial, target):
+            yield partial
+            _check(target, run)  # it may have changed meanwhile
+            _install(partial, target)
+    except OSError as error:
+        what = f"{error.strerror or error}: {error.filename or target}"
+        raise DistillError(f"The export cannot be written. {what}") from error
+
+
+@contextmanager
+def _hold(partial: Path, target: Path) -> Iterator[None]:
+    """Make an empty folder, hold it inside the block, and remove it in the end."""
+    partial.mkdir(parents=True, exist_ok=True)
     lock = os.open(partial, os.O_RDONLY)
     try:
         _lock(lock, target)
         _empty(partial)
-        yield partial
-        _check(target, run)  # it may have changed meanwhile
-        _install(partial, target)
+        try:
+            yield
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
         os.close(lock)
 
 
@@ -90,6 +104,20 @@ def _install(partial: Path, target: Path) -> None:
         os.replace(target, earlier)
     os.replace(partial, target)
     shutil.rmtree(earlier, ignore_errors=True)
+
+
+def _check_place(target: Path) -> None:
+    """Refuse a folder inside a run folder, unless it is the one for its export."""
+    place = target.resolve()
+    for parent in place.parents:
+        if place != parent / EXPORT and state_of(parent) is not RunState.other:
+            raise Refused(
+                f"{target} lies among the files of a run.",
+                key="--output",
+                value=str(target),
+                rule=f"a folder outside of run folders, or {EXPORT} inside one",
+                way_out=f"--output {parent / EXPORT}",
+            )
 
 
 def _check(target: Path, run: RunFolder) -> None:

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 import distill_runner
-from distill_runner import Refused
+from distill_runner import DistillError, Refused
 from distill_runner.export.export import Exported, export
 from distill_runner.export.extra import PACKAGES
 from distill_runner.export.measured import figures, plain_table
@@ -116,6 +116,8 @@ def test_the_card_names_every_file_with_its_score(smaller: Exported) -> None:
     said = {one["name"] for result in model["results"] for one in result["metrics"]}
     assert said == {"accuracy of cut"}
     assert "- `cut`: the column cut" in text
+    score = smaller.run.result.metrics["test"]
+    assert f"accuracy {100 * score.value:.2f} [" in text
 
 
 def test_an_export_is_replaced_only_by_one_of_the_same_run_and_unchanged(
@@ -134,6 +136,10 @@ def test_an_export_is_replaced_only_by_one_of_the_same_run_and_unchanged(
     (tmp_path / "mine" / "notes.txt").write_text("mine")
     with pytest.raises(Refused, match=r"is no export: it holds notes\.txt"):
         export_to(tmp_path / "mine", trained("one"), CUT_ONLY)
+    with pytest.raises(Refused, match="lies among the files of a run"):
+        export_to(trained("one") / "student" / "mine", trained("one"), CUT_ONLY)
+    with pytest.raises(DistillError, match="The export cannot be written"):
+        export_to(tmp_path / "mine" / "notes.txt" / "export", trained("one"), CUT_ONLY)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["copy", "mine"]
 
 
