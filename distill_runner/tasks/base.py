@@ -77,6 +77,15 @@ class Task(ABC):
 
     # --- losses ---
 
+    def balance(self, labels: np.ndarray, outputs: int) -> Task:
+        """Return the task with a hard loss weighted by 1 over the share of each class.
+
+        Args:
+            labels: of the training rows, those that have one.
+            outputs: number of the model's outputs.
+        """
+        raise RuntimeError(f"a {self.rules.kind.value} of {outputs} output(s) weighs no {labels}")
+
     @abstractmethod
     def hard_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return the loss with the true labels: a scalar, averaged over the batch.

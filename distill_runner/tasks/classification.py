@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from torch import Tensor
+from torch.nn import functional as F
 
 from distill_runner.config.schema import Combine, Dataset, Metric, TaskKind
 from distill_runner.data.readers.class_labels import ClassLabels, check_trained
@@ -49,6 +50,12 @@ class Classification(Task):
     mean_of_models: ClassVar[Combine] = Combine.prob_mean
 
     metrics: tuple[Metric, ...] = (Metric.accuracy, Metric.macro_f1)
+    class_weights: tuple[float, ...] | None = None  # of the hard loss; their mean over rows is 1
+
+    def balance(self, labels: np.ndarray, outputs: int) -> Classification:
+        counts = np.bincount(labels, minlength=outputs)
+        weights = len(labels) / (outputs * np.maximum(counts, 1))
+        return replace(self, class_weights=tuple(weights.tolist()))
 
     def check_outputs(self, outputs: int, *, name: str) -> None:
         if outputs == 1:
@@ -61,7 +68,11 @@ class Classification(Task):
             )
 
     def hard_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        return cross_entropy(logits, labels)
+        if self.class_weights is None:
+            return cross_entropy(logits, labels)
+        # Divided by the number of rows, not by their weights: so micro-batches add up.
+        weights = logits.new_tensor(self.class_weights)[labels]
+        return (weights * F.cross_entropy(logits, labels, reduction="none")).mean()
 
     def joint_logits(self, logits: Tensor) -> Tensor:
         return equal_mean_of_probabilities(logits)
