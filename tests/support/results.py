@@ -187,6 +187,7 @@ def a_result(validation: float = 0.8, test: float = 0.8, **changed: Any) -> RunR
         "tuning": None,
         "broken_off": None,
         "agreement": {},
+        "calibration": None,
         "robustness": None,
         "latency": None,
         "training": TRAINING,
