@@ -148,10 +148,12 @@ def error_interval(found: Forecast, clusters: np.ndarray) -> Interval | None:
     """Return the 95% interval of the ECE of all rows that could have been drawn.
 
     On a sample the absolute values add up noise, so a percentile bootstrap of exact probabilities
-    would never reach their true ECE of 0. The interval inverts a test: with g the gaps of the bins
-    and e* their noise by a bootstrap over clusters (1,000 replicates, fixed seed), it holds each
-    λ·ECE, λ ≥ 0, for which the ECE lies between the 2.5% and the 97.5% quantile of Σ|λg + e*|. It
-    is widened to the ECE itself where that lies outside.
+    would never reach their true ECE of 0. The interval inverts a test: it holds each true error
+    under which an ECE as small as this one, and one as large, has a chance of 2.5%. With e* the
+    bins' noise by a bootstrap over clusters (1,000 replicates, fixed seed), a true error of λ has
+    the ECE Σ|λg + e*|, where g, Σ|g| = 1, shares it out over the bins: as they show it for the
+    lower end, and in proportion to the noise, where it is hidden best, for the upper end. The
+    interval is widened to the ECE itself where that lies outside.
 
     Args:
         found: the forecast.
@@ -164,12 +166,13 @@ def error_interval(found: Forecast, clusters: np.ndarray) -> Interval | None:
     gaps = _gaps(found, blocks)
     if len(gaps) < 2:
         return None
-    whole = gaps.sum(axis=0)
-    error = float(np.abs(whole).sum())
+    shown, error = gaps.sum(axis=0), calibration_error(found)
     if error == 0:
         return Interval(0.0, 0.0)
-    noise = _replicates(len(gaps)) @ gaps - whole
-    low, high = (error * _scale(whole, noise, error, share) for share in (0.975, 0.025))
+    noise = _replicates(len(gaps)) @ gaps - shown
+    hidden = noise.std(axis=0)
+    low = _smallest(shown, noise, error, 0.975)
+    high = _smallest(hidden if hidden.any() else shown, noise, error, 0.025)
     return Interval(min(low, error), min(1.0, max(high, error)))
 
 
@@ -216,15 +219,23 @@ def _replicates(count: int) -> np.ndarray:
     return np.asarray(drawn.reshape(_REPLICATES, count), dtype=float)
 
 
-def _scale(gaps: np.ndarray, noise: np.ndarray, error: float, share: float) -> float:
-    """Return the smallest λ ≥ 0 at which that quantile of Σ|λ·gaps + noise| reaches the error."""
+def _smallest(direction: np.ndarray, noise: np.ndarray, error: float, share: float) -> float:
+    """Return the smallest true error λ at which that quantile of the ECE reaches `error`.
 
-    def quantile(scale: float) -> float:
-        return float(np.quantile(np.abs(scale * gaps + noise).sum(axis=1), share))
+    Args:
+        direction: [events · bins], how the true error is shared out; of any length.
+        noise: [replicates, events · bins].
+        error: the ECE that was found, above 0.
+        share: of the quantile.
+    """
+    unit = direction / np.abs(direction).sum()
+
+    def quantile(true: float) -> float:
+        return float(np.quantile(np.abs(true * unit + noise).sum(axis=1), share))
 
     if quantile(0.0) >= error:
         return 0.0
-    low, high = 0.0, 1.0
+    low, high = 0.0, error
     while quantile(high) < error:
         low, high = high, 2 * high
     for _ in range(_HALVINGS):
