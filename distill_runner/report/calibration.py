@@ -142,17 +142,20 @@ def _temperature(model: ModelCalibration) -> str:
 
 
 def _missing_lines(found: Calibration) -> list[str]:
-    """Say which models have no temperature and why; of several labels for the first that lacks."""
+    """Say which models have no temperature, or not for every label, and why."""
     models: dict[str, list[str]] = {}
     for name, model in found.models.items():
         missing = [one for one in model.temperatures if one.not_fitted is not None]
         if missing:
-            first = missing[0]
-            some = "" if first.label is None else f" ({len(missing)} of its labels)"
-            what = "" if first.label is None else f"{first.label}: "
-            models.setdefault(f"{what}{first.not_fitted}", []).append(f"{name}{some}")
+            whose, why = name, str(missing[0].not_fitted)
+            if missing[0].label is not None:
+                whose = f"{len(missing)} of {len(model.temperatures)} labels of {name}"
+                more = f" and {len(missing) - 1} more" if missing[1:] else ""
+                why = f"{why} ({missing[0].label}{more})"
+            models.setdefault(why, []).append(whose)
+    everybody = [*found.models]
     return [
-        f"No T for {'any model' if len(names) == len(found.models) else join_names(names)}: {why}."
+        f"No T for {'any model' if names == everybody else join_names(names)}: {why}."
         for why, names in models.items()
     ]
 

@@ -91,7 +91,7 @@ def test_the_range_of_several_labels_is_shown_and_the_first_that_lacks_one_is_na
     assert any("0.80–1.50" in line for line in printed(found))
     lines = calibration_lines(a_result(calibration=found))
     assert lines[1] == (
-        "No T for student (1 of its labels): fear: 2 wrong on validation, and it takes 3."
+        "No T for 1 of 3 labels of student: 2 wrong on validation, and it takes 3 (fear)."
     )
     card = "\n".join(calibration_section(a_result(calibration=found)))
     assert "This student's T: joy 1.5, fear 1, anger 0.8." in card
