@@ -69,7 +69,7 @@ def calibration_section(result: RunResult) -> list[str]:
     return [
         "## Can its probabilities be trusted",
         "",
-        _about(found),
+        _about(result, found),
         "",
         *(f"| {line} |" for line in lines),
         "",
@@ -77,7 +77,7 @@ def calibration_section(result: RunResult) -> list[str]:
     ]
 
 
-def _about(found: Calibration) -> str:
+def _about(result: RunResult, found: Calibration) -> str:
     """Explain the card's table, and how to get the scaled probabilities."""
     explained = (
         "ECE is the expected calibration error in 15 equal-mass bins, its interval that of all "
@@ -86,6 +86,8 @@ def _about(found: Calibration) -> str:
     )
     if not _fitted(found):
         return f"Nothing was scaled. {explained}"
+    joint = bool(result.student.members or result.golden_head)
+    together = " T belongs to what all of them predict together." if joint else ""
     mine = ", ".join(
         f"{one.value:.4g}" if one.label is None else f"{one.label} {one.value:.4g}"
         for one in found.student.temperatures
@@ -94,7 +96,8 @@ def _about(found: Calibration) -> str:
         f"Before → after the logits are divided by T, which was fitted on "
         f"{found.validation_rows:,} validation rows and changes no prediction. {explained} "
         f"This student's T: {mine}. `distill_runner.load(RUN_FOLDER).predict_proba` divides by "
-        "it; transformers does not, so divide the logits before the softmax or the sigmoids."
+        "it; the code above does not, so divide the logits before the softmax or the sigmoids."
+        f"{together}"
     )
 
 

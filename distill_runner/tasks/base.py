@@ -144,24 +144,17 @@ class Task(ABC):
     def fit_temperatures(
         self, logits: np.ndarray, labels: np.ndarray, clusters: np.ndarray
     ) -> tuple[Temperature, ...]:
-        """Fit what divides the logits: one temperature for all classes, or one for each label.
+        """Fit what divides the logits: one T for all classes, or one for each label.
 
         Args:
             logits: [rows, outputs].
             labels: of the rows.
             clusters: [rows], the number of each row's cluster.
-
-        Raises:
-            RuntimeError: as for `probabilities`.
         """
 
     @abstractmethod
     def forecast(self, logits: np.ndarray, labels: np.ndarray) -> Forecast:
-        """Return what logits, [rows, outputs], claim of each row beside what happened.
-
-        Raises:
-            RuntimeError: as for `probabilities`.
-        """
+        """Return what logits, [rows, outputs], claim of each row beside what happened."""
 
     # --- labels ---
 

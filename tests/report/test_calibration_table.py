@@ -97,6 +97,16 @@ def test_the_range_of_several_labels_is_shown_and_the_first_that_lacks_one_is_na
     assert "This student's T: joy 1.5, fear 1, anger 0.8." in card
 
 
+def test_the_card_says_whose_temperature_it_is_where_several_predict_together() -> None:
+    alone, together = (
+        "\n".join(calibration_section(a_result(calibration=BOTH, student=student)))
+        for student in (a_student(), a_student(members=("one", "two")))
+    )
+    assert "This student's T: 0.9." in alone
+    assert "together" not in alone
+    assert "T belongs to what all of them predict together." in together
+
+
 def test_nothing_is_shown_where_there_is_nothing_to_say() -> None:
     lost = a_student(no_better_than_chance=True, chance=AT_CHANCE)
     unjudged = replace(BOTH.student, splits={})
