@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -82,14 +83,19 @@ def _fit(task: Task, rows: Outputs | None, outputs: int) -> Sequence[Temperature
 
 
 def _judge(task: Task, rows: Outputs, divisor: np.ndarray | None) -> SplitCalibration:
-    after = None
+    before = task.forecast(rows.logits, rows.labels)
+    after, change = None, None
     if divisor is not None:
-        after = _scores(task.forecast(rows.logits / divisor, rows.labels), rows.clusters)
+        scaled = task.forecast(rows.logits / divisor, rows.labels)
+        after, difference = _scores(scaled, rows.clusters), scaled.nll - before.nll
+        interval = mean_interval(difference, rows.clusters, lowest=-math.inf)
+        change = _measure(float(difference.mean()), interval)
     return SplitCalibration(
         n=len(rows.logits),
         clusters=len(np.unique(rows.clusters)),
-        before=_scores(task.forecast(rows.logits, rows.labels), rows.clusters),
+        before=_scores(before, rows.clusters),
         after=after,
+        nll_change=change,
     )
 
 

@@ -51,7 +51,9 @@ def calibration_lines(result: RunResult) -> list[str]:
             f"T is fitted on the {found.validation_rows:,} validation rows and changes no "
             "prediction; the loaded student's predict_proba divides the logits by it."
         )
-    return [*lines, *_missing_lines(found), *_exact_lines(found.student.splits["test"])]
+    judged = found.student.splits["test"]
+    lines += [*_change_lines(judged), *_missing_lines(found), *_exact_lines(judged)]
+    return lines
 
 
 def calibration_section(result: RunResult) -> list[str]:
@@ -160,6 +162,22 @@ def _missing_lines(found: Calibration) -> list[str]:
     return [
         f"No T for {'any model' if names == everybody else join_names(names)}: {why}."
         for why, names in models.items()
+    ]
+
+
+def _change_lines(judged: SplitCalibration) -> list[str]:
+    """Say whether scaling made the student's probabilities better on the rows that judge it."""
+    change = judged.nll_change
+    if change is None or change.low is None or change.high is None:
+        return []
+    verdict = "not significant"
+    if change.high < 0:
+        verdict = "better"
+    elif change.low > 0:
+        verdict = "worse, and calibrated=False omits T"
+    return [
+        f"The student's NLL changes by {change.value:+.3f} [{change.low:+.3f}, "
+        f"{change.high:+.3f}] (95% interval, paired): {verdict}."
     ]
 
 

@@ -51,6 +51,9 @@ class SplitCalibration:
     clusters: Annotated[int, "clusters of them"]
     before: Annotated[ProbabilityScores, "as the model gives them"]
     after: Annotated[ProbabilityScores | None, "after scaling; null if nothing was fitted"]
+    nll_change: Annotated[
+        Measure | None, "`nll` after minus before, paired; null if nothing was fitted"
+    ]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -246,6 +246,13 @@ def test_a_model_is_judged_on_other_rows_than_it_is_fitted_on() -> None:
     assert judged.after.ece.value == pytest.approx(calibration_error(by_hand))
     assert judged.after.ece.value < judged.before.ece.value / 3
     assert judged.after.nll.value < judged.before.nll.value
+    each = by_hand.nll - forecast_classes(test.logits, test.labels).nll
+    assert judged.nll_change is not None
+    assert judged.nll_change.value == pytest.approx(each.mean())
+    # t(0.975, 2,999 degrees of freedom) = 1.960755, rows of their own.
+    reach = 1.960755 * each.std(ddof=1) / math.sqrt(3000)
+    assert judged.nll_change.low == pytest.approx(each.mean() - reach)
+    assert judged.nll_change.high == pytest.approx(each.mean() + reach)
 
 
 def test_without_validation_rows_nothing_is_fitted_and_the_rest_is_judged() -> None:
@@ -255,6 +262,7 @@ def test_without_validation_rows_nothing_is_fitted_and_the_rest_is_judged() -> N
     assert {one.not_fitted for one in found.temperatures} == {"there are no validation rows"}
     assert not found.fitted
     assert found.splits["test"].after is None
+    assert found.splits["test"].nll_change is None
 
 
 def test_a_rare_label_is_left_as_it_is_beside_one_that_is_fitted() -> None:

@@ -6,6 +6,7 @@ import io
 import json
 from dataclasses import replace
 
+import pytest
 from rich.console import Console
 from support.results import (
     AT_CHANCE,
@@ -66,12 +67,29 @@ def test_long_names_leave_all_figures_in_one_table_at_80_columns() -> None:
 
 
 def test_the_lines_say_what_t_is_and_where_it_is_missing() -> None:
-    fitted, missing = calibration_lines(a_result(calibration=BOTH))
+    fitted, _, missing = calibration_lines(a_result(calibration=BOTH))
     assert "fitted on the 150 validation rows and changes no prediction" in fitted
     assert missing == f"No T for no teacher: {FEW}."
     none = a_calibration(student=a_model_calibration(0.1, temperatures={None: FEW}))
     assert calibration_lines(a_result(calibration=none)) == [f"No T for any model: {FEW}."]
     assert "after" not in printed(none)[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "ends"),
+    [
+        (-0.1, "-0.100 [-0.110, -0.090] (95% interval, paired): better."),
+        (0.005, "+0.005 [-0.005, +0.015] (95% interval, paired): not significant."),
+        (
+            0.02,
+            "[+0.010, +0.030] (95% interval, paired): worse, and calibrated=False omits T.",
+        ),
+    ],
+)
+def test_it_is_said_whether_scaling_made_the_student_better(change: float, ends: str) -> None:
+    student = a_model_calibration(0.06, 0.02, temperatures={None: 1.5}, change=change)
+    lines = calibration_lines(a_result(calibration=a_calibration(student=student)))
+    assert lines[1].endswith(ends)
 
 
 def test_an_error_that_is_largely_chance_is_said_to_be() -> None:
@@ -90,7 +108,7 @@ def test_the_range_of_several_labels_is_shown_and_the_first_that_lacks_one_is_na
     found = a_calibration(student=a_model_calibration(0.06, 0.02, temperatures=labels))
     assert any("0.80–1.50" in line for line in printed(found))
     lines = calibration_lines(a_result(calibration=found))
-    assert lines[1] == (
+    assert lines[2] == (
         "No T for 1 of 3 labels of student: 2 wrong on validation, and it takes 3 (fear)."
     )
     card = "\n".join(calibration_section(a_result(calibration=found)))

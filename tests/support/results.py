@@ -220,13 +220,17 @@ def a_tuning(*scores: tuple[float, float]) -> TuningResult:
 
 
 def a_model_calibration(
-    *errors: float, temperatures: Mapping[str | None, float | str], exact: float = 0.001
+    *errors: float,
+    temperatures: Mapping[str | None, float | str],
+    exact: float = 0.001,
+    change: float = -0.1,
 ) -> ModelCalibration:
     """A model's calibration errors before and, if there is a second, after scaling on test.
 
     Args:
         temperatures: by label, T or why it was not fitted.
         exact: the error that exact probabilities would show.
+        change: of the likelihood, its interval 0.01 to both sides.
     """
     scores = [
         ProbabilityScores(
@@ -246,7 +250,13 @@ def a_model_calibration(
         ),
         splits={
             "test": SplitCalibration(
-                n=100, clusters=90, before=scores[0], after=scores[1] if scores[1:] else None
+                n=100,
+                clusters=90,
+                before=scores[0],
+                after=scores[1] if scores[1:] else None,
+                nll_change=Measure(value=change, low=change - 0.01, high=change + 0.01)
+                if scores[1:]
+                else None,
             )
         },
     )

@@ -176,15 +176,18 @@ def error_interval(found: Forecast, clusters: np.ndarray) -> Interval | None:
     return Interval(min(low, error), min(1.0, max(high, error)))
 
 
-def mean_interval(values: np.ndarray, clusters: np.ndarray) -> Interval | None:
-    """Return Student's 95% interval of the mean of non-negative values; None with one cluster.
+def mean_interval(
+    values: np.ndarray, clusters: np.ndarray, *, lowest: float = 0.0
+) -> Interval | None:
+    """Return Student's 95% interval of a mean; None with a single cluster.
 
     Args:
         values: [rows].
         clusters: [rows], the number of each row's cluster.
+        lowest: no value is below it.
     """
     interval = estimate(mean_contributions(values, clusters)[None]).interval()
-    return None if interval is None else Interval(max(0.0, interval.low), interval.high)
+    return None if interval is None else Interval(max(lowest, interval.low), interval.high)
 
 
 def _gaps(found: Forecast, blocks: np.ndarray) -> np.ndarray:
