@@ -12,8 +12,10 @@ from torch import Tensor
 
 from distill_runner.config.schema import Combine, Dataset, Metric
 from distill_runner.data.readers.label_reader import LabelReader
+from distill_runner.evaluation.metrics.calibration import Forecast
 from distill_runner.evaluation.metrics.estimate import interval_over_clusters
 from distill_runner.evaluation.metrics.intervals import Interval
+from distill_runner.evaluation.metrics.temperature import Temperature
 from distill_runner.objectives.ensemble import Ensemble
 from distill_runner.results.scores import RankingDifference, Score
 from distill_runner.tasks.rules import TaskRules
@@ -146,6 +148,22 @@ class Task(ABC):
         Raises:
             RuntimeError: the outputs are scores, which have no probabilities.
         """
+
+    @abstractmethod
+    def fit_temperatures(
+        self, logits: np.ndarray, labels: np.ndarray, clusters: np.ndarray
+    ) -> tuple[Temperature, ...]:
+        """Fit what divides the logits: one T for all classes, or one for each label.
+
+        Args:
+            logits: [rows, outputs].
+            labels: of the rows.
+            clusters: [rows], the number of each row's cluster.
+        """
+
+    @abstractmethod
+    def forecast(self, logits: np.ndarray, labels: np.ndarray) -> Forecast:
+        """Return what logits, [rows, outputs], claim of each row beside what happened."""
 
     # --- labels ---
 

@@ -14,6 +14,7 @@ from distill_runner.config.schema import Combine, Dataset, Metric, TaskKind
 from distill_runner.data.readers.class_labels import ClassLabels, check_trained
 from distill_runner.data.readers.label_reader import LabelReader
 from distill_runner.errors import Refused
+from distill_runner.evaluation.metrics.calibration import Forecast, forecast_classes
 from distill_runner.evaluation.metrics.classes import class_metric, class_metrics
 from distill_runner.evaluation.metrics.clusters import (
     contributions,
@@ -28,6 +29,7 @@ from distill_runner.evaluation.metrics.rankings import (
     rank,
     ranking_metrics,
 )
+from distill_runner.evaluation.metrics.temperature import Temperature, fit_for_classes
 from distill_runner.objectives.ensemble import equal_mean_of_probabilities, prob_mean
 from distill_runner.objectives.logits import cross_entropy
 from distill_runner.results.scores import RankingDifference, Score
@@ -86,6 +88,14 @@ class Classification(Task):
     def probabilities(self, logits: Tensor) -> Tensor:
         """Return the probabilities, [rows, classes]; each row sums to 1."""
         return logits.softmax(dim=-1)
+
+    def fit_temperatures(
+        self, logits: np.ndarray, labels: np.ndarray, clusters: np.ndarray
+    ) -> tuple[Temperature, ...]:
+        return (fit_for_classes(logits, labels, clusters),)
+
+    def forecast(self, logits: np.ndarray, labels: np.ndarray) -> Forecast:
+        return forecast_classes(logits, labels)
 
     def label_reader(self, settings: Dataset) -> LabelReader:
         return ClassLabels(settings)

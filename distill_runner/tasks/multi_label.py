@@ -15,6 +15,7 @@ from distill_runner.config.schema import Combine, Dataset, Metric, TaskKind
 from distill_runner.data.readers.label_reader import LabelReader
 from distill_runner.data.readers.label_sets import LabelSets, read_set, written_set
 from distill_runner.errors import Refused
+from distill_runner.evaluation.metrics.calibration import Forecast, forecast_sets
 from distill_runner.evaluation.metrics.label_sets import (
     best_constant,
     effective_sets,
@@ -22,6 +23,7 @@ from distill_runner.evaluation.metrics.label_sets import (
     set_contributions,
     set_interval,
 )
+from distill_runner.evaluation.metrics.temperature import Temperature, fit_for_label
 from distill_runner.objectives.sigmoids import (
     binary_cross_entropy,
     equal_mean_of_sigmoids,
@@ -83,6 +85,17 @@ class MultiLabel(Task):
     def probabilities(self, logits: Tensor) -> Tensor:
         """Return each label's probability, [rows, labels], 0..1."""
         return logits.sigmoid()
+
+    def fit_temperatures(
+        self, logits: np.ndarray, labels: np.ndarray, clusters: np.ndarray
+    ) -> tuple[Temperature, ...]:
+        return tuple(
+            fit_for_label(of_label, truth, clusters)
+            for of_label, truth in zip(logits.T, labels.T, strict=True)
+        )
+
+    def forecast(self, logits: np.ndarray, labels: np.ndarray) -> Forecast:
+        return forecast_sets(logits, labels)
 
     # --- labels ---
 
