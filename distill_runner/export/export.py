@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from distill_runner.errors import DistillError
 from distill_runner.export import cut_model, timing
 from distill_runner.export.card import export_card
 from distill_runner.export.checks import compare
@@ -152,6 +153,9 @@ class _Writing:
         Args:
             members: as the run left them; changed.
             texts: those that decide.
+
+        Raises:
+            DistillError: the smaller tokenizer reads them otherwise.
         """
         self._say(f"cutting the vocabulary to {len(texts):,} texts")
         run = cut_model.in_cut_folder(self._run, self._folder / CUT)
@@ -159,6 +163,11 @@ class _Writing:
         found = cut_model.write_cut(members, texts, run, at_least=self._wanted.at_least)
         whole, smaller = load_members(self._run)[0], load_members(run)[0]
         some = texts[:_COMPARED]
+        if self._wanted.at_least == 1 and cut_model.with_other_tokens(whole, smaller, some):
+            raise DistillError(
+                f"The tokenizer of {whole.name} cannot be cut: afterwards it divides the texts "
+                "that decided the cut into other tokens.\n  try:  leave --vocabulary out"
+            )
         before, after = (
             load_student(self._run.folder, cut=cut).logits(some) for cut in (None, run.cut)
         )

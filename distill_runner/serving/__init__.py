@@ -1,5 +1,5 @@
 """Loads trained students from run folders, to predict outside a run.
 
-Imports data, evaluation, jobs, models, pipeline, results, storage and tasks. It does not import
-Hydra.
+Imports config, data, evaluation, jobs, models, pipeline, results, storage and tasks. It does not
+import Hydra.
 """

@@ -15,6 +15,7 @@ from distill_runner.models import loading
 from distill_runner.models.learner import Learner
 from distill_runner.pipeline.predictions import mean_of_models
 from distill_runner.pipeline.stage_records import read_record
+from distill_runner.results.calibration import STUDENT, name_teacher
 from distill_runner.results.schema import RunResult
 from distill_runner.serving.finished_run import RunFolder, read_run
 from distill_runner.serving.texts import Text, TextView, checked_texts
@@ -33,6 +34,8 @@ class Predictor:
         pairs: whether the models read pairs of texts.
         device: the device that they run on.
         bf16: whether they compute in bfloat16.
+        temperatures: what divides the logits of calibrated probabilities; one, or one for each
+            class.
     """
 
     def __init__(
@@ -44,9 +47,11 @@ class Predictor:
         pairs: bool,
         device: torch.device,
         bf16: bool,
+        temperatures: tuple[float, ...] = (1.0,),
     ) -> None:
         self.task = task
         self.classes = classes
+        self.temperatures = temperatures
         self.pairs = pairs
         self._learners = tuple(learners)
         self._device = device
@@ -63,13 +68,15 @@ class Predictor:
         """
         return self.task.predict(self.logits(texts), self.classes)
 
-    def predict_proba(self, texts: Iterable[Text]) -> np.ndarray:
+    def predict_proba(self, texts: Iterable[Text], *, calibrated: bool = True) -> np.ndarray:
         """Return the probability of each class. [texts, classes].
 
         A row sums to 1, except in multi-label classification: there each label has its own.
 
         Args:
             texts: as for `predict`; the columns are in the order of `classes`.
+            calibrated: divide the logits by `temperatures`, which validation rows chose; the
+                predictions are the same either way.
 
         Raises:
             Refused: as for `predict`, and for regression: scores have no probabilities.
@@ -83,6 +90,8 @@ class Predictor:
                 way_out="predict(texts) gives the scores",
             )
         logits = torch.from_numpy(self.logits(texts)).double()
+        if calibrated:
+            logits = logits / torch.tensor(self.temperatures, dtype=torch.float64)
         return np.asarray(self.task.probabilities(logits).numpy())
 
     def logits(self, texts: Iterable[Text]) -> np.ndarray:
@@ -113,6 +122,7 @@ class Student(Predictor):
         result: the contents of `result.json`.
         classes: the data set's classes, in the order of `predict_proba`; one name for scores.
         pairs: whether the student reads pairs of texts.
+        temperatures: what `predict_proba` divides the logits by; 1 if none was fitted.
     """
 
     def __init__(self, run: RunFolder, device: torch.device) -> None:
@@ -129,6 +139,7 @@ class Student(Predictor):
             device=device,
             bf16=run.result.training.precision == "bfloat16"
             and run.result.training.device == device.type,
+            temperatures=temperatures_of(run.result, STUDENT),
         )
 
     @cached_property
@@ -162,6 +173,7 @@ class Student(Predictor):
             pairs=self.pairs,
             device=self._device,
             bf16=self._bf16,
+            temperatures=temperatures_of(self.result, name_teacher(name)),
         )
 
     def _learner(
@@ -188,6 +200,16 @@ class Student(Predictor):
         if self._run.leave_padding_out and device.type == "cpu":
             learner.leave_padding_out()
         return learner
+
+
+def temperatures_of(result: RunResult, model: str) -> tuple[float, ...]:
+    """Return a model's temperatures; 1 for scores, which have none.
+
+    Args:
+        result: of the finished run.
+        model: its name in `result.calibration.models`.
+    """
+    return (1.0,) if result.calibration is None else result.calibration.models[model].values
 
 
 def load(
