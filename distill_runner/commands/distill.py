@@ -12,11 +12,8 @@ from typing import Annotated
 import typer
 
 from distill_runner import __version__
-<<<<<<< HEAD
-from distill_runner.commands.export import export
-=======
 from distill_runner.commands.cascade import cascade
->>>>>>> 59127515d34da3055d278b4c1de2f3382c9c47ca
+from distill_runner.commands.export import export
 from distill_runner.console.program import run_program
 
 main = typer.Typer(
@@ -26,11 +23,7 @@ main = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-<<<<<<< HEAD
-_VERBS: tuple[Callable[..., None], ...] = (export,)
-=======
-_VERBS: tuple[Callable[..., None], ...] = (cascade,)
->>>>>>> 59127515d34da3055d278b4c1de2f3382c9c47ca
+_VERBS: tuple[Callable[..., None], ...] = (cascade, export)
 
 
 def _print_version(asked: bool) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from distill_runner.data.encoding import Encoder
 from distill_runner.export.description import Reading
+from distill_runner.results.calibration import STUDENT
 from distill_runner.results.schema import RunResult
+from distill_runner.serving.student import temperatures_of
 
 
 def reading_of(result: RunResult, encoder: Encoder) -> Reading:
@@ -21,11 +23,5 @@ def reading_of(result: RunResult, encoder: Encoder) -> Reading:
         inputs=("input_ids", "attention_mask", *columns[1:]),
         pad_id=tokenizer.pad_token_id,
         empty_id=end,
-        temperature=temperature_of(result),
+        temperature=temperatures_of(result, STUDENT),
     )
-
-
-def temperature_of(result: RunResult) -> tuple[float, ...]:
-    """Return the fitted temperature of the student's probabilities; 1 if none was fitted."""
-    del result  # no result has one yet
-    return (1.0,)

@@ -87,16 +87,15 @@ def test_the_script_gives_the_students_labels_without_torch(trained: Start, tmp_
     assert [one["label"] for one in answers] == student.predict(texts)
     shares = np.array([list(one["probabilities"].values()) for one in answers])
     assert shares == pytest.approx(student.predict_proba(texts), abs=1e-5)
-    _set_temperature(folder, 2.0)
+    _double_temperature(folder)
     (softer,) = served(folder, str(texts[0]))
     logs = np.log([shares[0], list(softer["probabilities"].values())])
     assert logs[1][1] - logs[1][0] == pytest.approx((logs[0][1] - logs[0][0]) / 2)
 
 
-def _set_temperature(folder: Path, temperature: float) -> None:
+def _double_temperature(folder: Path) -> None:
     content = json.loads((folder / "export.json").read_text())
-    assert content["reading"]["temperature"] == [1.0]
-    content["reading"]["temperature"] = [temperature]
+    content["reading"]["temperature"] = [2 * one for one in content["reading"]["temperature"]]
     (folder / "export.json").write_text(json.dumps(content))
 
 
@@ -202,6 +201,8 @@ def test_every_kind_of_student_answers_as_before(kind: str, trained: Start, tmp_
     else:
         name = "labels" if kind == "of sets" else "label"
         assert [one[name] for one in answers] == predicted
+        shares = np.array([list(one["probabilities"].values()) for one in answers])
+        assert shares == pytest.approx(student.predict_proba(texts), abs=1e-5)
 
 
 @needs_onnx
