@@ -39,6 +39,7 @@ FLOORS = (
     ("jobs",),
     ("serving",),
     ("export",),
+    ("search",),
     ("commands",),
     ("cli", "__main__"),
 )

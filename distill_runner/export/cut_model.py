@@ -53,14 +53,20 @@ def in_cut_folder(run: RunFolder, folder: Path) -> CutFolder:
 
 
 def write_cut(
-    learners: Sequence[Learner], texts: Sequence[Text], run: CutFolder, *, at_least: int
+    learners: Sequence[Learner],
+    texts: Sequence[Text],
+    folders: Sequence[Path],
+    *,
+    classes: Sequence[str],
+    at_least: int,
 ) -> VocabularyCut:
     """Cut the members' vocabulary, and write their folders; the learners are changed.
 
     Args:
         learners: the members, which share a tokenizer.
         texts: those that decide what is kept.
-        run: where to write.
+        folders: where to write each member; made here.
+        classes: names of the outputs.
         at_least: how often a token must occur in them.
 
     Raises:
@@ -70,10 +76,10 @@ def write_cut(
     state = json.loads(tokenizer.backend_tokenizer.to_str())
     seen = count_tokens(ids for part in _encoded(learners[0], texts) for ids in part)
     found = cut(state, seen, at_least=at_least, pad_id=tokenizer.pad_token_id)
-    for learner, folder in zip(learners, run.student_folders, strict=True):
+    for learner, folder in zip(learners, folders, strict=True):
         _cut_embedding(learner, found)
         folder.mkdir(parents=True)
-        saving.save(learner, folder, classes=run.result.data.classes)
+        saving.save(learner, folder, classes=classes)
         for older in ("vocab.txt", "vocab.json", "merges.txt"):
             (folder / older).unlink(missing_ok=True)
         text = json.dumps(found.state, ensure_ascii=False, indent=2)

@@ -160,7 +160,13 @@ class _Writing:
         self._say(f"cutting the vocabulary to {len(texts):,} texts")
         run = cut_model.in_cut_folder(self._run, self._folder / CUT)
         unknown = cut_model.unknown_tokens(members[0], self._rows.texts)
-        found = cut_model.write_cut(members, texts, run, at_least=self._wanted.at_least)
+        found = cut_model.write_cut(
+            members,
+            texts,
+            run.student_folders,
+            classes=run.result.data.classes,
+            at_least=self._wanted.at_least,
+        )
         whole, smaller = load_members(self._run)[0], load_members(run)[0]
         some = texts[:_COMPARED]
         if self._wanted.at_least == 1 and cut_model.with_other_tokens(whole, smaller, some):

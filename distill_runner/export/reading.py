@@ -11,17 +11,43 @@ from distill_runner.serving.student import temperatures_of
 
 def reading_of(result: RunResult, encoder: Encoder) -> Reading:
     """Describe the inputs and the outputs of a run's student, read with this encoder."""
-    tokenizer, pairs = encoder.tokenizer, len(result.data.texts) == 2
+    return describe_reading(
+        encoder,
+        task=result.data.task,
+        classes=result.data.classes,
+        pairs=len(result.data.texts) == 2,
+        temperature=temperatures_of(result, STUDENT),
+    )
+
+
+def describe_reading(
+    encoder: Encoder,
+    *,
+    task: str,
+    classes: tuple[str, ...],
+    pairs: bool,
+    temperature: tuple[float, ...] = (1.0,),
+) -> Reading:
+    """Describe the inputs and the outputs of a student that reads with this encoder.
+
+    Args:
+        encoder: its tokenizer and limit of tokens.
+        task: the kind of task.
+        classes: names of the outputs, in order.
+        pairs: whether it reads pairs of texts.
+        temperature: what divides its logits.
+    """
+    tokenizer = encoder.tokenizer
     columns = encoder.columns(pairs)
     end = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else tokenizer.pad_token_id
     return Reading(
-        task=result.data.task,
-        classes=result.data.classes,
+        task=task,
+        classes=classes,
         pairs=pairs,
-        max_tokens=result.data.max_tokens,
+        max_tokens=encoder.max_tokens,
         truncation_side=tokenizer.truncation_side,
         inputs=("input_ids", "attention_mask", *columns[1:]),
         pad_id=tokenizer.pad_token_id,
         empty_id=end,
-        temperature=temperatures_of(result, STUDENT),
+        temperature=temperature,
     )

@@ -24,16 +24,21 @@ BATCH = 64  # texts in each
 
 
 @dataclass(frozen=True)
-class Times:
-    """Speed of one form, with tokenising.
-
-    Attributes:
-        p50, p95: milliseconds for one text, the median and the 95th percentile.
-        rows_per_second: in batches of `BATCH` texts, the median.
-    """
+class Milliseconds:
+    """Time of one form for one text, with tokenising: the median and the 95th percentile."""
 
     p50: float
     p95: float
+
+
+@dataclass(frozen=True)
+class Times(Milliseconds):
+    """Speed of one form, with tokenising.
+
+    Attributes:
+        rows_per_second: in batches of `BATCH` texts, the median.
+    """
+
     rows_per_second: float
 
 
@@ -44,19 +49,35 @@ def measure(forms: Mapping[str, Answering], texts: Sequence[Text]) -> dict[str, 
         forms: by name.
         texts: one or more, read again from the first where there are too few.
     """
-    single = [[texts[at % len(texts)]] for at in range(_TEXTS)]
+    one = measure_singly(forms, texts)
     batches = [
         [texts[(at * BATCH + row) % len(texts)] for row in range(BATCH)] for at in range(_BATCHES)
     ]
     with _one_thread():
-        one, many = _time_turns(forms, single), _time_turns(forms, batches)
+        many = _time_turns(forms, batches)
     return {
         name: Times(
-            p50=1000 * float(np.percentile(one[name], 50)),
-            p95=1000 * float(np.percentile(one[name], 95)),
+            p50=one[name].p50,
+            p95=one[name].p95,
             rows_per_second=BATCH / float(np.median(many[name])),
         )
         for name in forms
+    }
+
+
+def measure_singly(
+    forms: Mapping[str, Answering], texts: Sequence[Text]
+) -> dict[str, Milliseconds]:
+    """Time every form on the same texts, one at a time."""
+    single = [[texts[at % len(texts)]] for at in range(_TEXTS)]
+    with _one_thread():
+        found = _time_turns(forms, single)
+    return {
+        name: Milliseconds(
+            p50=1000 * float(np.percentile(seconds, 50)),
+            p95=1000 * float(np.percentile(seconds, 95)),
+        )
+        for name, seconds in found.items()
     }
 
 

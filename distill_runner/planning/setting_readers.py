@@ -177,7 +177,13 @@ def _replaces_no_word(run: PlannedRun) -> bool:
     )
 
 
+_FRONTIER = "`distill frontier`, a command of its own"
+
 _RULES = [
+    *(
+        _Rule(keys, lambda run: True, _FRONTIER, "distill frontier, with the same settings")  # noqa: ARG005
+        for keys in ("budget.*", "frontier.*")
+    ),
     _Rule("noise.word", _replaces_no_word, "noise=replace_word, or evaluation.robustness"),
     _Rule(
         "noise.seen_by",

@@ -40,6 +40,7 @@ from distill_runner.config.schema.models import (
     WeighBy,
 )
 from distill_runner.config.schema.root import Config, Pretrain, Published
+from distill_runner.config.schema.search import Budget, Frontier
 from distill_runner.config.schema.stages import StageConfig, When
 from distill_runner.config.schema.training import (
     BaselineSteps,
@@ -55,6 +56,7 @@ from distill_runner.config.schema.training import (
 __all__ = [
     "BaselineSteps",
     "Batching",
+    "Budget",
     "BuiltModel",
     "ClassWeights",
     "Combine",
@@ -63,6 +65,7 @@ __all__ = [
     "Device",
     "Evaluation",
     "Finetune",
+    "Frontier",
     "Metric",
     "Missing",
     "NearChance",

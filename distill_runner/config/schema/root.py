@@ -11,6 +11,7 @@ from distill_runner.config.schema.data import Dataset, Noise
 from distill_runner.config.schema.machine import Paths, Runtime, Store, Tracker
 from distill_runner.config.schema.models import BuiltModel, Student, Teacher
 from distill_runner.config.schema.rules import AT_LEAST_1, Range, rule
+from distill_runner.config.schema.search import Budget, Frontier
 from distill_runner.config.schema.training import Evaluation, Training, Tune
 
 
@@ -59,6 +60,8 @@ class Config:
     pretrain: Pretrain = field(default_factory=Pretrain)
     evaluation: Evaluation = field(default_factory=Evaluation)
     tune: Tune = field(default_factory=Tune)
+    budget: Budget = field(default_factory=Budget)
+    frontier: Frontier = field(default_factory=Frontier)
     tracker: Tracker = field(default_factory=Tracker)
     runtime: Runtime = field(default_factory=Runtime)
     # small models that stand in for downloaded ones, by the id they replace
