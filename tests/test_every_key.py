@@ -80,6 +80,8 @@ GROUPS = ("profile", "experiment")  # options, not keys, are typed of these
 
 # Values where the type says too little.
 VALUES: dict[str, Any] = {
+    "budget.mb": 30.0,
+    "budget.ms": 5.0,
     "dataset.hub": "someone/set",
     "dataset.subset": "part",
     "dataset.no_label": "-",
@@ -97,6 +99,7 @@ VALUES: dict[str, Any] = {
     "dataset.unlabelled.rows": 7,
     "dataset.unlabelled.ratio": 0.1,
     "evaluation.robustness": [0.1],
+    "frontier.max_tokens": [32],
     "method.quiz_batch": 5,
     "method.derivative": "finite_difference",
     "method.real_step_mask": "fresh",

@@ -21,6 +21,8 @@ from distill_runner.planning.stages import PRETRAIN, Plan
 _THROUGH_PLAN = ("method", "teacher", "student", "noise", "training", "seed", "models")
 # The exceptions, which are also read elsewhere.
 _ELSEWHERE = ("noise.word", "teacher.near_chance", "pretrain.teacher.near_chance")
+# A run ignores these even where they switch something off that is on by default.
+_OF_OTHER_COMMANDS = ("budget", "frontier")
 # Values that are satisfied anyway if there is nothing to leave out or to allow.
 _HONOURED: dict[Key, object] = {
     ("method", "baseline"): "never",
@@ -125,6 +127,8 @@ def _check(
 
 def _is_off(value: Any, key: Key) -> bool:
     """Return whether the value switches something off, so that ignoring it loses nothing."""
+    if key[0] in _OF_OTHER_COMMANDS:
+        return False
     return value is None or (not _through_plan(key) and value in (0, "", []))
 
 

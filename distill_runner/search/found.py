@@ -10,7 +10,7 @@ from distill_runner.config.schema import Budget
 from distill_runner.errors import typeable
 from distill_runner.evaluation.metrics.intervals import Interval
 from distill_runner.search.judging import TransformerQuestion
-from distill_runner.search.points import Dropped, Point, Tested, Trained, Variant
+from distill_runner.search.points import Dropped, Finalist, Point, Trained, Variant
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,10 @@ class Found:
     trained: tuple[Trained, ...]
     dropped: tuple[Dropped, ...]
     frontier: tuple[str, ...]
-    tested: tuple[Tested, ...]
+    tested: tuple[Finalist, ...]
     tested_before: int
     teachers: Teachers
-    chosen: Tested
+    chosen: Finalist
     question: TransformerQuestion | None
     left_out: tuple[str, ...]
 

@@ -18,7 +18,7 @@ from distill_runner.evaluation.metrics.estimate import holm
 from distill_runner.evaluation.metrics.intervals import Interval
 from distill_runner.evaluation.metrics.promise import p_value
 from distill_runner.search.dominance import cheapness
-from distill_runner.search.points import Point, Tested, Trained
+from distill_runner.search.points import Finalist, Point, Trained
 from distill_runner.tasks.base import Task
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def judge(
     *,
     margin: float,
     tested_before: int,
-) -> list[Tested]:
+) -> list[Finalist]:
     """Test the finalists.
 
     Args:
@@ -103,7 +103,7 @@ def judge(
     adjusted = holm([*plain, *[1.0] * tested_before])
     own = rows.value(rows.teachers)
     return [
-        Tested(
+        Finalist(
             trained=trained,
             score=rows.value(logits),
             interval=rows.interval(logits),
@@ -117,7 +117,7 @@ def judge(
     ]
 
 
-def choose(tested: Sequence[Tested], fitting: Sequence[Point]) -> Tested:
+def choose(tested: Sequence[Finalist], fitting: Sequence[Point]) -> Finalist:
     """Return the cheapest finalist that fits and is no worse; else the best on validation."""
     able = [one for one in tested if one.point in fitting]
     good = [one for one in able if one.is_no_worse]
@@ -134,25 +134,37 @@ class TransformerQuestion:
         transformer, static: the finalists of each kind that are best on validation.
         lead: the first one's score minus the second one's.
         interval: its paired 95% interval.
+        is_small: whether the lead is shown to be less than the margin, one-sided at 5%.
     """
 
-    transformer: Tested
-    static: Tested
+    transformer: Finalist
+    static: Finalist
     lead: float
     interval: Interval
+    is_small: bool
 
 
-def ask_for_transformer(tested: Sequence[Tested], rows: JudgedRows) -> TransformerQuestion | None:
-    """Compare the best finalist of either kind; None if one kind has no finalist."""
+def ask_for_transformer(
+    tested: Sequence[Finalist], rows: JudgedRows, *, margin: float
+) -> TransformerQuestion | None:
+    """Compare the best finalist of either kind; None if one kind has no finalist.
+
+    Args:
+        tested: the finalists.
+        rows: of the test split.
+        margin: points of the primary metric that count as little.
+    """
     kinds = [
         [one for one in tested if one.point.variant.is_static is kind] for kind in (False, True)
     ]
     if not all(kinds):
         return None
     transformer, static = (max(kind, key=lambda one: one.trained.score) for kind in kinds)
+    sides = [rows.contributions(one.logits) for one in (static, transformer)]
     return TransformerQuestion(
         transformer=transformer,
         static=static,
         lead=transformer.score - static.score,
         interval=rows.lead(transformer.logits, static.logits),
+        is_small=p_no_worse(*sides, margin / 100) <= LEVEL,
     )

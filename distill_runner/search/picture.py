@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from html import escape
 
 from distill_runner.search.found import Found
-from distill_runner.search.points import Cost, Tested, Trained
+from distill_runner.search.points import Cost, Finalist, Trained
 
 _PANEL, _HEIGHT, _LEFT, _TOP, _BETWEEN = 400, 300, 64, 76, 76  # pixels
 _WIDTH = _LEFT + 2 * _PANEL + _BETWEEN + 20
@@ -139,7 +139,7 @@ def _steps(found: Found, costs: _Axis, scores: _Axis, cost: Callable[[Cost], flo
     return f'<path d="{path}" fill="none" stroke="{_INK}" stroke-width="1.2"/>'
 
 
-def _finalist(one: Tested, x: float, scores: _Axis, found: Found) -> Iterator[str]:
+def _finalist(one: Finalist, x: float, scores: _Axis, found: Found) -> Iterator[str]:
     y = scores.at(100 * one.score)
     ends = [scores.at(100 * end) for end in (one.interval.low, one.interval.high)]
     yield _line(x, ends[0], x, ends[1], width=1)

@@ -130,7 +130,7 @@ class Dropped:
 
 
 @dataclass(frozen=True)
-class Tested:
+class Finalist:
     """A finalist on the test rows.
 
     Attributes:

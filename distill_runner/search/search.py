@@ -139,7 +139,7 @@ def search(asked: Asked, measured: Measured, run: Run, *, say: Say) -> Found:
         tested_before=len(before),
         teachers=teachers,
         chosen=choose(tested, measured.fitting),
-        question=ask_for_transformer(tested, rows),
+        question=ask_for_transformer(tested, rows, margin=asked.frontier.margin),
         left_out=measured.left_out,
     )
 

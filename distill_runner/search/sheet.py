@@ -6,7 +6,7 @@ import csv
 from io import StringIO
 
 from distill_runner.search.found import Found
-from distill_runner.search.points import Dropped, Point, Tested, Trained
+from distill_runner.search.points import Dropped, Finalist, Point, Trained
 
 _COLUMNS = (
     *("student", "layers", "max_tokens", "form", "runtime", "ms_p50", "ms_p95", "mb"),
@@ -52,7 +52,7 @@ def _point(point: Point, found: Found) -> dict[str, object]:
     }
 
 
-def _tested(one: Tested | None) -> dict[str, object]:
+def _tested(one: Finalist | None) -> dict[str, object]:
     if one is None:
         return {}
     return {

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 
 from distill_runner.search.found import Found, budget_words
 from distill_runner.search.judging import LEVEL, TransformerQuestion
-from distill_runner.search.points import Point, Tested
+from distill_runner.search.points import Finalist, Point
 
 _HEAD = (
     f"  {'student':<9}{'tokens':>6} {'form':<9}{'valid.':>6}  {'test [95%]':<18}"
@@ -42,7 +42,7 @@ def frontier_table(found: Found) -> list[str]:
     ]
 
 
-def _row(one: Tested, found: Found) -> str:
+def _row(one: Finalist, found: Found) -> str:
     point, mark = one.point, "→" if one is found.chosen else " "
     test = f"{100 * one.score:.2f} {_ends(one.interval.low, one.interval.high)}"
     return (
@@ -77,7 +77,8 @@ def notes(found: Found) -> list[str]:
     held = f" and {before} tested here before" if before else ""
     return _wrapped(
         f"Budget: {budget_words(found.budget)}. ms: 95th percentile, one text at a time, one "
-        "thread, with tokenising; torch and cut answer with torch, the others with onnxruntime. "
+        "thread, with tokenising, of each text the fastest of three tries; torch and cut answer "
+        "with torch, the others with onnxruntime. "
         "MB: all files that answering needs.",
         "Validation chose the finalists: its scores are no results. Test was answered once, by "
         f"these {count}. no worse: shown to lie less than {_points(found.margin)} below the "
@@ -123,10 +124,10 @@ def transformer_lines(found: Found) -> list[str]:
 
 
 def _verdict(question: TransformerQuestion, margin: float) -> str:
-    low, high = 100 * question.interval.low, 100 * question.interval.high
+    low = 100 * question.interval.low
     if low > margin:
         return "Yes."
-    if high < margin:
+    if question.is_small:
         return f"No: it adds less than {_points(margin)}."
     if low > 0:
         return f"It helps, perhaps by less than {_points(margin)}."
