@@ -66,17 +66,18 @@ def measure(forms: Mapping[str, Answering], texts: Sequence[Text]) -> dict[str, 
 
 
 def measure_singly(
-    forms: Mapping[str, Answering], texts: Sequence[Text], *, tries: int = 1
+    forms: Mapping[str, Answering], texts: Sequence[Text], *, count: int = _TEXTS, tries: int = 1
 ) -> dict[str, Milliseconds]:
     """Time every form on the same texts, one at a time.
 
     Args:
         forms: by name.
         texts: one or more, read again from the first where there are too few.
+        count: how many are read.
         tries: how often each is read; the fastest time counts, so that what interrupts one try
             on a busy machine does not.
     """
-    single = [[texts[at % len(texts)]] for at in range(_TEXTS)]
+    single = [[texts[at % len(texts)]] for at in range(count)]
     with _one_thread():
         rounds = [_time_turns(forms, single) for _ in range(tries)]
     found = {name: np.min([one[name] for one in rounds], axis=0) for name in forms}

@@ -160,11 +160,11 @@ def ask_for_transformer(
     if not all(kinds):
         return None
     transformer, static = (max(kind, key=lambda one: one.trained.score) for kind in kinds)
-    sides = [rows.contributions(one.logits) for one in (static, transformer)]
+    ours, theirs = (rows.contributions(one.logits) for one in (static, transformer))
     return TransformerQuestion(
         transformer=transformer,
         static=static,
         lead=transformer.score - static.score,
         interval=rows.lead(transformer.logits, static.logits),
-        is_small=p_no_worse(*sides, margin / 100) <= LEVEL,
+        is_small=p_no_worse(ours, theirs, margin / 100) <= LEVEL,
     )

@@ -20,7 +20,7 @@ from distill_runner.search.points import Cost, Point, Variant, name_point
 from distill_runner.search.record import MeasuredCost, SearchFolder
 from distill_runner.storage.store import key_of
 
-_TRIES = 3  # of each text; the fastest counts
+_TEXTS, _TRIES = 100, 3  # of the tries of a text the fastest counts
 
 Say = Callable[[str], None]
 
@@ -71,7 +71,7 @@ def _measure(benches: Mapping[Variant, Bench], asked: Asked) -> dict[str, Measur
             found |= {name_point(variant, form.name): form for form in forms}
         texts = next(iter(benches.values())).texts("validation")
         answering = {name: form.load() for name, form in found.items()}
-        times = measure_singly(answering, texts, tries=_TRIES)
+        times = measure_singly(answering, texts, count=_TEXTS, tries=_TRIES)
     return {
         name: MeasuredCost(p50=times[name].p50, p95=times[name].p95, size=form.size)
         for name, form in found.items()

@@ -11,7 +11,7 @@ from distill_runner.search.points import Finalist, Point
 
 _HEAD = (
     f"  {'student':<9}{'tokens':>6} {'form':<9}{'valid.':>6}  {'test [95%]':<18}"
-    f"{'ms p95':>8}{'MB':>7} fits no worse"
+    f"{'ms p95':>7}{'MB':>6} fits no worse"
 )
 
 
@@ -19,7 +19,7 @@ def points_table(points: Sequence[Point], fitting: Collection[Point]) -> list[st
     """Return the costs of all points, before anything is trained."""
     head = (
         f"  {'student':<9}{'tokens':>6} {'form':<9}{'runtime':<12}"
-        f"{'ms p50':>8}{'ms p95':>8}{'MB':>7} fits"
+        f"{'ms p50':>8}{'ms p95':>8}{'MB':>6} fits"
     )
     rows = [
         f"  {one.variant.shape:<9}{one.variant.max_tokens:>6} {one.form:<9}{one.runtime:<12}"
@@ -47,7 +47,7 @@ def _row(one: Finalist, found: Found) -> str:
     test = f"{100 * one.score:.2f} {_ends(one.interval.low, one.interval.high)}"
     return (
         f"{mark} {point.variant.shape:<9}{point.variant.max_tokens:>6} {point.form:<9}"
-        f"{100 * one.trained.score:>6.2f}  {test:<18}{point.cost.p95:>8.2f}{_size(point)} "
+        f"{100 * one.trained.score:>6.2f}  {test:<18}{point.cost.p95:>7.2f}{_size(point)} "
         f"{_yes(point in found.fitting):<4} {_yes(one.is_no_worse)}"
     )
 
@@ -58,7 +58,7 @@ def _ends(low: float, high: float) -> str:
 
 def _size(point: Point) -> str:
     megabytes = point.cost.megabytes
-    return f"{megabytes:>7.1f}" if megabytes >= 1 else f"{megabytes:>7.3f}"
+    return f"{megabytes:>6.1f}" if megabytes >= 1 else f"{megabytes:>6.3f}"
 
 
 def _yes(holds: bool) -> str:

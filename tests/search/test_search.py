@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shlex
 from importlib.util import find_spec
 from pathlib import Path
 from xml.etree import ElementTree
@@ -17,7 +18,8 @@ from distill_runner import Refused
 from distill_runner.commands.distill import main
 from distill_runner.export.extra import PACKAGES
 from distill_runner.search.asked import read_words
-from distill_runner.search.points import name_point
+from distill_runner.search.found import Found
+from distill_runner.search.points import Variant, name_point
 from distill_runner.search.record import SearchFolder
 from distill_runner.search.report import lines_of
 from distill_runner.search.search import measure
@@ -28,6 +30,11 @@ KD = (*SHRUNK, "method=kd", "teacher=bert", *PLAIN)
 
 def quiet(_: str) -> None:
     """Print nothing."""
+
+
+def folder_of(searched: Searched, variant: Variant) -> Path:
+    words = searched.found.words[variant]
+    return Path(next(one.partition("=")[2] for one in words if one.startswith("output_dir=")))
 
 
 def rows_of(searched: Searched) -> list[dict[str, str]]:
@@ -50,8 +57,7 @@ def test_layers_that_the_teacher_lacks_are_left_out_and_named(searched: Searched
 
 def test_a_measured_size_is_that_of_the_trained_students_files(searched: Searched) -> None:
     for point in searched.measured.points:
-        words = searched.found.words[point.variant]
-        folder = Path(next(one.partition("=")[2] for one in words if "output_dir" in one))
+        folder = folder_of(searched, point.variant)
         files = [path for path in (folder / "student").iterdir() if path.name != "README.md"]
         size = sum(path.stat().st_size for path in files)
         assert point.form == "cut" or point.cost.size == size
@@ -62,8 +68,8 @@ def test_a_round_has_a_third_of_the_steps_of_the_next(searched: Searched) -> Non
         next((one for one in words if one.startswith("training.max_steps=")), "to the end")
         for words in searched.runs
     ]
-    # 64 rows in batches of 8, 6 times
-    assert limits[:3] == ["training.max_steps=16"] * 3
+    # 64 rows in batches of 8, 4 times
+    assert limits[:3] == ["training.max_steps=10"] * 3
     assert set(limits[3:]) == {"to the end"}
 
 
@@ -76,16 +82,17 @@ def test_a_dropped_student_is_in_the_csv_with_its_round(searched: Searched) -> N
     assert {each.variant.shape for each in searched.found.dropped} == dropped.keys()
 
 
-def test_a_finalist_has_the_test_score_of_its_run(searched: Searched) -> None:
-    whole = [one for one in searched.found.tested if one.point.form in ("torch", "cut")]
-    assert whole
-    for one in whole:
-        words = searched.found.words[one.point.variant]
-        folder = Path(next(each.partition("=")[2] for each in words if "output_dir" in each))
-        metrics = read_run(folder).result.metrics
-        assert one.score == pytest.approx(metrics["test"].value)
-        assert one.trained.score == pytest.approx(metrics["validation"].value)
-        assert one.interval.low == pytest.approx(metrics["test"].low)
+def test_a_student_in_torch_has_the_scores_of_its_run(searched: Searched) -> None:
+    tested = {one.point.name: one for one in searched.found.tested}
+    for one in searched.found.trained:
+        if one.point.form != "torch":
+            continue
+        metrics = read_run(folder_of(searched, one.point.variant)).result.metrics
+        assert one.score == pytest.approx(metrics["validation"].value)
+        if one.point.name in tested:
+            score = tested[one.point.name]
+            assert score.score == pytest.approx(metrics["test"].value)
+            assert score.interval.low == pytest.approx(metrics["test"].low)
 
 
 def test_only_finalists_have_a_test_score(searched: Searched) -> None:
@@ -118,23 +125,28 @@ def test_the_picture_is_whole_and_marks_every_finalist_twice(searched: Searched)
     assert said.count("teachers together") == 2
 
 
-def test_the_commands_of_the_report_make_the_same_students_again(
+def test_the_report_has_the_command_of_every_student(searched: Searched) -> None:
+    report = (searched.found.folder / "README.md").read_text(encoding="utf-8")
+    assert all(searched.found.command(variant) in report for variant in searched.found.words)
+
+
+def test_the_printed_command_makes_the_same_student_again(
     searched: Searched, tmp_path: Path
 ) -> None:
-    report = (searched.found.folder / "README.md").read_text(encoding="utf-8")
-    for variant, words in searched.found.words.items():
-        assert searched.found.command(variant) in report
-        folder = next(one.partition("=")[2] for one in words if "output_dir" in one)
-        if not Path(folder).exists():
-            continue  # dropped before
-        elsewhere = [one for one in words if "output_dir" not in one]
-        again = distill_runner.run(
-            [*elsewhere, f"output_dir={tmp_path / variant.folder}", "force=true"], show=False
-        )
-        assert any(stage.trained_now for stage in again.stages.values())
-        weights = "student/model.safetensors"
-        made = (tmp_path / variant.folder / weights).read_bytes()
-        assert made == (Path(folder) / weights).read_bytes()
+    variant = searched.found.chosen.point.variant
+    program, *words = shlex.split(searched.found.command(variant))
+    assert program == "distill-run"
+    elsewhere = [one for one in words if not one.startswith("output_dir=")]
+    found = distill_runner.run([*elsewhere, f"output_dir={tmp_path / 'found'}"], show=False)
+    assert not any(stage.trained_now for stage in found.stages.values())
+    words = [*elsewhere, f"output_dir={tmp_path / 'trained'}", "force=true"]
+    trained = distill_runner.run(words, show=False)
+    assert any(stage.trained_now for stage in trained.stages.values())
+    first, *others = (
+        (folder / "student" / "model.safetensors").read_bytes()
+        for folder in (folder_of(searched, variant), tmp_path / "found", tmp_path / "trained")
+    )
+    assert others == [first, first]
 
 
 def test_a_repeated_search_trains_nothing_and_finds_the_same(searched: Searched) -> None:
@@ -143,26 +155,25 @@ def test_a_repeated_search_trains_nothing_and_finds_the_same(searched: Searched)
     assert lines_of(again.found) == lines_of(searched.found)
 
 
-def test_an_interrupted_search_goes_on(searched: Searched, tmp_path: Path) -> None:
-    words = [*WORDS, _places(searched)[0], f"output_dir={tmp_path / 'search'}"]
+def test_an_interrupted_search_goes_on_and_a_later_one_counts_what_it_tested(
+    searched: Searched, tmp_path: Path
+) -> None:
+    small = [one for one in WORDS if not one.startswith("frontier.layers")]
+    words = [*small, _places(searched)[0], f"output_dir={tmp_path / 'search'}", "frontier.rungs=1"]
     runs: list[tuple[str, ...]] = []
     with pytest.raises(KeyboardInterrupt):
-        search_with(words, runs, stop_after=2)
-    done = len(runs)
-    search_with(words, runs)
-    assert done == 2
-    assert len(runs) == len(set(runs)), "no run was made twice"
+        search_with([*words, "frontier.layers=[1]"], runs, stop_after=1)
+    assert len(runs) == 1
+    first = search_with([*words, "frontier.layers=[1]"], runs).found
+    assert len(runs) == len(set(runs)) == 2, "no run was made twice"
+    second = search_with([*words, "frontier.layers=[]"], [], stop_after=0).found
+    assert second.tested_before == len(names_of(first) - names_of(second)) > 0
+    assert second.question is None
+    assert "Not answered" in " ".join(lines_of(second))
 
 
-def test_another_margin_in_the_same_folder_counts_what_was_tested(searched: Searched) -> None:
-    others = [one for one in WORDS if not one.startswith("frontier.layers")]
-    static = [*others, "frontier.layers=[]", *_places(searched)]
-    found = search_with(static, [], stop_after=0).found
-    names = {one.point.name for one in found.tested}
-    assert found.tested_before == len({one.point.name for one in searched.found.tested} - names)
-    assert found.question is None
-    assert "Not answered" in " ".join(lines_of(found))
-    search_with([*WORDS, *_places(searched)], [], stop_after=0)
+def names_of(found: Found) -> set[str]:
+    return {one.point.name for one in found.tested}
 
 
 def _places(searched: Searched) -> list[str]:
@@ -170,26 +181,27 @@ def _places(searched: Searched) -> list[str]:
     return [store, f"output_dir={searched.found.folder}"]
 
 
-def test_a_budget_that_nothing_meets_names_the_nearest(store: Path, tmp_path: Path) -> None:
-    words = [*KD, f"store.dir={store}", f"output_dir={tmp_path / 'search'}", "budget.mb=0.001"]
+def test_a_budget_that_nothing_meets_names_the_nearest(searched: Searched) -> None:
+    words = [*WORDS, *_places(searched)]
     with pytest.raises(Refused, match="The nearest is") as refused:
-        measure(read_words(words), say=quiet)
+        measure(read_words([*words, "budget.mb=0.001"]), say=quiet)
+    smallest = min(searched.measured.points, key=lambda point: point.cost.size)
+    assert smallest.title in str(refused.value)
     way_out = refused.value.way_out
     assert way_out is not None
-    assert way_out.startswith("budget.mb=0.0")
-    able = [one for one in words if not one.startswith("budget.")] + [way_out]
-    assert len(measure(read_words(able), say=quiet).fitting) == 1
+    assert smallest in measure(read_words([*words, way_out]), say=quiet).fitting
 
 
-def test_a_kind_beyond_the_budget_is_trained_for_comparison(store: Path, tmp_path: Path) -> None:
-    words = [*KD, f"store.dir={store}", f"output_dir={tmp_path / 'search'}"]
-    first = measure(read_words(words), say=quiet)
-    layered = min(p.cost.megabytes for p in first.points if not p.variant.is_static)
-    static = min(p.cost.megabytes for p in first.points if p.variant.is_static)
-    limit = (layered + static) / 2
-    second = measure(read_words([*words, f"budget.mb={limit}"]), say=quiet)
-    assert [one.is_static for one in second.references] == [layered < static]
-    assert {one.is_static for one in second.variants} == {True, False}
+def test_a_kind_beyond_the_budget_is_trained_for_comparison(searched: Searched) -> None:
+    points = searched.measured.points
+    layered, static = (
+        min(one.cost.megabytes for one in points if one.variant.is_static is kind)
+        for kind in (False, True)
+    )
+    words = [*WORDS, *_places(searched), f"budget.mb={(layered + static) / 2}"]
+    found = measure(read_words(words), say=quiet)
+    assert [one.is_static for one in found.references] == [layered < static]
+    assert {one.is_static for one in found.variants} == {True, False}
 
 
 def test_a_folder_with_other_files_is_refused(tmp_path: Path) -> None:
@@ -260,13 +272,14 @@ def test_bad_words_are_refused_as_distill_run_refuses_them(
     assert "-m " not in done.stderr
 
 
-def test_a_dry_run_prints_what_fits_and_trains_nothing(store: Path, tmp_path: Path) -> None:
-    words = [*KD, f"store.dir={store}", f"output_dir={tmp_path / 'search'}"]
-    done = CliRunner().invoke(main, ["frontier", *words, "dry_run=true"])
+def test_a_dry_run_prints_what_fits_and_trains_nothing(searched: Searched) -> None:
+    before = {path: path.stat().st_mtime_ns for path in searched.found.folder.rglob("*")}
+    words = ["frontier", *WORDS, *_places(searched), "dry_run=true"]
+    done = CliRunner().invoke(main, words)
     assert done.exit_code == 0, done.stderr
-    assert "Of 4 forms 4 fit." in done.stdout
-    assert "dry_run" not in done.stdout.splitlines()[-1]
-    assert not (tmp_path / "search" / "runs").exists()
+    assert "Of 6 forms 6 fit." in done.stdout
+    assert "dry_run=" not in done.stdout
+    assert {path: path.stat().st_mtime_ns for path in searched.found.folder.rglob("*")} == before
 
 
 @pytest.mark.skipif(all(map(find_spec, PACKAGES)), reason="distill-run[export] is installed")

@@ -17,7 +17,7 @@ from support.tiny import SHRUNK
 PLAIN = ("frontier.onnx=false", "frontier.int8=false")
 WORDS = (
     *SHRUNK, "method=kd", "teacher=bert", "models.bert-base-uncased.layers=2", *PLAIN,
-    "frontier.layers=[1,2,3]", "training.epochs=6", "frontier.margin=40",
+    "frontier.layers=[1,2,3]", "training.epochs=4", "frontier.margin=40",
 )  # fmt: skip
 
 
