@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,8 +11,9 @@ import yaml
 
 from distill_runner.errors import DistillError, Refused
 from distill_runner.jobs.output_folder import RunState, changed_file, state_of
-from distill_runner.results.files import read_result
+from distill_runner.results.files import FILES, RESULT, FileList, read_result
 from distill_runner.results.schema import RunResult
+from distill_runner.results.typed_json import from_json, parse
 
 _RULE = "the folder of a finished run, printed as `Run folder:` when the run ends"
 # The files to load; users may edit the model's card.
@@ -44,6 +47,17 @@ class RunFolder:
     def student_names(self) -> tuple[str, ...]:
         """The name of each of `student_folders`, for messages."""
         return self.result.student.members or (self.result.student.name,)
+
+    @property
+    def student_digest(self) -> str:
+        """The sha256 over the student's files and the run's result, as the run left them."""
+        known = from_json(FileList, parse((self.folder / FILES).read_bytes())).files
+        deciding = {
+            name: entry.sha256
+            for name, entry in known.items()
+            if name.split("/")[0] in ("student", RESULT) and name != _CARD
+        }
+        return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
 
 
 def read_run(folder: Path, *, store: Path | None = None) -> RunFolder:

@@ -1,0 +1,82 @@
+"""The verb `predict`: a file's rows with the student's answers beside them."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from distill_runner.serving.file_predictions import Predicted, Request
+    from distill_runner.serving.finished_run import RunFolder
+
+
+def predict(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
+    file: Annotated[
+        str, typer.Argument(metavar="FILE|-", help="csv, tsv, jsonl or parquet; - reads stdin.")
+    ],
+    text: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COL", help="Text column; twice for pairs. [the run's columns]"),
+    ] = None,
+    output: Annotated[
+        str, typer.Option(metavar="NAME", help="Output file, in any of the formats; - is stdout.")
+    ] = "-",
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Add logits; leave probabilities uncalibrated.")
+    ] = False,
+    format: Annotated[
+        str | None,
+        typer.Option(metavar="FORMAT", help="csv, tsv, jsonl or parquet. [by the file's name]"),
+    ] = None,
+    prefix: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="Put before the names of the new columns."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Write the rows of FILE with the student's label and probabilities beside them.
+
+    An interrupted csv, tsv or jsonl output goes on when the same command is repeated.
+    """
+    from distill_runner.serving.file_predictions import Request
+    from distill_runner.serving.finished_run import read_run
+
+    found = read_run(run)
+    request = Request(file, tuple(text or ()), output, raw, format, prefix)
+    began = time.monotonic()
+    predicted = _predict(found, request, device)
+    _report(found, request, predicted, time.monotonic() - began)
+
+
+def _predict(run: RunFolder, request: Request, device: str) -> Predicted:
+    from distill_runner.console.row_progress import RowProgress
+    from distill_runner.serving.file_predictions import FilePredictions
+    from distill_runner.serving.student import Student, find_device
+
+    job = FilePredictions(run, request)
+    student = Student(run, find_device(device))
+    with RowProgress("predicting") as progress:
+        return job.predict(student, progress.show)
+
+
+def _report(run: RunFolder, request: Request, predicted: Predicted, seconds: float) -> None:
+    """Print what was done, and the next command; on standard error beside a piped output."""
+    from distill_runner.console.printable import escape_controls
+    from distill_runner.serving.prediction_report import report_lines
+
+    out = sys.stderr if predicted.output is None else sys.stdout
+    for line in report_lines(predicted, run.result, seconds):
+        print(escape_controls(line), file=out)
+    if predicted.output is not None:
+        print(f"Written: {escape_controls(str(predicted.output))}", file=out)
+    if not predicted.source.is_pipe:
+        print("Look at the texts, and at the rows whose label is doubtful:", file=out)
+        columns = [word for name in predicted.texts for word in ("--text", name)]
+        words = ["distill", "check", request.file, *columns, "--teacher", str(run.folder)]
+        print(f"  {escape_controls(shlex.join(words))}", file=out)
