@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,9 +48,7 @@ def predict(
 
     found = read_run(run)
     request = Request(file, tuple(text or ()), output, raw, format, prefix)
-    began = time.monotonic()
-    predicted = _predict(found, request, device)
-    _report(found, request, predicted, time.monotonic() - began)
+    _report(found, request, _predict(found, request, device))
 
 
 def _predict(run: RunFolder, request: Request, device: str) -> Predicted:
@@ -65,13 +62,13 @@ def _predict(run: RunFolder, request: Request, device: str) -> Predicted:
         return job.predict(student, progress.show)
 
 
-def _report(run: RunFolder, request: Request, predicted: Predicted, seconds: float) -> None:
+def _report(run: RunFolder, request: Request, predicted: Predicted) -> None:
     """Print what was done, and the next command; on standard error beside a piped output."""
     from distill_runner.console.printable import escape_controls
     from distill_runner.serving.prediction_report import report_lines
 
     out = sys.stderr if predicted.output is None else sys.stdout
-    for line in report_lines(predicted, run.result, seconds):
+    for line in report_lines(predicted, run.result):
         print(escape_controls(line), file=out)
     if predicted.output is not None:
         print(f"Written: {escape_controls(str(predicted.output))}", file=out)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from distill_runner.serving.student import Student
 from distill_runner.serving.table_reader import (
     STDIN,
     Source,
+    check_columns,
     first_chunk,
     format_of,
     open_source,
@@ -59,6 +61,7 @@ class Predicted:
     Args:
         tally: of all rows.
         continued: rows among them that an earlier attempt wrote.
+        seconds: that reading, predicting and writing the others took.
         texts: the text columns.
         added: the names of the added columns.
         prefix: of the added columns.
@@ -68,6 +71,7 @@ class Predicted:
 
     tally: Tally
     continued: int
+    seconds: float
     texts: tuple[str, ...]
     added: tuple[str, ...]
     prefix: str
@@ -106,8 +110,8 @@ class FilePredictions:
             check_target(self._output)
         self._run = run
         self._stamp = _stamp(source)
-        self._table = _open_table(source)
-        self._texts = _text_columns(run, request.texts, self._table)
+        self._texts = _text_columns(run, request.texts)
+        self._table = _open_table(source, self._texts)
 
     def predict(self, student: Student, show: Show) -> Predicted:
         """Predict all rows, and write them.
@@ -128,7 +132,7 @@ class FilePredictions:
         prefix = choose_prefix(lambda one: columns(one).names, table.names, self._request.prefix)
         answers = columns(prefix)
         with self._open_writer(answers, student) as (writer, before, commit):
-            tally = before
+            tally, began = before, time.monotonic()
             show(tally.rows, table.rows)
             for rows in table.chunks(before.rows):
                 tally += self._answer(rows, student, answers, writer)
@@ -137,7 +141,14 @@ class FilePredictions:
             writer.finish()
             self._check_unchanged(tally)
         return Predicted(
-            tally, before.rows, self._texts, answers.names, prefix, table.source, self._output
+            tally=tally,
+            continued=before.rows,
+            seconds=time.monotonic() - began,
+            texts=self._texts,
+            added=answers.names,
+            prefix=prefix,
+            source=table.source,
+            output=self._output,
         )
 
     def _answer(
@@ -161,17 +172,12 @@ class FilePredictions:
             yield LineWriter(sink, self._format, names, answers.names), Tally(), _flush
             return
         with open_output(self._output, self._made_from(answers, student)) as output:
-            if self._format != "parquet":
-                before, begun = output.tally, output.tally.rows > 0
-                writer = LineWriter(output, self._format, names, answers.names, begun=begun)
-                yield writer, before, output.commit
-            else:
-                try:
-                    yield ParquetWriter(output.path, names, answers.types), Tally(), _keep
-                except BaseException:
-                    output.discard()
-                    raise
-            output.publish()
+            if self._format == "parquet":
+                yield ParquetWriter(output.path, names, answers.types), Tally(), _keep
+                return
+            before, begun = output.tally, output.tally.rows > 0
+            writer = LineWriter(output, self._format, names, answers.names, begun=begun)
+            yield writer, before, output.commit
 
     def _made_from(self, answers: AnswerColumns, student: Student) -> MadeFrom:
         request = self._request
@@ -195,41 +201,38 @@ class FilePredictions:
             )
 
 
-def _open_table(source: Source) -> _Table:
+def _open_table(source: Source, texts: Sequence[str]) -> _Table:
+    """Open the input; a file is read once from start to end, so that a fault is known at once.
+
+    Raises:
+        Refused: a row is malformed, or there is no such text column.
+    """
     if source.is_pipe:
         names, chunks = first_chunk(read_chunks(source))
+        check_columns(source, texts, names)
         return _Table(source, names, None, "", lambda skip: chunks)  # noqa: ARG005
-    found = survey(source)
+    found = survey(source, texts)
     again = partial(read_chunks, source)
     return _Table(source, found.names, found.rows, found.sha256, lambda skip: again(skip=skip))
 
 
-def _text_columns(run: RunFolder, typed: tuple[str, ...], table: _Table) -> tuple[str, ...]:
-    """Return the text columns, which the file has.
+def _text_columns(run: RunFolder, typed: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the text columns.
 
     Raises:
-        Refused: there are too many or too few, or the file has no such column.
+        Refused: there are too many or too few.
     """
     trained = run.result.data.texts
-    names = typed or trained
-    if len(names) != len(trained):
+    if typed and len(typed) != len(trained):
         needed = "one text column" if len(trained) == 1 else "two text columns, in order"
         raise Refused(
             f"The student reads {needed}: it was trained on {' and '.join(trained)}.",
             key="--text",
-            value=" ".join(names),
+            value=" ".join(typed),
             rule=needed,
             way_out=" ".join(f"--text {name}" for name in trained),
         )
-    if missing := [name for name in names if name not in table.names]:
-        raise Refused(
-            f"{table.source.name} has no column {missing[0][:60]!r}.",
-            key="--text",
-            value=missing[0],
-            rule="a column of the file",
-            way_out=f"--text with one of: {', '.join(repr(one[:40]) for one in table.names[:20])}",
-        )
-    return names
+    return typed or trained
 
 
 def _texts_of(rows: Rows, names: Sequence[str]) -> tuple[list[Text], list[bool]]:

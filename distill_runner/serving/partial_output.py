@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Annotated, Literal
 
@@ -40,7 +40,7 @@ class Tally:
 
     rows: Annotated[int, "rows"] = 0
     without_text: Annotated[int, "rows without a text, which have no answer"] = 0
-    counts: Annotated[TextCounts, "of the texts of the others"] = TextCounts()
+    counts: Annotated[TextCounts, "of the others' texts"] = field(default_factory=TextCounts)
 
     def __add__(self, other: Tally) -> Tally:
         return Tally(
@@ -67,11 +67,13 @@ class PartialOutput:
     Attributes:
         path: the unfinished file.
         tally: of the rows that an earlier attempt wrote.
+        certain: rows that the next attempt need not predict again.
     """
 
     def __init__(self, target: Path, made_from: MadeFrom, sidecar: Sidecar | None) -> None:
         self.path, self._beside = _names(target)
         self.tally = Tally() if sidecar is None else sidecar.tally
+        self.certain = self.tally.rows  # rows
         self._target = target
         self._made_from = made_from
         self._digest, self._size = hashlib.sha256(), 0
@@ -104,7 +106,7 @@ class PartialOutput:
         if time.monotonic() - self._committed >= _SECONDS:
             self.flush()
             self._write_sidecar(tally)
-            self._committed = time.monotonic()
+            self.certain, self._committed = tally.rows, time.monotonic()
 
     def flush(self) -> None:
         """Write to the disk."""
@@ -119,11 +121,12 @@ class PartialOutput:
         os.replace(self.path, self._target)
         self._beside.unlink()
 
-    def discard(self) -> None:
-        """Remove the unfinished file, which nothing can continue."""
+    def leave(self) -> None:
+        """Leave the unfinished file to the next attempt; remove it if nothing in it is certain."""
         self._file.close()
-        self.path.unlink()
-        self._beside.unlink()
+        if not self.certain:
+            self.path.unlink()
+            self._beside.unlink()
 
     def _write_sidecar(self, tally: Tally) -> None:
         found = Sidecar(
@@ -151,7 +154,7 @@ def check_target(target: Path) -> None:
 
 @contextmanager
 def open_output(target: Path, made_from: MadeFrom) -> Iterator[PartialOutput]:
-    """Begin an output, or continue it where an interrupted command left it.
+    """Begin an output, or continue it where an interrupted command left it; publish it at the end.
 
     Raises:
         Refused: another command is writing it; what lies there was not made by this command
@@ -163,7 +166,13 @@ def open_output(target: Path, made_from: MadeFrom) -> Iterator[PartialOutput]:
             what = f"Another command is writing {target}."
             raise _refused(what, target, "one command for one output", "--output ANOTHER_NAME")
         try:
-            yield PartialOutput(target, made_from, _continued(target, made_from))
+            output = PartialOutput(target, made_from, _continued(target, made_from))
+            try:
+                yield output
+                output.publish()
+            except BaseException:
+                output.leave()
+                raise
         finally:
             lock.unlink(missing_ok=True)
 

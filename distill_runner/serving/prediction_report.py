@@ -14,17 +14,16 @@ from distill_runner.serving.file_predictions import Predicted
 _NAMED = 4  # added columns that are listed
 
 
-def report_lines(predicted: Predicted, result: RunResult, seconds: float) -> Iterator[str]:
+def report_lines(predicted: Predicted, result: RunResult) -> Iterator[str]:
     """Yield the lines to print after the predictions.
 
     Args:
         predicted: what was predicted.
         result: of the run.
-        seconds: that it took.
     """
     tally = predicted.tally
     new = tally.rows - predicted.continued
-    rate = f" ({new / seconds:,.0f} rows/s)" if seconds else ""
+    rate = f" ({new / predicted.seconds:,.0f} rows/s)" if new and predicted.seconds else ""
     yield f"{format_count(tally.rows, 'row')} predicted{rate}."
     if predicted.continued:
         yield f"{predicted.continued:,} of them were written before this command, which went on."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -104,11 +104,14 @@ def format_of(path: Path, *, key: str = "--output") -> str:
     raise _refused(what, str(path), f"a name that ends in {', '.join(_ENDINGS)}", way_out, key)
 
 
-def survey(source: Source) -> Survey:
+def survey(source: Source, texts: Sequence[str]) -> Survey:
     """Read a whole file once: its columns, its number of rows, and its digest.
 
+    Args:
+        texts: columns that must be there, and hold texts.
+
     Raises:
-        Refused: the file is malformed, binary or has no rows.
+        Refused: the file is malformed, binary, has no rows or lacks a column.
     """
     digest = _digest(source)
     names: dict[str, None] = {}
@@ -116,9 +119,30 @@ def survey(source: Source) -> Survey:
     for rows in read_chunks(source):
         names |= dict.fromkeys(rows.columns)
         count += len(rows)
+        for name in texts:
+            if name in rows.columns:
+                rows.texts(name)
     if not count:
         raise _refused(f"'{source.name}' has no rows.", str(source.path), _RULE, None)
+    check_columns(source, texts, tuple(names))
     return Survey(tuple(names), count, digest)
+
+
+def check_columns(
+    source: Source, wanted: Sequence[str], found: Sequence[str], *, key: str = "--text"
+) -> None:
+    """Refuse a file without a column.
+
+    Args:
+        key: the option that names the columns.
+
+    Raises:
+        Refused: one of those wanted is not among those found.
+    """
+    if missing := [name for name in wanted if name not in found]:
+        shown = ", ".join(repr(one[:40]) for one in found[:20])
+        what = f"{source.name} has no column {missing[0][:60]!r}."
+        raise _refused(what, missing[0], "a column of the file", f"{key} with one of: {shown}", key)
 
 
 def read_chunks(source: Source, *, skip: int = 0) -> Iterator[Rows]:
