@@ -39,9 +39,9 @@ def predict(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
-    """Write the rows of FILE with the student's label and probabilities beside them.
+    """Label the rows of a file.
 
-    An interrupted csv, tsv or jsonl output goes on when the same command is repeated.
+    Writes them with the student's label and the probabilities beside them. An interrupted csv, tsv or jsonl output goes on when the same command is repeated.
     """
     from distill_runner.serving.file_predictions import Request
     from distill_runner.serving.finished_run import read_run

@@ -28,12 +28,14 @@ class RunFolder:
         folder: the run folder.
         result: the contents of `result.json`.
         store: the store that holds the run's teachers.
+        label: the run's label column; None: there are several.
         first_token_only, leave_padding_out: how the run read its rows (`runtime`).
     """
 
     folder: Path
     result: RunResult
     store: Path
+    label: str | None
     first_token_only: bool
     leave_padding_out: bool
 
@@ -81,10 +83,12 @@ def read_run(folder: Path, *, store: Path | None = None) -> RunFolder:
             way_out="run the same command again; it takes finished stages from the store",
         )
     settings = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    label = settings["dataset"]["label"]
     return RunFolder(
         folder=folder,
         result=_result(folder),
         store=store or Path(settings["store"]["dir"]),
+        label=label if isinstance(label, str) else None,
         first_token_only=bool(settings["runtime"]["first_token_only"]),
         leave_padding_out=bool(settings["runtime"]["leave_padding_out"]),
     )

@@ -128,6 +128,16 @@ def survey(source: Source, texts: Sequence[str]) -> Survey:
     return Survey(tuple(names), count, digest)
 
 
+def column_names(source: Source) -> tuple[str, ...]:
+    """Return the columns of a file's first rows.
+
+    Raises:
+        Refused: the file is malformed.
+    """
+    first = next(read_chunks(source), None)
+    return () if first is None else first.columns
+
+
 def check_columns(
     source: Source, wanted: Sequence[str], found: Sequence[str], *, key: str = "--text"
 ) -> None:

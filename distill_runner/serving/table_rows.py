@@ -35,6 +35,10 @@ class Rows(ABC):
         """
 
     @abstractmethod
+    def written(self, name: str) -> Sequence[str]:
+        """Return one column as a delimited file would have it; a missing value is empty. [rows]."""
+
+    @abstractmethod
     def cells(self, names: Sequence[str]) -> Iterator[list[str]]:
         """Yield each row's cells as text, in the order of `names`; a missing value is empty."""
 
@@ -72,6 +76,10 @@ class CellRows(Rows):
         return len(self.found)
 
     def texts(self, name: str) -> list[Cell]:
+        at = self.names.index(name)
+        return [row[at] for row in self.found]
+
+    def written(self, name: str) -> list[str]:
         at = self.names.index(name)
         return [row[at] for row in self.found]
 
@@ -118,6 +126,9 @@ class ObjectRows(Rows):
             _check_text(name, cell, place)
         return [None if cell is None else _as_text(cell) for cell in cells]
 
+    def written(self, name: str) -> list[str]:
+        return [_as_text(row.get(name)) for row in self.found]
+
     def cells(self, names: Sequence[str]) -> Iterator[list[str]]:
         for row, place in zip(self.found, self.places, strict=True):
             if unknown := row.keys() - set(names):
@@ -161,9 +172,11 @@ class ArrowRows(Rows):
         cells: list[Cell] = pc.cast(self.found.column(name), pa.large_string()).to_pylist()
         return cells
 
+    def written(self, name: str) -> list[str]:
+        return [_as_text(cell) for cell in self.found.column(name).to_pylist()]
+
     def cells(self, names: Sequence[str]) -> Iterator[list[str]]:
-        columns = [[_as_text(cell) for cell in self._values(name)] for name in names]
-        return (list(row) for row in zip(*columns, strict=True))
+        return (list(row) for row in zip(*map(self.written, names), strict=True))
 
     def objects(self) -> Iterator[str]:
         rows = self.found.to_pylist()
@@ -178,10 +191,6 @@ class ArrowRows(Rows):
 
     def after(self, count: int) -> ArrowRows:
         return ArrowRows(self.found.slice(count))
-
-    def _values(self, name: str) -> list[object]:
-        found: list[object] = self.found.column(name).to_pylist()
-        return found
 
 
 def _as_text(value: object) -> str:
