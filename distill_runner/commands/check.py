@@ -61,7 +61,8 @@ def check(
     """Look at a labelled file before training.
 
     Counts classes, doubles, texts with two labels, and texts that are empty, too long, or also in
-    a test file. With --teacher, what is not typed is taken from the run: columns, task, limit, tokenizer.
+    a test file. With --teacher, what is not typed is taken from the run: columns, task, limit,
+    tokenizer.
     """
     from distill_runner.serving.check_report import check_lines
     from distill_runner.serving.data_check import check_file
@@ -81,7 +82,7 @@ def check(
     )
     _print(check_lines(checked, source, columns, limit))
     if run is not None:
-        _judge(run, source, columns, checked, top=top, device=device)
+        _judge(run, source, columns, top=top, device=device)
     _print_next(file, columns, checked)
 
 
@@ -139,14 +140,13 @@ def _encoder(model: str | None, run: RunFolder | None, max_tokens: int) -> Encod
     return load_encoder(folder, max_tokens, key="--model")
 
 
-def _judge(
-    run: RunFolder, source: Source, columns: Columns, checked: Checked, *, top: int, device: str
-) -> None:
+def _judge(run: RunFolder, source: Source, columns: Columns, *, top: int, device: str) -> None:
     """Print the rows whose label the run's teacher finds least likely."""
     from distill_runner.console.row_progress import RowProgress
     from distill_runner.serving.check_report import judged_lines
-    from distill_runner.serving.doubtful_labels import find_judge, held_out_line, judge_rows
+    from distill_runner.serving.doubtful_labels import find_judge, judge_rows
     from distill_runner.serving.student import Student, find_device
+    from distill_runner.serving.trained_texts import find_trained_texts
 
     if columns.label is None:
         raise Refused(
@@ -158,8 +158,16 @@ def _judge(
         )
     predictor, by = find_judge(Student(run, find_device(device)))
     with RowProgress("asking the teacher") as progress:
-        judged = judge_rows(source, columns, predictor, by=by, top=top, show=progress.show)
-    _print(["", *judged_lines(judged, held_out_line(run, checked.sha256, checked.rows))])
+        judged = judge_rows(
+            source,
+            columns,
+            predictor,
+            by=by,
+            trained=find_trained_texts(run),
+            top=top,
+            show=progress.show,
+        )
+    _print(["", *judged_lines(judged)])
 
 
 def _print(lines: Iterable[str]) -> None:

@@ -41,7 +41,8 @@ def predict(
 ) -> None:
     """Label the rows of a file.
 
-    Writes them with the student's label and the probabilities beside them. An interrupted csv, tsv or jsonl output goes on when the same command is repeated.
+    Writes them with the student's label and the probabilities beside them. An interrupted csv,
+    tsv or jsonl output goes on when the same command is repeated.
     """
     from distill_runner.serving.file_predictions import Request
     from distill_runner.serving.finished_run import read_run

@@ -108,23 +108,26 @@ def _length_lines(checked: Checked, max_tokens: int) -> Iterator[str]:
     yield _count("Unknown tokens", counts.unknown, f"{share} of {counts.tokens:,}", always=True)
 
 
-def judged_lines(judged: Judged, held_out: str) -> Iterator[str]:
-    """Yield the rows whose label is least likely.
-
-    Args:
-        judged: the rows.
-        held_out: whether the model was trained on them, in a sentence.
-    """
+def judged_lines(judged: Judged) -> Iterator[str]:
+    """Yield the rows whose label is least likely, and whether the model was trained on them."""
     yield f"Least likely labels, by {judged.by}, of {format_count(judged.rows, 'row')}:"
-    yield held_out
+    if judged.trained is None:
+        yield "Whether the run was trained on these texts is unknown: its file is not here."
+    elif judged.trained:
+        yield (
+            f"{format_count(judged.trained, 'text')} may be among the run's training rows (*). "
+            "There the check is not held out, and finds too little."
+        )
+    else:
+        yield "None of these texts was among the run's training rows: the check is held out."
     if judged.unknown:
         yield f"{format_count(judged.unknown, 'row')} with a label that the run does not know."
     yield ""
-    yield f"{'row':>9}  {'likely':>6}  {'label':<10}  {'answer':<10}  text"
+    yield f"{'row':>9}   {'likely':>6}  {'label':<10}  {'answer':<10}  text"
     for one in judged.doubtful:
         names = f"{_short(one.label, 10):<10}  {_short(one.answer, 10):<10}"
-        likelihood = f"{one.likelihood:>6.3f}"
-        yield f"{one.row:>9,}  {likelihood}  {names}  {_short(one.text, 36)}"
+        mark = "*" if one.trained else " "
+        yield f"{one.row:>9,}{mark}  {one.likelihood:>6.3f}  {names}  {_short(one.text, 35)}"
 
 
 def _count(what: str, number: int, then: str, *, always: bool = False) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,9 +9,14 @@ from statistics import fmean, pstdev
 
 from distill_runner.config.schema import TaskKind
 from distill_runner.data.encoding import Encoder
-from distill_runner.data.texts import folded_words
 from distill_runner.evaluation.text_counts import TextCounts, count_texts
-from distill_runner.serving.labelled_rows import Columns, Label, LabelledRow, read_rows
+from distill_runner.serving.labelled_rows import (
+    Columns,
+    Label,
+    LabelledRow,
+    digest_texts,
+    read_rows,
+)
 from distill_runner.serving.table_reader import Source, check_columns, survey
 
 _EXAMPLES = 3
@@ -167,7 +171,7 @@ class _Found:
         """Compare a row that has texts with those before it."""
         if row.label is not None:
             self.labels[row.label] += 1
-        first = self.texts.setdefault(_digest(texts), _Text(row.number, row.label))
+        first = self.texts.setdefault(digest_texts(texts), _Text(row.number, row.label))
         first.count += 1
         if first.label == row.label or first.label is None or row.label is None:
             return
@@ -205,9 +209,3 @@ def _names(labels: Mapping[Label, int]) -> Counter[str]:
         for name in label if isinstance(label, tuple) else (str(label),):
             found[name] += count
     return found
-
-
-def _digest(texts: Sequence[str]) -> bytes:
-    """Return 16 bytes that are equal for texts that a split counts as the same."""
-    folded = "\t".join(map(folded_words, texts))
-    return hashlib.blake2b(folded.encode(), digest_size=16).digest()

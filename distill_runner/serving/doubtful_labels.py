@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import heapq
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
@@ -14,16 +12,18 @@ from distill_runner.config.schema import TaskKind
 from distill_runner.data.readers.class_labels import WHOLE
 from distill_runner.data.readers.label_sets import written_set
 from distill_runner.errors import Refused
-from distill_runner.evaluation.predictions_file import FOLDER
-from distill_runner.serving.finished_run import RunFolder
-from distill_runner.serving.labelled_rows import Columns, Label, LabelledRow, read_rows
+from distill_runner.serving.labelled_rows import (
+    Columns,
+    Label,
+    LabelledRow,
+    digest_texts,
+    read_rows,
+)
 from distill_runner.serving.student import Predictor, Student
 from distill_runner.serving.table_reader import Source
 from distill_runner.serving.texts import Text
 
 Show = Callable[[int, int | None], None]  # rows done; of how many
-
-_HELD_OUT = ("test", "validation", "valid", "dev")  # files that no model trains on
 
 
 @dataclass(frozen=True, order=True)
@@ -37,6 +37,7 @@ class Doubtful:
         text: its text.
         label: its label.
         answer: what the model says.
+        trained: whether the run may have trained on its text; None: unknown.
     """
 
     likelihood: float
@@ -44,6 +45,7 @@ class Doubtful:
     text: str = field(compare=False)
     label: str = field(compare=False)
     answer: str = field(compare=False)
+    trained: bool | None = field(compare=False)
 
 
 @dataclass(frozen=True)
@@ -54,12 +56,14 @@ class Judged:
         by: the model, in words.
         rows: rows with a text and a label that the model knows.
         unknown: rows whose label the model does not know.
+        trained: rows that the run may have trained on; None: unknown.
         doubtful: the rows whose label is least likely, the least likely first.
     """
 
     by: str
     rows: int
     unknown: int
+    trained: int | None
     doubtful: Sequence[Doubtful]
 
 
@@ -75,7 +79,14 @@ def find_judge(student: Student) -> tuple[Predictor, str]:
 
 
 def judge_rows(
-    source: Source, columns: Columns, predictor: Predictor, *, by: str, top: int, show: Show
+    source: Source,
+    columns: Columns,
+    predictor: Predictor,
+    *,
+    by: str,
+    trained: frozenset[bytes] | None,
+    top: int,
+    show: Show,
 ) -> Judged:
     """Ask a model how likely each label is.
 
@@ -84,20 +95,23 @@ def judge_rows(
         columns: of the file.
         predictor: the model.
         by: what it is, in words.
+        trained: digests of the texts that it may have been trained on; None: unknown.
         top: how many rows to return.
         show: receives the progress.
 
     Raises:
         Refused: the model knows none of the labels.
     """
-    judge = _Judge(predictor)
+    judge = _Judge(predictor, trained)
     worst: list[Doubtful] = []
-    asked = unknown = done = 0
+    asked = unknown = done = seen = 0
     for chunk in read_rows(source, columns):
         known = [row for row in chunk if row.texts is not None and judge.knows(row.label)]
         unknown += sum(row.label is not None and not judge.knows(row.label) for row in chunk)
         asked += len(known)
-        worst = heapq.nsmallest(top, [*worst, *judge.doubts(known)])
+        doubts = judge.doubts(known)
+        seen += sum(one.trained is True for one in doubts)
+        worst = heapq.nsmallest(top, [*worst, *doubts])
         done += len(chunk)
         show(done, None)
     if not asked:
@@ -108,14 +122,15 @@ def judge_rows(
             rule=f"labels such as {', '.join(predictor.classes[:5])}",
             way_out="name the column with the run's labels",
         )
-    return Judged(by, asked, unknown, worst)
+    return Judged(by, asked, unknown, None if trained is None else seen, worst)
 
 
 class _Judge:
     """Compares labels with a model's answers."""
 
-    def __init__(self, predictor: Predictor) -> None:
+    def __init__(self, predictor: Predictor, trained: frozenset[bytes] | None) -> None:
         self._predictor = predictor
+        self._trained = trained
         self._kind = predictor.task.rules.kind
         self._index = _positions(predictor.classes)
 
@@ -141,9 +156,13 @@ class _Judge:
                 text=" / ".join(row.texts or ()),
                 label=_written(row.label),
                 answer=_written(answer),
+                trained=self._has_trained_on(row),
             )
             for row, likelihood, answer in zip(rows, likelihoods, answers, strict=True)
         ]
+
+    def _has_trained_on(self, row: LabelledRow) -> bool | None:
+        return None if self._trained is None else digest_texts(row.texts or ()) in self._trained
 
     def _likelihoods(self, logits: np.ndarray, labels: Sequence[Label | None]) -> list[float]:
         """Return P(label) for each row; of a set, the product over all labels; see `Doubtful`."""
@@ -180,36 +199,3 @@ def _written(label: object) -> str:
     if isinstance(label, tuple | list):
         return written_set(label) or "(none)"
     return f"{label:.3g}" if isinstance(label, float) else str(label)
-
-
-def held_out_line(run: RunFolder, sha256: str, rows: int) -> str:
-    """Say whether the run's models were trained on the rows of a file.
-
-    Args:
-        run: the run.
-        sha256: of the file.
-        rows: number of its rows.
-    """
-    given = run.result.provenance.data["task"].files
-    name = next((name for name, digest in given.items() if digest == sha256), None)
-    if name is None:
-        return (
-            "The run did not read this file, so the check is held out, except for rows copied "
-            "from the run's own."
-        )
-    if Path(name).stem.startswith(_HELD_OUT):
-        return "The run scored this file and was not trained on it: the check is held out."
-    scored = _scored_rows(run.folder)
-    return (
-        f"The run was trained on this file: {scored:,} of its {rows:,} rows were held out as "
-        "validation and test rows. For the others the check is not held out, and finds too little."
-    )
-
-
-def _scored_rows(folder: Path) -> int:
-    """Return how many rows of the training file the run scored, by its predictions' ids."""
-    ids = set()
-    for path in (folder / FOLDER).glob("*.csv"):
-        with path.open(encoding="utf-8", newline="") as file:
-            ids |= {row["id"] for row in csv.DictReader(file)}
-    return sum(one.startswith("train-") for one in ids)

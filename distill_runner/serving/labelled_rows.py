@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from distill_runner.config import schema
 from distill_runner.config.schema import TaskKind
 from distill_runner.data.readers.class_labels import find_missing
 from distill_runner.data.readers.label_sets import split_cell
+from distill_runner.data.texts import folded_words
 from distill_runner.serving.table_reader import Source, read_chunks
 from distill_runner.serving.table_rows import Rows
 
@@ -61,6 +63,12 @@ def read_rows(source: Source, columns: Columns) -> Iterator[list[LabelledRow]]:
             found = tuple(cell for cell in cells if cell is not None and cell.strip())
             chunk.append(LabelledRow(number, found if len(found) == len(cells) else None, label))
         yield chunk
+
+
+def digest_texts(texts: Sequence[str]) -> bytes:
+    """Return 16 bytes that are equal for texts that a split counts as the same."""
+    folded = "\t".join(map(folded_words, texts))
+    return hashlib.blake2b(folded.encode(), digest_size=16).digest()
 
 
 def _labels(source: Source, rows: Rows, columns: Columns) -> Sequence[Label | None]:
