@@ -20,7 +20,7 @@ from distill_runner.data.load import Prepared, prepare
 from distill_runner.errors import Refused
 from distill_runner.hub.locate import is_classifier, model_fingerprint
 from distill_runner.methods.construct import make_algorithm
-from distill_runner.models import loading
+from distill_runner.models import loading, saving
 from distill_runner.models.stand_ins import build
 from distill_runner.planning.planner import make_plan
 from distill_runner.planning.stages import Plan, Stage
@@ -110,7 +110,7 @@ def _models(options: Options, config: Config, data: Prepared) -> Models:
         "seed": config.seed,
     }
     folders = {}
-    for name, layers in (("teacher", None), ("student", range(options.student_layers))):
+    for name, layers in (("teacher", None), ("student", tuple(range(options.student_layers)))):
         key = key_of([common, None if layers is None else len(layers)])
         folders[name] = shared / f"{name}-{key}"
         if folders[name].exists():
@@ -127,7 +127,7 @@ def _models(options: Options, config: Config, data: Prepared) -> Models:
             layers=layers,
         )
         partial = folders[name].with_suffix(".partial")
-        loading.save(learner, partial, classes=data.label_names)
+        saving.save(learner, partial, classes=data.label_names)
         os.replace(partial, folders[name])
     return Models(pretrained, folders["teacher"], folders["student"])
 

@@ -39,7 +39,7 @@ KEYS = {
         "finetune": "333f6d2a609a82d5",
     },
     "distilbert": {"pretrain": "cb841b7069426a22", "finetune": "32b6c88d1a415fa4"},
-    "noisy_student": {"generation-1": "a64f244cfeebd8ac"},
+    "noisy_student": {"generation-1": "2fd55082fe25c8ea"},
 }
 
 

@@ -18,11 +18,16 @@ def model_name(model: str) -> str:
 
 def with_layers(model: str, layers: Sequence[int] | None) -> str:
     """Return the model's name with its layers, since teacher and student may share a checkpoint."""
-    return f"{model_name(model)} ({layers_of(layers)})" if layers else model_name(model)
+    return model_name(model) if layers is None else f"{model_name(model)} ({layers_of(layers)})"
 
 
 def layers_of(layers: Sequence[int]) -> str:
-    """Put layers in words, such as "layers 0–2" or "layers 0, 2, 4", with non-breaking spaces."""
+    """Put layers in words, such as "layers 0–2" or "layers 0, 2, 4", with non-breaking spaces.
+
+    A model without layers is static: its word embeddings are averaged.
+    """
+    if not layers:
+        return "static"
     in_row = list(layers) == list(range(layers[0], layers[0] + len(layers)))
     if len(layers) > 1 and in_row:
         return f"layers\u00a0{layers[0]}–{layers[-1]}"

@@ -8,7 +8,7 @@ from pathlib import Path
 from distill_runner.config.schema import Config, Dataset, Unlabelled
 from distill_runner.data.load import Prepared, prepare
 from distill_runner.data.readers.files import locate
-from distill_runner.data.unlabelled import add_unlabelled
+from distill_runner.data.unlabelled import Sources, add_unlabelled, check_rest
 from distill_runner.errors import Refused
 from distill_runner.hub.locate import file_digest, hub_revision, locate_dataset
 from distill_runner.planning.stages import TASK, UNLABELLED, Plan
@@ -27,7 +27,7 @@ def read_data(config: Config, plan: Plan, *, say: Say = print) -> dict[str, Prep
     Raises:
         Refused: a file, a column or a label is missing or wrong.
     """
-    data = {name: _read(config, name, plan.reads_unlabelled(name), say) for name in plan.data}
+    data = {name: _read(config, name, plan, say) for name in plan.data}
     for prepared in data.values():
         for file, counts in prepared.left_out.items():
             lacking = ", ".join(f"{count:,} {reason}" for reason, count in counts.items())
@@ -35,7 +35,7 @@ def read_data(config: Config, plan: Plan, *, say: Say = print) -> dict[str, Prep
     return data
 
 
-def _read(config: Config, name: str, reads_unlabelled: bool, say: Say) -> Prepared:
+def _read(config: Config, name: str, plan: Plan, say: Say) -> Prepared:
     """Read one data set, with its unlabelled rows if they are used."""
     settings = settings_of(config, name)
     store, prefix = Path(config.store.dir), "" if name == TASK else f"{name}."
@@ -43,11 +43,14 @@ def _read(config: Config, name: str, reads_unlabelled: bool, say: Say) -> Prepar
     try:
         source = source_of(settings, config)
         prepared = prepare(settings, source=source, store_dir=store, say=say)
-        if not reads_unlabelled:
+        if not plan.reads_unlabelled(name):
             return prepared
-        at = "dataset.unlabelled"
-        others = source_of(unlabelled, config)
-        return add_unlabelled(prepared, settings, source=others, store_dir=store, say=say)
+        at, rest = "dataset.unlabelled", plan.reads_rest(name, unlabelled)
+        sources = Sources(source_of(unlabelled, config), rest=rest)
+        if rest and sources.file is None:
+            at = "dataset"  # the split is at fault
+            check_rest(prepared)
+        return add_unlabelled(prepared, settings, sources=sources, store_dir=store, say=say)
     except Refused as error:
         raise error.rename_key("dataset", f"{prefix}{at}") from error
 
@@ -58,8 +61,10 @@ def given_data(config: Config, plan: Plan) -> dict[str, DataSource]:
     for name in plan.data:
         settings = settings_of(config, name)
         given[name] = _given(settings, settings, config)
-        if plan.reads_unlabelled(name):
-            given[f"{name} {UNLABELLED}"] = _given(settings.unlabelled, settings, config)
+        unlabelled = settings.unlabelled
+        rest_only = plan.reads_rest(name, unlabelled) and not unlabelled.in_files
+        if plan.reads_unlabelled(name) and not rest_only:
+            given[f"{name} {UNLABELLED}"] = _given(unlabelled, settings, config)
     return given
 
 

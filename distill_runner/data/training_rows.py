@@ -16,6 +16,7 @@ class TrainingRows:
 
     ids: Sequence[str]
     labels: np.ndarray  # -1 where hidden
+    labelled: np.ndarray | None  # [rows], whether the row has a label; None: all have one
     student: View
     teachers: Sequence[View]  # of live teachers, in their order
     quiz: View | None

@@ -79,12 +79,12 @@ def show_plan(
 
 def _losses(plan: Plan, config: Config) -> list[str]:
     lines = [
-        f"loss of {stage.name}: {stage.algorithm.formula(task_of(config.dataset))}"
+        f"loss of {stage.name}: {stage.formula(task_of(config.dataset))}"
         for stage in plan.stages
         if stage.backbone_of
     ]
     # The loss of the deployed stage comes last.
-    return [*lines, f"loss: {plan.stage(plan.deployed).algorithm.formula(task_of(config.dataset))}"]
+    return [*lines, f"loss: {plan.stage(plan.deployed).formula(task_of(config.dataset))}"]
 
 
 def _rows_line(name: str, prepared: Prepared, config: Config) -> str:

@@ -64,7 +64,7 @@ def _data_checks(config: Config, plan: Plan) -> Iterator[_Check]:
         settings, prefix = settings_of(config, name), "" if name == TASK else f"{name}."
         if not settings.generate:  # with it, a path is refused as unread
             yield partial(_check_files, settings, f"{prefix}dataset", config)
-        if plan.reads_unlabelled(name):
+        if plan.reads_unlabelled(name) and settings.unlabelled.in_files:
             at = f"{prefix}dataset.unlabelled"
             yield partial(_check_files, as_dataset(settings), at, config)
 

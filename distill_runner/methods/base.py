@@ -32,7 +32,7 @@ TeacherUse = Literal["none", "frozen", "trained"]
 
 @dataclass(frozen=True)
 class Pool:
-    """How a stage uses the pool: the rows that the split leaves over, with hidden labels."""
+    """How a stage chooses among the rows without labels."""
 
     ratio: float  # at most this many pool rows per labelled row
     repeats: bool  # whether a row may be taken more than once
@@ -158,6 +158,8 @@ class Algorithm(ABC):
     roles: ClassVar[tuple[str, ...]] = ("student",)  # in the order of their updates
     accumulates: ClassVar[bool] = True  # k micro-batches give the same update as one batch
     passes: ClassVar[Passes] = Passes()
+    # whether its loss of a row without a label is that of its teachers alone
+    learns_unlabelled: ClassVar[bool] = False
 
     # --- declarations --------------------------------------------------------------------
 
@@ -169,6 +171,10 @@ class Algorithm(ABC):
     @abstractmethod
     def formula(self, task: Task) -> str:
         """Return the loss for this task with its settings filled in; every run prints it."""
+
+    def formula_without_labels(self) -> str:
+        """Return the loss of a row without a label; empty unless `learns_unlabelled`."""
+        return ""
 
     def settings_of(self, role: str) -> OptimizerSettings:  # noqa: ARG002
         """Return how the optimiser of `role` differs from the stage's."""

@@ -20,6 +20,10 @@ from distill_runner.models.teachers import TeacherSource
 from distill_runner.runtime.seeding import seed_at
 from distill_runner.tasks.base import Task
 
+Rows = Tensor | slice  # of a batch: a mask, or all
+Loss = tuple[Tensor, dict[str, Tensor]]  # a scalar, and its terms, detached
+LossOfRows = Callable[[Rows], Loss]
+
 
 @dataclass(frozen=True)
 class Quiz:
@@ -47,6 +51,7 @@ class Batch:
     student_inputs: Inputs
     task: Task
     labels: Tensor  # [batch], or [batch, outputs] where a row has several
+    labelled: Tensor | None  # [batch], on the CPU: whether the row has a label; None: all have
     teachers: TeacherSource
     ids: list[str]  # the rows' ids, in the batch's order
     teacher_inputs: Callable[[], list[Inputs]]  # one per live teacher
@@ -56,6 +61,29 @@ class Batch:
     def hard_loss(self, logits: Tensor) -> Tensor:
         """Return the task's loss of these logits, [batch, outputs], with the rows' labels."""
         return self.task.hard_loss(logits, self.labels)
+
+    def mean_over_rows(self, with_labels: LossOfRows, without_labels: LossOfRows) -> Loss:
+        """Return the mean loss of all rows, where rows without a label have another loss.
+
+            L = 1/B · ( Σ_{labelled} with_labels + Σ_{others} without_labels )
+
+        Args:
+            with_labels: computes the loss of rows that have a label, averaged over them.
+            without_labels: the same for the other rows; its terms are among those of
+                `with_labels`.
+
+        Returns:
+            The loss, and its terms; a term is averaged over the rows that have it.
+        """
+        labelled = self.labelled
+        if labelled is None or bool(labelled.all()):
+            return with_labels(slice(None))
+        if not labelled.any():
+            return without_labels(slice(None))
+        share = float(labelled.float().mean())
+        (first, terms), (second, others) = with_labels(labelled), without_labels(~labelled)
+        shared = {name: share * terms[name] + (1 - share) * others[name] for name in others}
+        return share * first + (1 - share) * second, {**terms, **shared}
 
     def student_logits(self, mask: str = "student") -> Tensor:
         """Return the student's logits under the dropout mask of that name. [batch, classes]."""

@@ -19,11 +19,12 @@ from distill_runner.config.schema import Combine
 from distill_runner.config.schema.rules import ABOVE_0, SHARE, one_of
 from distill_runner.errors import Refused
 from distill_runner.methods.base import Algorithm, Needs, Passes, Update
-from distill_runner.methods.batch import Batch
+from distill_runner.methods.batch import Batch, Loss, Rows
 from distill_runner.objectives.comparisons import RAW_LOGITS
 from distill_runner.objectives.logits import (
     SOFT_LOSSES,
     distillation_formula,
+    soft_formula,
     soft_loss,
 )
 from distill_runner.planning.stage_context import Context
@@ -100,22 +101,40 @@ class SoftTargets(Algorithm):
             labels: [batch], or [batch, outputs] where a row has several.
         """
         hard = task.hard_loss(student_logits, labels)
-        soft = soft_loss(self.soft_loss).function(student_logits, teacher_logits, self.temperature)
+        soft = self.soft_term(student_logits, teacher_logits)
         loss = (1 - self.alpha) * hard + self.alpha * soft
         return loss, {"hard": hard.detach(), "soft": soft.detach()}
+
+    def soft_term(self, student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
+        """Return the soft loss, averaged over the rows; both logits are [batch, outputs]."""
+        return soft_loss(self.soft_loss).function(student_logits, teacher_logits, self.temperature)
 
 
 @dataclass(frozen=True, kw_only=True)
 class KD(SoftTargets):
-    """The student learns from labels and frozen teachers' soft targets; loss of `SoftTargets`."""
+    """The student learns from labels and frozen teachers' soft targets; loss of `SoftTargets`.
+
+    A row without a label has only the soft term, as at α = 1.
+    """
 
     id: ClassVar[str] = "kd"
     needs: ClassVar[Needs] = Needs(teachers="frozen")
     passes: ClassVar[Passes] = Passes(student=3)
+    learns_unlabelled: ClassVar[bool] = True
+
+    def formula_without_labels(self) -> str:
+        return soft_formula(self.soft_loss, self.temperature)
 
     def updates(self, batch: Batch) -> Iterator[Update]:
-        teacher_logits = batch.joined_teacher_logits(self.temperature)
-        loss, terms = self.distillation_loss(
-            batch.task, batch.student_logits(), teacher_logits, batch.labels
-        )
-        yield Update("student", loss, terms)
+        student, teacher = batch.student_logits(), batch.joined_teacher_logits(self.temperature)
+
+        def with_labels(rows: Rows) -> Loss:
+            return self.distillation_loss(
+                batch.task, student[rows], teacher[rows], batch.labels[rows]
+            )
+
+        def without_labels(rows: Rows) -> Loss:
+            soft = self.soft_term(student[rows], teacher[rows])
+            return soft, {"soft": soft.detach()}
+
+        yield Update("student", *batch.mean_over_rows(with_labels, without_labels))

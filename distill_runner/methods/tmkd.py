@@ -29,7 +29,7 @@ from distill_runner.methods.base import (
     Update,
     require,
 )
-from distill_runner.methods.batch import Batch
+from distill_runner.methods.batch import Batch, Loss, Rows
 from distill_runner.models import heads
 from distill_runner.models.architecture import families
 from distill_runner.objectives.logits import mse_logits
@@ -48,6 +48,7 @@ class SoftHeads(Algorithm):
         L = (1 − α)·CE(y, z_g) + α·(1/N) Σ_i MSE(z_i, t_i)      (eq. 5; MSE over classes, eq. 3)
 
     At α = 1 (stage 1, eq. 4) no label is read, and the golden head neither learns nor predicts.
+    A row without a label has only the soft heads' term.
 
     Args:
         alpha: weight of the soft heads, above 0, up to 1; the paper's best is 0.9. At 0 the soft
@@ -60,15 +61,19 @@ class SoftHeads(Algorithm):
 
     id: ClassVar[str] = "tmkd"
     passes: ClassVar[Passes] = Passes(student=3)
+    learns_unlabelled: ClassVar[bool] = True
 
     alpha: float = field(metadata=rule(_SOFT_SHARE))
     averaged: bool
 
     def formula(self, task: Task) -> str:
-        soft = "MSE(z_1, mean t)" if self.averaged else "mean_i MSE(z_i, t_i)"
+        soft = self.formula_without_labels()
         if self.alpha == 1:
             return f"L = {soft}"
         return f"L = {1 - self.alpha:g}·{task.hard_name}(y, z_g) + {self.alpha:g}·{soft}"
+
+    def formula_without_labels(self) -> str:
+        return "MSE(z_1, mean t)" if self.averaged else "mean_i MSE(z_i, t_i)"
 
     @property
     def needs(self) -> Needs:
@@ -97,12 +102,18 @@ class SoftHeads(Algorithm):
     def updates(self, batch: Batch) -> Iterator[Update]:
         logits = batch.teacher_logits()
         targets = batch.join(logits, 1.0)[None] if self.averaged else logits
-        loss, terms = self.loss(batch.task, batch.student_head_logits(), targets, batch.labels)
-        yield Update("student", loss, terms)
+        heads = batch.student_head_logits()
 
-    def loss(
-        self, task: Task, heads: Tensor, targets: Tensor, labels: Tensor
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+        def with_labels(rows: Rows) -> Loss:
+            return self.loss(batch.task, heads[:, rows], targets[:, rows], batch.labels[rows])
+
+        def without_labels(rows: Rows) -> Loss:
+            soft = self.soft_term(heads[:, rows], targets[:, rows])
+            return soft, {"soft": soft.detach()}
+
+        yield Update("student", *batch.mean_over_rows(with_labels, without_labels))
+
+    def loss(self, task: Task, heads: Tensor, targets: Tensor, labels: Tensor) -> Loss:
         """Return the weighted loss, and its two terms unweighted and detached.
 
         Args:
@@ -111,10 +122,14 @@ class SoftHeads(Algorithm):
             targets: [soft heads, batch, classes].
             labels: [batch], or [batch, outputs] where a row has several; not read at α = 1.
         """
-        # All heads have the same shape, so the mean over all is the mean of the heads' means.
-        soft = mse_logits(heads[1:].flatten(0, 1), targets.flatten(0, 1), 1.0)
+        soft = self.soft_term(heads, targets)
         if not self.needs.labels:
             return soft, {"soft": soft.detach()}
         hard = task.hard_loss(heads[0], labels)
         terms = {"hard": hard.detach(), "soft": soft.detach()}
         return (1 - self.alpha) * hard + self.alpha * soft, terms
+
+    def soft_term(self, heads: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean of the soft heads' losses; shapes as for `loss`."""
+        # All heads have the same shape, so the mean over all is the mean of the heads' means.
+        return mse_logits(heads[1:].flatten(0, 1), targets.flatten(0, 1), 1.0)

@@ -74,7 +74,7 @@ class Learner:
         self._depth = StochasticDepth.of(self.module, p)
 
     def attach(self, name: str, module: nn.Module) -> None:
-        """Attach a module that is trained with this one; `loading.save` leaves it out."""
+        """Attach a module that is trained with this one; `saving.save` leaves it out."""
         if not hasattr(self.module, ATTACHED):
             self.module.add_module(ATTACHED, nn.ModuleDict())
         self.attached.add_module(name, module)

@@ -1,4 +1,4 @@
-"""Loads learners from folders, creates new students, and saves learners."""
+"""Loads learners from folders, and creates new students."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from distill_runner.data.encoding import Encoder
 from distill_runner.errors import Refused
 from distill_runner.hub.files import WEIGHTS
 from distill_runner.hub.locate import is_classifier
-from distill_runner.models import heads, language, tokenizer_fit, untrusted
+from distill_runner.models import heads, tokenizer_fit, untrusted
 from distill_runner.models.architecture import families
 from distill_runner.models.architecture.layers import copy_layers, keep_layers
 from distill_runner.models.label_mapping import columns_for
-from distill_runner.models.learner import ATTACHED, Learner
+from distill_runner.models.learner import Learner
+from distill_runner.models.static import is_static, new_static, read_static
 from distill_runner.runtime.seeding import seed_at
 from distill_runner.tasks.base import Task
 from distill_runner.tasks.kinds import check_trained_for
@@ -51,7 +52,7 @@ def load_trained(
     """
     encoder = load_encoder(folder, max_tokens, key=key)
     module = _load(folder, encoder, key=key)
-    if soft_heads:
+    if soft_heads and not is_static(folder):
         heads.load(module, folder)
     columns = _columns(module.config, labels, task, classes, name=name)
     return Learner(name, module, encoder, columns=columns)
@@ -105,7 +106,7 @@ def new_classifier(
     seed: int,
     key: str,
     random: bool,
-    layers: Sequence[int] | None,
+    layers: tuple[int, ...] | None,
     teacher: Path | Any = None,
 ) -> Learner:
     """Create a classifier for these classes with a new head.
@@ -119,7 +120,8 @@ def new_classifier(
         seed: the seed of the head, and of all weights if `random`.
         key: the configuration key to blame.
         random: start from random weights.
-        layers: the layers to keep, 0-based; the teacher's if there is one; None keeps all.
+        layers: the layers to keep, 0-based; the teacher's if there is one; None keeps all. With
+            none the classifier is static (`models.static`).
         teacher: a model folder or a classifier from which the body's layers are copied.
 
     Raises:
@@ -127,6 +129,10 @@ def new_classifier(
     """
     encoder, head = load_encoder(folder, max_tokens, key=key), _head(task, classes)
     torch.manual_seed(seed_at(seed, "initialisation"))
+    if is_static(folder) or layers == ():
+        source = _word_source(folder, teacher, key=key, random=random)
+        torch.manual_seed(seed_at(seed, "initialisation"))
+        return Learner(name, new_static(source, encoder, head, key=key), encoder)
     if teacher is not None:
         module = _from_config(folder, head, encoder, key=key, layers=layers)
         origin = _load(teacher, None, key=key) if isinstance(teacher, Path) else teacher
@@ -145,6 +151,14 @@ def new_classifier(
         if layers is not None:
             keep_layers(module, layers)
     return Learner(name, module, encoder)
+
+
+def _word_source(folder: Path, teacher: Path | Any, *, key: str, random: bool) -> Any:
+    """Return the model whose word embeddings a static student starts from."""
+    if teacher is not None and not isinstance(teacher, Path):
+        return teacher
+    source = folder if teacher is None else teacher
+    return _from_config(source, {}, None, key=key) if random else _load(source, None, key=key)
 
 
 def check_start(folder: Path, *, teacher: Path, layers: Sequence[int] | None, key: str) -> None:
@@ -182,10 +196,11 @@ def load_encoder(folder: Path, max_tokens: int, *, key: str) -> Encoder:
     """
     from transformers import AutoTokenizer
 
-    config = _config(folder, key=key)
+    config = None if is_static(folder) else _config(folder, key=key)
     with untrusted.reading("The tokenizer", folder, key=key, rule=untrusted.TOKENIZER):
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-        tokenizer_fit.fit(tokenizer, config, key=key)
+        if config is not None:
+            tokenizer_fit.fit(tokenizer, config, key=key)
         return Encoder(tokenizer, max_tokens)
 
 
@@ -208,29 +223,14 @@ def check_files(folder: Path, shape: Any, *, weights: bool, key: str) -> None:
         untrusted.check_weights(folder, key=key)
 
 
-def save(learner: Learner, folder: Path, *, classes: Sequence[str]) -> None:
-    """Write the learner in Hugging Face format, with the names of its classes."""
-    config: Any = learner.module.config
-    if learner.in_data_order:
-        config.id2label = dict(enumerate(classes))
-        config.label2id = {name: at for at, name in enumerate(classes)}
-    body = language.without(heads.without(learner.module))
-    body = {name: w for name, w in body.items() if not name.startswith(f"{ATTACHED}.")}
-    learner.module.save_pretrained(folder, state_dict=body)  # type: ignore[operator]
-    heads.save(learner.module, folder)
-    tokenizer = learner.encoder.tokenizer
-    if tokenizer.is_fast:
-        # The limit and padding of the last call are not part of the model.
-        tokenizer.backend_tokenizer.no_truncation()
-        tokenizer.backend_tokenizer.no_padding()
-    tokenizer.save_pretrained(folder)
-
-
 def _load(
     folder: Path, encoder: Encoder | None, *, key: str, head: Mapping[str, Any] | None = None
 ) -> Any:
     from transformers import AutoModelForSequenceClassification
 
+    if is_static(folder):
+        with untrusted.reading("The weights", folder, key=key, rule=WEIGHTS):
+            return read_static(folder)
     config = _read_settled_config(folder, encoder, key=key, **(head or {}))
     with untrusted.reading("The weights", folder, key=key, rule=WEIGHTS):
         module, loading_info = AutoModelForSequenceClassification.from_pretrained(

@@ -192,7 +192,10 @@ def distillation_formula(name: str, *, hard: str, alpha: float, temperature: flo
         alpha: weight of the soft loss, 0..1.
         temperature: T > 0.
     """
-    loss = SOFT_LOSSES[name]
-    soft = loss.formula.replace("T²", f"{temperature:g}²")
-    at = f", T={temperature:g}" if loss.compares != RAW_LOGITS else ""
-    return f"L = {1 - alpha:g}·{hard}(y, s) + {alpha:g}·{soft}{at}"
+    at = f", T={temperature:g}" if SOFT_LOSSES[name].compares != RAW_LOGITS else ""
+    return f"L = {1 - alpha:g}·{hard}(y, s) + {alpha:g}·{soft_formula(name, temperature)}{at}"
+
+
+def soft_formula(name: str, temperature: float) -> str:
+    """Return a soft loss of `SOFT_LOSSES` with its temperature filled in."""
+    return SOFT_LOSSES[name].formula.replace("T²", f"{temperature:g}²")

@@ -11,7 +11,7 @@ from distill_runner.pipeline.logit_cache import LogitCache
 from distill_runner.pipeline.stage_records import read_record
 from distill_runner.pipeline.task_data import TaskData
 from distill_runner.planning.baseline import matched_baseline, steps_made
-from distill_runner.planning.stages import POOL, Plan, Stage, steps_of
+from distill_runner.planning.stages import Plan, Stage, steps_of
 from distill_runner.storage.store import Artifact
 
 
@@ -133,7 +133,7 @@ class Chains:
     def _rows_of(self, stage: Stage) -> int | None:
         """Count the rows that the stage trains on; None if a teacher chooses them."""
         counts = self._data[stage.data].data.counts
-        return None if POOL in stage.rows else sum(counts[split] for split in stage.rows)
+        return None if stage.chooses_rows else sum(counts[split] for split in stage.rows)
 
     def _steps_of(self, stage: Stage) -> int | None:
         rows = self._rows_of(stage)

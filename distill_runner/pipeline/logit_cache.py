@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from distill_runner.config.schema import Noise
+from distill_runner.console.names import stage_name
 from distill_runner.data.encoding import View
 from distill_runner.evaluation.predict import predict
 from distill_runner.models import stored_logits
@@ -15,10 +17,12 @@ from distill_runner.models.learner import Learner
 from distill_runner.models.stored_logits import StoredLogits
 from distill_runner.pipeline.learner_factory import LearnerFactory
 from distill_runner.pipeline.task_data import TaskData
-from distill_runner.planning.stages import Plan, Stage
+from distill_runner.planning.stages import UNLABELLED, Plan, Stage
 from distill_runner.runtime.machine import Machine
 from distill_runner.storage.integrity import Say
 from distill_runner.storage.store import Artifact, Store, key_of, plain
+
+_LINE_SECONDS = 15.0  # between two lines about a long pass
 
 
 class LogitCache:
@@ -53,11 +57,36 @@ class LogitCache:
     def logits(self, name: str, split: str) -> StoredLogits:
         """Return the finished stage's logits on a split of its data."""
         stage = self._plan.stage(name)
+        if split == UNLABELLED:
+            return self._without_labels(name, stage)
         found = stored_logits.load(self._folder(name, stage, split))
         if found is None:
             logits = self.predict(self._factory.load_finished(name), stage, split)
             found = self.keep(self._finished[name], stage, split, logits)
         return found
+
+    def _without_labels(self, name: str, stage: Stage) -> StoredLogits:
+        """Return the logits on the rows without labels, of which there may be a million.
+
+        They are stored by ranges of rows, so that an interrupted run loses little, and a larger
+        pool that begins with the same rows reads theirs from the store.
+        """
+        data, key = self._data[stage.data], self._finished[name].key
+        ranges = data.ranges(UNLABELLED)
+        folders = [self._store.logits(key, mark) for _, mark in ranges]
+        found = [stored_logits.load(folder) for folder in folders]
+        missing = [at for at, part in enumerate(found) if part is None]
+        if missing:
+            learner = self._factory.load_finished(name)
+            view, ids = data.split(UNLABELLED, learner), data.ids(UNLABELLED)
+            report = _Report(f"  {stage_name(name)}", sum(len(ranges[at][0]) for at in missing))
+        for at in missing:
+            rows = ranges[at][0]
+            logits = self._predict(learner, view, rows=np.asarray(rows))
+            names = ids[rows.start : rows.stop]
+            found[at] = stored_logits.save(folders[at], names, logits, say=self._say)
+            report.add(len(rows), self._say)
+        return stored_logits.merge([part for part in found if part is not None])
 
     def validation_score(self, name: str) -> float:
         """Return the finished stage's score on validation, by the metric that selects."""
@@ -118,9 +147,35 @@ class LogitCache:
         """
         return self._predict(learner, self._data[stage.data].split(split, learner))
 
-    def _predict(self, learner: Learner, view: View) -> np.ndarray:
-        return predict(learner, view, device=self._machine.device, bf16=self._machine.bf16)
+    def _predict(self, learner: Learner, view: View, rows: np.ndarray | None = None) -> np.ndarray:
+        machine = self._machine
+        return predict(learner, view, device=machine.device, bf16=machine.bf16, rows=rows)
 
     def _folder(self, name: str, stage: Stage, split: str) -> Path:
         fingerprint = self._data[stage.data].data.fingerprints[split]
         return self._store.logits(self._finished[name].key, fingerprint)
+
+
+class _Report:
+    """Says from time to time how many rows without labels a teacher has read.
+
+    Args:
+        name: of the teacher, as printed.
+        total: rows to read.
+    """
+
+    def __init__(self, name: str, total: int) -> None:
+        self._name = name
+        self._total = total
+        self._read = 0
+        self._began = self._said = time.monotonic()
+
+    def add(self, rows: int, say: Say) -> None:
+        """Count rows; say the rate if the last line is some time ago, or if all are read."""
+        self._read += rows
+        now = time.monotonic()
+        if self._read < self._total and now - self._said < _LINE_SECONDS:
+            return
+        self._said = now
+        rate = self._read / max(now - self._began, 1e-9)
+        say(f"{self._name}: {self._read:,} of {self._total:,} rows without labels, {rate:,.0f}/s")

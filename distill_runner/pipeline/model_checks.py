@@ -86,7 +86,7 @@ class ModelChecks:
 
     def _check_architecture(self, stage: Stage) -> None:
         self._check_length(stage)
-        if stage.learner.layers is not None:
+        if stage.learner.layers:
             layers_of(self._folders.shape_of(stage))
 
     def _check_length(self, stage: Stage) -> None:
@@ -124,6 +124,8 @@ class ModelChecks:
                 key=spec.config_key,
                 labels=spec.labels,
             )
+        elif spec.layers == ():
+            self._check_one_text(stage)
         elif isinstance(stage.initialisation, TeacherLayers):
             self._check_layers(stage, stage.initialisation)
         elif spec.layers is not None and stage.earlier_stage is None:
@@ -131,6 +133,17 @@ class ModelChecks:
             depth = config.get("num_hidden_layers", config.get("n_layers"))
             if isinstance(depth, int):
                 check_layers(spec.layers, depth)
+
+    def _check_one_text(self, stage: Stage) -> None:
+        """Refuse pairs for a static student, whose mean would not tell the two texts apart."""
+        if "text_pair" in self._data[stage.data].data.splits["train"].column_names:
+            raise Refused(
+                "A static student averages words, and cannot tell the texts of a pair apart.",
+                key="student.layers",
+                value=[],
+                rule="one text column",
+                way_out="student=minilm_2layer, or dataset.text=COLUMN",
+            )
 
     def _check_layers(self, stage: Stage, copied: TeacherLayers) -> None:
         """Refuse a student that the teacher's layers do not fit."""

@@ -10,6 +10,7 @@ from distill_runner.config.schema import BuiltModel, Config
 from distill_runner.hub.locate import hub_revision, locate_model, weight_files
 from distill_runner.models import untrusted
 from distill_runner.models.stand_ins import build
+from distill_runner.models.static import HIDDEN_UNITS
 from distill_runner.pipeline.task_data import TaskData
 from distill_runner.planning.stages import TASK, ModelSpec, Stage
 from distill_runner.storage.integrity import Say, provide
@@ -64,6 +65,8 @@ class ModelFolders:
     def weights_in_layers(self, stage: Stage) -> int:
         """Count the weights that every token passes through: those of the layers kept."""
         shape, layers = self.shape_of(stage), stage.learner.layers
+        if layers == ():
+            return HIDDEN_UNITS * int(shape.config.hidden_size)
         whole: int = sum(
             weight.numel() for name, weight in shape.named_parameters() if "embed" not in name
         )

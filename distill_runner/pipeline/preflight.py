@@ -1,13 +1,12 @@
-"""Checks the models and the rows of every stage before the first one is trained."""
+"""Checks the models of every stage before the first one is trained."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from distill_runner.errors import HubUnreachable
 from distill_runner.pipeline.model_checks import ModelChecks
-from distill_runner.pipeline.task_data import TaskData
 from distill_runner.planning.stages import Plan, Stage
 from distill_runner.storage.integrity import Say
 
@@ -30,7 +29,6 @@ class Preflight:
 def preflight(
     plan: Plan,
     *,
-    data: Mapping[str, TaskData],
     checks: ModelChecks,
     settle: Callable[[Stage], Stage | None],
     is_found: Callable[[Stage], bool],
@@ -40,19 +38,17 @@ def preflight(
     """Find and check every model of the plan, so that mistakes show before training.
 
     Args:
-        data: the plan's data sets, by name.
         settle: returns a stage as it is trained; None while a baseline is undecided.
         is_found: whether a settled stage's artifact is in the store.
         say: warns of tokenizers that do not know the rows' words.
         dry_run: continue if the hub does not answer.
 
     Raises:
-        Refused: a model or a stage's rows cannot serve the plan.
+        Refused: a model cannot serve the plan.
         HubUnreachable: a model cannot be fetched, and this is not a dry run.
     """
     unreachable: dict[str, HubUnreachable] = {}
     for stage in plan.stages:
-        data[stage.data].check(stage)
         try:
             checks.check(stage)
         except HubUnreachable as error:

@@ -85,15 +85,14 @@ class Runner:
         self._waited_for: set[str] = set()
 
     def preflight(self) -> Preflight:
-        """Find and check all models and rows; later calls return the result of the first.
+        """Find and check all models; later calls return the result of the first.
 
         Raises:
-            Refused: a model or a stage's rows cannot serve the plan.
+            Refused: a model cannot serve the plan.
         """
         if self._preflight is None:
             self._preflight = preflight(
                 self._plan,
-                data=self.parts.data,
                 checks=ModelChecks(self._config, self._plan, self.parts.data, self.parts.folders),
                 settle=self._settle,
                 is_found=lambda stage: stage.name in self._found,

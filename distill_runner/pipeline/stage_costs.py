@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from distill_runner.pipeline.model_folders import ModelFolders
 from distill_runner.pipeline.task_data import TaskData
-from distill_runner.planning.stages import POOL, Plan, Stage, passes_of
+from distill_runner.planning.stages import UNLABELLED, Plan, Stage, passes_of
 
 
 def costs_of(
@@ -26,6 +26,8 @@ def _cost(stage: Stage, plan: Plan, data: TaskData, folders: ModelFolders) -> fl
 def rows_of(stage: Stage, data: TaskData) -> int:
     """Count the rows that a stage trains on; of a pool, the most that it may choose."""
     counts = data.data.counts
-    labelled = sum(counts[split] for split in stage.rows if split != POOL)
     pool = stage.algorithm.needs.pool
-    return pool.most_rows(labelled, counts.get(POOL, 0)) if pool else labelled
+    if pool is None:
+        return sum(counts[split] for split in stage.rows)
+    labelled = sum(counts[split] for split in stage.rows if split != UNLABELLED)
+    return pool.most_rows(labelled, counts[UNLABELLED])

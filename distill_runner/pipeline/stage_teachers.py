@@ -88,7 +88,7 @@ class StageTeachers:
             return False
         if stage.noise is not None and stage.noise.seen_by is NoiseSeenBy.both:
             return False
-        if stage.algorithm.needs.pool:
+        if stage.chooses_rows:
             return True  # choosing rows needs the logits of all of them
         rows = sum(self._data[stage.data].data.counts[split] for split in stage.rows)
         # A stage of less than one epoch would pay for rows that it never visits.

@@ -10,7 +10,7 @@ from pathlib import Path
 from distill_runner.config.schema import Config
 from distill_runner.console.screen import Screen
 from distill_runner.data.training_rows import TrainingRows
-from distill_runner.models import loading
+from distill_runner.models import saving
 from distill_runner.models.learner import Learner
 from distill_runner.models.vocabulary import cut_to
 from distill_runner.pipeline.parts import Parts
@@ -70,7 +70,7 @@ class StageTrainer:
             finished = self._run(stage, job)
         learner = job.student
         shutil.rmtree(unfinished / "model", ignore_errors=True)  # left half written by a kill
-        loading.save(learner, unfinished / "model", classes=data.data.label_names)
+        saving.save(learner, unfinished / "model", classes=data.data.label_names)
         logits = {
             split: self._logits.predict(learner, stage, split)
             for split in data.scored_splits(stage)
@@ -183,7 +183,7 @@ class StageTrainer:
             stage=plain(stage),
             teachers=stage.teachers,
             labels=stage.learner.labels,
-            formula=stage.algorithm.formula(data.task),
+            formula=stage.formula(data.task),
             parameters=learner.parameters,
             training=Training(
                 **training,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,16 +14,16 @@ from distill_runner.console.names import short_name
 from distill_runner.data.encoding import Encoder, Encoding, View, encode
 from distill_runner.data.masking import MaskedView
 from distill_runner.data.training_rows import TrainingRows
-from distill_runner.data.unlabelled import HIDDEN
+from distill_runner.data.unlabelled import hash_rows
 from distill_runner.data.views import ChosenView, NoisyView
-from distill_runner.errors import Refused
 from distill_runner.methods.base import OfferedRows
 from distill_runner.models.learner import Learner
 from distill_runner.models.teachers import LiveTeachers, TeacherSource
 from distill_runner.models.untrusted import unknown_share
-from distill_runner.planning.stages import POOL, UNLABELLED, Stage
+from distill_runner.planning.stages import UNLABELLED, Stage
 from distill_runner.results.scores import Score
 from distill_runner.storage.integrity import Say
+from distill_runner.storage.store import key_of
 from distill_runner.tasks.base import scored_splits
 from distill_runner.tasks.kinds import task_of
 
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     import datasets
 
     from distill_runner.data.load import Prepared
+
+
+_RANGE_ROWS = 5_000
 
 
 class TaskData:
@@ -83,6 +87,13 @@ class TaskData:
         ids: list[str] = self.data.splits[split]["id"][:]
         return ids
 
+    def ranges(self, split: str) -> list[tuple[range, str]]:
+        """Divide a split into ranges of rows; each has a hash of its place and its texts."""
+        table = self.data.splits[split]
+        bounds = [*range(0, len(table), _RANGE_ROWS), len(table)]
+        ranges = [range(a, b) for a, b in pairwise(bounds)]
+        return [(rows, key_of([rows.start, hash_rows(table.select(rows))])) for rows in ranges]
+
     def split(self, split: str, learner: Learner) -> Encoding:
         """Return a whole split in the learner's tokens."""
         return self._encode([split], learner.encoder)[1]
@@ -104,9 +115,7 @@ class TaskData:
         both = stage.noise is not None and stage.noise.seen_by is NoiseSeenBy.both
         table, _ = self._encode(stage.rows, student.encoder)
         ids, labels = table["id"][:], self.task.labels(table)
-        if stage.algorithm.needs.pool:
-            labels = labels.copy()
-            labels[-self.data.counts[POOL] :] = HIDDEN
+        labelled = self._labelled(stage)
         choice = stage.algorithm.rows(
             OfferedRows(
                 labels=labels,
@@ -124,33 +133,20 @@ class TaskData:
         view = view_of(student, noisy=True)
         if chosen is not None:
             ids, labels = [ids[at] for at in chosen], labels[chosen]
+            labelled = None if labelled is None else labelled[chosen]
         if choice.hidden_words:
             view = MaskedView(view, ids, student.encoder, choice.hidden_words, stage.seed)
         quiz = "quiz" if stage.algorithm.needs.quiz else None
         return TrainingRows(
             ids=ids,
             labels=labels,
+            labelled=labelled,
             counts=dict(choice.counts),
             student=view,
             teachers=[view_of(teacher, noisy=both) for teacher in live],
             quiz=self.split(quiz, student) if quiz else None,
             quiz_labels=self.labels(quiz) if quiz else np.zeros(0, dtype=np.int64),
         )
-
-    def check(self, stage: Stage) -> None:
-        """Refuse a stage without the rows that it needs, before anything is trained.
-
-        Raises:
-            Refused: the split leaves no row over for the pool.
-        """
-        if stage.algorithm.needs.pool and not self.data.counts.get(POOL):
-            raise Refused(
-                "The split leaves no row over for the pool.",
-                key="dataset.split.train",
-                value=self.data.counts["train"],
-                rule=f"fewer rows than there are: {stage.name} trains on the others, unlabelled",
-                way_out="dataset.split.train=0.3",
-            )
 
     def unknown_share(self, stage: Stage, encoder: Encoder) -> float:
         """Return the share, 0..1, of the stage's words that the encoder does not know."""
@@ -170,6 +166,13 @@ class TaskData:
         found = [self.split(split, learner).vocabulary() for split in splits]
         return np.unique(np.concatenate(found))
 
+    def _labelled(self, stage: Stage) -> np.ndarray | None:
+        """Return which of the stage's rows have a label, [rows]; None if all have."""
+        if UNLABELLED not in stage.rows:
+            return None
+        parts = [np.full(self.data.counts[split], split != UNLABELLED) for split in stage.rows]
+        return np.concatenate(parts)
+
     def _view(self, stage: Stage, learner: Learner, *, noisy: bool) -> Encoding | NoisyView:
         table, clean = self._encode(stage.rows, learner.encoder)
         if not noisy or stage.noise is None:
@@ -179,7 +182,9 @@ class TaskData:
     def _encode(self, splits: Sequence[str], encoder: Encoder) -> tuple[datasets.Dataset, Encoding]:
         from datasets import concatenate_datasets
 
-        table = concatenate_datasets([self.data.splits[name] for name in splits])
+        tables = [self.data.splits[name] for name in splits]
+        shared = [name for name in tables[0].column_names if name in tables[-1].column_names]
+        table = concatenate_datasets([one.select_columns(shared) for one in tables])
         fingerprint = "+".join(self.data.fingerprints[name] for name in splits)
         return table, encode(
             table, encoder, fingerprint=fingerprint, store=self._store, say=self._say

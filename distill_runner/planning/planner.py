@@ -17,7 +17,7 @@ from distill_runner.planning.earlier_stages import EarlierStages
 from distill_runner.planning.method_yaml import DEPLOYED, MethodYaml
 from distill_runner.planning.setting_checks import check_settings
 from distill_runner.planning.stage_checks import check_assistants
-from distill_runner.planning.stages import BASELINE, POOL, PRETRAIN, TASK, Plan, Stage
+from distill_runner.planning.stages import BASELINE, PRETRAIN, TASK, Plan, Stage
 from distill_runner.planning.student_stages import StudentPlanner, data_of
 from distill_runner.planning.teacher_stages import MakeAlgorithm, TeacherPlanner
 from distill_runner.planning.trials import add_trials
@@ -154,7 +154,7 @@ def _with_comparison(plan: Plan, name: str) -> Plan:
     others = [stage for stage in plan.stages if stage.name != name]
     # Two facts are only known late: the deployed model, and how many rows of a pool it reads.
     waits = not begin_alike(plan, candidates) or any(
-        POOL in plan.stage(candidate).rows for candidate in candidates
+        plan.stage(candidate).chooses_rows for candidate in candidates
     )
     position = len(others) if waits else plan.stages.index(plan.stage(name))
     return replace(plan, stages=(*others[:position], baseline, *others[position:]))

@@ -14,10 +14,10 @@ from distill_runner.config.schema import (
 )
 from distill_runner.config.schema.rules import check_values
 from distill_runner.errors import Refused
-from distill_runner.planning.stages import POOL, PRETRAIN, UNLABELLED
+from distill_runner.planning.stages import PRETRAIN, UNLABELLED
 from distill_runner.tasks.rules import RANKING, check_classes, rules_of
 
-_SPLITS = ("train", "quiz", "validation", "test", POOL, UNLABELLED)
+_SPLITS = ("train", "quiz", "validation", "test", "rest", UNLABELLED)
 
 
 def _rule(holds: bool, *, key: str, value: object, rule: str, way_out: str | None = None) -> None:

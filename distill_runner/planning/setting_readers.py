@@ -93,9 +93,8 @@ def _dataset_rules(prefix: str, data: str) -> list[_Rule]:
     def unread_for_texts(run: PlannedRun, key: str) -> bool:
         # Files of texts without labels inherit this setting unless they set it themselves.
         unlabelled = settings(run).unlabelled
-        in_files = unlabelled.path is not None or unlabelled.hub is not None
         inherited = getattr(unlabelled, key) is None
-        read = run.plan.reads_unlabelled(data) and in_files and inherited
+        read = run.plan.reads_unlabelled(data) and unlabelled.in_files and inherited
         return generated(run) and not read
 
     at = f"{prefix}dataset"
@@ -130,10 +129,12 @@ def _unlabelled_rules(at: str, data: str, settings: Callable[[PlannedRun], Datas
         return settings(run).unlabelled.hub is not None
 
     def has_no_files(run: PlannedRun) -> bool:
-        return not has_path(run) and not has_hub(run)
+        return not settings(run).unlabelled.in_files
 
     def reads_others(run: PlannedRun) -> bool:
-        return data == TASK and run.plan.reads_unlabelled(PRETRAIN)
+        plan = run.plan
+        others = not plan.reads_unlabelled(TASK) and plan.reads_unlabelled(PRETRAIN)
+        return data == TASK and others
 
     return [
         _Rule(
@@ -146,7 +147,8 @@ def _unlabelled_rules(at: str, data: str, settings: Callable[[PlannedRun], Datas
         _Rule(
             f"{at}.*",
             lambda run: not run.plan.reads_unlabelled(data),
-            "a method that reads these texts without labels: distilbert or tmkd",
+            "a method with frozen teachers, such as kd, or with a first stage on such texts: "
+            "distilbert, tmkd",
         ),
         _Rule(f"{at}.hub", has_path, f"texts from the hub, where {at}.path=null"),
         _Rule(
@@ -156,8 +158,11 @@ def _unlabelled_rules(at: str, data: str, settings: Callable[[PlannedRun], Datas
         ),
         _Rule(
             f"{at}.generate",
-            lambda run: has_path(run) or has_hub(run),
-            f"generated texts, where {at}.path=null and {at}.hub=null",
+            lambda run: (
+                settings(run).unlabelled.in_files
+                or run.plan.reads_rest(data, settings(run).unlabelled)
+            ),
+            f"generated texts, where {at}.path=null, {at}.hub=null and {at}.rest=false",
         ),
         *(
             _Rule(f"{at}.{key}", has_no_files, "texts in files")

@@ -229,7 +229,7 @@ def check_unlabelled(config: Config, name: str, algorithm: Algorithm, *, pretrai
     assert dataset is not None
     wanted = dataset.unlabelled
     prefix = "pretrain." if pretrain else ""
-    if wanted.path is None and wanted.hub is None and wanted.generate == 0:
+    if not (wanted.in_files or wanted.rest or wanted.generate):
         raise Refused(
             f"The stage {name!r} learns from texts without labels, and none are named.",
             key=f"{prefix}dataset.unlabelled.path",

@@ -6,7 +6,14 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from distill_runner.config.schema import BuiltModel, Combine, Noise, Training, WeighBy
+from distill_runner.config.schema import (
+    BuiltModel,
+    Combine,
+    Noise,
+    Training,
+    Unlabelled,
+    WeighBy,
+)
 from distill_runner.planning.initialisation import (
     EarlierStudent,
     FinetunedClassifier,
@@ -18,10 +25,10 @@ from distill_runner.planning.initialisation import (
 
 if TYPE_CHECKING:
     from distill_runner.methods.base import Algorithm
+    from distill_runner.tasks.base import Task
 
 
-POOL = "rest"  # the split of labelled rows that no other split took
-UNLABELLED = "unlabelled"  # the split of rows that came without labels
+UNLABELLED = "unlabelled"  # the split of rows whose labels are unknown or hidden
 TASK = "task"  # the data of the task itself
 PRETRAIN = "pretrain"  # the data that a first stage learns from
 BASELINE = "baseline"  # the stage that trains the deployed student without a teacher
@@ -96,6 +103,18 @@ class Stage:
         nothing.
         """
         return self.backbone_of is None
+
+    @property
+    def chooses_rows(self) -> bool:
+        """Whether the teachers choose, among the rows without labels, those to learn from."""
+        return self.algorithm.needs.pool is not None
+
+    def formula(self, task: Task) -> str:
+        """Return the loss that the stage minimises, with its settings filled in."""
+        formula = self.algorithm.formula(task)
+        if UNLABELLED not in self.rows or not self.algorithm.learns_unlabelled:
+            return formula
+        return f"{formula}; without a label: {self.algorithm.formula_without_labels()}"
 
     @property
     def already_finetuned(self) -> bool:
@@ -180,13 +199,24 @@ class Plan:
         """Return whether any stage learns from that data set's texts without labels."""
         return any(stage.data == data and UNLABELLED in stage.rows for stage in self.stages)
 
+    def reads_rest(self, data: str, wanted: Unlabelled) -> bool:
+        """Return whether the rows that the split leaves over are among the texts without labels.
+
+        Args:
+            data: the data set.
+            wanted: its settings of such texts. If they name none, a stage whose teachers choose
+                rows chooses among those left over.
+        """
+        chosen = any(stage.data == data and stage.chooses_rows for stage in self.stages)
+        return self.reads_unlabelled(data) and (wanted.rest or (chosen and not wanted.in_files))
+
     @property
     def candidates(self) -> tuple[str, ...]:
         """The stages of which one will be deployed."""
         if self.stopping:
             return self.stopping
         # A teacher with no confident prediction for the pool ends a chain early.
-        may_end = any(POOL in self.stage(name).rows for name in self.chain)
+        may_end = any(self.stage(name).chooses_rows for name in self.chain)
         return self.chain if may_end else (self.deployed,)
 
     def lineage(self, name: str) -> tuple[Stage, ...]:

@@ -29,7 +29,6 @@ from distill_runner.planning.setting_checks import teacher_on
 from distill_runner.planning.stage_checks import check_algorithm, check_unlabelled
 from distill_runner.planning.stages import (
     BASELINE,
-    POOL,
     PRETRAIN,
     TASK,
     UNLABELLED,
@@ -148,8 +147,22 @@ class StudentPlanner:
             check_unlabelled(self.config, name, algorithm, pretrain=pretrain)
             return (UNLABELLED,)
         quiz = ("quiz",) if entry.with_quiz_rows else ()
-        pool = (POOL,) if algorithm.needs.pool else ()
-        return ("train", *quiz, *pool)
+        pool = algorithm.needs.pool or self._learns_unlabelled(entry, algorithm)
+        return ("train", *quiz, *((UNLABELLED,) if pool else ()))
+
+    def _learns_unlabelled(self, entry: StageConfig, algorithm: Algorithm) -> bool:
+        """Return whether the stage learns the named texts without labels, besides its own rows.
+
+        If the method has a first stage on these texts, only that one learns them.
+        """
+        data = data_of(self.config, entry)
+        dataset = self.config.pretrain.dataset if data == PRETRAIN else self.config.dataset
+        assert dataset is not None
+        wanted = dataset.unlabelled
+        others = map(self.yaml.entry, self.algorithms)
+        taken = any(o.rows == UNLABELLED and data_of(self.config, o) == data for o in others)
+        named = wanted.in_files or wanted.rest
+        return named and not taken and algorithm.learns_unlabelled and algorithm.needs.labels
 
     def _initialisation(
         self, before: Stage | None, spec: ModelSpec, start: Start, *, fresh_head: bool

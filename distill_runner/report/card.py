@@ -93,6 +93,8 @@ def _on_one_line(value: Any) -> Any:
 
 
 def _loading(result: RunResult) -> list[str]:
+    if result.student.layers == ():
+        return _loading_static(result)
     members = result.student.members
     inside = f"/{members[0]}" if members else ""
     return [
@@ -110,6 +112,23 @@ def _loading(result: RunResult) -> list[str]:
         "",
         *_members_lines(result),
         *_golden_head_lines(result),
+    ]
+
+
+def _loading_static(result: RunResult) -> list[str]:
+    scores = result.data.task == TaskKind.regression.value
+    return [
+        "```python",
+        "from model2vec.inference import StaticModelPipeline",
+        "",
+        "# The folder of this card, as a relative or an absolute path.",
+        'student = StaticModelPipeline.from_pretrained("student")',
+        f"print(student.{'predict' if scores else 'predict_proba'}([{_example(result)}]))",
+        "```",
+        "",
+        "It averages word embeddings and has no transformer layer, so transformers cannot load it: "
+        "`pip install model2vec`, which needs no torch.",
+        "",
     ]
 
 

@@ -31,7 +31,7 @@ def card_data(result: RunResult) -> ModelCardData:
     student, hub = result.student, result.data.hub
     evaluated = list(_evaluated(result))
     return ModelCardData(
-        library_name="transformers",
+        library_name="model2vec" if student.layers == () else "transformers",
         pipeline_tag=_TASK,
         tags=["knowledge-distillation"] if result.teachers else None,
         base_model=student.origin.base_model,

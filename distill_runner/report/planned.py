@@ -18,7 +18,7 @@ from distill_runner.console.names import (
 )
 from distill_runner.console.printable import on_one_line
 from distill_runner.planning.baseline import begin_alike, matched_baseline
-from distill_runner.planning.stages import POOL, TASK, UNLABELLED, Plan, Stage, passes_of, steps_of
+from distill_runner.planning.stages import TASK, UNLABELLED, Plan, Stage, passes_of, steps_of
 from distill_runner.report.fitted import Fitted, Row
 
 _NAMES_SHOWN, _LONGEST_NAME = 12, 40
@@ -75,7 +75,7 @@ def _rows(plan: Plan, config: Config, counts: Counts | None) -> list[dict[str, s
             found.append(_row_of_baseline(stage, plan, config, counts))
             continue
         row = _row(stage, _rows_of(stage, config, counts))
-        most = _most_steps(stage, counts) if POOL in stage.rows else None
+        most = _most_steps(stage, counts) if stage.chooses_rows else None
         found.append(row if most is None else row | {"steps": f"≤ {most:,}"})
     return found
 
@@ -147,7 +147,7 @@ def _baseline(
         return None
 
     def steps(one: Stage) -> int | None:
-        if most and POOL in one.rows:
+        if most and one.chooses_rows:
             return _most_steps(one, counts)
         rows = _rows_of(one, config, counts)
         return None if rows is None else steps_of(one.training, rows)
@@ -160,10 +160,10 @@ def _most_steps(stage: Stage, counts: Counts | None) -> int | None:
     """Bound the steps of a stage whose teacher chooses rows from a pool; None if unknown."""
     if counts is None:
         return None
-    labelled = sum(counts[stage.data][split] for split in stage.rows if split != POOL)
+    labelled = sum(counts[stage.data][split] for split in stage.rows if split != UNLABELLED)
     pool = stage.algorithm.needs.pool
     assert pool is not None
-    most = pool.most_rows(labelled, counts[stage.data].get(POOL, 0))
+    most = pool.most_rows(labelled, counts[stage.data].get(UNLABELLED, 0))
     return steps_of(stage.training, most)
 
 
@@ -202,7 +202,7 @@ def classes_line(names: Sequence[str], *, of: str) -> str:
 
 
 def _rows_of(stage: Stage, config: Config, counts: Counts | None) -> int | None:
-    if POOL in stage.rows:
+    if stage.chooses_rows:
         return None  # the teacher chooses them
     if counts is not None:
         return sum(counts[stage.data][split] for split in stage.rows)

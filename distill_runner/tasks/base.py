@@ -21,6 +21,7 @@ from distill_runner.tasks.rules import TaskRules
 if TYPE_CHECKING:
     import datasets
 
+HIDDEN = -1  # the label of a row without one, or with a hidden one
 Prediction = str | float | list[str]  # a class, a score, or a set of labels
 Array = TypeVar("Array", np.ndarray, Tensor)
 
@@ -153,6 +154,14 @@ class Task(ABC):
         """Return the labels, [rows]: int64 class indices or float32 scores; -1 where hidden."""
         labels = np.asarray(rows.with_format("numpy")["label"][:])
         return labels if labels.dtype == np.float32 else labels.astype(np.int64)
+
+    def hidden_label(self, outputs: int) -> Any:  # noqa: ARG002
+        """Return what the label column holds where a label is hidden.
+
+        Args:
+            outputs: number of the model's outputs.
+        """
+        return HIDDEN
 
     def clusters(self, rows: datasets.Dataset) -> np.ndarray:
         """Return the number of each row's cluster; rows to learn from are each their own."""

@@ -26,7 +26,7 @@ from distill_runner.objectives.sigmoids import (
     mean_of_sigmoids,
 )
 from distill_runner.results.scores import Score
-from distill_runner.tasks.base import Array, ChanceLevel, Prediction, Task
+from distill_runner.tasks.base import HIDDEN, Array, ChanceLevel, Prediction, Task
 from distill_runner.tasks.rules import TaskRules, rules_of
 
 if TYPE_CHECKING:
@@ -81,6 +81,9 @@ class MultiLabel(Task):
         import datasets
 
         return datasets.Sequence(datasets.Value(self.label_type))
+
+    def hidden_label(self, outputs: int) -> list[int]:
+        return [HIDDEN] * outputs
 
     def labels(self, rows: datasets.Dataset) -> np.ndarray:
         """Return the labels, [rows, labels], 0 or 1, as float32; [rows, 1] of -1 if hidden."""

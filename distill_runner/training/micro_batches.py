@@ -35,6 +35,7 @@ class Batches:
             student_inputs=job.student.on_device(data.student.inputs(rows, counted), job.device),
             task=job.task,
             labels=torch.from_numpy(data.labels[rows]).to(job.device),
+            labelled=None if data.labelled is None else torch.from_numpy(data.labelled[rows]),
             teachers=job.teachers,
             ids=[data.ids[row] for row in rows.tolist()],
             teacher_inputs=lambda: [

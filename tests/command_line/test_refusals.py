@@ -200,13 +200,6 @@ CASES = {
         ["method=kd", "teacher@pretrain.teacher=bert", "pretrain.teacher.training.epochs=2"],
         ["pretrain.teacher.training.epochs"],
     ),
-    "own texts where generated ones are read": (
-        [
-            *("method=tmkd", "dataset=files", "dataset.path={}/good.tsv"),
-            "dataset.unlabelled.path={}/good.tsv",
-        ],
-        ["dataset.unlabelled.path", "pretrain.dataset=null"],
-    ),
     "a difference that is not taken": (
         ["method.finite_difference_length=0.5"],
         ["method.finite_difference_length"],

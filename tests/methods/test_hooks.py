@@ -27,7 +27,7 @@ from distill_runner.methods.base import (
 )
 from distill_runner.methods.batch import Batch
 from distill_runner.methods.metadistil import MetaDistil
-from distill_runner.models import loading
+from distill_runner.models import loading, saving
 from distill_runner.tasks.base import Task
 from distill_runner.tasks.classification import Classification
 from distill_runner.training import loop
@@ -115,7 +115,7 @@ def test_an_attached_module_resumes_from_the_checkpoint(bench: Bench, tmp_path: 
 
 def test_an_attached_module_is_no_part_of_the_saved_model(bench: Bench, tmp_path: Path) -> None:
     job = job_of(bench, tmp_path)
-    loading.save(job.student, tmp_path / "model", classes=("a", "b"))
+    saving.save(job.student, tmp_path / "model", classes=("a", "b"))
     plain = loading.load_trained(
         tmp_path / "model",
         name="student",

@@ -133,7 +133,7 @@ def test_the_loss_equals_plain_arithmetic(
 def test_no_hidden_label_reaches_the_stage(store: Path, tmp_path: Path) -> None:
     bench = Bench.make(store, "noisy_student")
     made = job_of(bench, tmp_path / "job")
-    pool = set(bench.runner.parts.data["task"].ids("rest"))
+    pool = set(bench.runner.parts.data["task"].ids("unlabelled"))
     assert pool
     for row, label in zip(made.rows.ids, made.rows.labels, strict=True):
         assert (label == -1) == (row in pool)
@@ -173,7 +173,7 @@ def test_the_teacher_labels_clean_text_without_dropout(
             patch.setattr(Learner, "logits", watched)
             name = bench.plan.teachers[0]
             bench.runner.parts.logits.predict(
-                bench.runner.parts.factory.load_finished(name), bench.plan.stage(name), "rest"
+                bench.runner.parts.factory.load_finished(name), bench.plan.stage(name), "unlabelled"
             )
         assert not any(training for training, _ in read)
         found.append([text for _, text in read])

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from distill_runner.errors import Refused
 from distill_runner.methods.pilot import finite_difference, jvp
-from distill_runner.models import loading, untrusted
+from distill_runner.models import loading, saving, untrusted
 from distill_runner.models.architecture import families
 from distill_runner.models.fast.dropout import draw_cheaply
 from distill_runner.models.learner import Learner
@@ -86,7 +86,7 @@ def assert_loads_there(learner: Learner, folder: Path) -> None:
     from transformers import AutoTokenizer
 
     logits = learner.logits(inputs_of(learner, TEXTS))
-    loading.save(learner, folder, classes=LABELS)
+    saving.save(learner, folder, classes=LABELS)
     module, alone = bare(folder, TEXTS)
     assert_close(alone, logits)
     if families.fits(module, families.PADDING):

@@ -9,7 +9,7 @@ import torch
 from support.learners import NewLearner
 
 from distill_runner.errors import Refused
-from distill_runner.models import loading
+from distill_runner.models import loading, saving
 from distill_runner.models.label_mapping import columns_for
 from distill_runner.models.learner import Learner
 from distill_runner.tasks.classification import Classification
@@ -19,7 +19,7 @@ from distill_runner.tasks.regression import Regression
 def saved(new_learner: NewLearner, folder: Path, own: list[str]) -> Learner:
     """A trained classifier on disk whose outputs are called `own`."""
     learner = new_learner(classes=len(own), dtype=torch.float32)
-    loading.save(learner, folder, classes=own)
+    saving.save(learner, folder, classes=own)
     return learner
 
 
@@ -83,7 +83,7 @@ def test_a_saved_learner_keeps_its_own_order_and_names(
 ) -> None:
     saved(new_learner, tmp_path / "first", ["pos", "neg"])
     mapped = loaded(tmp_path / "first", ["neg", "pos"])
-    loading.save(mapped, tmp_path / "second", classes=["neg", "pos"])
+    saving.save(mapped, tmp_path / "second", classes=["neg", "pos"])
     again = loaded(tmp_path / "second", ["neg", "pos"])
     assert not again.in_data_order
     assert again.module.config.id2label == {0: "pos", 1: "neg"}

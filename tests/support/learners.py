@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from distill_runner.config.schema import BuiltModel
 from distill_runner.data.encoding import Inputs
-from distill_runner.models import loading
+from distill_runner.models import loading, saving
 from distill_runner.models.learner import Learner
 from distill_runner.models.stand_ins import build
 from distill_runner.tasks.classification import Classification
@@ -105,4 +105,4 @@ def save_bert(folder: Path, *, layers: int) -> None:
         random=True,
         layers=None,
     )
-    loading.save(learner, folder, classes=("a", "b"))
+    saving.save(learner, folder, classes=("a", "b"))

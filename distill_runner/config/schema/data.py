@@ -9,6 +9,7 @@ from typing import Any, Optional
 from omegaconf import MISSING
 
 from distill_runner.config.schema.rules import (
+    ABOVE_0,
     AT_LEAST_0,
     AT_LEAST_1,
     ROWS_OR_SHARE,
@@ -91,7 +92,7 @@ class Split:
 
 @dataclass
 class Unlabelled:
-    """Texts without labels, for stages that learn only from teachers; none by default."""
+    """Texts without labels, which students learn from their teachers' outputs; none by default."""
 
     # a file, or a folder with train.*
     path: Optional[str] = None
@@ -99,17 +100,26 @@ class Unlabelled:
     hub: Optional[str] = None
     # the hub data set's configuration
     subset: Optional[str] = None
-    # rows of the generated corpus; 0: none
+    # rows of the generated corpus, for a first stage on such texts; 0: none
     generate: int = field(default=0, metadata=AT_LEAST_0)
+    # also the labelled rows that the split leaves over, their labels hidden, in random order
+    rest: bool = False
+    # draw at most this many rows without labels for each training row; null: all
+    ratio: Optional[float] = field(default=None, metadata=ABOVE_0)
     # a column, or a list of two columns; null: as for the labelled rows
     text: Any = None
-    # read only this many rows, from the first; null: all
+    # read only this many rows of the file, from the first; null: all
     rows: Optional[int] = field(default=None, metadata=AT_LEAST_1)
     # refuse or drop rows without text; null: as for the labelled rows
     missing: Optional[Missing] = None
 
     def __post_init__(self) -> None:
         self.text = _column_names(self.text)
+
+    @property
+    def in_files(self) -> bool:
+        """Whether a file or a data set of the hub is named."""
+        return self.path is not None or self.hub is not None
 
 
 @dataclass

@@ -106,7 +106,8 @@ class Student:
     # first weights: the model's own, layers of the first teacher (as fine-tuned, or as it was
     # before its fine-tuning), or random
     start: Start = Start.pretrained
-    # which layers of those weights to keep, counted from 0; null: all, or evenly spread ones
+    # which layers of those weights to keep, counted from 0; null: all, or evenly spread ones;
+    # []: none, so that the student is static: its word embeddings are averaged
     layers: Optional[list[int]] = None
 
 

@@ -14,6 +14,7 @@ from torch import nn
 from distill_runner.errors import Refused
 
 _KNOWN = "ForSequenceClassification"
+_HOMES = ("transformers.", "distill_runner.models.static")
 
 
 def _names(listed: str) -> frozenset[str]:
@@ -30,7 +31,7 @@ OWN_ATTENTION = _classes("Bert Roberta XLMRoberta Camembert DistilBert Electra")
 # These look up the word embedding in one place only, with the ids of the text.
 ONE_WORD_TABLE = OWN_ATTENTION | _classes(
     "Albert Deberta DebertaV2 GPT2 GPTNeoX Llama MPNet Mistral MobileBert ModernBert OPT Qwen2 "
-    "Qwen3"
+    "Qwen3 Static"
 )
 
 # The body's first state attends to the whole text.
@@ -48,8 +49,8 @@ PADDING = OWN_ATTENTION | _classes(
     "Ministral3 Mistral Mistral4 Mixtral MobileBert ModernBert ModernBertDecoder ModernVBert Mpt "
     "Mvp Nemotron NomicBert OPT Olmo Olmo2 Olmo3 OpenAIGPT PLBart Perceiver Persimmon Phi Phi3 "
     "Phimoe Qwen2 Qwen2Moe Qwen3 Qwen3Moe Qwen3Next Qwen3_5 Qwen3_5Text RemBert RoCBert RoFormer "
-    "RobertaPreLayerNorm SeedOss SmolLM3 SqueezeBert StableLm Starcoder2 T5 Tapas UMT5 Ultrabert "
-    "UltraVBert XLMRobertaXL Xmod"
+    "RobertaPreLayerNorm SeedOss SmolLM3 SqueezeBert StableLm Starcoder2 Static T5 Tapas UMT5 "
+    "Ultrabert UltraVBert XLMRobertaXL Xmod"
 )
 
 # The head reads the last <eos> and assumes the same number of them in every row of a batch.
@@ -75,9 +76,9 @@ _CANNOT = {
 
 
 def fits(module: Any, classes: frozenset[str]) -> bool:
-    """Return whether the module's class is one of these and defined in transformers."""
+    """Return whether the module's class is one of these, defined in transformers or here."""
     cls = type(module)
-    return cls.__name__ in classes and cls.__module__.startswith("transformers.")
+    return cls.__name__ in classes and cls.__module__.startswith(_HOMES)
 
 
 def word_table(module: Any) -> nn.Embedding | None:

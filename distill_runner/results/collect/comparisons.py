@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from distill_runner.config.schema import Select
-from distill_runner.planning.stages import POOL
+from distill_runner.planning.stages import UNLABELLED
 from distill_runner.results.collect.finished import (
     FinishedRun,
     saw_every_training_row,
@@ -130,7 +130,7 @@ def teachers_on_training_rows(run: FinishedRun) -> dict[str, TrainingRowsScore]:
 def _accuracy_on_training_rows(run: FinishedRun, name: str) -> float | None:
     if not saw_every_training_row(run.outcome, run.data):
         return None
-    splits = [split for split in run.deployed.rows if split != POOL]
+    splits = [split for split in run.deployed.rows if split != UNLABELLED]
     right = [
         found
         for split in splits

@@ -10,7 +10,7 @@ import pytest
 from distill_runner.config import schema
 from distill_runner.data.load import Prepared, prepare
 from distill_runner.data.readers.files import locate
-from distill_runner.data.unlabelled import add_unlabelled
+from distill_runner.data.unlabelled import Sources, add_unlabelled
 from distill_runner.errors import Refused
 
 DROP = schema.Missing.drop
@@ -129,7 +129,7 @@ def test_texts_without_labels_are_named_or_left_out_alike(tmp_path: Path) -> Non
         store = tmp_path / "store"
         prepared = prepare(asked, source=labelled, store_dir=store)
         source = tmp_path / "texts.csv"
-        return add_unlabelled(prepared, asked, source=source, store_dir=store)
+        return add_unlabelled(prepared, asked, sources=Sources(source, rest=False), store_dir=store)
 
     with pytest.raises(Refused) as caught:
         add()

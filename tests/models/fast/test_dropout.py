@@ -11,7 +11,7 @@ from support.learners import FAMILIES, NewLearner, assert_alike, gradients, inpu
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from distill_runner.methods.pilot import jvp
-from distill_runner.models import loading
+from distill_runner.models import saving
 from distill_runner.models.fast import attention, dropout
 from distill_runner.models.fast.dropout import Dropout, draw_cheaply, drop
 
@@ -132,7 +132,7 @@ def test_in_evaluation_nothing_is_drawn(new_learner: NewLearner, texts: list[str
 def test_the_saved_model_is_transformers_own(new_learner: NewLearner, tmp_path: Path) -> None:
     learner = new_learner(dropout=0.3, dtype=torch.float32)
     draw_cheaply(learner.module)
-    loading.save(learner, tmp_path / "model", classes=["a", "b"])
+    saving.save(learner, tmp_path / "model", classes=["a", "b"])
     assert attention.NAME not in (tmp_path / "model" / "config.json").read_text(encoding="utf-8")
 
 
