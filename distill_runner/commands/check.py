@@ -27,35 +27,40 @@ _METRICS = {
 }
 
 
+_Texts = Annotated[
+    list[str] | None, typer.Option(metavar="COL", help="Text column; twice for pairs. [text]")
+]
+_Label = Annotated[
+    str | None, typer.Option(metavar="COL", help="Label column. [label, if there is one]")
+]
+_Test = Annotated[
+    str | None, typer.Option(metavar="FILE2", help="File whose texts should not be in FILE.")
+]
+_Model = Annotated[
+    str | None, typer.Option(metavar="MODEL", help="Count its tokens: a folder or hub id.")
+]
+_Teacher = Annotated[
+    Path | None, typer.Option(metavar="RUN", help="List the labels that it finds unlikely.")
+]
+_Task = Annotated[TaskKind | None, typer.Option(help="What the labels are. [classification]")]
+_Limit = Annotated[int | None, typer.Option(min=8, help="Longer texts are cut. [128]")]
+_Format = Annotated[
+    str | None,
+    typer.Option(metavar="FORMAT", help="csv, tsv, jsonl or parquet. [by the file's name]"),
+]
+
+
 def check(
     file: Annotated[str, typer.Argument(metavar="FILE", help="csv, tsv, jsonl or parquet.")],
-    text: Annotated[
-        list[str] | None,
-        typer.Option(metavar="COL", help="Text column; twice for pairs. [text]"),
-    ] = None,
-    label: Annotated[
-        str | None, typer.Option(metavar="COL", help="Label column. [label, if there is one]")
-    ] = None,
-    test: Annotated[
-        str | None, typer.Option(metavar="FILE2", help="File whose texts should not be in FILE.")
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="Count its tokens: a folder or hub id.")
-    ] = None,
-    teacher: Annotated[
-        Path | None, typer.Option(metavar="RUN", help="List the labels that it finds unlikely.")
-    ] = None,
+    text: _Texts = None,
+    label: _Label = None,
+    test: _Test = None,
+    model: _Model = None,
+    teacher: _Teacher = None,
     top: Annotated[int, typer.Option(min=1, help="How many of them.")] = 10,
-    task: Annotated[
-        TaskKind | None, typer.Option(help="What the labels are. [classification]")
-    ] = None,
-    max_tokens: Annotated[
-        int | None, typer.Option(min=8, help="Longer texts are cut. [128]")
-    ] = None,
-    format: Annotated[
-        str | None,
-        typer.Option(metavar="FORMAT", help="csv, tsv, jsonl or parquet. [by the file's name]"),
-    ] = None,
+    task: _Task = None,
+    max_tokens: _Limit = None,
+    format: _Format = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda; for --teacher.")] = "auto",
 ) -> None:
     """Look at a labelled file before training.
@@ -71,7 +76,7 @@ def check(
 
     run = None if teacher is None else read_run(teacher)
     limit = max_tokens or (_MAX_TOKENS if run is None else run.result.data.max_tokens)
-    source = open_file(file, format)
+    source = _open_file(file, format)
     columns = _columns(source, tuple(text or ()), label, task, run)
     checked = check_file(
         source,
@@ -86,7 +91,7 @@ def check(
     _print_next(file, columns, checked)
 
 
-def open_file(file: str, format: str | None) -> Source:
+def _open_file(file: str, format: str | None) -> Source:
     """Open FILE, which is read several times.
 
     Raises:
