@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from distill_runner.errors import DistillError
+
 if TYPE_CHECKING:
     from distill_runner.serving.file_predictions import Predicted, Request
     from distill_runner.serving.finished_run import RunFolder
@@ -57,10 +59,18 @@ def _predict(run: RunFolder, request: Request, device: str) -> Predicted:
     from distill_runner.serving.file_predictions import FilePredictions
     from distill_runner.serving.student import Student, find_device
 
-    job = FilePredictions(run, request)
-    student = Student(run, find_device(device))
-    with RowProgress("predicting") as progress:
-        return job.predict(student, progress.show)
+    try:
+        job = FilePredictions(run, request)
+        student = Student(run, find_device(device))
+        with RowProgress("predicting") as progress:
+            return job.predict(student, progress.show)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise DistillError(
+            f"{error.filename or request.output} cannot be written: {error.strerror or error}.\n"
+            "  rows that were written are kept; the same command goes on after them"
+        ) from error
 
 
 def _report(run: RunFolder, request: Request, predicted: Predicted) -> None:
@@ -73,8 +83,11 @@ def _report(run: RunFolder, request: Request, predicted: Predicted) -> None:
         print(escape_controls(line), file=out)
     if predicted.output is not None:
         print(f"Written: {escape_controls(str(predicted.output))}", file=out)
-    if not predicted.source.is_pipe:
+    columns = [word for name in predicted.texts for word in ("--text", name)]
+    if predicted.source.is_pipe:
+        print("A file can be predicted in several attempts:", file=out)
+        words = ["predict", str(run.folder), "FILE", *columns, "--output", "NAME.csv"]
+    else:
         print("Look at the texts, and at the rows whose label is doubtful:", file=out)
-        columns = [word for name in predicted.texts for word in ("--text", name)]
-        words = ["distill", "check", request.file, *columns, "--teacher", str(run.folder)]
-        print(f"  {escape_controls(shlex.join(words))}", file=out)
+        words = ["check", request.file, *columns, "--teacher", str(run.folder)]
+    print(f"  {escape_controls(shlex.join(['distill', *words]))}", file=out)

@@ -56,19 +56,18 @@ class Encoder:
         self, texts: Sequence[str], pairs: Sequence[str] | None = None
     ) -> tuple[dict[str, list[list[int]]], int]:
         """Return what `tokenize` does, and how many of the texts were cut."""
+        names = self.columns(pairs is not None)
         encoded = self.tokenizer(
             list(texts),
             None if pairs is None else list(pairs),
             truncation=True,
             max_length=self.max_tokens,
             return_attention_mask=False,
+            return_token_type_ids="token_type_ids" in names,
         )
         # Without special tokens an empty text has no ids, which models reject.
         instead = {"input_ids": [self._end], "token_type_ids": [0]}
-        ids = {
-            name: [row or instead[name] for row in encoded[name]]
-            for name in self.columns(pairs is not None)
-        }
+        ids = {name: [row or instead[name] for row in encoded[name]] for name in names}
         return ids, self._count_cut(encoded)
 
     def _count_cut(self, encoded: Any) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 import signal
@@ -121,6 +122,19 @@ def test_texts_unlike_the_training_rows_are_pointed_out(start: Start, tmp_path: 
     done = distill("predict", start("one"), tmp_path / "in.csv", "--output", tmp_path / "out.csv")
     assert done.out.count("! That is unlike the training rows") == 2
     assert "Texts cut at" in done.out
+
+
+def test_an_output_that_cannot_be_written_is_reported(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    words = ["predict", start("one"), start("one").parent / "test.csv"]
+    done = distill(*words, "--output", tmp_path / "out.csv")
+    assert (done.status, list(tmp_path.iterdir())) == (1, [])
+    assert "cannot be written: No space left on device" in done.err
 
 
 def test_standard_input_is_predicted(start: Start) -> None:
