@@ -130,7 +130,7 @@ def new_classifier(
     encoder, head = load_encoder(folder, max_tokens, key=key), _head(task, classes)
     torch.manual_seed(seed_at(seed, "initialisation"))
     if is_static(folder) or layers == ():
-        source = _word_source(folder, teacher, key=key, random=random)
+        source = _word_source(folder, teacher, head, key=key, random=random)
         torch.manual_seed(seed_at(seed, "initialisation"))
         return Learner(name, new_static(source, encoder, head, key=key), encoder)
     if teacher is not None:
@@ -153,12 +153,16 @@ def new_classifier(
     return Learner(name, module, encoder)
 
 
-def _word_source(folder: Path, teacher: Path | Any, *, key: str, random: bool) -> Any:
-    """Return the model whose word embeddings a static student starts from."""
+def _word_source(
+    folder: Path, teacher: Path | Any, head: Mapping[str, Any], *, key: str, random: bool
+) -> Any:
+    """Return the model whose word embeddings a static student starts from; any head will do."""
     if teacher is not None and not isinstance(teacher, Path):
         return teacher
     source = folder if teacher is None else teacher
-    return _from_config(source, {}, None, key=key) if random else _load(source, None, key=key)
+    if random:
+        return _from_config(source, head, None, key=key)
+    return _load(source, None, key=key, head=head)
 
 
 def check_start(folder: Path, *, teacher: Path, layers: Sequence[int] | None, key: str) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+from support.learners import save_bert
 from support.tiny import Bench, run
 from support.training import job_of
 
@@ -97,3 +99,20 @@ def test_pairs_are_refused(store: Path, tmp_path: Path) -> None:
     with pytest.raises(Refused, match="texts of a pair") as refused:
         trained(tmp_path / "run", store, *asked)
     assert refused.value.key == "student.layers"
+
+
+@pytest.mark.parametrize("start", ["pretrained", "teacher", "pretrained_teacher"])
+def test_it_starts_from_the_words_of_a_model_without_a_fitting_head(
+    start: str, store: Path, tmp_path: Path
+) -> None:
+    save_bert(tmp_path / "given", layers=1)
+    weights = load_file(tmp_path / "given" / "model.safetensors")
+    weights.pop("classifier.weight")  # as pre-trained models have none
+    weights.pop("classifier.bias")
+    save_file(weights, tmp_path / "given" / "model.safetensors", metadata={"format": "pt"})
+    asked = (*STATIC, f"teacher.models=[{tmp_path / 'given'}]", f"student.start={start}")
+    student = job_of(Bench.make(store, "kd", asked), tmp_path / "job").student
+    words = weights["bert.embeddings.word_embeddings.weight"]
+    found = student.module.get_parameter("words.weight").detach()
+    same = torch.equal(found, words[: len(found)])
+    assert same == (start != "teacher")  # whose fine-tuning changes them
