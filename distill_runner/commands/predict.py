@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -75,12 +76,12 @@ def _predict(run: RunFolder, request: Request, device: str) -> Predicted:
 
 def _report(run: RunFolder, request: Request, predicted: Predicted) -> None:
     """Print what was done, and the next command; on standard error beside a piped output."""
-    from distill_runner.console.printable import escape_controls
+    from distill_runner.console.printable import escape_controls, wrap_lines
     from distill_runner.serving.prediction_report import report_lines
 
     out = sys.stderr if predicted.output is None else sys.stdout
     for line in report_lines(predicted, run.result):
-        print(escape_controls(line), file=out)
+        print(wrap_lines(escape_controls(line), shutil.get_terminal_size().columns), file=out)
     if predicted.output is not None:
         print(f"Written: {escape_controls(str(predicted.output))}", file=out)
     columns = [word for name in predicted.texts for word in ("--text", name)]

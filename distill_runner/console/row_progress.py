@@ -59,6 +59,6 @@ class RowProgress:
         if done > start and now > began:
             rate = (done - start) / (now - began)
             parts.append(f"{rate:,.0f} rows/s")
-            if total:
+            if total and total > done:
                 parts.append(f"{format_estimate((total - done) / rate)} left")
         return ", ".join(parts)

@@ -27,11 +27,11 @@ def report_lines(predicted: Predicted, result: RunResult) -> Iterator[str]:
     yield f"{format_count(tally.rows, 'row')} predicted{rate}."
     if predicted.continued:
         yield f"{predicted.continued:,} of them were written before this command, which went on."
-    if predicted.prefix == PREFIX:
-        yield f"The file has such columns already, so the new ones begin with {PREFIX}."
     added = predicted.added
     more = f" and {len(added) - _NAMED} more" if len(added) > _NAMED else ""
     yield f"Added: {', '.join(added[:_NAMED]) if more else join_names(added)}{more}."
+    if predicted.prefix == PREFIX:
+        yield f"The file has a column of such a name, so these begin with {PREFIX}"
     if tally.without_text:
         what = format_count(tally.without_text, "row")
         yield f"{what} without a text: no answer there."

@@ -27,6 +27,7 @@ _ENDINGS = {
 }
 _PIPE = Path("/dev/stdin")
 _BLOCK_BYTES = 1 << 20
+_HEADING = "a first line with the names of the columns, and rows below it"
 _RULE = "a csv, tsv, jsonl or parquet file with rows, in UTF-8"
 
 
@@ -123,7 +124,7 @@ def survey(source: Source, texts: Sequence[str]) -> Survey:
             if name in rows.columns:
                 rows.texts(name)
     if not count:
-        raise _refused(f"'{source.name}' has no rows.", str(source.path), _RULE, None)
+        raise _refused(f"'{source.name}' has no rows.", str(source.path), _RULE, _HEADING)
     check_columns(source, texts, tuple(names))
     return Survey(tuple(names), count, digest)
 
@@ -220,7 +221,7 @@ def first_chunk(chunks: Iterator[Rows]) -> tuple[tuple[str, ...], Iterator[Rows]
     """
     first = next(chunks, None)
     if first is None:
-        raise _refused("Standard input has no rows.", STDIN, _RULE, None)
+        raise _refused("Standard input has no rows.", STDIN, _RULE, _HEADING)
     return first.columns, chain([first], chunks)
 
 

@@ -38,6 +38,7 @@ def test_predictions_go_to_standard_output_and_words_to_standard_error(start: St
     assert len(rows) == 50
     assert "50 rows predicted" in done.err
     assert "begin with predicted_" in done.err
+    assert all(len(line) <= 80 for line in done.err.splitlines() if "distill check" not in line)
     assert next_command(done.err)[:2] == ["distill", "check"]
 
 
