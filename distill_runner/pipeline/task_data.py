@@ -13,8 +13,8 @@ from distill_runner.config.schema import Dataset, Noise, NoiseSeenBy
 from distill_runner.console.names import short_name
 from distill_runner.data.encoding import Encoder, Encoding, View, encode
 from distill_runner.data.masking import MaskedView
+from distill_runner.data.row_hash import hash_rows
 from distill_runner.data.training_rows import TrainingRows
-from distill_runner.data.unlabelled import hash_rows
 from distill_runner.data.views import ChosenView, NoisyView
 from distill_runner.methods.base import OfferedRows
 from distill_runner.models.learner import Learner

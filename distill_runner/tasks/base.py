@@ -12,8 +12,10 @@ from torch import Tensor
 
 from distill_runner.config.schema import Combine, Dataset, Metric
 from distill_runner.data.readers.label_reader import LabelReader
+from distill_runner.evaluation.metrics.calibration import Forecast
 from distill_runner.evaluation.metrics.estimate import interval_over_clusters
 from distill_runner.evaluation.metrics.intervals import Interval
+from distill_runner.evaluation.metrics.temperature import Temperature
 from distill_runner.objectives.ensemble import Ensemble
 from distill_runner.results.scores import RankingDifference, Score
 from distill_runner.tasks.rules import TaskRules
@@ -77,6 +79,10 @@ class Task(ABC):
 
     # --- losses ---
 
+    def balance(self, labels: np.ndarray, outputs: int) -> Task:
+        """Return the task with a hard loss weighted by 1 over each class's share of `labels`."""
+        raise RuntimeError(f"{self.rules.kind.value}: {outputs} output(s), {labels.dtype} labels")
+
     @abstractmethod
     def hard_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return the loss with the true labels: a scalar, averaged over the batch.
@@ -138,6 +144,22 @@ class Task(ABC):
             RuntimeError: the outputs are scores, which have no probabilities.
         """
 
+    @abstractmethod
+    def fit_temperatures(
+        self, logits: np.ndarray, labels: np.ndarray, clusters: np.ndarray
+    ) -> tuple[Temperature, ...]:
+        """Fit what divides the logits: one T for all classes, or one for each label.
+
+        Args:
+            logits: [rows, outputs].
+            labels: of the rows.
+            clusters: [rows], the number of each row's cluster.
+        """
+
+    @abstractmethod
+    def forecast(self, logits: np.ndarray, labels: np.ndarray) -> Forecast:
+        """Return what logits, [rows, outputs], claim of each row beside what happened."""
+
     # --- labels ---
 
     @abstractmethod
@@ -156,11 +178,7 @@ class Task(ABC):
         return labels if labels.dtype == np.float32 else labels.astype(np.int64)
 
     def hidden_label(self, outputs: int) -> Any:  # noqa: ARG002
-        """Return what the label column holds where a label is hidden.
-
-        Args:
-            outputs: number of the model's outputs.
-        """
+        """Return what the label column holds where a label is hidden."""
         return HIDDEN
 
     def clusters(self, rows: datasets.Dataset) -> np.ndarray:
