@@ -14,13 +14,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from support.distill import distill
 from support.tiny import command
 
 from benchmarks import options
 from distill_runner.command_line.flags import arguments
 from distill_runner.command_line.overrides import check_typed_once
 from distill_runner.command_line.parsing import check_not_added, parse_override
-from distill_runner.commands import distill
 from distill_runner.export.extra import PACKAGES
 
 ROOT = Path(__file__).parents[2]
@@ -79,12 +79,14 @@ def kind_of(printed: Printed) -> str:
             return "plugin"
         asks = any(word.startswith(("--help", "--cfg", "--version")) for word in words)
         return "question" if asks else "run"
+    if words[:2] == ("distill", "export") or "serve_onnx.py" in text:
+        return "export"
+    if words[0] == "distill":
+        return "verb"
     if words[:2] == ("python", "-c"):
         return "program"
     if words[0] == "python" and words[1].startswith("docs/tools/"):
         return "tool"
-    if words[:2] == ("distill", "export") or "serve_onnx.py" in text:
-        return "export"
     if words[0] == "scripts/bench":
         return "benchmark"
     if words[0].startswith("scripts/"):
@@ -111,7 +113,7 @@ def of_kind(*kinds: str) -> list[object]:
 @pytest.mark.parametrize("page", PAGES)
 def test_every_command_is_of_a_kind_that_is_tested(page: str) -> None:
     assert {kind_of(one) for one in commands_of(page)} <= {
-        *("plugin", "question", "run", "program", "tool", "benchmark", "script", "around"),
+        *("plugin", "question", "run", "verb", "program", "tool", "benchmark", "script", "around"),
         "export",
     }
 
@@ -195,6 +197,15 @@ def test_a_command_runs(printed: Printed, typed: Answer) -> None:
     assert typed(*in_small(printed.words)) == 0
 
 
+@pytest.mark.parametrize("printed", of_kind("verb"))
+def test_a_verb_of_distill_works(printed: Printed, desk: Path, typed: Answer) -> None:
+    train = next(one for one in EVERY if "output_dir=outputs/reviews" in one.words)
+    if not (desk / "outputs" / "reviews" / "result.json").exists():
+        assert typed(*in_small(tuple(word for word in train.words if "dry_run" not in word))) == 0
+    done = distill(*printed.words[1:])
+    assert done.status == 0, done.err
+
+
 @pytest.mark.parametrize("printed", of_kind("plugin"))
 def test_a_command_for_a_plugin_passes_every_check_before_hydra(printed: Printed) -> None:
     # The plugins are not among the dependencies, and without them Hydra composes nothing.
@@ -222,9 +233,7 @@ def test_the_four_commands_of_the_readme_end_in_predictions(
 @pytest.mark.skipif(
     not all(map(find_spec, PACKAGES)), reason="distill-run[export] is not installed"
 )
-def test_the_commands_that_export_run_in_their_order(
-    typed: Answer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_commands_that_export_run_in_their_order(typed: Answer) -> None:
     readme = commands_of("README.md")
     run = next(one for one in readme if one.words[-1] == "output_dir=outputs/reviews")
     assert typed(*in_small(run.words)) == 0
@@ -238,11 +247,9 @@ def test_the_commands_that_export_run_in_their_order(
             continue
         if "--push" in words:
             continue  # tests/export has a hub that takes it
-        monkeypatch.setattr(sys, "argv", words)
-        with pytest.raises(SystemExit) as stopped:
-            distill.main()
-        assert not stopped.value.code
-        assert "Export: outputs/" in capsys.readouterr().out
+        done_here = distill(*words[1:])
+        assert done_here.status == 0, done_here.err
+        assert "Export: outputs/" in done_here.out
 
 
 @pytest.mark.parametrize("printed", of_kind("question"))
