@@ -102,6 +102,6 @@ def _report(run: RunFolder, request: Request, predicted: Predicted) -> None:
         print("A file can be predicted in several attempts:", file=out)
         words = ["predict", str(run.folder), "FILE", *columns, "--output", "NAME.csv"]
     else:
-        print("Look at the texts, and at the rows whose label is doubtful:", file=out)
-        words = ["check", request.file, *columns, "--teacher", str(run.folder)]
+        print("For a server without torch:", file=out)
+        words = ["export", str(run.folder)]
     print(f"  {escape_controls(shlex.join(['distill', *words]))}", file=out)

@@ -38,17 +38,13 @@ def test_predictions_go_to_standard_output_and_words_to_standard_error(start: St
     assert len(rows) == 50
     assert "50 rows predicted" in done.err
     assert "begin with predicted_" in done.err
-    assert all(len(line) <= 80 for line in done.err.splitlines() if "distill check" not in line)
-    assert next_command(done.err)[:2] == ["distill", "check"]
+    assert all(len(line) <= 80 for line in done.err.splitlines() if "distill export" not in line)
+    assert next_command(done.err) == ["distill", "export", str(start("one"))]
 
 
-def test_the_command_that_a_prediction_ends_with_works(start: Start, tmp_path: Path) -> None:
+def test_a_check_by_a_teacher_lists_the_least_likely_labels(start: Start) -> None:
     file = start("one").parent / "test.csv"
-    done = distill("predict", start("one"), file, "--output", tmp_path / "out.csv")
-    assert (tmp_path / "out.csv").is_file()
-    program, *words = next_command(done.out)
-    assert program == "distill"
-    check = distill(*words)
+    check = distill("check", file, "--teacher", start("one"))
     assert check.status == 0
     assert "Least likely labels, by the teacher bert-base-uncased, of 50 rows" in check.out
     assert "None of these texts was among the run's training rows" in check.out
