@@ -64,6 +64,8 @@ def cut(
     or test text or are contained in one, if the contained text has `phrases.SHARED_WORDS` or more
     words. If the rows have groups, no group occurs in two splits.
 
+    A training split of 0 rows is cut as it is asked for; the plan checks that nothing learns it.
+
     Args:
         seed: `dataset.split_seed`.
         by_class: draw each class in proportion; otherwise ignore the labels.
@@ -91,7 +93,7 @@ def cut(
             generator = np.random.default_rng([seed, turn])
             drawn[name] = _draw(pool, classes, train.groups, count, generator)
             pool = _without(pool, drawn[name])
-    if not drawn["train"]:
+    if not drawn["train"] and sizes["train"] != 0:
         raise _short(split, "train", "No rows are left to train on.")
     rows = {name: train.take(sorted(chosen)) for name, chosen in drawn.items()}
     return Cut(splits=rows | official | {"rest": train.take(sorted(pool))}, dropped=dropped)

@@ -198,13 +198,13 @@ def _score_table(result: RunResult) -> list[str]:
 
 
 def _rows(
-    name: str, model: ModelResult, steps: int, scores: Scores, others: Sequence[str]
+    name: str, model: ModelResult, steps: int | None, scores: Scores, others: Sequence[str]
 ) -> list[str]:
     seen = ", may have seen the test rows" if model.may_have_seen_test_rows else ""
     return [
         _line(
             name + seen + mark(model),
-            f"{model.parameters:,}",
+            "–" if model.parameters is None else f"{model.parameters:,}",
             f"{steps:,}" if steps else "–",
             split,
             f"{100 * score.value:.2f}",

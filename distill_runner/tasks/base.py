@@ -138,6 +138,28 @@ class Task(ABC):
             RuntimeError: the outputs are scores, which have no probabilities.
         """
 
+    # --- answers of a teacher that is a file ---
+
+    @abstractmethod
+    def logits_of_label(self, label: object, names: Sequence[str]) -> np.ndarray:
+        """Return the logits that stand for a label, [outputs].
+
+        Args:
+            label: a class, a list of labels, or a score.
+            names: names of the outputs.
+
+        Raises:
+            ValueError: it is no label of this task; the message says why.
+        """
+
+    @abstractmethod
+    def logits_of_probabilities(self, probabilities: np.ndarray) -> np.ndarray:
+        """Return the logits that stand for probabilities, [outputs], each in 0..1.
+
+        Raises:
+            ValueError: they are no probabilities of this task; the message says why.
+        """
+
     # --- labels ---
 
     @abstractmethod

@@ -31,6 +31,7 @@ from distill_runner.objectives.ensemble import equal_mean_of_probabilities, prob
 from distill_runner.objectives.logits import cross_entropy
 from distill_runner.results.scores import RankingDifference, Score
 from distill_runner.tasks.base import Array, ChanceLevel, Prediction, Task, scored_splits
+from distill_runner.tasks.given_answers import class_logits, position_of
 from distill_runner.tasks.rules import RANKING, TaskRules, check_classes, rules_of
 
 if TYPE_CHECKING:
@@ -76,6 +77,14 @@ class Classification(Task):
         """Return the probabilities, [rows, classes]; each row sums to 1."""
         return logits.softmax(dim=-1)
 
+    def logits_of_label(self, label: object, names: Sequence[str]) -> np.ndarray:
+        probabilities = np.zeros(len(names))
+        probabilities[position_of(label, names)] = 1
+        return class_logits(probabilities)
+
+    def logits_of_probabilities(self, probabilities: np.ndarray) -> np.ndarray:
+        return class_logits(probabilities)
+
     def label_reader(self, settings: Dataset) -> LabelReader:
         return ClassLabels(settings)
 
@@ -83,7 +92,8 @@ class Classification(Task):
         self, settings: Dataset, splits: Mapping[str, datasets.Dataset], names: Sequence[str]
     ) -> None:
         check_classes(settings, len(names))
-        check_trained(settings, names, splits["train"].unique("label"))
+        if "train" in splits:
+            check_trained(settings, names, splits["train"].unique("label"))
         if not set(self.metrics) & set(RANKING):
             return
         for split in scored_splits(settings):

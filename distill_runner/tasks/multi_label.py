@@ -27,6 +27,7 @@ from distill_runner.objectives.sigmoids import (
 )
 from distill_runner.results.scores import Score
 from distill_runner.tasks.base import HIDDEN, Array, ChanceLevel, Prediction, Task
+from distill_runner.tasks.given_answers import label_logits, position_of
 from distill_runner.tasks.rules import TaskRules, rules_of
 
 if TYPE_CHECKING:
@@ -74,6 +75,16 @@ class MultiLabel(Task):
 
     # --- labels ---
 
+    def logits_of_label(self, label: object, names: Sequence[str]) -> np.ndarray:
+        if not isinstance(label, list):
+            raise ValueError('a label is a list of names, such as ["a", "b"] or []')
+        probabilities = np.zeros(len(names))
+        probabilities[[position_of(one, names) for one in label]] = 1
+        return label_logits(probabilities)
+
+    def logits_of_probabilities(self, probabilities: np.ndarray) -> np.ndarray:
+        return label_logits(probabilities)
+
     def label_reader(self, settings: Dataset) -> LabelReader:
         return LabelSets(settings)
 
@@ -93,6 +104,8 @@ class MultiLabel(Task):
     def check_rows(
         self, settings: Dataset, splits: Mapping[str, datasets.Dataset], names: Sequence[str]
     ) -> None:
+        if "train" not in splits:
+            return
         trained = self.labels(splits["train"]).sum(axis=0)
         for name, rows in zip(names, trained.tolist(), strict=True):
             if not rows:

@@ -63,6 +63,14 @@ class Regression(Task):
     def probabilities(self, logits: Tensor) -> Tensor:  # noqa: ARG002
         raise RuntimeError("scores have no probabilities")
 
+    def logits_of_label(self, label: object, names: Sequence[str]) -> np.ndarray:  # noqa: ARG002
+        if isinstance(label, bool) or not isinstance(label, int | float):
+            raise ValueError(f"{str(label)[:60]!r} is no number")
+        return np.array([label], dtype=np.float64)
+
+    def logits_of_probabilities(self, probabilities: np.ndarray) -> np.ndarray:  # noqa: ARG002
+        raise ValueError("scores have no probabilities")
+
     def label_reader(self, settings: Dataset) -> LabelReader:
         return ScoreLabels(settings)
 

@@ -1,0 +1,57 @@
+"""Turns the answers of a teacher that is a file into logits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+# No answer is certain: a probability of 0 would have an infinite logit.
+LEAST = 1e-6
+_SUM = 0.02  # by how much rounded probabilities may miss a sum of 1
+
+
+def position_of(label: object, names: Sequence[str]) -> int:
+    """Return the position of a class.
+
+    Args:
+        label: its name; a whole number stands for the name with these digits.
+        names: of the classes, in order.
+
+    Raises:
+        ValueError: there is no such class; the message says so.
+    """
+    name = str(label) if isinstance(label, int) and not isinstance(label, bool) else label
+    if not isinstance(name, str) or name not in names:
+        raise ValueError(f"{str(label)[:60]!r} is no class of the data")
+    return names.index(name)
+
+
+def class_logits(probabilities: np.ndarray) -> np.ndarray:
+    """Return logits whose softmax is the probabilities, none of them below `LEAST`.
+
+        z = ln(q / Σ q),  q = max(p, LEAST)
+
+    Args:
+        probabilities: [classes].
+
+    Raises:
+        ValueError: they do not sum to 1.
+    """
+    total = float(probabilities.sum())
+    if abs(total - 1) > _SUM:
+        raise ValueError(f"the probabilities sum to {total:.4g}, not to 1")
+    raised = np.maximum(probabilities, LEAST)
+    logits: np.ndarray = np.log(raised / raised.sum())
+    return logits
+
+
+def label_logits(probabilities: np.ndarray) -> np.ndarray:
+    """Return logits whose sigmoids are the probabilities, none nearer to 0 or 1 than `LEAST`.
+
+    Args:
+        probabilities: [labels].
+    """
+    kept = np.clip(probabilities, LEAST, 1 - LEAST)
+    logits: np.ndarray = np.log(kept) - np.log1p(-kept)
+    return logits
