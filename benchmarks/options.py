@@ -19,12 +19,14 @@ RACES = {
     "metadistil": ("double-backward-padded", "double-backward-dynamic"),
     "finetune": ("trainer-dynamic", "trainer-grouped"),
 }
+_BOTH_PRECISIONS = ("predict", "attention")
 _TASKS = {
     "predict": "rows per second of teacher and student, and the latency of one text",
     "efficiency": "useful arithmetic as a share of the processor's rate, and where the time goes",
     "operations": "a step's time by operation",
     "scale": "rows from 1k to 1M, sequences from 16 to 512 tokens, 1 to 10 teachers",
     "startup": "seconds until help, a typo, a dry run and a finished result are answered",
+    "attention": "training steps under torch's fused attention and under the plain product",
     "coverage": "how often an interval over seeds and clusters of rows holds the true gain",
     "pairs": "accuracy of whole runs with and without a setting, seed by seed",
 }
@@ -133,6 +135,10 @@ def _parser() -> argparse.ArgumentParser:
             )
             task.add_argument("--lengths", nargs="*", type=int, default=[16, 32, 64, 128, 256, 512])
             task.add_argument("--teachers", nargs="*", type=int, default=[1, 2, 5, 10])
+        elif name == "attention":
+            task.add_argument("--lengths", nargs="*", type=int, default=[200], metavar="TOKENS")
+            task.add_argument("--method", metavar="NAME", help="as in method=NAME (metadistil)")
+            task.set_defaults(method="metadistil", rows=2000, precision=["float32", "bfloat16"])
         elif name == "coverage":
             task.set_defaults(rounds=2000)
         elif name == "pairs":
@@ -189,11 +195,10 @@ def _check(options: Options) -> None:
     if options.command == "pairs":
         differ = set(options.lever) != set(options.reference)
         _require("lever", " ".join(options.lever) or None, differ, "different from --reference")
-    if options.command != "predict":
-        one = len(options.precision) == 1
-        _require(
-            "precision", options.precision, one, "one of float32, bfloat16; predict takes both"
-        )
+    if options.command not in _BOTH_PRECISIONS:
+        one, both = len(options.precision) == 1, " and ".join(_BOTH_PRECISIONS)
+        rule = f"one of float32, bfloat16; {both} take both"
+        _require("precision", options.precision, one, rule)
     for name, file in (("model", "config.json"), ("data", "")):
         folder = getattr(options, name)
         if folder is not None:

@@ -128,6 +128,11 @@ def measure_rows(options: Options, folder: Path, *, size: int) -> dict[str, floa
 
 def measure_length(options: Options, folder: Path) -> dict[str, Any]:
     """Time steps on rows that all have the maximum length."""
+    return _steps(options, folder, *long_rows(options, folder))
+
+
+def long_rows(options: Options, folder: Path) -> tuple[str, ...]:
+    """Write rows that all have the maximum length, and return the overrides that name them."""
     texts = [text for text, _ in generate(options.rows, 1)]
     per_row = options.max_tokens // 4 + 1  # a sentence has more than four tokens
     path = folder / "long.csv"
@@ -137,9 +142,7 @@ def measure_length(options: Options, folder: Path) -> dict[str, Any]:
         for at in range(options.rows + 300):
             drawn = [texts[(at * 7 + n) % len(texts)] for n in range(per_row)]
             writer.writerow((f"{at} {' '.join(drawn)}", "ab"[at % 2]))
-    return _steps(
-        options,
-        folder,
+    return (
         "dataset=files",
         f"dataset.path='{path}'",
         f"dataset.split.train={options.rows}",

@@ -1,5 +1,5 @@
-"""Loads trained students from run folders, to predict outside a run.
+"""Loads trained students from run folders, and predicts outside a run: texts, and whole files.
 
-Imports data, evaluation, jobs, models, pipeline, results, storage and tasks. It does not import
-Hydra.
+Imports config, console, data, evaluation, hub, jobs, models, pipeline, results, storage and tasks.
+It does not import Hydra.
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import torch
 
 from distill_runner.errors import Refused
 from distill_runner.evaluation.predict import predict
+from distill_runner.evaluation.text_counts import TextCounts
 from distill_runner.models import loading
 from distill_runner.models.learner import Learner
 from distill_runner.pipeline.predictions import mean_of_models
@@ -21,6 +23,19 @@ from distill_runner.serving.texts import Text, TextView, checked_texts
 from distill_runner.storage.store import Store
 from distill_runner.tasks.base import Prediction, Task
 from distill_runner.tasks.kinds import find_task
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Some texts as a predictor has read them.
+
+    Args:
+        logits: [texts, classes]; for regression, scores [texts, 1].
+        counts: of the texts, by the tokenizer of the first model.
+    """
+
+    logits: np.ndarray
+    counts: TextCounts
 
 
 class Predictor:
@@ -48,8 +63,8 @@ class Predictor:
         self.task = task
         self.classes = classes
         self.pairs = pairs
+        self.device = device
         self._learners = tuple(learners)
-        self._device = device
         self._bf16 = bf16
 
     def predict(self, texts: Iterable[Text]) -> list[Prediction]:
@@ -82,8 +97,16 @@ class Predictor:
                 rule="predict_proba is for classes",
                 way_out="predict(texts) gives the scores",
             )
-        logits = torch.from_numpy(self.logits(texts)).double()
-        return np.asarray(self.task.probabilities(logits).numpy())
+        return self.probabilities(self.logits(texts))
+
+    def probabilities(self, logits: np.ndarray, *, raw: bool = False) -> np.ndarray:  # noqa: ARG002
+        """Return the probabilities that logits stand for. [rows, classes], float64.
+
+        Args:
+            logits: [rows, classes], as `logits` returns them.
+            raw: leave out what a calibration has fitted; without one this changes nothing.
+        """
+        return np.asarray(self.task.probabilities(torch.from_numpy(logits).double()).numpy())
 
     def logits(self, texts: Iterable[Text]) -> np.ndarray:
         """Return the logits behind `predict`, [texts, classes]; for regression, scores [texts, 1].
@@ -91,19 +114,21 @@ class Predictor:
         Raises:
             Refused: as for `predict`.
         """
-        rows = checked_texts(texts, pairs=self.pairs)
-        if not rows:
-            return np.zeros((0, len(self.classes)), dtype=np.float32)
+        return self.read(checked_texts(texts, pairs=self.pairs)).logits
+
+    def read(self, texts: Sequence[Text]) -> Reading:
+        """Return the logits of texts that `checked_texts` has passed, and their counts."""
+        if not texts:
+            return Reading(np.zeros((0, len(self.classes)), dtype=np.float32), TextCounts())
+        # Models that predict together usually share a tokenizer.
+        views = {one.encoder.key: one.encoder for one in self._learners}
+        encoded = {key: TextView.encoded(texts, encoder) for key, encoder in views.items()}
         each = [
-            predict(
-                learner,
-                TextView.encoded(rows, learner.encoder),
-                device=self._device,
-                bf16=self._bf16,
-            )
-            for learner in self._learners
+            predict(one, encoded[one.encoder.key], device=self.device, bf16=self._bf16)
+            for one in self._learners
         ]
-        return mean_of_models(self.task, each)
+        counts = encoded[self._learners[0].encoder.key].counts
+        return Reading(mean_of_models(self.task, each), counts)
 
 
 class Student(Predictor):
@@ -154,13 +179,13 @@ class Student(Predictor):
             )
         artifact = store.artifact(key)
         labels = read_record(artifact).labels
-        learner = self._learner(artifact.model, name=name, device=self._device, labels=labels)
+        learner = self._learner(artifact.model, name=name, device=self.device, labels=labels)
         return Predictor(
             [learner],
             task=self.task,
             classes=self.classes,
             pairs=self.pairs,
-            device=self._device,
+            device=self.device,
             bf16=self._bf16,
         )
 
@@ -205,10 +230,18 @@ def load(
             version; or the device is not available.
     """
     run = read_run(Path(run_folder), store=None if store is None else Path(store))
-    return Student(run, _device(device))
+    return Student(run, find_device(device))
 
 
-def _device(name: str) -> torch.device:
+def find_device(name: str) -> torch.device:
+    """Return the device of that name.
+
+    Args:
+        name: `auto` (a GPU if there is one), `cpu` or `cuda`.
+
+    Raises:
+        Refused: there is no such device.
+    """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name not in ("cpu", "cuda") or (name == "cuda" and not torch.cuda.is_available()):

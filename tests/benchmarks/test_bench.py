@@ -18,7 +18,7 @@ from support.algorithms import with_defaults
 from support.learners import NewLearner
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from benchmarks import coverage, figures, operations, pairs, rounded
+from benchmarks import attention, coverage, figures, operations, pairs, rounded
 from benchmarks.contender import Gate
 from benchmarks.efficiency import Stopwatch, weights_by_use
 from benchmarks.options import Options, parse
@@ -36,6 +36,7 @@ from distill_runner.evaluation.metrics.estimate import Estimate, estimate
 from distill_runner.methods import batch as micro_batch
 from distill_runner.methods.batch import Address, Quiz
 from distill_runner.methods.metadistil import MetaDistil
+from distill_runner.models.fast import attention as fast_attention
 from distill_runner.models.learner import Learner
 from distill_runner.models.stand_ins import build
 from distill_runner.models.teachers import LiveTeachers
@@ -412,3 +413,19 @@ def test_products_of_bfloat16_are_those_of_float32_rounded_once() -> None:
         assert product.dtype is torch.bfloat16
         # A bfloat16 has eight bits: half a unit of the last is 2^-8 of the number.
         torch.testing.assert_close(product.double(), wanted, rtol=2**-8, atol=1e-5)
+
+
+def test_the_attention_race_makes_the_same_steps_on_both_paths(tiny: Path, tmp_path: Path) -> None:
+    options = replace(
+        Options(command="attention", method="kd", model=str(tiny), student_layers=1),
+        rows=64,
+        rounds=2,
+        steps=1,
+        max_tokens=32,
+        cache=str(tmp_path),
+    )
+    found = attention.measure_paths(options, tmp_path, long=True)
+    assert found["tokens"] > 16
+    assert len(found["ratios"]) == 2
+    assert min(found["fused"], found["plain"], *found["ratios"]) > 0
+    assert {torch.bfloat16} == fast_attention.PLAIN_WITH_GRADIENT

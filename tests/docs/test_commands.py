@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from support.distill import distill
 from support.tiny import command
 
 from benchmarks import options
@@ -73,6 +74,8 @@ def kind_of(printed: Printed) -> str:
             return "plugin"
         asks = any(word.startswith(("--help", "--cfg", "--version")) for word in words)
         return "question" if asks else "run"
+    if words[0] == "distill":
+        return "verb"
     if words[:2] == ("python", "-c"):
         return "program"
     if words[0] == "python" and words[1].startswith("docs/tools/"):
@@ -103,7 +106,7 @@ def of_kind(*kinds: str) -> list[object]:
 @pytest.mark.parametrize("page", PAGES)
 def test_every_command_is_of_a_kind_that_is_tested(page: str) -> None:
     assert {kind_of(one) for one in commands_of(page)} <= {
-        *("plugin", "question", "run", "program", "tool", "benchmark", "script", "around")
+        *("plugin", "question", "run", "verb", "program", "tool", "benchmark", "script", "around")
     }
 
 
@@ -184,6 +187,15 @@ def typed(desk: Path, monkeypatch: pytest.MonkeyPatch) -> Answer:
 @pytest.mark.parametrize("printed", of_kind("run"))
 def test_a_command_runs(printed: Printed, typed: Answer) -> None:
     assert typed(*in_small(printed.words)) == 0
+
+
+@pytest.mark.parametrize("printed", of_kind("verb"))
+def test_a_verb_of_distill_works(printed: Printed, desk: Path, typed: Answer) -> None:
+    train = next(one for one in EVERY if "output_dir=outputs/reviews" in one.words)
+    if not (desk / "outputs" / "reviews" / "result.json").exists():
+        assert typed(*in_small(tuple(word for word in train.words if "dry_run" not in word))) == 0
+    done = distill(*printed.words[1:])
+    assert done.status == 0, done.err
 
 
 @pytest.mark.parametrize("printed", of_kind("plugin"))

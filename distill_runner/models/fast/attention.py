@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from distill_runner.models.fast.packed import Packing
 
 NAME = "distill_runner_cpu"  # the name of this attention function in transformers
+# On a CPU the fused kernel's backward pass is the slower one in these formats.
+PLAIN_WITH_GRADIENT = frozenset({torch.bfloat16})
 
 
 def attend(
@@ -56,8 +58,7 @@ def attend(
             )[0]
 
         return packing.attend(of_group, query, key, value), None
-    # In bfloat16 the fused kernel's backward pass is the slower one; in float32 it is not.
-    slow_backward = query.dtype is torch.bfloat16 and query.requires_grad
+    slow_backward = query.requires_grad and query.dtype in PLAIN_WITH_GRADIENT
     if query.device.type != "cpu" or not (dropout or slow_backward):
         from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
