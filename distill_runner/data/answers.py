@@ -120,6 +120,9 @@ def _read(
                 given = reader.read(record.cells)
                 if given is not None:
                     kept.add(given, record.where)
+            except _Doubled as error:
+                what = f"'{file.name}', {record.where} and {error} answer one row differently."
+                raise _refused(path, what, "one answer for each row", "keep one of them") from error
             except ValueError as error:
                 what = f"'{file.name}', {record.where}: {error}."
                 raise _refused(path, what, reader.rule) from error
@@ -137,6 +140,10 @@ def _read(
         has_labels=reader.labels > 0,
         repeated=kept.repeated,
     )
+
+
+class _Doubled(ValueError):
+    """Raised if two lines answer one row differently; the message is the first one's place."""
 
 
 @dataclass
@@ -159,7 +166,7 @@ class _Kept:
         """Keep an answer, unless an equal one is kept.
 
         Raises:
-            ValueError: another line answers the same row differently.
+            _Doubled: another line, named by the error, answers the same row differently.
         """
         known = self._position(given)
         if known is None:
@@ -173,7 +180,7 @@ class _Kept:
             return
         size = given.logits.nbytes
         if self._logits[known * size : (known + 1) * size] != given.logits.tobytes():
-            raise ValueError(f"it answers the row of {self.places[known]} differently")
+            raise _Doubled(self.places[known])
         self.repeated += 1
 
     def _position(self, given: Given) -> int | None:
@@ -182,11 +189,11 @@ class _Kept:
         return self.by_id.get(given.id)
 
 
-def _refused(path: Path, what: str, rule: str) -> Refused:
+def _refused(path: Path, what: str, rule: str, way_out: str | None = None) -> Refused:
     return Refused(
         what,
         key="teacher.path",
         value=str(path),
         rule=rule,
-        way_out=f"lines such as {LINE}",
+        way_out=way_out or f"lines such as {LINE}",
     )

@@ -64,8 +64,6 @@ def cut(
     or test text or are contained in one, if the contained text has `phrases.SHARED_WORDS` or more
     words. If the rows have groups, no group occurs in two splits.
 
-    A training split of 0 rows is cut as it is asked for; the plan checks that nothing learns it.
-
     Args:
         seed: `dataset.split_seed`.
         by_class: draw each class in proportion; otherwise ignore the labels.

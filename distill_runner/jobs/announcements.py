@@ -11,6 +11,7 @@ from distill_runner.console.names import data_name, format_count, join_names
 from distill_runner.console.screen import Screen
 from distill_runner.planning.stages import TASK, Plan
 from distill_runner.report.at_chance import warnings
+from distill_runner.report.calibration import calibration_lines, calibration_table
 from distill_runner.report.closing import next_steps, took_line
 from distill_runner.report.columns import cell, deciding_metric, notes, published_rows
 from distill_runner.report.latency import latency_line, latency_table
@@ -129,6 +130,11 @@ def show_result(
     gains = [gain] if gain else []
     for line in (*warnings(result), *gains, *notes(result), *_stopped(result)):
         screen.print(line)
+    calibration = calibration_table(result)
+    if calibration is not None:
+        show(calibration)
+    for line in calibration_lines(result):
+        show(line)
     measured = (robustness_table(result), latency_table(result), latency_line(result))
     for part in measured:
         if part:

@@ -181,15 +181,16 @@ class ModelChecks:
             combine=stage.combination.combine,
             task=self._data[stage.data].task.rules,
             compiled=self._config.runtime.compile,
-            labels_only=self._has_labels_for_logits(stage),
+            label_file=self._label_file(stage),
             # Stand-ins are of families that every algorithm trains: transformers is not imported.
             models=None if stand_in and stage.backbone_of is None else self._models(stage),
         )
 
-    def _has_labels_for_logits(self, stage: Stage) -> bool:
-        """Return whether a file teaches the stage with labels, whose logits are made up."""
+    def _label_file(self, stage: Stage) -> str | None:
+        """Return a file that teaches the stage with labels, whose logits are made up."""
         files = self._plan.file_teachers(stage)
-        return any(self._data[stage.data].answers(file).has_labels for file in files)
+        data = self._data[stage.data]
+        return next((one.learner.id for one in files if data.answers(one).has_labels), None)
 
     def _models(self, stage: Stage) -> StageModels:
         """Return what an algorithm may ask about the stage's models.

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from distill_runner.config.schema import Config
+from distill_runner.config.schema import ClassWeights, Config
 from distill_runner.console.screen import Screen
 from distill_runner.data.training_rows import TrainingRows
 from distill_runner.models import saving
@@ -26,6 +26,7 @@ from distill_runner.results.typed_json import to_json
 from distill_runner.runtime.machine import Machine, versions
 from distill_runner.runtime.provenance import surroundings
 from distill_runner.storage.store import Artifact, plain
+from distill_runner.tasks.base import Task
 from distill_runner.training.loop import Loop
 from distill_runner.training.stage_job import Finished, Job
 
@@ -109,7 +110,7 @@ class StageTrainer:
         with self._vocabularies_cut(stage, [learner, *trained]):
             yield Job(
                 algorithm=stage.algorithm,
-                task=data.task,
+                task=self._weighted(stage, rows),
                 student=learner,
                 teachers=teachers,
                 roles={"student": [learner], **({"teacher": trained} if trained else {})},
@@ -127,6 +128,14 @@ class StageTrainer:
                 on_point=self._curves.on_point(stage),
                 selected_by=data.task.selection_metric.value,
             )
+
+    def _weighted(self, stage: Stage, rows: TrainingRows) -> Task:
+        """Return the task of the stage's data, with the weights of the classes of its rows."""
+        data = self._data[stage.data]
+        if stage.training.class_weights is ClassWeights.none or not stage.reads_task:
+            return data.task
+        labels = rows.labels if rows.labelled is None else rows.labels[rows.labelled]
+        return data.task.balance(labels, len(data.data.label_names))
 
     def _run(self, stage: Stage, job: Job) -> Finished:
         training = Loop(job)

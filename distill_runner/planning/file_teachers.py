@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from distill_runner.config.schema import Config, Dataset, NoiseSeenBy, WeighBy
+from distill_runner.config.schema import Config, Dataset, NoiseSeenBy, Start, WeighBy
 from distill_runner.errors import Refused
 from distill_runner.planning.stages import PRETRAIN, TASK, UNLABELLED, Plan, Stage
 
@@ -52,6 +52,14 @@ def _check_not_copied(stage: Stage, config: Config) -> None:
             key="teacher.path",
             value=config.teacher.path,
             rule="a model, for a method with a stage on language",
+            way_out="method=kd, or teacher=bert",
+        )
+    if config.student.start not in (Start.teacher, Start.pretrained_teacher):
+        raise Refused(
+            f"The stage {stage.name!r} starts from its teacher's layers, and a file has none.",
+            key="teacher.path",
+            value=config.teacher.path,
+            rule="a model, for a method that copies its teacher's layers",
             way_out="method=kd, or teacher=bert",
         )
     raise Refused(

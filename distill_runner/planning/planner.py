@@ -96,8 +96,8 @@ def _wants_teachers(config: Config, yaml: MethodYaml, algorithms: Mapping[str, A
             "This method needs a teacher and none is configured.",
             key="teacher.models",
             value=config.teacher.models,
-            rule="at least one hub id or folder",
-            way_out="teacher=bert",
+            rule="at least one hub id or folder, or a file of answers in teacher.path",
+            way_out="teacher=bert, or teacher=file teacher.path=answers.jsonl",
         )
     return wanted
 

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from distill_runner.config.schema import (
+    ClassWeights,
     Config,
     NoiseSeenBy,
     Select,
     StageConfig,
     Student,
+    TaskKind,
     Teacher,
     WeighBy,
 )
@@ -63,6 +65,8 @@ def check_algorithm(
     _check_compiled(config, name, algorithm)
     if needs.pool:
         _check_pool(config, name)
+    if needs.labels:
+        _check_class_weights(config, name, algorithm, entry)
     _check_quiz(config, entry, needed=needs.quiz)
     _check_validation(config)
 
@@ -172,6 +176,26 @@ def _check_validation(config: Config) -> None:
                 rule=f"needs {prefix}dataset.split.validation",
                 way_out="training.select=last",
             )
+
+
+def _check_class_weights(
+    config: Config, name: str, algorithm: Algorithm, entry: StageConfig
+) -> None:
+    """Refuse weighted classes where the loss has none, or where the task has none."""
+    if config.training.class_weights is ClassWeights.none:
+        return
+    rules = _task_of(config, entry.data)
+    if rules.kind is TaskKind.regression or algorithm.needs.pool:
+        regression = rules.kind is TaskKind.regression
+        raise Refused(
+            "Scores have no classes to weigh."
+            if regression
+            else f"The stage {name!r} balances its classes itself: method.balance.",
+            key="training.class_weights",
+            value="balanced",
+            rule=f"none {'under dataset.task=regression' if regression else 'for this method'}",
+            way_out="training.class_weights=none",
+        )
 
 
 def _check_pool(config: Config, name: str) -> None:

@@ -30,7 +30,7 @@ class Context:
     combine: Combine  # how their outputs are combined
     task: TaskRules
     compiled: bool  # `runtime.compile`
-    labels_only: bool = False  # a teacher is a file with labels, whose raw logits mean nothing
+    label_file: str | None = None  # a teacher that is a file with labels, whose logits are made up
     models: StageModels | None = None  # None while the plan is made, before models are located
 
     def check_raw_logits(self, *, way_out: str) -> None:
@@ -39,11 +39,11 @@ class Context:
         Raises:
             Refused: a teacher is a file with labels.
         """
-        if self.labels_only:
+        if self.label_file is not None:
             raise Refused(
                 "The file of answers has labels, which have no raw logits to regress on.",
                 key="teacher.path",
-                value=self.stage,
+                value=self.label_file,
                 rule="probabilities or logits in the file, for a loss that compares raw logits",
                 way_out=way_out,
             )

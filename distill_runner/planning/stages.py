@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from distill_runner.config.schema import (
     BuiltModel,
+    ClassWeights,
     Combine,
     Noise,
     Training,
@@ -115,6 +116,8 @@ class Stage:
     def formula(self, task: Task) -> str:
         """Return the loss that the stage minimises, with its settings filled in."""
         formula = self.algorithm.formula(task)
+        if self.training.class_weights is ClassWeights.balanced and self.reads_task:
+            formula += f", {task.hard_name} weighted by 1 over the share of each class"
         if UNLABELLED not in self.rows or not self.algorithm.learns_unlabelled:
             return formula
         if self.rows == (UNLABELLED,):

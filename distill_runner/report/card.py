@@ -11,6 +11,7 @@ from distill_runner.config.schema import TaskKind
 from distill_runner.console.names import format_count
 from distill_runner.console.printable import on_one_line
 from distill_runner.report.at_chance import mark, student_warning
+from distill_runner.report.calibration import calibration_section
 from distill_runner.report.card_data import card_data
 from distill_runner.report.columns import (
     broken_off_line,
@@ -48,6 +49,7 @@ def model_card(result: RunResult) -> str:
         *([*found, ""] if (found := notes(result)) else []),
         *_with_blank(latency_line(result)),
         *robustness_lines(result),
+        *calibration_section(result),
         "## How it was made",
         "",
         *_training_lines(result),

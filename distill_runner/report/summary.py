@@ -7,6 +7,7 @@ from pathlib import Path
 from distill_runner.evaluation.robustness import STUDENT
 from distill_runner.report.at_chance import at_chance
 from distill_runner.report.columns import gain_or_difference
+from distill_runner.results.calibration import ProbabilityScores
 from distill_runner.results.schema import RunResult
 from distill_runner.results.scores import Difference, Score, Scores
 
@@ -79,9 +80,20 @@ def _teachers(result: RunResult) -> Summary:
     return found
 
 
+def _probabilities(prefix: str, scores: ProbabilityScores | None) -> Summary:
+    if scores is None:
+        return {}
+    measures = {"ece": scores.ece, "brier": scores.brier, "nll": scores.nll}
+    return {f"{prefix}/{name}": measure.value for name, measure in measures.items()}
+
+
 def _measurements(result: RunResult) -> Summary:
-    """Return accuracy under noise, and speed."""
+    """Return calibration, accuracy under noise, and speed."""
     found: Summary = {}
+    for name, calibrated in result.calibration.models.items() if result.calibration else ():
+        for split, judged in calibrated.splits.items():
+            found |= _probabilities(f"calibration/{name}/{split}/before", judged.before)
+            found |= _probabilities(f"calibration/{name}/{split}/after", judged.after)
     for score in result.robustness.scores if result.robustness else ():
         found[f"robustness/{score.noise}-{score.p:g}/accuracy"] = score.accuracy[STUDENT]
     for name, model in result.latency.models.items() if result.latency else ():

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+from distill_runner.results.calibration import Calibration
 from distill_runner.results.measurements import AtChance, Latency, Robustness, Training
 from distill_runner.results.origins import DataResult, Origin, Provenance
 from distill_runner.results.scores import Agreement, Gain, GoldenHeadScore, Scores
 
-SCHEMA_VERSION: Literal[2] = 2
+SCHEMA_VERSION: Literal[3] = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,7 +207,7 @@ class StageResult:
 class RunResult:
     """A finished run."""
 
-    schema_version: Annotated[Literal[2], "version of this format"] = SCHEMA_VERSION
+    schema_version: Annotated[Literal[3], "version of this format"] = SCHEMA_VERSION
     status: Annotated[Literal["finished"], "only finished runs have a result"] = "finished"
     key: Annotated[str, "hash of the keys of all stages; equal for equal runs"]
     method: Annotated[str, "name of the method"]
@@ -243,6 +244,7 @@ class RunResult:
     tuning: Annotated[TuningResult | None, "null if nothing was tuned"] = None
     broken_off: Annotated[BrokenOff | None, "null if every stage was carried out"]
     agreement: Annotated[Mapping[str, Agreement], "by split; empty without teachers"]
+    calibration: Annotated[Calibration | None, "null for scores, which have no probabilities"]
     robustness: Annotated[Robustness | None, "null without `evaluation.robustness`"]
     latency: Annotated[Latency | None, "null without `evaluation.latency`"]
     training: Annotated[Training, "of the deployed stage"]

@@ -17,6 +17,7 @@ from distill_runner.models import loading
 from distill_runner.models.learner import Learner
 from distill_runner.pipeline.predictions import mean_of_models
 from distill_runner.pipeline.stage_records import read_record
+from distill_runner.results.calibration import STUDENT, name_teacher
 from distill_runner.results.schema import RunResult
 from distill_runner.serving.finished_run import RunFolder, read_run
 from distill_runner.serving.texts import Text, TextView, checked_texts
@@ -48,6 +49,8 @@ class Predictor:
         pairs: whether the models read pairs of texts.
         device: the device that they run on.
         bf16: whether they compute in bfloat16.
+        temperatures: what divides the logits of calibrated probabilities; one, or one for each
+            class.
     """
 
     def __init__(
@@ -59,9 +62,11 @@ class Predictor:
         pairs: bool,
         device: torch.device,
         bf16: bool,
+        temperatures: tuple[float, ...] = (1.0,),
     ) -> None:
         self.task = task
         self.classes = classes
+        self.temperatures = temperatures
         self.pairs = pairs
         self.device = device
         self._learners = tuple(learners)
@@ -78,13 +83,15 @@ class Predictor:
         """
         return self.task.predict(self.logits(texts), self.classes)
 
-    def predict_proba(self, texts: Iterable[Text]) -> np.ndarray:
+    def predict_proba(self, texts: Iterable[Text], *, calibrated: bool = True) -> np.ndarray:
         """Return the probability of each class. [texts, classes].
 
         A row sums to 1, except in multi-label classification: there each label has its own.
 
         Args:
             texts: as for `predict`; the columns are in the order of `classes`.
+            calibrated: divide the logits by `temperatures`, which validation rows chose; the
+                predictions are the same either way.
 
         Raises:
             Refused: as for `predict`, and for regression: scores have no probabilities.
@@ -97,16 +104,19 @@ class Predictor:
                 rule="predict_proba is for classes",
                 way_out="predict(texts) gives the scores",
             )
-        return self.probabilities(self.logits(texts))
+        return self.probabilities(self.logits(texts), raw=not calibrated)
 
-    def probabilities(self, logits: np.ndarray, *, raw: bool = False) -> np.ndarray:  # noqa: ARG002
+    def probabilities(self, logits: np.ndarray, *, raw: bool = False) -> np.ndarray:
         """Return the probabilities that logits stand for. [rows, classes], float64.
 
         Args:
             logits: [rows, classes], as `logits` returns them.
             raw: leave out what a calibration has fitted; without one this changes nothing.
         """
-        return np.asarray(self.task.probabilities(torch.from_numpy(logits).double()).numpy())
+        scaled = torch.from_numpy(logits).double()
+        if not raw:
+            scaled = scaled / torch.tensor(self.temperatures, dtype=torch.float64)
+        return np.asarray(self.task.probabilities(scaled).numpy())
 
     def logits(self, texts: Iterable[Text]) -> np.ndarray:
         """Return the logits behind `predict`, [texts, classes]; for regression, scores [texts, 1].
@@ -138,6 +148,7 @@ class Student(Predictor):
         result: the contents of `result.json`.
         classes: the data set's classes, in the order of `predict_proba`; one name for scores.
         pairs: whether the student reads pairs of texts.
+        temperatures: what `predict_proba` divides the logits by; 1 if none was fitted.
     """
 
     def __init__(self, run: RunFolder, device: torch.device) -> None:
@@ -154,6 +165,7 @@ class Student(Predictor):
             device=device,
             bf16=run.result.training.precision == "bfloat16"
             and run.result.training.device == device.type,
+            temperatures=temperatures_of(run.result, STUDENT),
         )
 
     @cached_property
@@ -187,6 +199,7 @@ class Student(Predictor):
             pairs=self.pairs,
             device=self.device,
             bf16=self._bf16,
+            temperatures=temperatures_of(self.result, name_teacher(name)),
         )
 
     def _learner(
@@ -213,6 +226,16 @@ class Student(Predictor):
         if self._run.leave_padding_out and device.type == "cpu":
             learner.leave_padding_out()
         return learner
+
+
+def temperatures_of(result: RunResult, model: str) -> tuple[float, ...]:
+    """Return a model's temperatures; 1 for scores, which have none.
+
+    Args:
+        result: of the finished run.
+        model: its name in `result.calibration.models`.
+    """
+    return (1.0,) if result.calibration is None else result.calibration.models[model].values
 
 
 def load(

@@ -19,26 +19,37 @@ from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+from distill_runner.config.schema.rules import is_left_out
 from distill_runner.storage import integrity
 from distill_runner.storage.locks import hold_lock, is_free
 
 
-def plain(value: Any) -> Any:
-    """Convert dataclasses, enums, tuples and paths to JSON types."""
+def plain(value: Any, *, for_key: bool = False) -> Any:
+    """Convert dataclasses, enums, tuples and paths to JSON types.
+
+    Args:
+        value: what to convert.
+        for_key: leave out the fields that keys leave out while they have their defaults.
+    """
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+        named = {field: getattr(value, field.name) for field in fields(value)}
+        return {
+            field.name: plain(item, for_key=for_key)
+            for field, item in named.items()
+            if not (for_key and is_left_out(field.metadata) and item == field.default)
+        }
     if isinstance(value, enum.Enum):
         return value.value
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): plain(item, for_key=for_key) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+        return [plain(item, for_key=for_key) for item in value]
     return str(value) if isinstance(value, Path) else value
 
 
 def key_of(value: Any) -> str:
     """Return the hash of `value`, 16 hex digits."""
-    text = json.dumps(plain(value), sort_keys=True, ensure_ascii=True)
+    text = json.dumps(plain(value, for_key=True), sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -12,10 +12,13 @@ from torch import Tensor
 
 from distill_runner.config.schema import Combine, Dataset, Metric
 from distill_runner.data.readers.label_reader import LabelReader
+from distill_runner.evaluation.metrics.calibration import Forecast
 from distill_runner.evaluation.metrics.estimate import interval_over_clusters
 from distill_runner.evaluation.metrics.intervals import Interval
+from distill_runner.evaluation.metrics.temperature import Temperature
 from distill_runner.objectives.ensemble import Ensemble
 from distill_runner.results.scores import RankingDifference, Score
+from distill_runner.tasks.given_answers import TakesAnswers
 from distill_runner.tasks.rules import TaskRules
 
 if TYPE_CHECKING:
@@ -44,7 +47,7 @@ class ChanceLevel:
 
 
 @dataclass(frozen=True)
-class Task(ABC):
+class Task(TakesAnswers, ABC):
     """What a model predicts, how it learns that from labels, and how predictions are scored.
 
     Args:
@@ -76,6 +79,15 @@ class Task(ABC):
         """
 
     # --- losses ---
+
+    def balance(self, labels: np.ndarray, outputs: int) -> Task:
+        """Return the task with a hard loss weighted by 1 over the share of each class.
+
+        Args:
+            labels: of the training rows, those that have one.
+            outputs: number of the model's outputs.
+        """
+        raise RuntimeError(f"a {self.rules.kind.value} of {outputs} output(s) weighs no {labels}")
 
     @abstractmethod
     def hard_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
@@ -138,27 +150,21 @@ class Task(ABC):
             RuntimeError: the outputs are scores, which have no probabilities.
         """
 
-    # --- answers of a teacher that is a file ---
-
     @abstractmethod
-    def logits_of_label(self, label: object, names: Sequence[str]) -> np.ndarray:
-        """Return the logits that stand for a label, [outputs].
+    def fit_temperatures(
+        self, logits: np.ndarray, labels: np.ndarray, clusters: np.ndarray
+    ) -> tuple[Temperature, ...]:
+        """Fit what divides the logits: one T for all classes, or one for each label.
 
         Args:
-            label: a class, a list of labels, or a score.
-            names: names of the outputs.
-
-        Raises:
-            ValueError: it is no label of this task; the message says why.
+            logits: [rows, outputs].
+            labels: of the rows.
+            clusters: [rows], the number of each row's cluster.
         """
 
     @abstractmethod
-    def logits_of_probabilities(self, probabilities: np.ndarray) -> np.ndarray:
-        """Return the logits that stand for probabilities, [outputs], each in 0..1.
-
-        Raises:
-            ValueError: they are no probabilities of this task; the message says why.
-        """
+    def forecast(self, logits: np.ndarray, labels: np.ndarray) -> Forecast:
+        """Return what logits, [rows, outputs], claim of each row beside what happened."""
 
     # --- labels ---
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from torch import Tensor
+from torch.nn import functional as F
 
 from distill_runner.config.schema import Combine, Dataset, Metric, TaskKind
 from distill_runner.data.readers.class_labels import ClassLabels, check_trained
 from distill_runner.data.readers.label_reader import LabelReader
 from distill_runner.errors import Refused
+from distill_runner.evaluation.metrics.calibration import Forecast, forecast_classes
 from distill_runner.evaluation.metrics.classes import class_metric, class_metrics
 from distill_runner.evaluation.metrics.clusters import (
     contributions,
@@ -27,6 +29,7 @@ from distill_runner.evaluation.metrics.rankings import (
     rank,
     ranking_metrics,
 )
+from distill_runner.evaluation.metrics.temperature import Temperature, fit_for_classes
 from distill_runner.objectives.ensemble import equal_mean_of_probabilities, prob_mean
 from distill_runner.objectives.logits import cross_entropy
 from distill_runner.results.scores import RankingDifference, Score
@@ -50,6 +53,12 @@ class Classification(Task):
     mean_of_models: ClassVar[Combine] = Combine.prob_mean
 
     metrics: tuple[Metric, ...] = (Metric.accuracy, Metric.macro_f1)
+    class_weights: tuple[float, ...] | None = None  # of the hard loss; their mean over rows is 1
+
+    def balance(self, labels: np.ndarray, outputs: int) -> Classification:
+        counts = np.bincount(labels, minlength=outputs)
+        weights = len(labels) / (outputs * np.maximum(counts, 1))
+        return replace(self, class_weights=tuple(weights.tolist()))
 
     def check_outputs(self, outputs: int, *, name: str) -> None:
         if outputs == 1:
@@ -62,7 +71,11 @@ class Classification(Task):
             )
 
     def hard_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        return cross_entropy(logits, labels)
+        if self.class_weights is None:
+            return cross_entropy(logits, labels)
+        # Divided by the number of rows, not by their weights: so micro-batches add up.
+        weights = logits.new_tensor(self.class_weights)[labels]
+        return (weights * F.cross_entropy(logits, labels, reduction="none")).mean()
 
     def joint_logits(self, logits: Tensor) -> Tensor:
         return equal_mean_of_probabilities(logits)
@@ -84,6 +97,14 @@ class Classification(Task):
 
     def logits_of_probabilities(self, probabilities: np.ndarray) -> np.ndarray:
         return class_logits(probabilities)
+
+    def fit_temperatures(
+        self, logits: np.ndarray, labels: np.ndarray, clusters: np.ndarray
+    ) -> tuple[Temperature, ...]:
+        return (fit_for_classes(logits, labels, clusters),)
+
+    def forecast(self, logits: np.ndarray, labels: np.ndarray) -> Forecast:
+        return forecast_classes(logits, labels)
 
     def label_reader(self, settings: Dataset) -> LabelReader:
         return ClassLabels(settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,6 +10,30 @@ import numpy as np
 # No answer is certain: a probability of 0 would have an infinite logit.
 LEAST = 1e-6
 _SUM = 0.02  # by how much rounded probabilities may miss a sum of 1
+
+
+class TakesAnswers(ABC):
+    """A task that turns answers of a teacher that is a file into logits."""
+
+    @abstractmethod
+    def logits_of_label(self, label: object, names: Sequence[str]) -> np.ndarray:
+        """Return the logits that stand for a label, [outputs].
+
+        Args:
+            label: a class, a list of labels, or a score.
+            names: names of the outputs.
+
+        Raises:
+            ValueError: it is no label of this task; the message says why.
+        """
+
+    @abstractmethod
+    def logits_of_probabilities(self, probabilities: np.ndarray) -> np.ndarray:
+        """Return the logits that stand for probabilities, [outputs], each in 0..1.
+
+        Raises:
+            ValueError: they are no probabilities of this task; the message says why.
+        """
 
 
 def position_of(label: object, names: Sequence[str]) -> int:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from distill_runner.config.schema import Combine, Dataset, Metric, TaskKind
 from distill_runner.data.readers.label_reader import LabelReader
 from distill_runner.data.readers.label_sets import LabelSets, read_set, written_set
 from distill_runner.errors import Refused
+from distill_runner.evaluation.metrics.calibration import Forecast, forecast_sets
 from distill_runner.evaluation.metrics.label_sets import (
     best_constant,
     effective_sets,
@@ -20,6 +23,7 @@ from distill_runner.evaluation.metrics.label_sets import (
     set_contributions,
     set_interval,
 )
+from distill_runner.evaluation.metrics.temperature import Temperature, fit_for_label
 from distill_runner.objectives.sigmoids import (
     binary_cross_entropy,
     equal_mean_of_sigmoids,
@@ -46,6 +50,7 @@ class MultiLabel(Task):
     mean_of_models: ClassVar[Combine] = Combine.prob_mean
 
     metrics: tuple[Metric, ...] = (Metric.micro_f1, Metric.macro_f1, Metric.subset_accuracy)
+    present_weights: tuple[float, ...] | None = None  # of the hard loss where a label is present
 
     def check_outputs(self, outputs: int, *, name: str) -> None:
         if outputs == 1:
@@ -58,7 +63,16 @@ class MultiLabel(Task):
             )
 
     def hard_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        return binary_cross_entropy(logits, labels)
+        if self.present_weights is None:
+            return binary_cross_entropy(logits, labels)
+        present = logits.new_tensor(self.present_weights)
+        absent = present / (2 * present - 1)  # so that both halves of a label weigh as much
+        each = F.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype), reduction="none")
+        return (torch.where(labels > 0, present, absent) * each).mean()
+
+    def balance(self, labels: np.ndarray, outputs: int) -> MultiLabel:  # noqa: ARG002
+        share = labels.mean(axis=0).clip(1 / len(labels), 1 - 1 / len(labels))
+        return replace(self, present_weights=tuple((1 / (2 * share)).tolist()))
 
     def joint_logits(self, logits: Tensor) -> Tensor:
         return equal_mean_of_sigmoids(logits)
@@ -72,6 +86,17 @@ class MultiLabel(Task):
     def probabilities(self, logits: Tensor) -> Tensor:
         """Return each label's probability, [rows, labels], 0..1."""
         return logits.sigmoid()
+
+    def fit_temperatures(
+        self, logits: np.ndarray, labels: np.ndarray, clusters: np.ndarray
+    ) -> tuple[Temperature, ...]:
+        return tuple(
+            fit_for_label(of_label, truth, clusters)
+            for of_label, truth in zip(logits.T, labels.T, strict=True)
+        )
+
+    def forecast(self, logits: np.ndarray, labels: np.ndarray) -> Forecast:
+        return forecast_sets(logits, labels)
 
     # --- labels ---
 

@@ -13,9 +13,11 @@ from distill_runner.config.schema import Combine, Dataset, Metric, TaskKind
 from distill_runner.data.readers.label_reader import LabelReader
 from distill_runner.data.readers.scores import ScoreLabels, check_spread
 from distill_runner.errors import Refused
+from distill_runner.evaluation.metrics.calibration import Forecast
 from distill_runner.evaluation.metrics.clusters import contributions
 from distill_runner.evaluation.metrics.correlations import CORRELATIONS, correlation_metrics
 from distill_runner.evaluation.metrics.estimate import interval_over_clusters
+from distill_runner.evaluation.metrics.temperature import Temperature
 from distill_runner.objectives.logits import squared_error
 from distill_runner.results.scores import Score
 from distill_runner.tasks.base import Array, ChanceLevel, Prediction, Task, scored_splits
@@ -70,6 +72,12 @@ class Regression(Task):
 
     def logits_of_probabilities(self, probabilities: np.ndarray) -> np.ndarray:  # noqa: ARG002
         raise ValueError("scores have no probabilities")
+
+    def fit_temperatures(self, *_: object) -> tuple[Temperature, ...]:
+        raise RuntimeError("scores have no probabilities")
+
+    def forecast(self, *_: object) -> Forecast:
+        raise RuntimeError("scores have no probabilities")
 
     def label_reader(self, settings: Dataset) -> LabelReader:
         return ScoreLabels(settings)

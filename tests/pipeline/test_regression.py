@@ -143,6 +143,7 @@ def test_fine_tuning_learns_the_score_and_transformers_loads_it(tmp_path: Path) 
 
     found = regress(tmp_path, "finetune")
     test, folder = found["metrics"]["test"], tmp_path / "finetune"
+    assert found["calibration"] is None  # scores have no probabilities
     labels, answers = predictions(folder, "test")
     assert test["pearson"] == pytest.approx(stats.pearsonr(answers, labels).statistic, abs=1e-5)
     assert test["spearman"] == pytest.approx(stats.spearmanr(answers, labels).statistic, abs=1e-5)

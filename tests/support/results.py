@@ -5,6 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from distill_runner.results.calibration import (
+    Calibration,
+    LabelTemperature,
+    Measure,
+    ModelCalibration,
+    ProbabilityScores,
+    SplitCalibration,
+)
 from distill_runner.results.files import Attempt, Job, Status
 from distill_runner.results.measurements import AtChance, Training
 from distill_runner.results.origins import DataResult, Origin, Provenance, SplitSizes
@@ -188,6 +196,7 @@ def a_result(validation: float = 0.8, test: float = 0.8, **changed: Any) -> RunR
         "tuning": None,
         "broken_off": None,
         "agreement": {},
+        "calibration": None,
         "robustness": None,
         "latency": None,
         "training": TRAINING,
@@ -209,6 +218,55 @@ def a_tuning(*scores: tuple[float, float]) -> TuningResult:
         for at, (student, baseline) in enumerate(scores, start=1)
     )
     return TuningResult(trials=trials, student=0, baseline=0)
+
+
+def a_model_calibration(
+    *errors: float,
+    temperatures: Mapping[str | None, float | str],
+    exact: float = 0.001,
+    change: float = -0.1,
+) -> ModelCalibration:
+    """A model's calibration errors before and, if there is a second, after scaling on test.
+
+    Args:
+        temperatures: by label, T or why it was not fitted.
+        exact: the error that exact probabilities would show.
+        change: of the likelihood, its interval 0.01 to both sides.
+    """
+    scores = [
+        ProbabilityScores(
+            ece=Measure(value=error, low=error / 2, high=error * 2),
+            ece_if_exact=exact,
+            brier=Measure(value=2 * error, low=error, high=3 * error),
+            nll=Measure(value=4 * error, low=error, high=5 * error),
+        )
+        for error in errors
+    ]
+    return ModelCalibration(
+        temperatures=tuple(
+            LabelTemperature(label=label, value=1.0, not_fitted=given)
+            if isinstance(given, str)
+            else LabelTemperature(label=label, value=given, not_fitted=None)
+            for label, given in temperatures.items()
+        ),
+        splits={
+            "test": SplitCalibration(
+                n=100,
+                clusters=90,
+                before=scores[0],
+                after=scores[1] if scores[1:] else None,
+                nll_change=Measure(value=change, low=change - 0.01, high=change + 0.01)
+                if scores[1:]
+                else None,
+            )
+        },
+    )
+
+
+def a_calibration(**models: ModelCalibration) -> Calibration:
+    """The calibration of models by name; `_` in a name is a space."""
+    named = {name.replace("_", " "): model for name, model in models.items()}
+    return Calibration(validation_rows=150, models=named)
 
 
 def a_job(name: str, result: RunResult, *, seconds: float | None = 1.5) -> Job:

@@ -44,6 +44,7 @@ from distill_runner.config.schema.stages import StageConfig, When
 from distill_runner.config.schema.training import (
     BaselineSteps,
     Batching,
+    ClassWeights,
     Evaluation,
     Schedule,
     Select,
@@ -55,6 +56,7 @@ __all__ = [
     "BaselineSteps",
     "Batching",
     "BuiltModel",
+    "ClassWeights",
     "Combine",
     "Config",
     "Dataset",

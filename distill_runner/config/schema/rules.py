@@ -82,6 +82,15 @@ def rule(rule: Rule) -> Metadata:
     return MappingProxyType({_RULE: rule})
 
 
+# A field added after keys were given out: while it has its default, keys leave it out.
+LEFT_OUT_BY_DEFAULT = MappingProxyType({"left_out_of_keys_by_default": True})
+
+
+def is_left_out(metadata: Mapping[str, Any]) -> bool:
+    """Return whether keys leave a field out while it has its default."""
+    return bool(metadata.get("left_out_of_keys_by_default"))
+
+
 ABOVE_0 = rule(Range("above 0", low_open=True))
 AT_LEAST_0 = rule(Range("0 or more"))
 AT_LEAST_1 = rule(Range("1 or more", low=1))

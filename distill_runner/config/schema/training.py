@@ -10,6 +10,7 @@ from distill_runner.config.schema.rules import (
     AT_LEAST_0,
     AT_LEAST_1,
     LEARNING_RATE,
+    LEFT_OUT_BY_DEFAULT,
     SHARE,
     SHARE_BELOW_1,
 )
@@ -35,6 +36,13 @@ class Batching(Enum):
 
     by_length = "by_length"
     random = "random"
+
+
+class ClassWeights(Enum):
+    """How much a row's label counts in the loss."""
+
+    none = "none"
+    balanced = "balanced"
 
 
 class BaselineSteps(Enum):
@@ -71,6 +79,8 @@ class Training:
     batching: Batching = Batching.random
     # micro-batches per optimiser step, up to batch_size; more of them need less memory
     accumulate: int = field(default=1, metadata=AT_LEAST_1)
+    # balanced: the loss of a label is weighted by 1 over its class's share of the training rows
+    class_weights: ClassWeights = field(default=ClassWeights.none, metadata=LEFT_OUT_BY_DEFAULT)
 
 
 @dataclass

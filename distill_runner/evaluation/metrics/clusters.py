@@ -24,7 +24,7 @@ def contributions(statistic: Callable[[np.ndarray], float], clusters: np.ndarray
     Returns:
         [clusters], at most 1,000.
     """
-    blocks = _blocks(clusters)
+    blocks = join_clusters(clusters)
     rows, count = np.arange(len(blocks)), int(blocks.max()) + 1
     whole = statistic(rows)
     order = np.argsort(blocks, kind="stable")
@@ -81,7 +81,15 @@ def effective_rows(right: np.ndarray, clusters: np.ndarray) -> float:
     return min(1.0, of_rows / variance) * len(right)
 
 
-def _blocks(clusters: np.ndarray) -> np.ndarray:
+def join_clusters(clusters: np.ndarray) -> np.ndarray:
+    """Return each row's block, numbered from 0: its cluster, or several joined at random.
+
+    Args:
+        clusters: [rows], the number of each row's cluster.
+
+    Returns:
+        [rows], at most 1,000 different numbers.
+    """
     numbers = np.unique(clusters, return_inverse=True)[1]
     count = int(numbers.max()) + 1
     if count <= _MOST_BLOCKS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from distill_runner.results.collect import comparisons, measured, models, origins
+from distill_runner.results.collect.calibration import measure_calibration
 from distill_runner.results.collect.finished import FinishedRun
 from distill_runner.results.origins import DataSource
 from distill_runner.results.schema import (
@@ -57,6 +58,7 @@ def collect_result(
         tuning=run.tuning,
         broken_off=_broken_off(run),
         agreement=comparisons.agreement(run),
+        calibration=measure_calibration(run),
         robustness=measured.measure_robustness(run),
         latency=measured.measure_latency(run, machine),
         training=run.record(deployed).training,
