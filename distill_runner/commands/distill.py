@@ -15,6 +15,7 @@ from distill_runner import __version__
 from distill_runner.commands.cascade import cascade
 from distill_runner.commands.check import check
 from distill_runner.commands.predict import predict
+from distill_runner.commands.teach import teach
 from distill_runner.console.program import run_program
 
 main = typer.Typer(
@@ -24,7 +25,7 @@ main = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-_VERBS: tuple[Callable[..., None], ...] = (check, predict, cascade)
+_VERBS: tuple[Callable[..., None], ...] = (check, predict, cascade, teach)
 
 
 def _print_version(asked: bool) -> None:

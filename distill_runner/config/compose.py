@@ -88,7 +88,7 @@ def raw_method(config: DictConfig) -> dict[str, Any]:
 
 
 def _list_keys(shape: type, prefix: str = "") -> set[str]:
-    """Return the keys of a dataclass and those nested in it that hold a list, a `text` or a `path`."""
+    """Return the keys of a dataclass, nested ones too, that hold a list, a `text` or a `path`."""
     found = set()
     for name, hint in typing.get_type_hints(shape).items():
         for kind in (hint, *typing.get_args(hint)):

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from distill_runner.data.load import Prepared
 
 
-_RANGE_ROWS = 5_000
+RANGE_ROWS = 5_000  # of texts without labels, whose logits are stored together
 
 
 class TaskData:
@@ -101,7 +101,7 @@ class TaskData:
     def ranges(self, split: str) -> list[tuple[range, str]]:
         """Divide a split into ranges of rows; each has a hash of its place and its texts."""
         table = self.data.splits[split]
-        bounds = [*range(0, len(table), _RANGE_ROWS), len(table)]
+        bounds = [*range(0, len(table), RANGE_ROWS), len(table)]
         ranges = [range(a, b) for a, b in pairwise(bounds)]
         return [(rows, key_of([rows.start, hash_rows(table.select(rows))])) for rows in ranges]
 
