@@ -34,7 +34,7 @@ from distill_runner.objectives.ensemble import equal_mean_of_probabilities, prob
 from distill_runner.objectives.logits import cross_entropy
 from distill_runner.results.scores import RankingDifference, Score
 from distill_runner.tasks.base import Array, ChanceLevel, Prediction, Task, scored_splits
-from distill_runner.tasks.given_answers import class_logits, position_of
+from distill_runner.tasks.given_answers import ClassAnswers
 from distill_runner.tasks.rules import RANKING, TaskRules, check_classes, rules_of
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Classification(Task):
+class Classification(ClassAnswers, Task):
     """Softmax over classes, cross-entropy, accuracy."""
 
     rules: ClassVar[TaskRules] = rules_of(TaskKind.classification)
@@ -89,14 +89,6 @@ class Classification(Task):
     def probabilities(self, logits: Tensor) -> Tensor:
         """Return the probabilities, [rows, classes]; each row sums to 1."""
         return logits.softmax(dim=-1)
-
-    def logits_of_label(self, label: object, names: Sequence[str]) -> np.ndarray:
-        probabilities = np.zeros(len(names))
-        probabilities[position_of(label, names)] = 1
-        return class_logits(probabilities)
-
-    def logits_of_probabilities(self, probabilities: np.ndarray) -> np.ndarray:
-        return class_logits(probabilities)
 
     def fit_temperatures(
         self, logits: np.ndarray, labels: np.ndarray, clusters: np.ndarray

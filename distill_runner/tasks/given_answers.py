@@ -80,3 +80,41 @@ def label_logits(probabilities: np.ndarray) -> np.ndarray:
     kept = np.clip(probabilities, LEAST, 1 - LEAST)
     logits: np.ndarray = np.log(kept) - np.log1p(-kept)
     return logits
+
+
+class ClassAnswers(TakesAnswers):
+    """The answers are classes."""
+
+    def logits_of_label(self, label: object, names: Sequence[str]) -> np.ndarray:
+        probabilities = np.zeros(len(names))
+        probabilities[position_of(label, names)] = 1
+        return class_logits(probabilities)
+
+    def logits_of_probabilities(self, probabilities: np.ndarray) -> np.ndarray:
+        return class_logits(probabilities)
+
+
+class LabelSetAnswers(TakesAnswers):
+    """The answers are sets of labels, each a list of names."""
+
+    def logits_of_label(self, label: object, names: Sequence[str]) -> np.ndarray:
+        if not isinstance(label, list):
+            raise ValueError('a label is a list of names, such as ["a", "b"] or []')
+        probabilities = np.zeros(len(names))
+        probabilities[[position_of(one, names) for one in label]] = 1
+        return label_logits(probabilities)
+
+    def logits_of_probabilities(self, probabilities: np.ndarray) -> np.ndarray:
+        return label_logits(probabilities)
+
+
+class ScoreAnswers(TakesAnswers):
+    """The answers are scores; a score is its own logit."""
+
+    def logits_of_label(self, label: object, names: Sequence[str]) -> np.ndarray:  # noqa: ARG002
+        if isinstance(label, bool) or not isinstance(label, int | float):
+            raise ValueError(f"{str(label)[:60]!r} is no number")
+        return np.array([label], dtype=np.float64)
+
+    def logits_of_probabilities(self, probabilities: np.ndarray) -> np.ndarray:  # noqa: ARG002
+        raise ValueError("scores have no probabilities")

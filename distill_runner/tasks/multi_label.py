@@ -31,7 +31,7 @@ from distill_runner.objectives.sigmoids import (
 )
 from distill_runner.results.scores import Score
 from distill_runner.tasks.base import HIDDEN, Array, ChanceLevel, Prediction, Task
-from distill_runner.tasks.given_answers import label_logits, position_of
+from distill_runner.tasks.given_answers import LabelSetAnswers
 from distill_runner.tasks.rules import TaskRules, rules_of
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class MultiLabel(Task):
+class MultiLabel(LabelSetAnswers, Task):
     """A sigmoid for each label, binary cross-entropy, F1; a label is predicted above 1/2."""
 
     rules: ClassVar[TaskRules] = rules_of(TaskKind.multi_label)
@@ -99,16 +99,6 @@ class MultiLabel(Task):
         return forecast_sets(logits, labels)
 
     # --- labels ---
-
-    def logits_of_label(self, label: object, names: Sequence[str]) -> np.ndarray:
-        if not isinstance(label, list):
-            raise ValueError('a label is a list of names, such as ["a", "b"] or []')
-        probabilities = np.zeros(len(names))
-        probabilities[[position_of(one, names) for one in label]] = 1
-        return label_logits(probabilities)
-
-    def logits_of_probabilities(self, probabilities: np.ndarray) -> np.ndarray:
-        return label_logits(probabilities)
 
     def label_reader(self, settings: Dataset) -> LabelReader:
         return LabelSets(settings)

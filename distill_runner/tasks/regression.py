@@ -21,6 +21,7 @@ from distill_runner.evaluation.metrics.temperature import Temperature
 from distill_runner.objectives.logits import squared_error
 from distill_runner.results.scores import Score
 from distill_runner.tasks.base import Array, ChanceLevel, Prediction, Task, scored_splits
+from distill_runner.tasks.given_answers import ScoreAnswers
 from distill_runner.tasks.rules import TaskRules, rules_of
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Regression(Task):
+class Regression(ScoreAnswers, Task):
     """One output, squared error, correlation."""
 
     rules: ClassVar[TaskRules] = rules_of(TaskKind.regression)
@@ -64,14 +65,6 @@ class Regression(Task):
 
     def probabilities(self, logits: Tensor) -> Tensor:  # noqa: ARG002
         raise RuntimeError("scores have no probabilities")
-
-    def logits_of_label(self, label: object, names: Sequence[str]) -> np.ndarray:  # noqa: ARG002
-        if isinstance(label, bool) or not isinstance(label, int | float):
-            raise ValueError(f"{str(label)[:60]!r} is no number")
-        return np.array([label], dtype=np.float64)
-
-    def logits_of_probabilities(self, probabilities: np.ndarray) -> np.ndarray:  # noqa: ARG002
-        raise ValueError("scores have no probabilities")
 
     def fit_temperatures(self, *_: object) -> tuple[Temperature, ...]:
         raise RuntimeError("scores have no probabilities")
