@@ -61,6 +61,7 @@ READ_ELSEWHERE = {
     "pretrain.dataset.metrics": "the teachers' scores",
     "evaluation.robustness": "a table, and its part of result.json",
     "evaluation.latency": "a table, and its part of result.json",
+    "evaluation.threshold": "the student's decisions, and its part of result.json",
     "evaluation.baseline_steps": "the baseline of a learner that makes more steps than it",
     "tracker._target_": "where curves go",
     "tracker.every": "the points of metrics.jsonl",

@@ -51,6 +51,8 @@ UNTYPED_EDGE = {
     "config.schema.rules",  # a dataclass field's metadata
     "methods.construct",  # a method's YAML
     "models.fast.packed",  # the arguments of a transformers module
+    "models.loading",  # the settings of a transformers config
+    "models.static",  # the settings of a transformers config
     "models.teachers",  # the state that a checkpoint holds
     "models.untrusted",  # config.json
     "planning.planner",  # a method's YAML

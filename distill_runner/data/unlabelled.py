@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from distill_runner.config import schema
-from distill_runner.data.held_out import Texts, held_out_rows
+from distill_runner.data.held_out import held_out_rows
 from distill_runner.data.load import Prepared, files_hash
 from distill_runner.data.readers.class_labels import ClassLabels
 from distill_runner.data.readers.columns import text_columns
@@ -23,6 +23,7 @@ from distill_runner.data.readers.files import locate
 from distill_runner.data.readers.missing import TEXT, Gaps, check_none, without_text
 from distill_runner.data.readers.places import Places
 from distill_runner.data.readers.tables import load, quiet
+from distill_runner.data.row_hash import COLUMNS, hash_row, hash_rows
 from distill_runner.errors import Refused
 from distill_runner.planning.stages import UNLABELLED
 from distill_runner.storage.integrity import Say, provide
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 _FORMAT = 5  # version of the stored data
 _BATCH_ROWS = 10_000
 _DRAW = 8  # of the generators seeded with `dataset.split_seed`; the splits have the first ones
-_COLUMNS = ("text", "text_pair")
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ def _build(prepared: Prepared, settings: schema.Dataset, sources: Sources, folde
 def _rest(prepared: Prepared) -> Dataset:
     """Return the texts of the labelled rows that the split leaves over."""
     rest = prepared.splits["rest"]
-    return rest.select_columns([name for name in _COLUMNS if name in rest.column_names])
+    return rest.select_columns([name for name in COLUMNS if name in rest.column_names])
 
 
 def _read(
@@ -207,7 +207,7 @@ def _read(
     check_none(as_data, [gaps])
     left_out = {paths[0].name: gaps.counts} if gaps.counts else {}
     kept = table.select(gaps.kept(range(rows))) if left_out else table
-    return kept.rename_columns(dict(zip(names, _COLUMNS, strict=False))), left_out
+    return kept.rename_columns(dict(zip(names, COLUMNS, strict=False))), left_out
 
 
 def _learnable(
@@ -221,7 +221,7 @@ def _learnable(
     )
     columns = text_columns(settings)
     # Its groups are known if a text is the group, such as the question of candidate answers.
-    group = _COLUMNS[columns.index(settings.group)] if settings.group in columns else None
+    group = COLUMNS[columns.index(settings.group)] if settings.group in columns else None
 
     def keep(batch: dict[str, list[str]]) -> list[bool]:
         rows = list(zip(*(batch[name] for name in table.column_names), strict=True))
@@ -253,7 +253,7 @@ def _distinct(
     def unseen(batch: dict[str, list[str]]) -> dict[str, list[Any]]:
         first, new = len(seen), []
         for row in zip(*(batch[name] for name in names), strict=True):
-            if (mark := _mark(row)) not in seen:
+            if (mark := hash_row(row)) not in seen:
                 seen.add(mark)
                 new.append(row)
         ids = [f"{UNLABELLED}-{first + at}" for at in range(len(new))]
@@ -268,19 +268,6 @@ def _distinct(
         cache_file_name=str(target),
         new_fingerprint=UNLABELLED,
     )
-
-
-def hash_rows(table: Dataset) -> str:
-    """Return the sha256 over the rows' texts, in order."""
-    names, digest = [name for name in _COLUMNS if name in table.column_names], hashlib.sha256()
-    for batch in table.select_columns(names).iter(_BATCH_ROWS):
-        for row in zip(*(batch[name] for name in names), strict=True):
-            digest.update(_mark(row))
-    return digest.hexdigest()
-
-
-def _mark(row: Texts) -> bytes:
-    return hashlib.blake2b(json.dumps(row).encode(), digest_size=16).digest()
 
 
 def _kept_out(settings: schema.Dataset) -> tuple[str, ...]:

@@ -54,32 +54,24 @@ def load_trained(
     module = _load(folder, encoder, key=key)
     if soft_heads and not is_static(folder):
         heads.load(module, folder)
-    columns = _columns(module.config, labels, task, classes, name=name)
+    columns = columns_of(module.config, labels, task, classes, name=name)
     return Learner(name, module, encoder, columns=columns)
 
 
-def check_labels(
-    folder: Path,
-    *,
-    name: str,
-    task: Task,
-    classes: Sequence[str],
-    key: str,
-    labels: Sequence[str] | None,
-) -> None:
-    """Refuse a trained classifier that does not know the classes; reads only its config.
-
-    The arguments are those of `load_trained`.
-
-    Raises:
-        Refused: `load_trained` would refuse the labels.
-    """
-    _columns(_config(folder, key=key), labels, task, classes, name=name)
-
-
-def _columns(
+def columns_of(
     config: Any, labels: Sequence[str] | None, task: Task, classes: Sequence[str], *, name: str
 ) -> tuple[int, ...] | None:
+    """Return the output of a trained classifier for each class; None if the orders agree.
+
+    Args:
+        config: the classifier's transformers config.
+        labels: the names of its outputs, if the config does not give them.
+        task, classes: of the data set.
+        name: the classifier's name in messages.
+
+    Raises:
+        Refused: the outputs do not fit the task, or a class is missing from their names.
+    """
     outputs = config.num_labels
     if labels and len(labels) != outputs:
         raise Refused(
@@ -134,23 +126,30 @@ def new_classifier(
         torch.manual_seed(seed_at(seed, "initialisation"))
         return Learner(name, new_static(source, encoder, head, key=key), encoder)
     if teacher is not None:
-        module = _from_config(folder, head, encoder, key=key, layers=layers)
+        module = from_config(folder, head, encoder, key=key, layers=layers)
         origin = _load(teacher, None, key=key) if isinstance(teacher, Path) else teacher
         copy_layers(origin, module, layers)
+        return Learner(name, module, encoder)
+    if random:
+        module = from_config(folder, head, encoder, key=key)
     else:
-        module = (
-            _from_config(folder, head, encoder, key=key)
-            if random
-            else _load(folder, encoder, key=key, head=head)
-        )
-        if not random and is_classifier(folder):
-            # A trained head is not new, and its size must not affect the draw of the new one.
-            torch.manual_seed(seed_at(seed, "initialisation"))
-            body, module = module, _from_config(folder, head, encoder, key=key)
-            module.base_model.load_state_dict(body.base_model.state_dict())
-        if layers is not None:
-            keep_layers(module, layers)
+        module = _pretrained(folder, head, encoder, seed=seed, key=key)
+    if layers is not None:
+        keep_layers(module, layers)
     return Learner(name, module, encoder)
+
+
+def _pretrained(
+    folder: Path, head: Mapping[str, Any], encoder: Encoder, *, seed: int, key: str
+) -> Any:
+    """Return the folder's classifier with its own body and a new head."""
+    module = _load(folder, encoder, key=key, head=head)
+    if is_classifier(folder):
+        # A trained head is not new, and its size must not affect the draw of the new one.
+        torch.manual_seed(seed_at(seed, "initialisation"))
+        body, module = module, from_config(folder, head, encoder, key=key)
+        module.base_model.load_state_dict(body.base_model.state_dict())
+    return module
 
 
 def _word_source(
@@ -161,35 +160,8 @@ def _word_source(
         return teacher
     source = folder if teacher is None else teacher
     if random:
-        return _from_config(source, head, None, key=key)
+        return from_config(source, head, None, key=key)
     return _load(source, None, key=key, head=head)
-
-
-def check_start(folder: Path, *, teacher: Path, layers: Sequence[int] | None, key: str) -> None:
-    """Refuse a student into which the teacher's layers cannot be copied, before training.
-
-    Args:
-        folder: the student's architecture.
-        teacher: a model folder of the teacher's architecture; its weights are not read.
-        layers: the teacher's layers, 0-based; None spaces them evenly.
-        key: the configuration key to blame.
-
-    Raises:
-        Refused: the layers do not exist, or their shapes differ from the student's.
-    """
-    # Try the copy itself, on tensors that have a shape and no content.
-    with torch.device("meta"):
-        source = _from_config(teacher, {}, None, key="teacher.models")
-        copy_layers(source, _from_config(folder, {}, None, key=key, layers=layers), layers)
-
-
-def width_of(folder: Path, *, key: str) -> int:
-    """Return the width of a model's states; reads only its config.
-
-    Raises:
-        Refused: the config cannot be read.
-    """
-    return int(_config(folder, key=key).hidden_size)
 
 
 def load_encoder(folder: Path, max_tokens: int, *, key: str) -> Encoder:
@@ -200,31 +172,12 @@ def load_encoder(folder: Path, max_tokens: int, *, key: str) -> Encoder:
     """
     from transformers import AutoTokenizer
 
-    config = None if is_static(folder) else _config(folder, key=key)
+    config = None if is_static(folder) else read_config(folder, key=key)
     with untrusted.reading("The tokenizer", folder, key=key, rule=untrusted.TOKENIZER):
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         if config is not None:
             tokenizer_fit.fit(tokenizer, config, key=key)
         return Encoder(tokenizer, max_tokens)
-
-
-def check_files(folder: Path, shape: Any, *, weights: bool, key: str) -> None:
-    """Refuse a tokenizer or weights that would fail later in a run.
-
-    Args:
-        folder: the model's folder.
-        shape: the classifier that `untrusted.check_config` returned for the folder.
-        weights: check the weights too.
-        key: the configuration key to blame.
-
-    Raises:
-        Refused: they cannot be read, or do not belong to the model.
-    """
-    tokenizer = load_encoder(folder, 8, key=key).tokenizer
-    untrusted.check_words(shape, tokenizer, folder, key=key)
-    tokenizer_fit.check_ends(shape, tokenizer, key=key)
-    if weights:
-        untrusted.check_weights(folder, key=key)
 
 
 def _load(
@@ -251,7 +204,7 @@ def _load(
         return module
 
 
-def _from_config(
+def from_config(
     folder: Path,
     head: Mapping[str, Any],
     encoder: Encoder | None,
@@ -275,12 +228,17 @@ def _read_settled_config(
     folder: Path, encoder: Encoder | None, *, key: str, **settings: Any
 ) -> Any:
     """Return the folder's config after `families.settle`; without `encoder` no text is read."""
-    config = _config(folder, key=key, **settings)
+    config = read_config(folder, key=key, **settings)
     families.settle(config, padding=encoder.tokenizer.pad_token_id if encoder else None)
     return config
 
 
-def _config(folder: Path, *, key: str, **settings: Any) -> Any:
+def read_config(folder: Path, *, key: str, **settings: Any) -> Any:
+    """Return the transformers config of a model folder, with these settings in place of its own.
+
+    Raises:
+        Refused: it is missing or cannot be read.
+    """
     from transformers import AutoConfig
 
     with untrusted.reading("config.json", folder, key=key, rule=untrusted.CONFIG):

@@ -10,7 +10,7 @@ from distill_runner.config.schema import Config, Start
 from distill_runner.data.masking import check_maskable
 from distill_runner.errors import Refused
 from distill_runner.hub.locate import read_config
-from distill_runner.models import language, loading
+from distill_runner.models import folder_checks, language, loading
 from distill_runner.models.architecture import families
 from distill_runner.models.architecture.layers import check_layers, layers_of
 from distill_runner.pipeline.model_folders import ModelFolders
@@ -113,14 +113,14 @@ class ModelChecks:
         weights = stage.reads_own_weights and self._folders.has_weights(folder)
         if (folder, weights) not in self._checked:
             shape = self._folders.shape_of(stage)
-            loading.check_files(folder, shape, weights=weights, key=spec.config_key)
+            folder_checks.check_files(folder, shape, weights=weights, key=spec.config_key)
             self._checked.add((folder, weights))
 
     def _check_start(self, stage: Stage) -> None:
         """Refuse unknown labels, and layers that do not fit."""
         spec, folder = stage.learner, self._folders.folder_of(stage)
         if stage.already_finetuned:
-            loading.check_labels(
+            folder_checks.check_labels(
                 folder,
                 name=stage.label,
                 task=self._data[stage.data].task,
@@ -153,7 +153,7 @@ class ModelChecks:
         """Refuse a student that the teacher's layers do not fit."""
         spec, teacher = stage.learner, self._plan.stage(copied.teacher)
         try:
-            loading.check_start(
+            folder_checks.check_start(
                 self._folders.folder_of(stage),
                 teacher=self._folders.folder_of(teacher),
                 layers=spec.layers,
@@ -204,7 +204,7 @@ class ModelChecks:
         teacher = self._plan.stage(stage.backbone_of)
         self._check_same_words(stage, teacher)
         both = [self._folders.folder_of(one) for one in (stage, teacher)]
-        widths = {loading.width_of(folder, key=key) for folder in both}
+        widths = {folder_checks.width_of(folder, key=key) for folder in both}
         # Only the weights show whether there is a head.
         unknown = not self._folders.has_weights(both[1])
         has_head = unknown or load_language_head(teacher, self._folders) is not None

@@ -15,8 +15,8 @@ from distill_runner.data.answered_rows import answers_of
 from distill_runner.data.answers import Answers
 from distill_runner.data.encoding import Encoder, Encoding, View, encode
 from distill_runner.data.masking import MaskedView
+from distill_runner.data.row_hash import hash_rows
 from distill_runner.data.training_rows import TrainingRows
-from distill_runner.data.unlabelled import hash_rows
 from distill_runner.data.views import ChosenView, NoisyView
 from distill_runner.methods.base import OfferedRows
 from distill_runner.models.learner import Learner

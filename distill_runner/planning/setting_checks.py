@@ -9,6 +9,7 @@ from distill_runner.config.schema import (
     Dataset,
     NoiseKind,
     SplitScheme,
+    TaskKind,
     Teacher,
     WeighBy,
 )
@@ -250,6 +251,29 @@ def datasets_with_teachers(config: Config) -> list[tuple[Dataset, Teacher, str]]
     if config.pretrain.dataset is not None:
         pairs.append((config.pretrain.dataset, teacher_on(config, PRETRAIN), f"{PRETRAIN}."))
     return pairs
+
+
+def check_threshold(config: Config, classes: int) -> None:
+    """Refuse to fit a decision threshold unless there are two classes and validation rows.
+
+    Raises:
+        Refused: the run fits a threshold, and there is nothing to decide or to fit it on.
+    """
+    wanted, metrics = config.evaluation.threshold, {one.value for one in config.dataset.metrics}
+    decided = {"accuracy", "macro_f1", "f1", "matthews"}
+    faults = {
+        "two classes": config.dataset.task is not TaskKind.classification or classes != 2,
+        "validation rows": config.dataset.split.validation == 0,
+        f"one of the metrics {', '.join(sorted(decided))}": not metrics & decided,
+    }
+    for needed, missing in faults.items():
+        _rule(
+            not (wanted and missing),
+            key="evaluation.threshold",
+            value=True,
+            rule=f"false without {needed}",
+            way_out="evaluation.threshold=false",
+        )
 
 
 def check_test_rows(config: Config, rows: int) -> None:

@@ -22,6 +22,7 @@ from distill_runner.report.columns import (
 )
 from distill_runner.report.latency import latency_line
 from distill_runner.report.robustness import robustness_lines
+from distill_runner.report.threshold import threshold_lines
 from distill_runner.report.tuning import tuning_line
 from distill_runner.results.schema import ModelResult, RunResult
 from distill_runner.results.scores import GoldenHeadScore, Scores
@@ -50,6 +51,7 @@ def model_card(result: RunResult) -> str:
         *_with_blank(latency_line(result)),
         *robustness_lines(result),
         *calibration_section(result),
+        *_with_blank("\n".join(threshold_lines(result)) or None),
         "## How it was made",
         "",
         *_training_lines(result),

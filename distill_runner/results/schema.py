@@ -10,6 +10,7 @@ from distill_runner.results.calibration import Calibration
 from distill_runner.results.measurements import AtChance, Latency, Robustness, Training
 from distill_runner.results.origins import DataResult, Origin, Provenance
 from distill_runner.results.scores import Agreement, Gain, GoldenHeadScore, Scores
+from distill_runner.results.threshold import Threshold
 
 SCHEMA_VERSION: Literal[3] = 3
 
@@ -245,6 +246,7 @@ class RunResult:
     broken_off: Annotated[BrokenOff | None, "null if every stage was carried out"]
     agreement: Annotated[Mapping[str, Agreement], "by split; empty without teachers"]
     calibration: Annotated[Calibration | None, "null for scores, which have no probabilities"]
+    threshold: Annotated[Threshold | None, "null without `evaluation.threshold`"] = None
     robustness: Annotated[Robustness | None, "null without `evaluation.robustness`"]
     latency: Annotated[Latency | None, "null without `evaluation.latency`"]
     training: Annotated[Training, "of the deployed stage"]

@@ -105,7 +105,7 @@ class AnswerColumns:
         labels = predictor.task.predict(logits, predictor.classes)
         if self._kind is TaskKind.regression:
             return [column("score", labels)]
-        found = predictor.probabilities(logits, raw=self._raw)
+        found = predictor.probabilities(logits, calibrated=not self._raw)
         one_class = self._kind is TaskKind.classification
         columns = [column("label" if one_class else "labels", labels)]
         if one_class:

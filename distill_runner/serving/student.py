@@ -104,19 +104,19 @@ class Predictor:
                 rule="predict_proba is for classes",
                 way_out="predict(texts) gives the scores",
             )
-        return self.probabilities(self.logits(texts), raw=not calibrated)
+        return self.probabilities(self.logits(texts), calibrated=calibrated)
 
-    def probabilities(self, logits: np.ndarray, *, raw: bool = False) -> np.ndarray:
+    def probabilities(self, logits: np.ndarray, *, calibrated: bool = True) -> np.ndarray:
         """Return the probabilities that logits stand for. [rows, classes], float64.
 
         Args:
             logits: [rows, classes], as `logits` returns them.
-            raw: leave out what a calibration has fitted; without one this changes nothing.
+            calibrated: as for `predict_proba`.
         """
-        scaled = torch.from_numpy(logits).double()
-        if not raw:
-            scaled = scaled / torch.tensor(self.temperatures, dtype=torch.float64)
-        return np.asarray(self.task.probabilities(scaled).numpy())
+        found = torch.from_numpy(logits).double()
+        if calibrated:
+            found = found / torch.tensor(self.temperatures, dtype=torch.float64)
+        return np.asarray(self.task.probabilities(found).numpy())
 
     def logits(self, texts: Iterable[Text]) -> np.ndarray:
         """Return the logits behind `predict`, [texts, classes]; for regression, scores [texts, 1].

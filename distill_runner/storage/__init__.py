@@ -1,4 +1,4 @@
 """The store of finished stages: atomic writes, locks, integrity.
 
-Imports no other folder.
+Imports config.
 """

@@ -81,13 +81,8 @@ class Task(TakesAnswers, ABC):
     # --- losses ---
 
     def balance(self, labels: np.ndarray, outputs: int) -> Task:
-        """Return the task with a hard loss weighted by 1 over the share of each class.
-
-        Args:
-            labels: of the training rows, those that have one.
-            outputs: number of the model's outputs.
-        """
-        raise RuntimeError(f"a {self.rules.kind.value} of {outputs} output(s) weighs no {labels}")
+        """Return the task with a hard loss weighted by 1 over each class's share of `labels`."""
+        raise RuntimeError(f"{self.rules.kind.value}: {outputs} output(s), {labels.dtype} labels")
 
     @abstractmethod
     def hard_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
@@ -184,11 +179,7 @@ class Task(TakesAnswers, ABC):
         return labels if labels.dtype == np.float32 else labels.astype(np.int64)
 
     def hidden_label(self, outputs: int) -> Any:  # noqa: ARG002
-        """Return what the label column holds where a label is hidden.
-
-        Args:
-            outputs: number of the model's outputs.
-        """
+        """Return what the label column holds where a label is hidden."""
         return HIDDEN
 
     def clusters(self, rows: datasets.Dataset) -> np.ndarray:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from distill_runner.errors import Refused
 from distill_runner.methods.pilot import finite_difference, jvp
-from distill_runner.models import loading, saving, untrusted
+from distill_runner.models import folder_checks, loading, saving, untrusted
 from distill_runner.models.architecture import families
 from distill_runner.models.fast.dropout import draw_cheaply
 from distill_runner.models.learner import Learner
@@ -32,7 +32,7 @@ REFUSED = ("layoutlmv2", "mra", "reformer")
 def learner_of(folder: Path) -> Learner:
     """As a run loads it, all shortcuts on."""
     shape = untrusted.check_config(folder, key=KEY)
-    loading.check_files(folder, shape, weights=True, key=KEY)
+    folder_checks.check_files(folder, shape, weights=True, key=KEY)
     learner = loading.load_trained(
         folder, name="tried", task=Classification(), classes=LABELS, max_tokens=32, key=KEY
     )

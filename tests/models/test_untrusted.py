@@ -19,7 +19,7 @@ import torch
 import distill_runner
 from distill_runner.errors import Refused
 from distill_runner.hub.locate import locate_model
-from distill_runner.models import loading, untrusted
+from distill_runner.models import folder_checks, loading, untrusted
 from distill_runner.tasks.classification import Classification
 
 KEY = "student.model"
@@ -67,7 +67,7 @@ def change(folder: Path, **values: object) -> None:
 def load(folder: Path) -> None:
     locate_model(str(folder), models_dir=None, key=KEY)
     shape = untrusted.check_config(folder, key=KEY)
-    loading.check_files(folder, shape, weights=True, key=KEY)
+    folder_checks.check_files(folder, shape, weights=True, key=KEY)
     loading.new_classifier(
         folder,
         name="x",

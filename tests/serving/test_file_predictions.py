@@ -13,6 +13,7 @@ import pytest
 from support.file_predictions import predicted, read
 from support.finished_runs import KINDS, Start, stored
 
+import distill_runner
 from distill_runner import Refused
 from distill_runner.serving.finished_run import read_run
 
@@ -56,6 +57,18 @@ def test_probabilities_and_confidence_are_those_of_the_label(start: Start, tmp_p
         logits = np.array([float(row[f"our_logit_{name}"]) for name in shares])
         softmax = np.exp(logits) / np.exp(logits).sum()
         assert list(shares.values()) == pytest.approx(softmax.tolist(), abs=1e-5)
+
+
+@pytest.mark.parametrize("raw", [False, True])
+def test_probabilities_are_calibrated_unless_raw_ones_are_asked_for(
+    raw: bool, start: Start, tmp_path: Path
+) -> None:
+    run, student = start("one"), distill_runner.load(start("one"))
+    predicted(run, run.parent / "test.csv", tmp_path / "out.csv", prefix="our_", raw=raw)
+    rows = read(tmp_path / "out.csv")
+    found = [[float(row[f"our_probability_{name}"]) for name in student.classes] for row in rows]
+    expected = student.predict_proba([row["text"] for row in rows], calibrated=not raw)
+    assert np.array(found) == pytest.approx(expected, abs=1e-6)
 
 
 def test_odd_cells_come_back_unchanged_and_rows_without_text_have_no_answer(

@@ -21,7 +21,7 @@ from distill_runner.config.schema import Metric
 from distill_runner.data.load import Prepared, prepare
 from distill_runner.errors import Refused
 from distill_runner.evaluation.metrics.label_sets import best_constant, metric_of_sets
-from distill_runner.models import loading
+from distill_runner.models import folder_checks
 from distill_runner.objectives.sigmoids import (
     binary_cross_entropy,
     equal_mean_of_sigmoids,
@@ -350,7 +350,7 @@ def test_a_soft_loss_of_sigmoids_is_refused_of_classes(tmp_path: Path) -> None:
 def test_a_classifier_of_one_class_a_text_is_no_teacher_of_sets(tmp_path: Path) -> None:
     save_bert(tmp_path / "softmax", layers=1)
     with pytest.raises(Refused, match=r"was trained for dataset\.task=classification"):
-        loading.check_labels(
+        folder_checks.check_labels(
             tmp_path / "softmax",
             name="softmax",
             task=MultiLabel(),
