@@ -42,12 +42,13 @@ def teach(
     teacher=file.
     """
     from distill_runner.console.row_progress import RowProgress
+    from distill_runner.serving.file_predictions import choose_columns
     from distill_runner.serving.student import load
-    from distill_runner.serving.teach import Request, find_columns
+    from distill_runner.serving.teach import Request
     from distill_runner.serving.teach import teach as answer
 
     student = load(run, device=device)
-    request = Request(file, find_columns(student, text or ()), output, teacher)
+    request = Request(file, choose_columns(student.result, tuple(text or ())), output, teacher)
     try:
         with RowProgress("answering") as progress:
             taught = answer(student, request, progress.show)

@@ -123,6 +123,7 @@ class KD(SoftTargets):
     needs: ClassVar[Needs] = Needs(teachers="frozen")
     passes: ClassVar[Passes] = Passes(student=3)
     learns_unlabelled: ClassVar[bool] = True
+    settings_of_labels: ClassVar[tuple[str, ...] | None] = ("alpha",)
 
     def formula_without_labels(self) -> str:
         return soft_formula(self.soft_loss, self.temperature)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from distill_runner.config.schema import Config, Dataset, NoiseSeenBy, Start, WeighBy
+from distill_runner.config.schema import ClassWeights, Config, Dataset, NoiseSeenBy, Start, WeighBy
 from distill_runner.errors import Refused
 from distill_runner.planning.stages import PRETRAIN, TASK, UNLABELLED, Plan, Stage
 
@@ -95,6 +95,14 @@ def check_training_rows(plan: Plan, config: Config) -> None:
                 "teachers that are not trained on the rows",
                 way_out="method=kd teacher=file teacher.path=answers.jsonl "
                 "dataset.unlabelled.path=texts.csv, or dataset.split.train=null",
+            )
+        if stage.training.class_weights is ClassWeights.balanced:
+            raise Refused(
+                "Without labelled rows there are no classes to balance.",
+                key="training.class_weights",
+                value="balanced",
+                rule=f"none if {prefix}dataset.split.train=0",
+                way_out="training.class_weights=none",
             )
         if _dataset(config, stage.data).unlabelled.ratio is not None:
             raise Refused(

@@ -108,6 +108,12 @@ class Stage:
         """
         return self.backbone_of is None
 
+    def unread_settings(self) -> tuple[str, ...]:
+        """Return the names of the algorithm's fields that have no effect in this stage."""
+        of_labels = self.algorithm.settings_of_labels or ()
+        without_labels = self.reads_task and self.rows == (UNLABELLED,)
+        return (*self.algorithm.unread_settings(), *(of_labels if without_labels else ()))
+
     @property
     def chooses_rows(self) -> bool:
         """Whether the teachers choose, among the rows without labels, those to learn from."""

@@ -149,9 +149,9 @@ class StudentPlanner:
             return (UNLABELLED,)
         quiz = ("quiz",) if entry.with_quiz_rows else ()
         pool = algorithm.needs.pool or self._learns_unlabelled(entry, algorithm)
-        if pool and not quiz and algorithm.learns_unlabelled:
-            none = learns_no_labels(self.config, data_of(self.config, entry))
-            return (UNLABELLED,) if none else ("train", UNLABELLED)
+        no_labels = learns_no_labels(self.config, data_of(self.config, entry))
+        if pool and no_labels and not quiz and algorithm.settings_of_labels is not None:
+            return (UNLABELLED,)
         return ("train", *quiz, *((UNLABELLED,) if pool else ()))
 
     def _learns_unlabelled(self, entry: StageConfig, algorithm: Algorithm) -> bool:

@@ -16,6 +16,7 @@ import numpy as np
 from distill_runner.data.texts import text_sha256
 from distill_runner.errors import DistillError, Refused
 from distill_runner.pipeline.task_data import RANGE_ROWS
+from distill_runner.serving.file_predictions import choose_columns, find_texts
 from distill_runner.serving.partial_output import check_target
 from distill_runner.serving.student import Predictor, Student
 from distill_runner.serving.table_reader import Source, open_source, read_chunks, survey
@@ -61,25 +62,6 @@ class Taught:
         return self.rows - self.answers - self.without_text
 
 
-def find_columns(student: Student, typed: Sequence[str]) -> tuple[str, ...]:
-    """Return the text columns: those typed, else the run's.
-
-    Raises:
-        Refused: there are too many or too few.
-    """
-    trained = student.result.data.texts
-    if typed and len(typed) != len(trained):
-        needed = "one text column" if len(trained) == 1 else "two text columns, in order"
-        raise Refused(
-            f"The run has {needed}: {' and '.join(trained)}.",
-            key="--text",
-            value=" ".join(typed),
-            rule=needed,
-            way_out=" ".join(f"--text {name}" for name in trained),
-        )
-    return tuple(typed) or trained
-
-
 def teach(student: Student, request: Request, show: Show) -> Taught:
     """Write the answers to a file's texts, each text once; the file appears when it is complete.
 
@@ -101,7 +83,7 @@ def teach(student: Student, request: Request, show: Show) -> Taught:
             value=request.file,
             rule="a csv, tsv, jsonl or parquet file",
         )
-    columns = find_columns(student, request.texts)
+    columns = choose_columns(student.result, request.texts)
     total = survey(source, columns).rows
     model = student if request.teacher is None else student.teacher(request.teacher)
     texts = _Texts(source, columns)
@@ -155,16 +137,14 @@ class _Texts:
     def _different(self) -> Iterator[Text]:
         seen: set[bytes] = set()
         for rows in read_chunks(self._source):
-            for cells in zip(*map(rows.texts, self._columns), strict=True):
-                self.rows += 1
-                words = [cell for cell in cells if cell is not None and cell.strip()]
-                if len(words) < len(cells):
-                    self.without_text += 1
-                    continue
-                digest = bytes.fromhex(text_sha256(words))
+            texts, answered = find_texts(rows, self._columns)
+            self.rows += len(rows)
+            self.without_text += answered.count(False)
+            for text in texts:
+                digest = bytes.fromhex(_digest(text))
                 if digest not in seen:
                     seen.add(digest)
-                    yield words[0] if len(words) == 1 else (words[0], words[1])
+                    yield text
 
 
 def _logits(model: Predictor, texts: Sequence[Text]) -> np.ndarray:
@@ -175,9 +155,12 @@ def _logits(model: Predictor, texts: Sequence[Text]) -> np.ndarray:
 
 
 def _answer(text: Text, logits: np.ndarray) -> str:
-    texts = [text] if isinstance(text, str) else list(text)
     numbers = ", ".join(map(exact_number, logits))
-    return f'{{"text_sha256": "{text_sha256(texts)}", "logits": [{numbers}]}}\n'
+    return f'{{"text_sha256": "{_digest(text)}", "logits": [{numbers}]}}\n'
+
+
+def _digest(text: Text) -> str:
+    return text_sha256([text] if isinstance(text, str) else text)
 
 
 def exact_number(value: np.float32) -> str:
