@@ -38,6 +38,7 @@ FLOORS = (
     ("results.collect",),
     ("jobs",),
     ("serving",),
+    ("export",),
     ("commands",),
     ("cli", "__main__"),
 )
@@ -49,6 +50,7 @@ UNTYPED_EDGE = {
     "config.compose",  # the composed YAML
     "config.construct",  # a method's or a tracker's YAML
     "config.schema.rules",  # a dataclass field's metadata
+    "export.vocabulary",  # tokenizer.json
     "methods.construct",  # a method's YAML
     "models.fast.packed",  # the arguments of a transformers module
     "models.loading",  # the settings of a transformers config
@@ -64,11 +66,12 @@ UNTYPED_EDGE = {
 }
 # Libraries that take long to import, and that many commands do not need.
 HEAVY = {
-    *("datasets", "evaluate", "huggingface_hub", "optuna", "pyarrow", "requests", "rich"),
-    *("safetensors", "scipy", "tokenizers", "torch", "transformers", "wandb", "yaml"),
+    *("datasets", "evaluate", "huggingface_hub", "onnx", "onnxruntime", "optuna", "pyarrow"),
+    *("requests", "rich", "safetensors", "scipy", "tokenizers", "torch", "transformers"),
+    *("wandb", "yaml"),
 }
 # Folders that import parts of our own late: help, typos and finished runs answer without them.
-LATE = {"cli", "commands", "jobs", "data", "evaluation", "methods"}
+LATE = {"cli", "commands", "jobs", "data", "evaluation", "export", "methods"}
 # Rooms that run every method and so know none of them.
 MACHINERY = ("planning", "training", "pipeline", "results", "jobs", "commands", "cli")
 

@@ -14,6 +14,7 @@ import typer
 from distill_runner import __version__
 from distill_runner.commands.cascade import cascade
 from distill_runner.commands.check import check
+from distill_runner.commands.export import export
 from distill_runner.commands.predict import predict
 from distill_runner.commands.teach import teach
 from distill_runner.console.program import run_program
@@ -25,7 +26,7 @@ main = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-_VERBS: tuple[Callable[..., None], ...] = (check, predict, cascade, teach)
+_VERBS: tuple[Callable[..., None], ...] = (check, predict, export, cascade, teach)
 
 
 def _print_version(asked: bool) -> None:

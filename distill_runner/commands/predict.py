@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from distill_runner.errors import DistillError
+from distill_runner.errors import DistillError, Refused
 
 if TYPE_CHECKING:
     from distill_runner.serving.file_predictions import Predicted, Request
@@ -40,6 +40,9 @@ def predict(
         str | None,
         typer.Option(metavar="TEXT", help="Put before the names of the new columns."),
     ] = None,
+    cascade: Annotated[
+        bool, typer.Option("--cascade", help="Ask the teachers where the student is not sure.")
+    ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
     """Label the rows of a file.
@@ -50,21 +53,31 @@ def predict(
     from distill_runner.serving.file_predictions import Request
     from distill_runner.serving.finished_run import read_run
 
+    if cascade and raw:
+        raise Refused(
+            "A cascade has no logits of one model.",
+            key="--raw",
+            value=True,
+            rule="left out with --cascade",
+            way_out="--raw without --cascade",
+        )
     found = read_run(run)
-    request = Request(file, tuple(text or ()), output, raw, format, prefix)
+    request = Request(file, tuple(text or ()), output, raw, format, prefix, cascade)
     _report(found, request, _predict(found, request, device))
 
 
 def _predict(run: RunFolder, request: Request, device: str) -> Predicted:
     from distill_runner.console.row_progress import RowProgress
+    from distill_runner.serving.cascade_student import CascadeStudent
     from distill_runner.serving.file_predictions import FilePredictions
     from distill_runner.serving.student import Student, find_device
 
     try:
         job = FilePredictions(run, request)
         student = Student(run, find_device(device))
+        predictor = CascadeStudent(run, student) if request.cascade else student
         with RowProgress("predicting") as progress:
-            return job.predict(student, progress.show)
+            return job.predict(predictor, progress.show)
     except BrokenPipeError:
         raise
     except OSError as error:

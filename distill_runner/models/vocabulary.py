@@ -34,7 +34,7 @@ def cut_to(learner: Learner, ids: np.ndarray) -> Iterator[None]:
         learner: the learner; inside the block it refuses tokens outside `ids`.
         ids: every token id that it will read, [ids], in any order.
     """
-    table = _word_table(learner)
+    table = word_table(learner)
     kept = None if table is None else _kept(table, ids)
     if table is None or kept is None:
         yield
@@ -57,7 +57,8 @@ def cut_to(learner: Learner, ids: np.ndarray) -> Iterator[None]:
         _set(table, restored, padding=padding)
 
 
-def _word_table(learner: Learner) -> nn.Embedding | None:
+def word_table(learner: Learner) -> nn.Embedding | None:
+    """Return the learner's word embedding; None if it is frozen, shared or looked up twice."""
     module: Any = learner.module
     if not families.fits(module, families.ONE_WORD_TABLE):
         return None

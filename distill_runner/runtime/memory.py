@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
-import resource
-import sys
 from contextlib import suppress
 from pathlib import Path
 
 import torch
 
 from distill_runner.runtime.allocator import give_back_freed_memory
+from distill_runner.runtime.process_memory import peak_of_process
 
 _SELF = Path("/proc/self")
 
@@ -29,9 +27,4 @@ def peak(device: torch.device) -> int:
     """Return the peak memory in use since `reset_peak`, in bytes."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    with suppress(OSError):
-        found = re.search(r"VmHWM:\s*(\d+) kB", (_SELF / "status").read_text(encoding="ascii"))
-        if found:
-            return int(found[1]) * 1024
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else most * 1024
+    return peak_of_process()

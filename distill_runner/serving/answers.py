@@ -12,7 +12,8 @@ import numpy as np
 from distill_runner.config.schema import TaskKind
 from distill_runner.data.readers.label_sets import written_set
 from distill_runner.errors import Refused
-from distill_runner.serving.student import Predictor
+from distill_runner.evaluation.text_counts import TextCounts
+from distill_runner.serving.student import Predictor, Reading
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -57,13 +58,17 @@ class AnswerColumns:
         predictor: whose answers they are.
         raw: add the logits, and leave probabilities uncalibrated.
         prefix: of every column's name.
+        by: add a column with who answered, as in a cascade.
 
     Raises:
         Refused: `raw` of a regression, whose score is its logit.
     """
 
-    def __init__(self, predictor: Predictor, *, raw: bool = False, prefix: str = "") -> None:
+    def __init__(
+        self, predictor: Predictor, *, raw: bool = False, prefix: str = "", by: bool = False
+    ) -> None:
         self._predictor = predictor
+        self._by = by
         self._raw = raw
         self._prefix = prefix
         self._kind = predictor.task.rules.kind
@@ -80,19 +85,20 @@ class AnswerColumns:
     def names(self) -> tuple[str, ...]:
         """The names of the columns, in order."""
         nothing = np.zeros((0, len(self._predictor.classes)), dtype=np.float32)
-        return tuple(column.name for column in self.make(nothing, []))
+        return tuple(column.name for column in self.make(Reading(nothing, TextCounts()), []))
 
     @property
     def types(self) -> dict[str, type]:
         """The type of each column's values, by name."""
         one = np.zeros((1, len(self._predictor.classes)), dtype=np.float32)
-        return {column.name: type(column.values[0]) for column in self.make(one, [True])}
+        read = Reading(one, TextCounts(), answered_by=("",))
+        return {column.name: type(column.values[0]) for column in self.make(read, [True])}
 
-    def make(self, logits: np.ndarray, answered: Sequence[bool]) -> list[AddedColumn]:
+    def make(self, reading: Reading, answered: Sequence[bool]) -> list[AddedColumn]:
         """Return the columns of some rows.
 
         Args:
-            logits: [answered rows, classes].
+            reading: of the answered rows.
             answered: whether each row has an answer; the others get no value. [rows].
         """
 
@@ -101,7 +107,7 @@ class AnswerColumns:
             spread = [next(following) if has else None for has in answered]
             return AddedColumn(f"{self._prefix}{name}", spread)
 
-        predictor = self._predictor
+        predictor, logits = self._predictor, reading.logits
         labels = predictor.task.predict(logits, predictor.classes)
         if self._kind is TaskKind.regression:
             return [column("score", labels)]
@@ -110,6 +116,8 @@ class AnswerColumns:
         columns = [column("label" if one_class else "labels", labels)]
         if one_class:
             columns.append(column("confidence", found.max(axis=1).tolist()))
+        if self._by:
+            columns.append(column("answered_by", reading.answered_by or ()))
         for shown, values in (("probability", found), ("logit", logits if self._raw else None)):
             if values is not None:
                 columns += [

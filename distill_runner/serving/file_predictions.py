@@ -16,7 +16,7 @@ from distill_runner.results.schema import RunResult
 from distill_runner.serving.answers import AnswerColumns, check_free, choose_prefix
 from distill_runner.serving.finished_run import RunFolder
 from distill_runner.serving.partial_output import MadeFrom, Tally, check_target, open_output
-from distill_runner.serving.student import Student
+from distill_runner.serving.student import Predictor
 from distill_runner.serving.table_reader import (
     STDIN,
     Source,
@@ -45,6 +45,7 @@ class Request:
         raw: add logits, and leave probabilities uncalibrated.
         format: of the input; None: by its name.
         prefix: of the added columns; None: chosen if a name is taken.
+        cascade: ask the teachers where the student is not sure.
     """
 
     file: str
@@ -53,6 +54,7 @@ class Request:
     raw: bool = False
     format: str | None = None
     prefix: str | None = None
+    cascade: bool = False
 
 
 @dataclass(frozen=True)
@@ -114,11 +116,11 @@ class FilePredictions:
         self._texts = choose_columns(run.result, request.texts)
         self._table = _open_table(source, self._texts)
 
-    def predict(self, student: Student, show: Show) -> Predicted:
+    def predict(self, student: Predictor, show: Show) -> Predicted:
         """Predict all rows, and write them.
 
         Args:
-            student: of the run.
+            student: of the run, or its cascade.
             show: receives the progress.
 
         Raises:
@@ -128,7 +130,7 @@ class FilePredictions:
         table, raw = self._table, self._request.raw
 
         def columns(prefix: str) -> AnswerColumns:
-            return AnswerColumns(student, raw=raw, prefix=prefix)
+            return AnswerColumns(student, raw=raw, prefix=prefix, by=self._request.cascade)
 
         prefix = choose_prefix(lambda one: columns(one).names, table.names, self._request.prefix)
         answers = columns(prefix)
@@ -153,18 +155,18 @@ class FilePredictions:
         )
 
     def _answer(
-        self, rows: Rows, student: Student, answers: AnswerColumns, writer: TableWriter
+        self, rows: Rows, student: Predictor, answers: AnswerColumns, writer: TableWriter
     ) -> Tally:
         """Predict and write some rows."""
         check_free(answers.names, rows.columns)
         texts, answered = find_texts(rows, self._texts)
         reading = student.read(texts)
-        writer.write(rows, answers.make(reading.logits, answered))
+        writer.write(rows, answers.make(reading, answered))
         return Tally(rows=len(rows), without_text=len(rows) - len(texts), counts=reading.counts)
 
     @contextmanager
     def _open_writer(
-        self, answers: AnswerColumns, student: Student
+        self, answers: AnswerColumns, student: Predictor
     ) -> Iterator[tuple[TableWriter, Tally, Callable[[Tally], None]]]:
         """Yield the writer, what is already written, and what makes more of it certain."""
         names = self._table.names
@@ -180,7 +182,7 @@ class FilePredictions:
             writer = LineWriter(output, self._format, names, answers.names, begun=begun)
             yield writer, before, output.commit
 
-    def _made_from(self, answers: AnswerColumns, student: Student) -> MadeFrom:
+    def _made_from(self, answers: AnswerColumns, student: Predictor) -> MadeFrom:
         request = self._request
         return MadeFrom(
             input=self._table.sha256,
@@ -190,6 +192,7 @@ class FilePredictions:
                 "--raw": str(request.raw).lower(),
                 "--format": self._table.source.format,
                 "--device": student.device.type,
+                "--cascade": str(student.threshold),
                 "columns": " ".join(answers.names),
             },
         )

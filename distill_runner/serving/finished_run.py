@@ -108,13 +108,13 @@ def _other_than_finished(folder: Path, state: RunState) -> tuple[str, str | None
     if state is RunState.unfinished:
         jobs = sorted(path.name for path in folder.iterdir() if path.name.isdigit())
         if jobs:
-            return "is the folder of a sweep", f'load("{folder / jobs[0]}")'
+            return "is the folder of a sweep", f"{folder / jobs[0]}"
         return "holds a run that is not finished", "run the same command again to continue it"
     if not folder.is_dir():
         return "is not a folder", None
     around = next((one for one in folder.parents if state_of(one) is RunState.finished), None)
     if around is not None:
-        return "lies inside a run folder", f'load("{around}")'
+        return "lies inside a run folder", f"{around}"
     return "is not a run folder", None
 
 

@@ -33,10 +33,12 @@ class Reading:
     Args:
         logits: [texts, classes]; for regression, scores [texts, 1].
         counts: of the texts, by the tokenizer of the first model.
+        answered_by: who answered each text, in a cascade; None: the predictor itself.
     """
 
     logits: np.ndarray
     counts: TextCounts
+    answered_by: tuple[str, ...] | None = None
 
 
 class Predictor:
@@ -52,6 +54,8 @@ class Predictor:
         temperatures: what divides the logits of calibrated probabilities; one, or one for each
             class.
     """
+
+    threshold: float | None = None  # in a cascade: below it the teachers answer
 
     def __init__(
         self,

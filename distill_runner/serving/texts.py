@@ -32,9 +32,7 @@ class TextView:
     @classmethod
     def encoded(cls, texts: Sequence[Text], encoder: Encoder) -> TextView:
         """Encode texts, either all single or all pairs."""
-        firsts = [text if isinstance(text, str) else text[0] for text in texts]
-        pairs = [text[1] for text in texts if not isinstance(text, str)]
-        ids, cut = encoder.tokenize_counted(firsts, pairs or None)
+        ids, cut = encoder.tokenize_counted(*split_pairs(texts))
         return cls(
             encoder,
             {name: [np.asarray(row) for row in rows] for name, rows in ids.items()},
@@ -52,6 +50,13 @@ class TextView:
         return self.encoder.pad(
             {k: [ids[row] for row in chosen] for k, ids in self.columns.items()}
         )
+
+
+def split_pairs(texts: Sequence[Text]) -> tuple[list[str], list[str] | None]:
+    """Return the first texts, and the second ones if the texts are pairs."""
+    firsts = [text if isinstance(text, str) else text[0] for text in texts]
+    seconds = [text[1] for text in texts if not isinstance(text, str)]
+    return firsts, seconds or None
 
 
 def checked_texts(texts: Iterable[Text], *, pairs: bool) -> list[Text]:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from benchmarks import options
 from distill_runner.command_line.flags import arguments
 from distill_runner.command_line.overrides import check_typed_once
 from distill_runner.command_line.parsing import check_not_added, parse_override
+from distill_runner.export.extra import PACKAGES
 
 ROOT = Path(__file__).parents[2]
 PAGES = ("README.md", "CONTRIBUTING.md", *sorted(
@@ -31,7 +33,10 @@ DOCUMENTED = (f"hydra.searchpath=['file://{ROOT / 'tests' / 'conf'}']", "profile
 TWO_STAGES = (DOCUMENTED[0], "profile=documented_two_stages")
 SHRUNK = (DOCUMENTED[0], "profile=shrunk")
 # What a person types around our commands; none of it is ours to test.
-AROUND = (". .venv/bin/activate", "pip install pre-commit", "pre-commit install")
+AROUND = (
+    *(". .venv/bin/activate", "pip install pre-commit", "pre-commit install"),
+    "pip install 'distill-run[export]'",
+)
 # Sweeps of a whole table, and methods of several trainings: seconds each.
 SLOW = (
     *("glob(table1-*)", "glob(tmkd-*)", "glob(mutual-*)", "teacher=bert_x10"),
@@ -74,6 +79,8 @@ def kind_of(printed: Printed) -> str:
             return "plugin"
         asks = any(word.startswith(("--help", "--cfg", "--version")) for word in words)
         return "question" if asks else "run"
+    if words[:2] == ("distill", "export") or "serve_onnx.py" in text:
+        return "export"
     if words[0] == "distill":
         return "verb"
     if words[:2] == ("python", "-c"):
@@ -106,7 +113,8 @@ def of_kind(*kinds: str) -> list[object]:
 @pytest.mark.parametrize("page", PAGES)
 def test_every_command_is_of_a_kind_that_is_tested(page: str) -> None:
     assert {kind_of(one) for one in commands_of(page)} <= {
-        *("plugin", "question", "run", "verb", "program", "tool", "benchmark", "script", "around")
+        *("plugin", "question", "run", "verb", "program", "tool", "benchmark", "script", "around"),
+        "export",
     }
 
 
@@ -194,7 +202,11 @@ def test_a_verb_of_distill_works(printed: Printed, desk: Path, typed: Answer) ->
     train = next(one for one in EVERY if "output_dir=outputs/reviews" in one.words)
     if not (desk / "outputs" / "reviews" / "result.json").exists():
         assert typed(*in_small(tuple(word for word in train.words if "dry_run" not in word))) == 0
-    done = distill(*printed.words[1:])
+    # The students of a test know nothing, so that more may be lost.
+    cascade = ("cascade", "outputs/reviews", "--lose", "60")
+    if "--cascade" in printed.words:
+        assert distill(*cascade).status == 0
+    done = distill(*(cascade if "--lose" in printed.words else printed.words[1:]))
     assert done.status == 0, done.err
 
 
@@ -219,6 +231,29 @@ def test_the_four_commands_of_the_readme_end_in_predictions(
     capsys.readouterr()
     exec(program.words[2], {})
     assert capsys.readouterr().out.strip() in ("['good']", "['bad']")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not all(map(find_spec, PACKAGES)), reason="distill-run[export] is not installed"
+)
+def test_the_commands_that_export_run_in_their_order(typed: Answer) -> None:
+    readme = commands_of("README.md")
+    run = next(one for one in readme if one.words[-1] == "output_dir=outputs/reviews")
+    assert typed(*in_small(run.words)) == 0
+    for printed in (one for one in commands_of("docs/exporting.md") if kind_of(one) == "export"):
+        words = [str(ROOT / one) if one.startswith("examples/") else one for one in printed.words]
+        if words[0] == "python":
+            done = subprocess.run([sys.executable, *words[1:]], capture_output=True, text=True)
+            labels = [json.loads(line)["label"] for line in done.stdout.splitlines()]
+            assert len(labels) == sum(" " in word for word in words)
+            assert set(labels) <= {"bad", "good"}
+            continue
+        if "--push" in words:
+            continue  # tests/export has a hub that takes it
+        done_here = distill(*words[1:])
+        assert done_here.status == 0, done_here.err
+        assert "Export: outputs/" in done_here.out
 
 
 @pytest.mark.parametrize("printed", of_kind("question"))

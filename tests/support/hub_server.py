@@ -3,11 +3,13 @@
     ROOT/models/<id>/…      ROOT/datasets/<id>/…
 
 It speaks what the hub's client asks for: information, file listing, and files with
-their ETag and commit. By hand: `python hub_server.py ROOT [PORT]`, then set HF_ENDPOINT.
+their ETag and commit; of an upload, what it takes to commit files as plain blobs.
+By hand: `python hub_server.py ROOT [PORT]`, then set HF_ENDPOINT.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import re
@@ -19,9 +21,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 API = re.compile(r"/api/(?P<kind>models|datasets)/(?P<id>.+?)(?P<tree>/tree/.+)?(/revision/[^/]+)?")
+PUSH = re.compile(r"/api/models/(?P<id>.+?)/(?P<step>preupload|commit)/[^/]+")
 FILE = re.compile(r"/((?P<kind>datasets)/)?(?P<id>.+?)/resolve/[^/]+/(?P<file>.+)")
 
 
@@ -39,6 +43,8 @@ class Hub:
     claims: int | None = None  # what every file's size is said to be
     pause: float = 0.0  # seconds before each 64 KiB of a file
     requests: list[str] = field(default_factory=list)  # "GET /path", in order
+    created: list[dict[str, object]] = field(default_factory=list)  # repositories, as asked for
+    pushed: dict[str, bytes] = field(default_factory=dict)  # files of every commit, "id/path"
     closing: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -57,6 +63,39 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.answer()
+
+    def do_POST(self) -> None:
+        path = unquote(urlsplit(self.path).path)
+        self.hub.requests.append(f"POST {path}")
+        sent = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        if self.hub.broken is not None:
+            self.send(b"", status=self.hub.broken)
+        elif path == "/api/repos/create":
+            self.hub.created.append(json.loads(sent))
+            name = f"{json.loads(sent).get('organization', 'me')}/{json.loads(sent)['name']}"
+            self.send_json({"url": f"{self.hub.url}/{name}", "name": name})
+        elif path == "/api/validate-yaml":
+            self.send_json({"errors": [], "warnings": []})
+        elif match := PUSH.fullmatch(path):
+            self.answer_push(match, [json.loads(line) for line in sent.splitlines()])
+        else:
+            self.send(b"", status=404)
+
+    def answer_push(self, match: re.Match[str], lines: list[dict[str, Any]]) -> None:
+        if match["step"] == "preupload":
+            names = [file["path"] for file in lines[0]["files"]]
+            plain = {"uploadMode": "regular", "shouldIgnore": False}
+            self.send_json({"files": [{"path": name, **plain} for name in names]})
+            return
+        for line in lines:
+            if line["key"] == "file":
+                content = base64.b64decode(line["value"]["content"])
+                self.hub.pushed[f"{match['id']}/{line['value']['path']}"] = content
+        url = f"{self.hub.url}/{match['id']}/commit/{40 * '0'}"
+        self.send_json({"success": True, "commitOid": 40 * "0", "commitUrl": url})
+
+    def send_json(self, answer: object) -> None:
+        self.send(json.dumps(answer).encode(), headers={"Content-Type": "application/json"})
 
     def answer(self) -> None:
         path = unquote(urlsplit(self.path).path)
