@@ -7,10 +7,8 @@ from pathlib import Path
 
 import pytest
 from support.answers import write_answers
+from support.distill import distill
 from support.tiny import SHRUNK, command, run
-from typer.testing import CliRunner
-
-from distill_runner.commands.distill import main
 
 
 @pytest.fixture(scope="module")
@@ -35,10 +33,7 @@ def test_the_command_that_it_names_learns_from_the_file(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     texts, output = write_texts(tmp_path / "texts.csv"), tmp_path / "own answers.jsonl"
-    words = ["teach", str(student), str(texts), "--output", str(output)]
-    answered = CliRunner().invoke(main, words)
-    assert answered.exit_code == 0, answered.output
-    lines = answered.stdout.splitlines()
+    lines = distill("teach", student, texts, "--output", output).out.splitlines()
     assert lines[0] == "30 answers; by distilbert-base-uncased."
     program, *asked = shlex.split(lines[-1])
     assert (program, "seed=3" in asked) == ("distill-run", False)
@@ -49,7 +44,7 @@ def test_the_command_that_it_names_learns_from_the_file(
 
 def test_a_file_of_answers_is_no_model(student: Path, tmp_path: Path) -> None:
     texts = write_texts(tmp_path / "texts.csv")
-    words = ["teach", str(student), str(texts), "--output", str(tmp_path / "a.jsonl")]
-    refused = CliRunner().invoke(main, [*words, "--teacher", "llm"])
-    assert refused.exit_code == 2
+    words = ("teach", student, texts, "--output", tmp_path / "a.jsonl", "--teacher", "llm")
+    refused = distill(*words)
+    assert (refused.status, "file of answers" in refused.err) == (2, True)
     assert not (tmp_path / "a.jsonl").exists()
