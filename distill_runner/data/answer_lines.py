@@ -35,6 +35,7 @@ class Reader:
     """Reads the lines of one file in order.
 
     Attributes:
+        names: of the data's outputs, in order.
         labels: how many lines answered with a label that is no score.
 
     Args:
@@ -46,15 +47,15 @@ class Reader:
     def __init__(self, task: Task, names: Sequence[str], pairs: bool) -> None:
         self.labels = 0
         self._task = task
-        self._names = tuple(names)
+        self.names = tuple(names)
         self._pairs = pairs
         self._order: list[int] | None = None  # of the header's classes among the data's
 
     @property
     def rule(self) -> str:
         """What a line must hold, for refusals."""
-        shown = [name[:40] for name in self._names[:_NAMES_SHOWN]]
-        more = [f"{len(self._names) - _NAMES_SHOWN} more"] if len(self._names) > len(shown) else []
+        shown = [name[:40] for name in self.names[:_NAMES_SHOWN]]
+        more = [f"{len(self.names) - _NAMES_SHOWN} more"] if len(self.names) > len(shown) else []
         texts = "text and text_pair" if self._pairs else "text"
         return (
             f"{texts}, text_sha256 or id of a row, and one of {', '.join(KINDS)}; "
@@ -78,8 +79,7 @@ class Reader:
             has = " and ".join(kinds) if kinds else "no answer"
             raise ValueError(f"it has {has}, where one of {', '.join(KINDS)} belongs")
         digest, id = self._row_of(cells)
-        with np.errstate(over="ignore"):  # infinity is refused
-            logits = self._logits(kinds[0], cells[kinds[0]], order).astype(np.float32)
+        logits = self._logits(kinds[0], cells[kinds[0]], order).astype(np.float32)
         if not np.isfinite(logits).all():
             raise ValueError(f"its {kinds[0]} are not finite numbers of 32 bits")
         return Given(digest, id, logits)
@@ -122,20 +122,20 @@ class Reader:
         if not isinstance(classes, list) or not all(isinstance(one, str) for one in classes):
             raise ValueError("its classes are not a list of names")
         self._check_names(classes)
-        return [self._names.index(name) for name in classes]
+        return [self.names.index(name) for name in classes]
 
     def _check_names(self, found: Sequence[str]) -> None:
         """Refuse names other than those of the data, each once."""
-        if unknown := [name for name in found if name not in self._names]:
+        if unknown := [name for name in found if name not in self.names]:
             raise ValueError(f"{unknown[0][:60]!r} is no class of the data")
-        if missing := [name for name in self._names if name not in found]:
+        if missing := [name for name in self.names if name not in found]:
             raise ValueError(f"the class {missing[0][:60]!r} is missing")
-        if len(found) != len(self._names):
+        if len(found) != len(self.names):
             raise ValueError("a class is named twice")
 
     def _logits(self, kind: str, answer: object, order: list[int] | None) -> np.ndarray:
         if kind == "label":
-            logits = self._task.logits_of_label(answer, self._names)
+            logits = self._task.logits_of_label(answer, self.names)
             # A score is its own logit.
             self.labels += self._task.rules.no_probabilities is None
             return logits
@@ -150,13 +150,13 @@ class Reader:
         """Return one number for each of the data's outputs, in their order. [outputs]."""
         if isinstance(answer, Mapping):
             self._check_names([str(name) for name in answer])
-            return np.array([_number(kind, answer[name]) for name in self._names])
+            return np.array([_number(kind, answer[name]) for name in self.names])
         if not isinstance(answer, list):
             raise ValueError(f"its {kind} are neither an object by class nor a list")
-        if len(answer) != len(self._names):
-            count = len(self._names)
+        if len(answer) != len(self.names):
+            count = len(self.names)
             raise ValueError(f"it has {len(answer)} {kind}, and the data have {count} outputs")
-        if order is None and len(self._names) > 1:
+        if order is None and len(self.names) > 1:
             raise ValueError(
                 f'its {kind} are a list, and no line names their order: {{"classes": […]}}'
             )

@@ -111,21 +111,10 @@ def _read(
     names: tuple[str, ...],
     pairs: bool,
 ) -> Answers:
-    file = path.expanduser()
-    reader, kept = Reader(task, names, pairs), _Kept(len(names))
-    settings = schema.Dataset(name="answers", path=str(path))
+    file, reader = path.expanduser(), Reader(task, names, pairs)
     try:
-        for record in records(settings, file):
-            try:
-                given = reader.read(record.cells)
-                if given is not None:
-                    kept.add(given, record.where)
-            except _Doubled as error:
-                what = f"'{file.name}', {record.where} and {error} answer one row differently."
-                raise _refused(path, what, "one answer for each row", "keep one of them") from error
-            except ValueError as error:
-                what = f"'{file.name}', {record.where}: {error}."
-                raise _refused(path, what, reader.rule) from error
+        with np.errstate(over="ignore"):  # infinity is refused
+            kept = _read_lines(path, file, reader)
     except Refused as refused:
         if refused.key != "dataset.path":
             raise
@@ -140,6 +129,22 @@ def _read(
         has_labels=reader.labels > 0,
         repeated=kept.repeated,
     )
+
+
+def _read_lines(path: Path, file: Path, reader: Reader) -> _Kept:
+    kept = _Kept(len(reader.names))
+    for record in records(schema.Dataset(name="answers", path=str(path)), file):
+        try:
+            given = reader.read(record.cells)
+            if given is not None:
+                kept.add(given, record.where)
+        except _Doubled as error:
+            what = f"'{file.name}', {record.where} and {error} answer one row differently."
+            raise _refused(path, what, "one answer for each row", "keep one of them") from error
+        except ValueError as error:
+            what = f"'{file.name}', {record.where}: {error}."
+            raise _refused(path, what, reader.rule) from error
+    return kept
 
 
 class _Doubled(ValueError):
