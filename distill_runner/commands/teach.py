@@ -34,6 +34,9 @@ def teach(
         str | None,
         typer.Option(metavar="NAME", help="One of the run's teachers. [its student]"),
     ] = None,
+    store: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Store of the run's teachers. [the run's]")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
     """Write a model's answers to texts, for another student to learn.
@@ -47,7 +50,7 @@ def teach(
     from distill_runner.serving.teach import Request
     from distill_runner.serving.teach import teach as answer
 
-    student = load(run, device=device)
+    student = load(run, device=device, store=store)
     request = Request(file, choose_columns(student.result, tuple(text or ())), output, teacher)
     try:
         with RowProgress("answering") as progress:

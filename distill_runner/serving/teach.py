@@ -85,7 +85,7 @@ def teach(student: Student, request: Request, show: Show) -> Taught:
         )
     columns = choose_columns(student.result, request.texts)
     total = survey(source, columns).rows
-    model = student if request.teacher is None else student.teacher(request.teacher)
+    model = student if request.teacher is None else _find_teacher(student, request.teacher)
     texts = _Texts(source, columns)
     answers = 0
     with _open_new(request.output) as file:
@@ -103,6 +103,22 @@ def teach(student: Student, request: Request, show: Show) -> Taught:
                 rule="a column with texts",
             )
     return Taught(rows=texts.rows, answers=answers, without_text=texts.without_text)
+
+
+def _find_teacher(student: Student, name: str) -> Predictor:
+    """Return a teacher of the run; refusals speak of the command's options."""
+    try:
+        return student.teacher(name)
+    except Refused as refused:
+        known = refused.key == "teacher"
+        way_out = refused.way_out and f"--teacher {refused.way_out}"
+        raise Refused(
+            refused.what,
+            key="--teacher" if known else "--store",
+            value=refused.value,
+            rule=refused.rule,
+            way_out=way_out if known else "--store FOLDER, or the run's command again",
+        ) from refused
 
 
 class _Texts:
