@@ -26,7 +26,14 @@ main = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-_VERBS: tuple[Callable[..., None], ...] = (check, predict, export, cascade, teach)
+# Each verb with the advice after an interrupt.
+_VERBS: dict[Callable[..., None], str] = {
+    check: "nothing was written",
+    predict: "what was written so far is kept; the same command goes on",
+    export: "nothing was written",
+    cascade: "nothing was written",
+    teach: "nothing was written",
+}
 
 
 def _print_version(asked: bool) -> None:
@@ -45,15 +52,15 @@ def _distill(
     """Check data, and use what distill-run has trained."""
 
 
-def _add(verb: Callable[..., None]) -> None:
+def _add(verb: Callable[..., None], *, interrupted: str) -> None:
     """Add a verb, whose errors become one message and an exit status."""
 
     @wraps(verb)
     def guarded(**given: object) -> None:
-        run_program("distill", lambda: verb(**given), interrupted="what was written so far is kept")
+        run_program("distill", lambda: verb(**given), interrupted=interrupted)
 
     main.command(no_args_is_help=True)(guarded)
 
 
-for _verb in _VERBS:
-    _add(_verb)
+for _verb, _advice in _VERBS.items():
+    _add(_verb, interrupted=_advice)

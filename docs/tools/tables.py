@@ -23,6 +23,9 @@ RECORDS = ROOT / "outputs" / "records"
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 _MARKED = re.compile(r"(<!-- table ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 SST2, WIKIQA = "2026-11-26-minilm-sst2", "2026-11-26-minilm-wikiqa-tmkd"
+FUSED = "2026-11-26-minilm-sst2-fused-attention"
+ATTENTION = "2026-11-26-bench-attention"
+MARGIN = 0.003  # of accuracy, within which two settings count as equal
 COVERAGE = "2026-11-26-bench-coverage"
 _TEACHER = "teachers/all-MiniLM-L6-v2"
 Runs = Sequence[tuple[Path, RunResult]]
@@ -122,9 +125,9 @@ def _first_stage(with_it: str, without: str) -> Estimate:
 
 def _over(ours: Runs, theirs: Runs, metric: str = "accuracy") -> Estimate:
     """Return one method's lead over another's, paired by cluster and by the seeds of both."""
-    seeds = [result.seed for _, result in ours]
-    same = [run for run in theirs if run[1].seed in seeds]
-    return lead_over_seeds(ours, metric, over=same, other="")
+    both = {result.seed for _, result in ours} & {result.seed for _, result in theirs}
+    first, second = ([run for run in side if run[1].seed in both] for side in (ours, theirs))
+    return lead_over_seeds(first, metric, over=second, other="")
 
 
 def sst2() -> str:
@@ -160,6 +163,38 @@ def _parameters(result: RunResult, model: str) -> int:
     return result.teachers[0].parameters if model == _TEACHER else result.student.parameters
 
 
+def calibration() -> str:
+    """Return how far probabilities can be trusted before and after scaling, means over seeds."""
+    kd, meta = runs(SST2, "kd"), runs(SST2, "metadistil")
+    rows = [
+        ("teacher, 6 layers", kd, "teacher all-MiniLM-L6-v2"),
+        ("2 layers, fine-tuned", kd, "no teacher"),
+        ("2 layers, `kd`", kd, "student"),
+        ("2 layers, `metadistil`", meta, "student"),
+    ]
+    columns = ("model", "T", "ECE, %", "Brier score", "NLL")
+    return table(columns, [(name, *_calibrated(found, model)) for name, found, model in rows])
+
+
+def _calibrated(found: Runs, model: str) -> list[str]:
+    """Return the mean temperature and the mean scores on test, before → after scaling."""
+    models = [result.calibration.models[model] for _, result in found if result.calibration]
+    tests = [one.splits["test"] for one in models]
+    after = [one.after for one in tests if one.after is not None]
+    assert len(after) == len(found)  # every model of every seed was scaled
+    before = [one.before for one in tests]
+
+    def both(name: str, factor: int, digits: int) -> str:
+        means = [
+            factor * sum(getattr(one, name).value for one in side) / len(side)
+            for side in (before, after)
+        ]
+        return " → ".join(f"{mean:.{digits}f}" for mean in means)
+
+    mean = sum(one.values[0] for one in models) / len(models)
+    return [f"{mean:.2f}", both("ece", 100, 2), both("brier", 1, 3), both("nll", 1, 3)]
+
+
 def wikiqa() -> str:
     """Return the table of mean average precision on WikiQA, over seeds and questions."""
     one = runs(WIKIQA, "one_on_one")
@@ -185,6 +220,28 @@ def coverage() -> str:
         shares = [[100 * case[name] for case in of_seeds] for name in names]
         rows.append([str(seeds), *(f"{min(each):.1f} to {max(each):.1f}" for each in shares)])
     return table(("seeds", *names), rows)
+
+
+def levers() -> str:
+    """Return what a change of rounding or of masks costs in accuracy, over seeds and clusters."""
+    found = _over(runs(SST2, "metadistil"), runs(FUSED, "fused-attention"))
+    equal = "yes" if found.is_within(MARGIN) else "not shown"
+    what = "plain attention where a bfloat16 gradient is wanted, `metadistil`, SST-2"
+    row = (what, str(found.seeds), lead(found), equal)
+    return table(("change", "seeds", "accuracy", "equal within 0.3 points"), [row])
+
+
+def attention() -> str:
+    """Return how much faster a step is with the plain product than with the fused kernel."""
+    found = json.loads((RECORDS / ATTENTION / "record.json").read_text("utf-8"))["raw"]
+    rows = [
+        (
+            f"{name.partition(',')[0]}, {one['tokens']:.0f} tokens a row",
+            f"{one['ratio']:.2f}× [{min(one['ratios']):.2f}, {max(one['ratios']):.2f}]",
+        )
+        for name, one in found.items()
+    ]
+    return table(("`metadistil`", "plain against fused"), rows)
 
 
 def races() -> str:
@@ -213,9 +270,12 @@ def races() -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "evidence": evidence,
     "sst2": sst2,
+    "calibration": calibration,
     "wikiqa": wikiqa,
     "coverage": coverage,
     "races": races,
+    "levers": levers,
+    "attention": attention,
 }
 
 

@@ -6,11 +6,13 @@ import csv
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -151,6 +153,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("desk")
     every = rows(160)
     write_csv(folder / "reviews.csv", [{"body": r["body"], "stars": r["stars"]} for r in every])
+    write_csv(folder / "pile.csv", [{"body": f"{row['body']}, they said"} for row in every])
     pairs = [{"question": row["question"], "answer": row["answer"]} for row in every]
     write_csv(folder / "pairs.tsv", pairs, delimiter="\t")
     texts = [json.dumps({"sentence": row["sentence"]}) for row in every]
@@ -203,15 +206,21 @@ def test_a_command_runs(printed: Printed, typed: Answer) -> None:
 
 @pytest.mark.parametrize("printed", of_kind("verb"))
 def test_a_verb_of_distill_works(printed: Printed, desk: Path, typed: Answer) -> None:
-    train = next(one for one in EVERY if "output_dir=outputs/reviews" in one.words)
-    if not (desk / "outputs" / "reviews" / "result.json").exists():
+    run = "outputs/shipped" if "outputs/shipped" in printed.words else "outputs/reviews"
+    train = next(one for one in EVERY if f"output_dir={run}" in one.words)
+    if not (desk / run / "result.json").exists():
         assert typed(*in_small(tuple(word for word in train.words if "dry_run" not in word))) == 0
-    # The students of a test know nothing, so that more may be lost.
-    cascade = ("cascade", "outputs/reviews", "--lose", "60")
     if "--cascade" in printed.words:
-        assert distill(*cascade).status == 0
-    done = distill(*(cascade if "--lose" in printed.words else printed.words[1:]))
+        assert distill(*carefree("cascade", run, "--lose", "5")).status == 0
+    if "--output" in printed.words:  # another page's, which is not overwritten
+        (desk / printed.words[printed.words.index("--output") + 1]).unlink(missing_ok=True)
+    done = distill(*carefree(*printed.words[1:]))
     assert done.status == 0, done.err
+
+
+def carefree(*words: str) -> list[str]:
+    """The same words; the students of a test know nothing, so that more may be lost."""
+    return ["60" if before == "--lose" else word for before, word in pairwise(("", *words))]
 
 
 @pytest.mark.parametrize("printed", of_kind("plugin"))
@@ -258,6 +267,26 @@ def test_the_commands_that_export_run_in_their_order(typed: Answer) -> None:
         done_here = distill(*words[1:])
         assert done_here.status == 0, done_here.err
         assert "Export: outputs/" in done_here.out
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not all(map(find_spec, PACKAGES)), reason="distill-run[export] is not installed"
+)
+def test_the_way_from_a_csv_to_a_shipped_classifier_can_be_gone(typed: Answer, desk: Path) -> None:
+    shutil.rmtree(desk / "outputs" / "shipped", ignore_errors=True)
+    (desk / "labelled.csv").unlink(missing_ok=True)
+    for printed in commands_of("docs/shipping.md"):
+        if kind_of(printed) == "run":
+            assert typed(*in_small(printed.words)) == 0
+        elif printed.words[0] == "python":
+            done = subprocess.run([sys.executable, *printed.words[1:]], capture_output=True)
+            assert json.loads(done.stdout)["label"] in ("bad", "good")
+        else:
+            answer = distill(*carefree(*printed.words[1:]))
+            assert answer.status == 0, answer.err
+    with (desk / "labelled.csv").open(newline="") as file:
+        assert {row["label"] for row in csv.DictReader(file)} <= {"bad", "good"}
 
 
 @pytest.mark.parametrize("printed", of_kind("question"))
