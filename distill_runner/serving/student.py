@@ -199,7 +199,6 @@ class Student(Predictor):
                 key="teacher",
                 value=name,
                 rule=f"one of {', '.join(models)}" if models else "a run with models as teachers",
-                way_out=models[0] if models else None,
             )
         store = Store(self._run.store)
         key = self.result.stages[f"teacher/{name}"].key

@@ -111,13 +111,14 @@ def _find_teacher(student: Student, name: str) -> Predictor:
         return student.teacher(name)
     except Refused as refused:
         known = refused.key == "teacher"
-        way_out = refused.way_out and f"--teacher {refused.way_out}"
         raise Refused(
             refused.what,
             key="--teacher" if known else "--store",
             value=refused.value,
             rule=refused.rule,
-            way_out=way_out if known else "--store FOLDER, or the run's command again",
+            way_out="the same without --teacher, whose answers are the student's"
+            if known
+            else "--store FOLDER, or the run's command again",
         ) from refused
 
 
