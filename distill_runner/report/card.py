@@ -13,7 +13,7 @@ from distill_runner.console.printable import on_one_line
 from distill_runner.report.at_chance import mark, student_warning
 from distill_runner.report.calibration import calibration_section
 from distill_runner.report.card_data import card_data
-from distill_runner.report.columns import (
+from distill_runner.report.columns import , unscored_lines(
     broken_off_line,
     cell,
     effective_rows,
@@ -84,6 +84,12 @@ def _training_lines(result: RunResult) -> list[str]:
         f"{training.precision} on {training.device}; kept: {result.selection}.",
         f"Split: {data.split.scheme}, seed {data.split_seed}; "
         f"test fingerprint {data.fingerprints.get('test', 'none')[:16]}.",
+        *(
+            f"Teacher {teacher.name}: answers in a file, SHA-256 {teacher.answers.sha256[:16]}."
+            for teacher in result.teachers
+            if teacher.answers is not None
+        ),
+        *unscored_lines(result),
     ]
 
 

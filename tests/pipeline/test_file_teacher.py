@@ -85,6 +85,8 @@ def test_where_it_does_not_answer_its_score_is_unknown(
     assert "lacks 64 of 64 train rows: left out of training" in shown
     assert "Unknown: the score of few, which answers 0 of 40 validation and 7 of 60" in shown
     assert not (tmp_path / "run" / "predictions" / "teachers").exists()
+    card = (tmp_path / "run" / "student" / "README.md").read_text()
+    assert f"Teacher few: answers in a file, SHA-256 {teacher['answers']['sha256'][:16]}" in card
 
 
 def test_more_than_a_few_rows_without_an_answer_are_refused(store: Path, tmp_path: Path) -> None:
