@@ -13,12 +13,13 @@ from distill_runner.console.printable import on_one_line
 from distill_runner.report.at_chance import mark, student_warning
 from distill_runner.report.calibration import calibration_section
 from distill_runner.report.card_data import card_data
-from distill_runner.report.columns import , unscored_lines(
+from distill_runner.report.columns import (
     broken_off_line,
     cell,
     effective_rows,
     notes,
     other_metrics,
+    unscored_lines,
 )
 from distill_runner.report.latency import latency_line
 from distill_runner.report.robustness import robustness_lines
