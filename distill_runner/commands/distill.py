@@ -16,6 +16,7 @@ from distill_runner.commands.cascade import cascade
 from distill_runner.commands.check import check
 from distill_runner.commands.export import export
 from distill_runner.commands.predict import predict
+from distill_runner.commands.teach import teach
 from distill_runner.console.program import run_program
 
 main = typer.Typer(
@@ -31,6 +32,7 @@ _VERBS: dict[Callable[..., None], str] = {
     predict: "what was written so far is kept; the same command goes on",
     export: "nothing was written",
     cascade: "nothing was written",
+    teach: "nothing was written",
 }
 
 

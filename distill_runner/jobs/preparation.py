@@ -131,7 +131,7 @@ def _check_models(plan: Plan, hub: ModelFinder) -> None:
     """Check what can be checked of the models without data."""
     for stage in plan.stages:
         spec = stage.learner
-        folder = None if spec.built else hub.folder(spec.id, spec.config_key)
+        folder = None if spec.built or stage.answers else hub.folder(spec.id, spec.config_key)
         if folder is not None:
             shape = untrusted.check_config(folder, key=spec.config_key)
             folder_checks.check_files(folder, shape, weights=False, key=spec.config_key)

@@ -71,9 +71,12 @@ def find_judge(student: Student) -> tuple[Predictor, str]:
     """Return the run's first teacher, or its student if the store no longer holds the teacher."""
     if not student.result.teachers:
         return student, "the run's student"
-    name = student.result.teachers[0].name
+    teacher = student.result.teachers[0]
+    name = teacher.name
+    if teacher.answers is not None:
+        return student, f"the run's student (the teacher {name} is a file of answers)"
     try:
-        return student.teachers[name], f"the teacher {name}"
+        return student.teacher(name), f"the teacher {name}"
     except Refused:
         return student, f"the run's student (the store no longer holds {name})"
 

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from distill_runner.errors import DistillError, Refused
+from distill_runner.results.schema import RunResult
 from distill_runner.serving.answers import AnswerColumns, check_free, choose_prefix
 from distill_runner.serving.finished_run import RunFolder
 from distill_runner.serving.partial_output import MadeFrom, Tally, check_target, open_output
@@ -112,7 +113,7 @@ class FilePredictions:
             check_target(self._output)
         self._run = run
         self._stamp = _stamp(source)
-        self._texts = _text_columns(run, request.texts)
+        self._texts = choose_columns(run.result, request.texts)
         self._table = _open_table(source, self._texts)
 
     def predict(self, student: Predictor, show: Show) -> Predicted:
@@ -158,7 +159,7 @@ class FilePredictions:
     ) -> Tally:
         """Predict and write some rows."""
         check_free(answers.names, rows.columns)
-        texts, answered = _texts_of(rows, self._texts)
+        texts, answered = find_texts(rows, self._texts)
         reading = student.read(texts)
         writer.write(rows, answers.make(reading, answered))
         return Tally(rows=len(rows), without_text=len(rows) - len(texts), counts=reading.counts)
@@ -219,13 +220,13 @@ def _open_table(source: Source, texts: Sequence[str]) -> _Table:
     return _Table(source, found.names, found.rows, found.sha256, lambda skip: again(skip=skip))
 
 
-def _text_columns(run: RunFolder, typed: tuple[str, ...]) -> tuple[str, ...]:
+def choose_columns(result: RunResult, typed: tuple[str, ...]) -> tuple[str, ...]:
     """Return the text columns.
 
     Raises:
         Refused: there are too many or too few.
     """
-    trained = run.result.data.texts
+    trained = result.data.texts
     if typed and len(typed) != len(trained):
         needed = "one text column" if len(trained) == 1 else "two text columns, in order"
         raise Refused(
@@ -238,7 +239,7 @@ def _text_columns(run: RunFolder, typed: tuple[str, ...]) -> tuple[str, ...]:
     return typed or trained
 
 
-def _texts_of(rows: Rows, names: Sequence[str]) -> tuple[list[Text], list[bool]]:
+def find_texts(rows: Rows, names: Sequence[str]) -> tuple[list[Text], list[bool]]:
     """Return the texts of the rows that have one, and which rows these are. [rows]."""
     columns = [rows.texts(name) for name in names]
     texts: list[Text] = []

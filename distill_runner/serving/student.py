@@ -174,14 +174,32 @@ class Student(Predictor):
 
     @cached_property
     def teachers(self) -> Mapping[str, Predictor]:
-        """The run's teachers by name, from the store.
+        """The run's teachers that are models, by name, from the store; a file of answers is none.
 
         Raises:
             Refused: the store is elsewhere, or no longer holds one of them.
         """
-        return {teacher.name: self._teacher(teacher.name) for teacher in self.result.teachers}
+        models = [teacher for teacher in self.result.teachers if teacher.answers is None]
+        return {teacher.name: self.teacher(teacher.name) for teacher in models}
 
-    def _teacher(self, name: str) -> Predictor:
+    def teacher(self, name: str) -> Predictor:
+        """Return one of the run's teachers, from the store.
+
+        Raises:
+            Refused: the run has no such teacher, it is a file of answers, the store is elsewhere,
+                or no longer holds it.
+        """
+        models = [teacher.name for teacher in self.result.teachers if teacher.answers is None]
+        if name not in models:
+            is_file = any(teacher.name == name for teacher in self.result.teachers)
+            raise Refused(
+                f"The teacher {name} is a file of answers, and no model."
+                if is_file
+                else f"The run has no teacher {name}.",
+                key="teacher",
+                value=name,
+                rule=f"one of {', '.join(models)}" if models else "a run with models as teachers",
+            )
         store = Store(self._run.store)
         key = self.result.stages[f"teacher/{name}"].key
         if not store.has(key, hashed=True):

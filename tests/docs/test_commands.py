@@ -158,6 +158,10 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_csv(folder / "pairs.tsv", pairs, delimiter="\t")
     texts = [json.dumps({"sentence": row["sentence"]}) for row in every]
     (folder / "corpus.jsonl").write_text("\n".join(texts) + "\n", encoding="utf-8")
+    bare = [{"body": f"{row['body']}, again"} for row in every[:60]]
+    write_csv(folder / "texts.csv", bare)
+    answers = [json.dumps({"text": row["body"], "label": "good"}) for row in bare]
+    (folder / "answers.jsonl").write_text("\n".join(answers) + "\n", encoding="utf-8")
     sets = ([], ["joy"], ["fear"], ["joy", "fear"])
     posts = [json.dumps({"text": r["text"], "labels": sets[at % 4]}) for at, r in enumerate(every)]
     (folder / "posts.jsonl").write_text("\n".join(posts) + "\n", encoding="utf-8")

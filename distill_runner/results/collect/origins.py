@@ -9,6 +9,7 @@ from distill_runner.console.names import data_name
 from distill_runner.data.readers.columns import text_columns
 from distill_runner.evaluation.text_counts import count_texts
 from distill_runner.models.loading import load_encoder
+from distill_runner.planning.stages import UNLABELLED
 from distill_runner.results.collect.finished import FinishedRun
 from distill_runner.results.origins import (
     DataResult,
@@ -52,7 +53,7 @@ def data_result(run: FinishedRun) -> DataResult:
 
 def _training_texts(run: FinishedRun) -> TextShares:
     """Measure on some of the training rows what the student's tokenizer makes of them."""
-    rows = run.data.splits["train"]
+    rows = run.data.splits["train" if "train" in run.data.splits else UNLABELLED]
     some = rows.select(range(0, len(rows), math.ceil(len(rows) / _COUNTED)))
     student = run.outcome.artifacts[next(iter(run.plan.members), run.plan.deployed)]
     encoder = load_encoder(student.model, run.config.dataset.max_tokens, key="student.model")
