@@ -63,7 +63,7 @@ def predict(
         )
     found = read_run(run)
     request = Request(file, tuple(text or ()), output, raw, format, prefix, cascade)
-    _report(found, request, _predict(found, request, device))
+    _report(found, _predict(found, request, device))
 
 
 def _predict(run: RunFolder, request: Request, device: str) -> Predicted:
@@ -87,7 +87,7 @@ def _predict(run: RunFolder, request: Request, device: str) -> Predicted:
         ) from error
 
 
-def _report(run: RunFolder, request: Request, predicted: Predicted) -> None:
+def _report(run: RunFolder, predicted: Predicted) -> None:
     """Print what was done, and the next command; on standard error beside a piped output."""
     from distill_runner.console.printable import escape_controls, wrap_lines
     from distill_runner.serving.prediction_report import report_lines

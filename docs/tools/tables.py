@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
-from functools import cache
-from pathlib import Path
+from collections.abc import Callable
 
-from distill_runner.evaluation.metrics.estimate import Estimate, holm
+from formats import RECORDS, ROOT, Runs, adjusted, lead, lead_over, runs, score, table
+from transfer import transfer
+
+from distill_runner.evaluation.metrics.estimate import Estimate
 from distill_runner.evaluation.predictions_file import BASELINE
 from distill_runner.report.over_seeds import lead_over_seeds, score_over_seeds
-from distill_runner.results.files import read_result
 from distill_runner.results.schema import RunResult
 
-ROOT = Path(__file__).parents[2]
-RECORDS = ROOT / "outputs" / "records"
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 _MARKED = re.compile(r"(<!-- table ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 SST2, WIKIQA = "2026-11-26-minilm-sst2", "2026-11-26-minilm-wikiqa-tmkd"
@@ -28,58 +26,6 @@ ATTENTION = "2026-11-26-bench-attention"
 MARGIN = 0.003  # of accuracy, within which two settings count as equal
 COVERAGE = "2026-11-26-bench-coverage"
 _TEACHER = "teachers/all-MiniLM-L6-v2"
-Runs = Sequence[tuple[Path, RunResult]]
-
-
-@cache
-def runs(record: str, name: str) -> Runs:
-    """Return the runs NAME-1, NAME-2, … of a record in the order of their seeds."""
-    folders = (RECORDS / record).glob(f"{name}-*")
-    found = [
-        (folder, read_result(folder))
-        for folder in folders
-        if folder.name[len(name) + 1 :].isdigit()
-    ]
-    return sorted(found, key=lambda run: run[1].seed)
-
-
-def signed(value: float, digits: int = 2) -> str:
-    """Format a number with its sign, such as +0.25 or −0.25, with a real minus sign."""
-    rounded = f"{value:+.{digits}f}".replace("-", "−")
-    return rounded if float(f"{value:.{digits}f}") else f"{0:.{digits}f}"
-
-
-def lead(found: Estimate, digits: int = 2) -> str:
-    """Format a difference in points with its interval over seeds and clusters."""
-    low, high = _ends(found)
-    ends = f"[{signed(low, digits)}, {signed(high, digits)}]"
-    return f"{signed(100 * found.value, digits)} {ends}"
-
-
-def score(found: Estimate, digits: int = 1) -> str:
-    """Format a score in % with its interval over seeds and clusters."""
-    low, high = _ends(found)
-    return f"{100 * found.value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
-
-
-def _ends(found: Estimate) -> tuple[float, float]:
-    interval = found.interval()
-    assert interval is not None  # a table names only settings with enough seeds
-    return 100 * interval.low, 100 * interval.high
-
-
-def adjusted(leads: Sequence[Estimate]) -> list[str]:
-    """Format the p-values of a table's leads, adjusted for their number (Holm)."""
-    return [
-        "<0.001" if value < 0.001 else f"{value:.3f}"
-        for value in holm([found.p_value() or 0.0 for found in leads])
-    ]
-
-
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table."""
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def speed(race: str, contender: str) -> tuple[str, str, str]:
@@ -95,7 +41,7 @@ def evidence() -> str:
     """Return the README's table."""
     kd, meta = runs(SST2, "kd"), runs(SST2, "metadistil")
     first = [(name, _first_stage(*pair)) for name, pair in _STAGE_1.items()]
-    leads = [lead_over_seeds(kd, "accuracy"), _over(meta, kd), *(found for _, found in first)]
+    leads = [lead_over_seeds(kd, "accuracy"), lead_over(meta, kd), *(found for _, found in first)]
     what = [
         ("KD, 2 of 6 layers, SST-2", "accuracy over no teacher", SST2, 2),
         ("MetaDistil, 2 of 6 layers, SST-2", "accuracy over KD", SST2, 2),
@@ -120,20 +66,13 @@ _STAGE_1 = {"one teacher": ("tkd", "one_on_one"), "three teachers": ("tmkd", "mk
 
 
 def _first_stage(with_it: str, without: str) -> Estimate:
-    return _over(runs(WIKIQA, with_it), runs(WIKIQA, without), "map")
-
-
-def _over(ours: Runs, theirs: Runs, metric: str = "accuracy") -> Estimate:
-    """Return one method's lead over another's, paired by cluster and by the seeds of both."""
-    both = {result.seed for _, result in ours} & {result.seed for _, result in theirs}
-    first, second = ([run for run in side if run[1].seed in both] for side in (ours, theirs))
-    return lead_over_seeds(first, metric, over=second, other="")
+    return lead_over(runs(WIKIQA, with_it), runs(WIKIQA, without), "map")
 
 
 def sst2() -> str:
     """Return the table of SST-2: test rows, the official rows, and leads with adjusted p-values."""
     kd, meta = runs(SST2, "kd"), runs(SST2, "metadistil")
-    leads = [lead_over_seeds(kd, "accuracy"), _over(meta, kd)]
+    leads = [lead_over_seeds(kd, "accuracy"), lead_over(meta, kd)]
     beside = [f"{lead(found)}, p {p}" for found, p in zip(leads, adjusted(leads), strict=True)]
     rows = [
         ("teacher, 6 layers", kd, _TEACHER, "", ""),
@@ -200,7 +139,7 @@ def wikiqa() -> str:
     one = runs(WIKIQA, "one_on_one")
     alone = score_over_seeds(one, "map", model=BASELINE)
     others = ("mkd", "tmkd", "tkd")
-    leads = [_over(runs(WIKIQA, name), one, "map") for name in others]
+    leads = [lead_over(runs(WIKIQA, name), one, "map") for name in others]
     beside = dict(zip(others, zip(leads, adjusted(leads), strict=True), strict=True))
     rows = [("no teacher", score(alone), "", "")]
     for name in ("one_on_one", *others):
@@ -224,7 +163,7 @@ def coverage() -> str:
 
 def levers() -> str:
     """Return what a change of rounding or of masks costs in accuracy, over seeds and clusters."""
-    found = _over(runs(SST2, "metadistil"), runs(FUSED, "fused-attention"))
+    found = lead_over(runs(SST2, "metadistil"), runs(FUSED, "fused-attention"))
     equal = "yes" if found.is_within(MARGIN) else "not shown"
     what = "plain attention where a bfloat16 gradient is wanted, `metadistil`, SST-2"
     row = (what, str(found.seeds), lead(found), equal)
@@ -274,6 +213,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "wikiqa": wikiqa,
     "coverage": coverage,
     "races": races,
+    "transfer": transfer,
     "levers": levers,
     "attention": attention,
 }
