@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from support.finished_runs import FinishedRuns
 from support.learners import FAMILIES, MAX_TOKENS, TEXTS, NewLearner, make_lively
 
 from distill_runner.config.schema import BuiltModel
@@ -30,6 +31,12 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = session / "store"
     folder.mkdir(exist_ok=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def start(tmp_path_factory: pytest.TempPathFactory) -> FinishedRuns:
+    """Makes the run of a kind of student, once (`support.finished_runs`)."""
+    return FinishedRuns(tmp_path_factory.mktemp("runs"))
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from support.answers import write_answers
 from support.tiny import shrunk
 
 from distill_runner.command_line.hydra_errors import explain
@@ -43,6 +44,7 @@ CONTEXTS: dict[str, tuple[str, ...]] = {
     "noisy_student": ("teacher=bert", "noise=mask", "noise.seen_by=student"),
     "mutual": (),
     "finetune": ("dataset=files", "noise=mask"),
+    "assistant": ("teacher=file",),
 }
 EVERYWHERE = "metadistil"
 DIFFERING = ("method", "teacher", "student", "noise", "pretrain", "dataset", "tracker")
@@ -50,6 +52,7 @@ DIFFERING = ("method", "teacher", "student", "noise", "pretrain", "dataset", "tr
 # Keys that no stage's key has, and what they change in its place.
 READ_ELSEWHERE = {
     "teacher.near_chance": "whether a run goes on under a teacher at chance",
+    "teacher.missing": "whether a run goes on under a file that lacks answers",
     "pretrain.teacher.near_chance": "whether a run goes on under a teacher at chance",
     "method.stop": "which generation is kept",
     "method.stages.generation.stop": "which generation is kept",
@@ -61,6 +64,7 @@ READ_ELSEWHERE = {
     "pretrain.dataset.metrics": "the teachers' scores",
     "evaluation.robustness": "a table, and its part of result.json",
     "evaluation.latency": "a table, and its part of result.json",
+    "evaluation.threshold": "the student's decisions, and its part of result.json",
     "evaluation.baseline_steps": "the baseline of a learner that makes more steps than it",
     "tracker._target_": "where curves go",
     "tracker.every": "the points of metrics.jsonl",
@@ -120,6 +124,7 @@ VALUES: dict[str, Any] = {
     "paths.datasets": ".",
     "teacher.finetune": "never",
     "teacher.models": ["roberta-base", "roberta-base"],
+    "teacher.path": "no-such-file.jsonl",
     "teacher.labels": ["no", "yes"],
     "teacher.learning_rates": [0.25, 0.125],
     "teacher.seeds": [7, 8],
@@ -147,6 +152,8 @@ def store() -> Path:
 def base(method: str) -> DictConfig:
     context = CONTEXTS[method]
     own = [f"dataset.path={store()}/own.tsv"] if "dataset=files" in context else []
+    if "teacher=file" in context:
+        own.append(f"teacher.path={write_answers(store() / 'answers.jsonl')}")
     return shrunk(store(), f"method={method}", *context, *own)
 
 

@@ -201,6 +201,14 @@ def _no_interpolation(error: BaseException, key: str | None, overrides: Sequence
     name, _, value = asked[0] if asked else (key, "", None)
     missing = re.search(r"'([^']+)' not found", str(error))
     found = f"there is no key {missing[1]}" if missing else "it cannot be resolved"
+    if missing and missing[1].startswith("teacher.models"):
+        # A teacher that is a file has no model whose name another setting could take.
+        return Refused(
+            f"{name} is the first teacher's model, and no teacher is a model.",
+            key=name,
+            rule="a hub id or folder, under a teacher that is a file",
+            way_out=f"{name}=bert-base-uncased",
+        )
     return Refused(
         f"{name} refers to a value that does not exist: {found}.",
         key=name,

@@ -33,7 +33,9 @@ def cascade(
     for line in lines_of(found):
         print(line)
     print(f"\nWritten to {run / FILE}. Next:")
-    print(f"  distill predict {shlex.quote(str(run))} FILE --text COLUMN --cascade")
+    columns = [word for name in folder.result.data.texts for word in ("--text", name)]
+    words = ["distill", "predict", str(run), "FILE", *columns, "--cascade"]
+    print(f"  {shlex.join(words)}")
 
 
 def lines_of(found: Cascade) -> list[str]:

@@ -13,8 +13,11 @@ import typer
 
 from distill_runner import __version__
 from distill_runner.commands.cascade import cascade
+from distill_runner.commands.check import check
 from distill_runner.commands.export import export
 from distill_runner.commands.frontier import frontier
+from distill_runner.commands.predict import predict
+from distill_runner.commands.teach import teach
 from distill_runner.console.program import run_program
 
 main = typer.Typer(
@@ -24,7 +27,15 @@ main = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-_VERBS: tuple[Callable[..., None], ...] = (cascade, export, frontier)
+# Each verb with the advice after an interrupt.
+_VERBS: dict[Callable[..., None], str] = {
+    check: "nothing was written",
+    predict: "what was written so far is kept; the same command goes on",
+    export: "nothing was written",
+    frontier: "what is trained is kept; the same command goes on",
+    cascade: "nothing was written",
+    teach: "nothing was written",
+}
 
 
 def _print_version(asked: bool) -> None:
@@ -43,15 +54,15 @@ def _distill(
     """Check data, and use what distill-run has trained."""
 
 
-def _add(verb: Callable[..., None]) -> None:
+def _add(verb: Callable[..., None], *, interrupted: str) -> None:
     """Add a verb, whose errors become one message and an exit status."""
 
     @wraps(verb)
     def guarded(**given: object) -> None:
-        run_program("distill", lambda: verb(**given), interrupted="what was written so far is kept")
+        run_program("distill", lambda: verb(**given), interrupted=interrupted)
 
     main.command(no_args_is_help=True)(guarded)
 
 
-for _verb in _VERBS:
-    _add(_verb)
+for _verb, _advice in _VERBS.items():
+    _add(_verb, interrupted=_advice)

@@ -88,13 +88,13 @@ def raw_method(config: DictConfig) -> dict[str, Any]:
 
 
 def _list_keys(shape: type, prefix: str = "") -> set[str]:
-    """Return the keys of a dataclass, nested ones included, that hold a list or a `text`."""
+    """Return the keys of a dataclass, nested ones too, that hold a list, a `text` or a `path`."""
     found = set()
     for name, hint in typing.get_type_hints(shape).items():
         for kind in (hint, *typing.get_args(hint)):
             if is_dataclass(kind) and isinstance(kind, type):
                 found |= _list_keys(kind, f"{prefix}{name}.")
-            elif typing.get_origin(kind) is list or (kind is Any and name == "text"):
+            elif typing.get_origin(kind) is list or (kind is Any and name in ("text", "path")):
                 found.add(f"{prefix}{name}")
     return found
 

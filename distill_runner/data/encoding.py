@@ -50,19 +50,32 @@ class Encoder:
         self, texts: Sequence[str], pairs: Sequence[str] | None = None
     ) -> dict[str, list[list[int]]]:
         """Return the token ids of each text or pair, with special tokens, cut to the limit."""
+        return self.tokenize_counted(texts, pairs)[0]
+
+    def tokenize_counted(
+        self, texts: Sequence[str], pairs: Sequence[str] | None = None
+    ) -> tuple[dict[str, list[list[int]]], int]:
+        """Return what `tokenize` does, and how many of the texts were cut."""
+        names = self.columns(pairs is not None)
         encoded = self.tokenizer(
             list(texts),
             None if pairs is None else list(pairs),
             truncation=True,
             max_length=self.max_tokens,
             return_attention_mask=False,
+            return_token_type_ids="token_type_ids" in names,
         )
         # Without special tokens an empty text has no ids, which models reject.
         instead = {"input_ids": [self._end], "token_type_ids": [0]}
-        return {
-            name: [row or instead[name] for row in encoded[name]]
-            for name in self.columns(pairs is not None)
-        }
+        ids = {name: [row or instead[name] for row in encoded[name]] for name in names}
+        return ids, self._count_cut(encoded)
+
+    def _count_cut(self, encoded: Any) -> int:
+        full = [at for at, row in enumerate(encoded["input_ids"]) if len(row) >= self.max_tokens]
+        if not full or not encoded.is_fast:
+            # A tokenizer in Python does not say what it cut off; texts that fit exactly count too.
+            return len(full)
+        return sum(bool(encoded.encodings[at].overflowing) for at in full)
 
     @property
     def _end(self) -> int:

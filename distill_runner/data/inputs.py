@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from distill_runner.config.schema import Config, Dataset, Unlabelled
+from distill_runner.data.answered_rows import count_unanswered
 from distill_runner.data.load import Prepared, prepare
 from distill_runner.data.readers.files import locate
 from distill_runner.data.unlabelled import Sources, add_unlabelled, check_rest
@@ -14,6 +15,7 @@ from distill_runner.hub.locate import file_digest, hub_revision, locate_dataset
 from distill_runner.planning.stages import TASK, UNLABELLED, Plan
 from distill_runner.results.origins import DataSource, HubData
 from distill_runner.storage.integrity import Say
+from distill_runner.tasks.kinds import task_of
 
 
 def read_data(config: Config, plan: Plan, *, say: Say = print) -> dict[str, Prepared]:
@@ -27,12 +29,18 @@ def read_data(config: Config, plan: Plan, *, say: Say = print) -> dict[str, Prep
     Raises:
         Refused: a file, a column or a label is missing or wrong.
     """
-    data = {name: _read(config, name, plan, say) for name in plan.data}
+    data = {name: _read_answered(config, name, plan, say) for name in plan.data}
     for prepared in data.values():
         for file, counts in prepared.left_out.items():
             lacking = ", ".join(f"{count:,} {reason}" for reason, count in counts.items())
             say(f"left out of {file}: {lacking}")
     return data
+
+
+def _read_answered(config: Config, name: str, plan: Plan, say: Say) -> Prepared:
+    """Read one data set, and count the rows that teachers' files do not answer."""
+    prepared = _read(config, name, plan, say)
+    return count_unanswered(prepared, plan, name, task_of(settings_of(config, name)), say)
 
 
 def _read(config: Config, name: str, plan: Plan, say: Say) -> Prepared:

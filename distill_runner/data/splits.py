@@ -91,7 +91,7 @@ def cut(
             generator = np.random.default_rng([seed, turn])
             drawn[name] = _draw(pool, classes, train.groups, count, generator)
             pool = _without(pool, drawn[name])
-    if not drawn["train"]:
+    if not drawn["train"] and sizes["train"] != 0:
         raise _short(split, "train", "No rows are left to train on.")
     rows = {name: train.take(sorted(chosen)) for name, chosen in drawn.items()}
     return Cut(splits=rows | official | {"rest": train.take(sorted(pool))}, dropped=dropped)

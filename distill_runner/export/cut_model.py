@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -42,14 +42,8 @@ class CutFolder(RunFolder):
 
 def in_cut_folder(run: RunFolder, folder: Path) -> CutFolder:
     """Return the run with the student that `write_cut` wrote to `folder`."""
-    return CutFolder(
-        folder=run.folder,
-        result=run.result,
-        store=run.store,
-        first_token_only=run.first_token_only,
-        leave_padding_out=run.leave_padding_out,
-        cut=folder,
-    )
+    known = {field.name: getattr(run, field.name) for field in fields(run)}
+    return CutFolder(**known, cut=folder)
 
 
 def write_cut(

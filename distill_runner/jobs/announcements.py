@@ -24,6 +24,7 @@ from distill_runner.report.planned import (
 )
 from distill_runner.report.robustness import robustness_table
 from distill_runner.report.tables import gain_line, result_lines, result_table
+from distill_runner.report.threshold import threshold_lines
 from distill_runner.report.tuning import planned_trials_line, tuning_line
 from distill_runner.results.schema import PublishedFigure, RunResult
 from distill_runner.runtime.machine import Machine, cores
@@ -133,7 +134,7 @@ def show_result(
     calibration = calibration_table(result)
     if calibration is not None:
         show(calibration)
-    for line in calibration_lines(result):
+    for line in (*calibration_lines(result), *threshold_lines(result)):
         show(line)
     measured = (robustness_table(result), latency_table(result), latency_line(result))
     for part in measured:

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from distill_runner.config.schema import Config, Dataset
+from distill_runner.data.answers import check_file
 from distill_runner.data.inputs import settings_of, source_of
 from distill_runner.data.readers.files import locate
 from distill_runner.data.readers.tables import check_columns
@@ -88,7 +89,9 @@ def _check_files(settings: Dataset, at: str, config: Config) -> None:
 
 def _model_checks(config: Config, plan: Plan) -> Iterator[_Check]:
     for stage in plan.stages:
-        if stage.learner.built is None:
+        if stage.answers is not None:
+            yield partial(check_file, Path(stage.answers.path), key=stage.learner.config_key)
+        elif stage.learner.built is None:
             yield partial(_check_folder, stage, config)
 
 

@@ -18,7 +18,7 @@ from distill_runner.jobs.announcements import show_plan
 from distill_runner.models import folder_checks, untrusted
 from distill_runner.pipeline.runner import Runner
 from distill_runner.pipeline.tuning import Tuned
-from distill_runner.planning.setting_checks import check_test_rows
+from distill_runner.planning.setting_checks import check_test_rows, check_threshold
 from distill_runner.planning.stages import TASK, Plan
 from distill_runner.runtime.machine import Machine, resolve_machine
 from distill_runner.tracking.trackers import NoTracker
@@ -113,6 +113,7 @@ def prepare_run(
         _print_unchecked(screen, hub.unchecked)
         return None
     check_test_rows(config, data[TASK].counts["test"])
+    check_threshold(config, len(data[TASK].label_names))
     show(data)
     runner = Runner(config, plan, data, machine=machine, screen=screen, tracker=NoTracker())
     checked = runner.preflight()
@@ -130,7 +131,7 @@ def _check_models(plan: Plan, hub: ModelFinder) -> None:
     """Check what can be checked of the models without data."""
     for stage in plan.stages:
         spec = stage.learner
-        folder = None if spec.built else hub.folder(spec.id, spec.config_key)
+        folder = None if spec.built or stage.answers else hub.folder(spec.id, spec.config_key)
         if folder is not None:
             shape = untrusted.check_config(folder, key=spec.config_key)
             folder_checks.check_files(folder, shape, weights=False, key=spec.config_key)

@@ -90,8 +90,10 @@ def _write_predictions(folder: Path, run: FinishedRun) -> None:
         if plan.baseline is not None:
             write(BASELINE, split, answers.logits(plan.baseline, split))
         for name in plan.teachers:
+            if not answers.has(name, split):
+                continue  # a file that does not answer every row
             write(f"{TEACHERS}/{short_name(name)}", split, answers.logits(name, split))
-        if len(plan.teachers) > 1:
+        if len(plan.teachers) > 1 and run.all_answer(split):
             write(TOGETHER, split, answers.joined_teachers(split))
     noises = noises_of(run)
     for title, (_, *noisy) in logits_under_noise(run).items() if noises else ():

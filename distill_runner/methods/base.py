@@ -160,6 +160,9 @@ class Algorithm(ABC):
     passes: ClassVar[Passes] = Passes()
     # whether its loss of a row without a label is that of its teachers alone
     learns_unlabelled: ClassVar[bool] = False
+    # the fields that only its loss of labelled rows reads, if rows without a label alone train the
+    # whole student; None: it needs labelled rows
+    settings_of_labels: ClassVar[tuple[str, ...] | None] = None
 
     # --- declarations --------------------------------------------------------------------
 

@@ -64,6 +64,8 @@ class SoftTargets(Algorithm):
 
     def check(self, context: Context) -> None:
         self._check_task(context.task)
+        if self._compares == RAW_LOGITS:
+            context.check_raw_logits(way_out=f"method.soft_loss={context.task.soft_loss}")
         if context.combine is Combine.prob_mean and self._compares == RAW_LOGITS:
             raise Refused(
                 "A mean of probabilities has no raw logits to regress on.",
@@ -121,6 +123,7 @@ class KD(SoftTargets):
     needs: ClassVar[Needs] = Needs(teachers="frozen")
     passes: ClassVar[Passes] = Passes(student=3)
     learns_unlabelled: ClassVar[bool] = True
+    settings_of_labels: ClassVar[tuple[str, ...] | None] = ("alpha",)
 
     def formula_without_labels(self) -> str:
         return soft_formula(self.soft_loss, self.temperature)

@@ -86,6 +86,7 @@ class SoftHeads(Algorithm):
             value=self.averaged,
             rule="teacher.combine=logit_mean: a mean of probabilities has no raw logits",
         )
+        context.check_raw_logits(way_out="method=kd")
         if context.models is not None:
             families.check_first_state(context.models.student(), key=context.models.key)
 

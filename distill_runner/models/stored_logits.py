@@ -31,12 +31,22 @@ class StoredLogits:
             DistillError: a row has no stored logits.
         """
         wanted = np.array([row.encode() for row in ids])
-        at = np.minimum(np.searchsorted(self.ids, wanted), len(self.ids) - 1)
-        missing = self.ids[at] != wanted
-        if missing.any():
-            row = wanted[missing][0].decode()
+        at, found = self._find(wanted)
+        if not found.all():
+            row = wanted[~found][0].decode()
             raise DistillError(f"The stored logits have no row with the id {row!r}.")
         return np.ascontiguousarray(self.logits[at])
+
+    def has(self, ids: Sequence[str]) -> np.ndarray:
+        """Return whether each of these rows has logits. [len(ids)]."""
+        return self._find(np.array([row.encode() for row in ids]))[1]
+
+    def _find(self, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the position of each id, and whether it is there. [ids] each."""
+        if not len(self.ids):
+            return np.zeros(len(wanted), dtype=np.int64), np.zeros(len(wanted), dtype=bool)
+        at = np.minimum(np.searchsorted(self.ids, wanted), len(self.ids) - 1)
+        return at, self.ids[at] == wanted
 
 
 def load(folder: Path) -> StoredLogits | None:
@@ -53,7 +63,7 @@ def save(folder: Path, ids: Sequence[str], logits: np.ndarray, *, say: Say = pri
 
     If another process stored them first, its copy stays; both are equal.
     """
-    names = np.array([row.encode() for row in ids])
+    names = np.array([row.encode() for row in ids], dtype=np.bytes_)
     order = np.argsort(names, kind="stable")
 
     def write(made: Path) -> None:

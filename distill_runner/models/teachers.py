@@ -39,6 +39,10 @@ class TeacherSource(ABC):
     def logits(self, ids: Sequence[str], inputs: InputsOf) -> Tensor:
         """Return the logits of every teacher for these rows. [teachers, batch, classes]."""
 
+    def knows(self, ids: Sequence[str]) -> np.ndarray:
+        """Return whether every teacher has an answer for each of these rows. [rows]."""
+        return np.ones(len(ids), dtype=bool)
+
     def token_states(self, inputs: Inputs) -> Tensor:  # noqa: ARG002
         """Return the last states of every token of the student's own inputs. [tokens, width]."""
         raise RuntimeError("an algorithm that declares no language asked for a teacher's tokens")
@@ -156,3 +160,8 @@ class CachedTeachers(TeacherSource):
         """Look up the stored logits of the rows."""
         stacked = np.stack([stored.of(ids) for stored in self._cached])
         return torch.from_numpy(stacked).to(self._device)
+
+    def knows(self, ids: Sequence[str]) -> np.ndarray:
+        """Return whether the logits of every teacher are stored for each of these rows."""
+        known: np.ndarray = np.all([stored.has(ids) for stored in self._cached], axis=0)
+        return known

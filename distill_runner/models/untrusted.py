@@ -204,17 +204,29 @@ def unknown_share(tokens: Iterable[Any], tokenizer: Any) -> float:
         tokens: chunks of an Arrow column of token-id lists.
         tokenizer: the tokenizer that encoded them.
     """
+    unknown, total = count_unknown(tokens, tokenizer)
+    return unknown / total if total else 0.0
+
+
+def count_unknown(tokens: Iterable[Any], tokenizer: Any) -> tuple[int, int]:
+    """Return the numbers of unknown tokens and of ordinary ones, which include the unknown.
+
+    Args:
+        tokens: chunks of an Arrow column of token-id lists.
+        tokenizer: the tokenizer that encoded them.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 
     unknown, special = tokenizer.unk_token_id, set(tokenizer.all_special_ids)
     roles = ("bos", "eos", "sep", "cls", "pad", "mask")
-    if unknown is None or unknown in {getattr(tokenizer, f"{role}_token_id") for role in roles}:
-        return 0.0
+    if unknown in {getattr(tokenizer, f"{role}_token_id") for role in roles}:
+        unknown = None
     missed = total = 0
     known = pa.array(sorted(special - {unknown}), pa.int64())
     for chunk in tokens:
         ids = pc.cast(pc.list_flatten(chunk), pa.int64())
-        missed += pc.sum(pc.equal(ids, unknown)).as_py() or 0
+        if unknown is not None:
+            missed += pc.sum(pc.equal(ids, unknown)).as_py() or 0
         total += len(ids) - (pc.sum(pc.is_in(ids, known)).as_py() or 0)
-    return missed / total if total else 0.0
+    return missed, total

@@ -133,7 +133,7 @@ class Chains:
     def _rows_of(self, stage: Stage) -> int | None:
         """Count the rows that the stage trains on; None if a teacher chooses them."""
         counts = self._data[stage.data].data.counts
-        return None if stage.chooses_rows else sum(counts[split] for split in stage.rows)
+        return None if stage.chooses_rows else self._plan.rows_of(stage, counts)
 
     def _steps_of(self, stage: Stage) -> int | None:
         rows = self._rows_of(stage)

@@ -57,12 +57,35 @@ class LogitCache:
     def logits(self, name: str, split: str) -> StoredLogits:
         """Return the finished stage's logits on a split of its data."""
         stage = self._plan.stage(name)
+        if stage.answers is not None:
+            return self._of_file(name, stage, split)
         if split == UNLABELLED:
             return self._without_labels(name, stage)
         found = stored_logits.load(self._folder(name, stage, split))
         if found is None:
             logits = self.predict(self._factory.load_finished(name), stage, split)
             found = self.keep(self._finished[name], stage, split, logits)
+        return found
+
+    def has(self, name: str, split: str) -> bool:
+        """Return whether the finished stage has logits on all rows of a split; models always do."""
+        stage = self._plan.stage(name)
+        if stage.answers is None:
+            return True
+        ids = self._data[stage.data].ids(split)
+        return bool(self.logits(name, split).has(ids).all())
+
+    def _of_file(self, name: str, stage: Stage, split: str) -> StoredLogits:
+        """Return the answers of a file on those rows of a split that it answers."""
+        folder = self._folder(name, stage, split)
+        found = stored_logits.load(folder)
+        if found is None:
+            data = self._data[stage.data]
+            answers, ids = data.answers(stage), data.ids(split)
+            positions = answers.positions(data.data.splits[split])
+            answered = np.flatnonzero(positions >= 0)
+            logits = answers.logits[positions[answered]]
+            found = stored_logits.save(folder, [ids[at] for at in answered], logits, say=self._say)
         return found
 
     def _without_labels(self, name: str, stage: Stage) -> StoredLogits:

@@ -47,6 +47,8 @@ class ModelChecks:
         Raises:
             Refused: the model is missing, damaged, too small, or of the wrong kind.
         """
+        if stage.answers is not None:
+            return  # the file was checked when the data were read
         given = stage.learner.built is None
         if given:
             self._check_architecture(stage)
@@ -63,6 +65,8 @@ class ModelChecks:
         Raises:
             Refused: at least half of the words are unknown.
         """
+        if stage.answers is not None:
+            return
         share, name = self._unknown_share(stage), stage.label
         found = f"{name}: {100 * share:.1f}% of the words it trains on are unknown to its tokenizer"
         if share >= _TOO_MANY_UNKNOWN:
@@ -136,7 +140,7 @@ class ModelChecks:
 
     def _check_one_text(self, stage: Stage) -> None:
         """Refuse pairs for a static student, whose mean would not tell the two texts apart."""
-        if "text_pair" in self._data[stage.data].data.splits["train"].column_names:
+        if self._data[stage.data].pairs:
             raise Refused(
                 "A static student averages words, and cannot tell the texts of a pair apart.",
                 key="student.layers",
@@ -177,9 +181,16 @@ class ModelChecks:
             combine=stage.combination.combine,
             task=self._data[stage.data].task.rules,
             compiled=self._config.runtime.compile,
+            label_file=self._label_file(stage),
             # Stand-ins are of families that every algorithm trains: transformers is not imported.
             models=None if stand_in and stage.backbone_of is None else self._models(stage),
         )
+
+    def _label_file(self, stage: Stage) -> str | None:
+        """Return a file that teaches the stage with labels, whose logits are made up."""
+        files = self._plan.file_teachers(stage)
+        data = self._data[stage.data]
+        return next((one.learner.id for one in files if data.answers(one).has_labels), None)
 
     def _models(self, stage: Stage) -> StageModels:
         """Return what an algorithm may ask about the stage's models.

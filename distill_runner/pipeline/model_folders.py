@@ -12,7 +12,7 @@ from distill_runner.models import untrusted
 from distill_runner.models.stand_ins import build
 from distill_runner.models.static import HIDDEN_UNITS
 from distill_runner.pipeline.task_data import TaskData
-from distill_runner.planning.stages import TASK, ModelSpec, Stage
+from distill_runner.planning.stages import TASK, UNLABELLED, ModelSpec, Stage
 from distill_runner.storage.integrity import Say, provide
 from distill_runner.storage.store import Store, key_of, plain
 
@@ -80,7 +80,12 @@ class ModelFolders:
         One tokenizer serves all data sets of a run, because a student may learn from several.
         """
         limit = max(data.max_tokens for data in self._data.values())
-        return self._data[TASK].data.fingerprints["train"], limit
+        return self._data[TASK].data.fingerprints[self._learnt], limit
+
+    @property
+    def _learnt(self) -> str:
+        """The split whose words a stand-in knows: the labelled training rows, if there are any."""
+        return "train" if self._data[TASK].has("train") else UNLABELLED
 
     def _locate(self, spec: ModelSpec) -> Path:
         directory = self._config.paths.models
@@ -97,6 +102,6 @@ class ModelFolders:
         fingerprint, limit = self.made_for
         key = key_of([_STAND_INS, plain(built), fingerprint, limit])
         folder = self._store.folder / "built" / key
-        texts = self._data[TASK].data.splits["train"]["text"]
+        texts = self._data[TASK].data.splits[self._learnt]["text"]
         provide(folder, lambda made: build(built, texts, made, max_tokens=limit), say=self._say)
         return folder

@@ -14,8 +14,8 @@ def from_classifier(stage: Stage, plan: Plan, folders: ModelFolders) -> bool:
     source = stage.earlier_stage or stage.layers_of
     if source is not None:
         return from_classifier(plan.stage(source), plan, folders)
-    if stage.already_finetuned:
-        return True
+    if stage.is_given:
+        return True  # nobody knows which rows a file's author has seen
     return stage.reads_own_weights and is_classifier(folders.folder_of(stage))
 
 
@@ -33,7 +33,7 @@ def given_models(plan: Plan, folders: ModelFolders) -> dict[str, ModelSource]:
     """Return the source of each model that was not built here, by the name it was given under."""
     given = {}
     for stage in plan.stages:
-        if stage.learner.built is None:
+        if stage.learner.built is None and stage.answers is None:
             folder = folders.folder_of(stage)
             given[stage.learner.id] = ModelSource(
                 content=model_fingerprint(folder), revision=hub_revision(folder)

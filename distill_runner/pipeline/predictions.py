@@ -45,6 +45,10 @@ class Predictions:
             self._known[key] = mean_of_models(self._task, each)
         return self._known[key]
 
+    def has(self, stage: str, split: str) -> bool:
+        """Return whether a stage predicts every row of a split; a file of answers may not."""
+        return self._parts.logits.has(stage, split)
+
     def has_soft_heads(self, stage: str) -> bool:
         """Return whether a stage's student has soft heads in addition to its classifier."""
         return (self._parts.finished[stage].model / heads.FILE).is_file()

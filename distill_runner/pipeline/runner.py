@@ -185,7 +185,7 @@ class Runner:
     def _wait(self, left: Sequence[Stage]) -> None:
         """Wait for a stage to be free; show the progress of the first one trained elsewhere."""
         stage = next(one for planned in left if (one := self._settle(planned)))
-        total = steps_of(stage.training, rows_of(stage, self.parts.data[stage.data]))
+        total = steps_of(stage.training, rows_of(stage, self._plan, self.parts.data[stage.data]))
         curves = self._store.unfinished(self.key_of(stage)) / "metrics.jsonl"
         made = latest_loss(curves) or (0, 0.0)
         if not self._with_workers and stage.name not in self._waited_for:
@@ -249,7 +249,7 @@ class Runner:
         if stage.name in self._found and stage.name not in self._made:
             return f"found in the store ({self.key_of(stage)})"
         if not stage.training.epochs:
-            return "as it is" if stage.already_finetuned else "at its start"
+            return "as it is" if stage.is_given else "at its start"
         training = read_record(self._finished[stage.name]).training
         took = f"{format_count(training.steps, 'step')} in {duration(training.wall_seconds)}"
         elsewhere = stage.name not in self._made and not self._with_workers

@@ -17,17 +17,20 @@ def costs_of(
 
 
 def _cost(stage: Stage, plan: Plan, data: TaskData, folders: ModelFolders) -> float:
-    own, each = passes_of(stage, rows_of(stage, data))
+    if stage.answers is not None:
+        return 0.0
+    own, each = passes_of(stage, rows_of(stage, plan, data))
     names = stage.teachers or ((stage.backbone_of,) if stage.backbone_of else ())
-    teachers = sum(folders.weights_in_layers(plan.stage(name)) for name in names) if each else 0
+    models = [one for one in map(plan.stage, names) if one.answers is None]
+    teachers = sum(map(folders.weights_in_layers, models)) if each else 0
     return own * folders.weights_in_layers(stage) + each * teachers
 
 
-def rows_of(stage: Stage, data: TaskData) -> int:
+def rows_of(stage: Stage, plan: Plan, data: TaskData) -> int:
     """Count the rows that a stage trains on; of a pool, the most that it may choose."""
     counts = data.data.counts
     pool = stage.algorithm.needs.pool
     if pool is None:
-        return sum(counts[split] for split in stage.rows)
+        return plan.rows_of(stage, counts)
     labelled = sum(counts[split] for split in stage.rows if split != UNLABELLED)
     return pool.most_rows(labelled, counts[UNLABELLED])

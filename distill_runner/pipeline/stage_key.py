@@ -96,6 +96,15 @@ class StageIdentity:
     numerics: NumericsIdentity
 
 
+@dataclass(frozen=True)
+class AnswersIdentity:
+    """Everything that determines the artifact of a teacher that is a file."""
+
+    recipe: int
+    answers: str  # SHA-256 of the file
+    rows: RowsIdentity
+
+
 class StageKeys:
     """Computes each stage's key once; a key includes those of the stages it builds on.
 
@@ -128,8 +137,14 @@ class StageKeys:
         """
         known = self._known.get(stage.name)
         if known is None or known[0] is not stage:
-            known = self._known[stage.name] = stage, key_of(self.identity_of(stage))
+            identity = self.identity_of(stage) if stage.answers is None else self._answers(stage)
+            known = self._known[stage.name] = stage, key_of(identity)
         return known[1]
+
+    def _answers(self, stage: Stage) -> AnswersIdentity:
+        """Return everything that decides the logits and scores of a teacher that is a file."""
+        content = self._data[stage.data].answers(stage).sha256
+        return AnswersIdentity(recipe=RECIPE, answers=content, rows=self._rows(stage))
 
     def identity_of(self, stage: Stage) -> StageIdentity:
         """Return everything that decides the stage's weights and scores."""

@@ -90,6 +90,8 @@ class StageTeachers:
             return False
         if stage.chooses_rows:
             return True  # choosing rows needs the logits of all of them
+        if self._plan.file_teachers(stage):
+            return True  # a file's answers cost nothing
         rows = sum(self._data[stage.data].data.counts[split] for split in stage.rows)
         # A stage of less than one epoch would pay for rows that it never visits.
         return steps_of(stage.training, rows) * stage.training.batch_size >= rows

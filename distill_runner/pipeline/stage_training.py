@@ -13,6 +13,7 @@ from distill_runner.data.training_rows import TrainingRows
 from distill_runner.models import saving
 from distill_runner.models.learner import Learner
 from distill_runner.models.vocabulary import cut_to
+from distill_runner.pipeline.answer_stage import keep_answers
 from distill_runner.pipeline.parts import Parts
 from distill_runner.pipeline.run_curves import RunCurves
 from distill_runner.pipeline.run_progress import RunProgress
@@ -67,6 +68,10 @@ class StageTrainer:
             Damaged: a file there is not as it was written.
         """
         data = self._data[stage.data]
+        if stage.answers is not None:
+            return keep_answers(
+                stage, key, unfinished, data=data, store=self._store, machine=self._machine
+            )
         with self.prepare(stage, folder=unfinished) as job:
             finished = self._run(stage, job)
         learner = job.student

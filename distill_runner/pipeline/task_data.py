@@ -11,6 +11,8 @@ import numpy as np
 
 from distill_runner.config.schema import Dataset, Noise, NoiseSeenBy
 from distill_runner.console.names import short_name
+from distill_runner.data.answered_rows import answers_of
+from distill_runner.data.answers import Answers
 from distill_runner.data.encoding import Encoder, Encoding, View, encode
 from distill_runner.data.masking import MaskedView
 from distill_runner.data.row_hash import hash_rows
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from distill_runner.data.load import Prepared
 
 
-_RANGE_ROWS = 5_000
+RANGE_ROWS = 5_000  # of texts without labels, whose logits are stored together
 
 
 class TaskData:
@@ -74,6 +76,15 @@ class TaskData:
         """Score logits on a split, in the order of its rows, by the data set's metrics."""
         return self.task.score(logits, self.data.splits[split])
 
+    @property
+    def pairs(self) -> bool:
+        """Whether a row has two texts."""
+        return any("text_pair" in table.column_names for table in self.data.splits.values())
+
+    def answers(self, stage: Stage) -> Answers:
+        """Return the answers of a teacher that is a file."""
+        return answers_of(stage, self.data, self.task)
+
     def has(self, split: str) -> bool:
         """Return whether the split has rows."""
         return split in self.data.splits
@@ -90,7 +101,7 @@ class TaskData:
     def ranges(self, split: str) -> list[tuple[range, str]]:
         """Divide a split into ranges of rows; each has a hash of its place and its texts."""
         table = self.data.splits[split]
-        bounds = [*range(0, len(table), _RANGE_ROWS), len(table)]
+        bounds = [*range(0, len(table), RANGE_ROWS), len(table)]
         ranges = [range(a, b) for a, b in pairwise(bounds)]
         return [(rows, key_of([rows.start, hash_rows(table.select(rows))])) for rows in ranges]
 
@@ -115,16 +126,20 @@ class TaskData:
         both = stage.noise is not None and stage.noise.seen_by is NoiseSeenBy.both
         table, _ = self._encode(stage.rows, student.encoder)
         ids, labels = table["id"][:], self.task.labels(table)
-        labelled = self._labelled(stage)
+        labelled, known = self._labelled(stage), np.flatnonzero(teachers.knows(ids))
+        offered = [ids[at] for at in known]
         choice = stage.algorithm.rows(
             OfferedRows(
-                labels=labels,
+                labels=labels[known],
                 classes=self.data.label_names,
                 teacher=" and ".join(short_name(name) for name in stage.teachers),
-                logits=lambda: _joined_logits(teachers, ids),
+                logits=lambda: _joined_logits(teachers, offered),
             )
         )
         chosen = choice.positions
+        if len(known) < len(ids):
+            # A file of answers may lack rows; nothing is learnt from these.
+            chosen = known if chosen is None else known[chosen]
 
         def view_of(learner: Learner, *, noisy: bool) -> View:
             whole = self._view(stage, learner, noisy=noisy)
@@ -150,7 +165,9 @@ class TaskData:
 
     def unknown_share(self, stage: Stage, encoder: Encoder) -> float:
         """Return the share, 0..1, of the stage's words that the encoder does not know."""
-        _, encoded = self._encode(stage.rows, encoder)
+        # A classifier that is used as it is may be in a run that learns no labelled row.
+        learnt = [split for split in stage.rows if self.has(split)] or [UNLABELLED]
+        _, encoded = self._encode(learnt, encoder)
         column = encoded.tokens.data.column("input_ids")
         return unknown_share(column.chunks, encoder.tokenizer)
 

@@ -38,6 +38,9 @@ def show_teacher(
     if not rows.has("validation"):
         say(f"  {name}: no validation rows to score it on")
         return
+    if not logits.has(stage.name, "validation"):
+        say(f"  {name}: its score is unknown, as it does not answer every validation row")
+        return
     predicted = logits.logits(stage.name, "validation").of(rows.ids("validation"))
     found = rows.score(predicted, "validation")
     chance = rows.task.chance_level(found, predicted, rows.data.splits["validation"])
@@ -60,6 +63,8 @@ def show_teacher(
 
 def _more_training(teacher: Stage, key: str) -> str:
     """Return the override that gives a weak teacher more training."""
+    if teacher.answers is not None:
+        return "other answers"
     if teacher.already_finetuned:
         return f"{key}.finetune=always"
     limit = teacher.training.max_steps

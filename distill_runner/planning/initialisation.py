@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from distill_runner.config.schema import Missing
+
 
 @dataclass(frozen=True)
 class PretrainedWeights:
@@ -55,6 +57,25 @@ class TeacherLayers:
     kind: Literal["teacher_layers"] = field(default="teacher_layers", init=False)
 
 
+@dataclass(frozen=True)
+class AnswersFile:
+    """No weights: the answers of a teacher that is a file. Its stage trains nothing.
+
+    Args:
+        path: the file, as configured.
+        missing: what happens if it lacks more than a few of the training rows.
+    """
+
+    path: str
+    missing: Missing
+    kind: Literal["answers"] = field(default="answers", init=False)
+
+
 Initialisation = (
-    PretrainedWeights | RandomWeights | FinetunedClassifier | EarlierStudent | TeacherLayers
+    PretrainedWeights
+    | RandomWeights
+    | FinetunedClassifier
+    | EarlierStudent
+    | TeacherLayers
+    | AnswersFile
 )

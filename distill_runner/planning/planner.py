@@ -14,6 +14,12 @@ from distill_runner.config.schema import Config, StageConfig, Start
 from distill_runner.errors import Refused
 from distill_runner.planning.baseline import begin_alike, with_first_model
 from distill_runner.planning.earlier_stages import EarlierStages
+from distill_runner.planning.file_teachers import (
+    check_file_teachers,
+    check_training_rows,
+    check_weights,
+    learns_no_labels,
+)
 from distill_runner.planning.method_yaml import DEPLOYED, MethodYaml
 from distill_runner.planning.setting_checks import check_settings
 from distill_runner.planning.stage_checks import check_assistants
@@ -49,6 +55,8 @@ def make_plan(
     check_settings(config)
     yaml = MethodYaml(config, raw_method)
     entries = yaml.active_entries()
+    if learns_no_labels(config, TASK):
+        entries.pop(BASELINE, None)  # without labels there is nothing to compare with
     # Algorithms are checked first, before the hub may be asked about a teacher.
     algorithms = {
         name: make_algorithm(entry.algorithm, stage=name, key_of=yaml.keys_of_algorithm(name))
@@ -67,7 +75,11 @@ def make_plan(
             assistants = yaml.learners(name, entry)
             check_assistants(assistants, config.student, key=yaml.config_key(name, "repeat"))
         students.add(name, entry)
-    return add_trials(_assembled(config, yaml, entries, earlier, method=method), config)
+    plan = _assembled(config, yaml, entries, earlier, method=method)
+    check_file_teachers(plan, config)
+    check_weights(plan, config)
+    check_training_rows(plan, config)
+    return add_trials(plan, config)
 
 
 def _wants_teachers(config: Config, yaml: MethodYaml, algorithms: Mapping[str, Algorithm]) -> bool:
@@ -79,13 +91,13 @@ def _wants_teachers(config: Config, yaml: MethodYaml, algorithms: Mapping[str, A
     copied = config.student.start in (Start.teacher, Start.pretrained_teacher)
     language = any(algorithm.needs.language for algorithm in algorithms.values())
     wanted = copied or yaml.needs_teachers or language
-    if wanted and not config.teacher.models:
+    if wanted and not config.teacher.count:
         raise Refused(
             "This method needs a teacher and none is configured.",
             key="teacher.models",
             value=config.teacher.models,
-            rule="at least one hub id or folder",
-            way_out="teacher=bert",
+            rule="at least one hub id or folder, or a file of answers in teacher.path",
+            way_out="teacher=bert, or teacher=file teacher.path=answers.jsonl",
         )
     return wanted
 

@@ -9,6 +9,7 @@ from distill_runner.config.schema import (
     Dataset,
     NoiseKind,
     SplitScheme,
+    TaskKind,
     Teacher,
     WeighBy,
 )
@@ -62,7 +63,7 @@ def _check_pretrain(config: Config) -> None:
     if pretrain.teacher is not None:
         _check_teachers(pretrain.teacher, "pretrain.")
         _rule(
-            pretrain.dataset is not None or not pretrain.teacher.models,
+            pretrain.dataset is not None or not pretrain.teacher.count,
             key="pretrain.teacher.models",
             value=pretrain.teacher.models,
             rule="teachers of pretrain.dataset, which is null; the task's teach on the task's rows",
@@ -139,8 +140,23 @@ def _check_task(dataset: Dataset, prefix: str) -> None:
 
 
 def _check_teachers(teacher: Teacher, prefix: str) -> None:
-    count = len(teacher.models)
+    count = teacher.count
     at = f"{prefix}teacher"
+    files = teacher.files
+    _rule(
+        not (files and teacher.models),
+        key=f"{at}.path",
+        value=teacher.path,
+        rule=f"null if {at}.models names models",
+        way_out=f"{at}=file {at}.path=answers.jsonl" if not prefix else f"{at}.models=[]",
+    )
+    _rule(
+        all(files) and len(files) == len(set(files)) and (teacher.path is None or bool(files)),
+        key=f"{at}.path",
+        value=teacher.path,
+        rule="a file, or a list of different files, one for each teacher",
+        way_out=f"{at}.path=answers.jsonl",
+    )
     for name in ("seeds", "learning_rates", "weights", "temperatures"):
         given = getattr(teacher, name)
         _rule(
@@ -226,7 +242,7 @@ def _check_answers(config: Config) -> None:
 def teacher_on(config: Config, data: str) -> Teacher:
     """Return the teachers of a data set; the task's teachers if pretraining names no models."""
     own = config.pretrain.teacher if data == PRETRAIN else None
-    return own if own is not None and own.models else config.teacher
+    return own if own is not None and own.count else config.teacher
 
 
 def datasets_with_teachers(config: Config) -> list[tuple[Dataset, Teacher, str]]:
@@ -235,6 +251,29 @@ def datasets_with_teachers(config: Config) -> list[tuple[Dataset, Teacher, str]]
     if config.pretrain.dataset is not None:
         pairs.append((config.pretrain.dataset, teacher_on(config, PRETRAIN), f"{PRETRAIN}."))
     return pairs
+
+
+def check_threshold(config: Config, classes: int) -> None:
+    """Refuse to fit a decision threshold unless there are two classes and validation rows.
+
+    Raises:
+        Refused: the run fits a threshold, and there is nothing to decide or to fit it on.
+    """
+    wanted, metrics = config.evaluation.threshold, {one.value for one in config.dataset.metrics}
+    decided = {"accuracy", "macro_f1", "f1", "matthews"}
+    faults = {
+        "two classes": config.dataset.task is not TaskKind.classification or classes != 2,
+        "validation rows": config.dataset.split.validation == 0,
+        f"one of the metrics {', '.join(sorted(decided))}": not metrics & decided,
+    }
+    for needed, missing in faults.items():
+        _rule(
+            not (wanted and missing),
+            key="evaluation.threshold",
+            value=True,
+            rule=f"false without {needed}",
+            way_out="evaluation.threshold=false",
+        )
 
 
 def check_test_rows(config: Config, rows: int) -> None:

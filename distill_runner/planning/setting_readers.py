@@ -54,7 +54,15 @@ class _Rule:
 
 
 def _none_fine_tuned(data: str) -> Callable[[PlannedRun], bool]:
-    return lambda run: all(stage.already_finetuned for stage in run.teachers(data))
+    return lambda run: all(stage.is_given for stage in run.teachers(data))
+
+
+def _from_files(data: str) -> Callable[[PlannedRun], bool]:
+    return lambda run: any(stage.answers is not None for stage in run.teachers(data))
+
+
+def _from_models(data: str) -> Callable[[PlannedRun], bool]:
+    return lambda run: not _from_files(data)(run)
 
 
 def _all_fine_tuned(data: str) -> Callable[[PlannedRun], bool]:
@@ -70,6 +78,11 @@ def _teacher_rules(prefix: str, data: str) -> list[_Rule]:
     fine_tuned = f"teachers that are fine-tuned: {at}.finetune=always"
     return [
         _Rule(f"{at}.*", lambda run: not run.teachers(data), "a method that has these teachers"),
+        *(
+            _Rule(f"{at}.{key}", _from_files(data), "teachers that are models", f"{at}=bert")
+            for key in ("training.*", "learning_rates", "seeds", "labels", "finetune", "models")
+        ),
+        _Rule(f"{at}.missing", _from_models(data), f"a file of answers: {at}=file"),
         _Rule(f"{at}.training.*", _none_fine_tuned(data), fine_tuned),
         _Rule(f"{at}.learning_rates", _none_fine_tuned(data), fine_tuned),
         _Rule(f"{at}.seeds", _none_fine_tuned(data), fine_tuned),

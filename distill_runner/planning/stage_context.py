@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from distill_runner.config.schema import Combine
+from distill_runner.errors import Refused
 from distill_runner.tasks.rules import TaskRules
 
 
@@ -29,4 +30,20 @@ class Context:
     combine: Combine  # how their outputs are combined
     task: TaskRules
     compiled: bool  # `runtime.compile`
+    label_file: str | None = None  # a teacher that is a file with labels, whose logits are made up
     models: StageModels | None = None  # None while the plan is made, before models are located
+
+    def check_raw_logits(self, *, way_out: str) -> None:
+        """Refuse teachers' labels for a loss that compares raw logits.
+
+        Raises:
+            Refused: a teacher is a file with labels.
+        """
+        if self.label_file is not None:
+            raise Refused(
+                "The file of answers has labels, which have no raw logits to regress on.",
+                key="teacher.path",
+                value=self.label_file,
+                rule="probabilities or logits in the file, for a loss that compares raw logits",
+                way_out=way_out,
+            )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from distill_runner.config.schema import (
     WeighBy,
 )
 from distill_runner.planning.initialisation import (
+    AnswersFile,
     EarlierStudent,
     FinetunedClassifier,
     Initialisation,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 UNLABELLED = "unlabelled"  # the split of rows whose labels are unknown or hidden
 TASK = "task"  # the data of the task itself
 PRETRAIN = "pretrain"  # the data that a first stage learns from
+WITHOUT_ANSWER = "_without_answer"  # after a split's name: its rows that a file does not answer
 BASELINE = "baseline"  # the stage that trains the deployed student without a teacher
 
 
@@ -105,6 +108,12 @@ class Stage:
         """
         return self.backbone_of is None
 
+    def unread_settings(self) -> tuple[str, ...]:
+        """Return the names of the algorithm's fields that have no effect in this stage."""
+        of_labels = self.algorithm.settings_of_labels or ()
+        without_labels = self.reads_task and self.rows == (UNLABELLED,)
+        return (*self.algorithm.unread_settings(), *(of_labels if without_labels else ()))
+
     @property
     def chooses_rows(self) -> bool:
         """Whether the teachers choose, among the rows without labels, those to learn from."""
@@ -117,12 +126,25 @@ class Stage:
             formula += f", {task.hard_name} weighted by 1 over the share of each class"
         if UNLABELLED not in self.rows or not self.algorithm.learns_unlabelled:
             return formula
+        if self.rows == (UNLABELLED,):
+            return f"L = {self.algorithm.formula_without_labels()}"
         return f"{formula}; without a label: {self.algorithm.formula_without_labels()}"
 
     @property
     def already_finetuned(self) -> bool:
         """Whether the learner is a classifier that was trained elsewhere."""
         return isinstance(self.initialisation, FinetunedClassifier)
+
+    @property
+    def answers(self) -> AnswersFile | None:
+        """The file of a teacher that is a file; None if the learner is a model."""
+        first = self.initialisation
+        return first if isinstance(first, AnswersFile) else None
+
+    @property
+    def is_given(self) -> bool:
+        """Whether the learner is used as it is: a finished classifier, or a file of answers."""
+        return self.already_finetuned or self.answers is not None
 
     @property
     def reads_own_weights(self) -> bool:
@@ -212,6 +234,22 @@ class Plan:
         """
         chosen = any(stage.data == data and stage.chooses_rows for stage in self.stages)
         return self.reads_unlabelled(data) and (wanted.rest or (chosen and not wanted.in_files))
+
+    def file_teachers(self, stage: Stage) -> tuple[Stage, ...]:
+        """Return those of the stage's teachers that are files."""
+        return tuple(one for one in map(self.stage, stage.teachers) if one.answers is not None)
+
+    def rows_of(self, stage: Stage, counts: Mapping[str, int]) -> int:
+        """Count the rows that a stage learns; of a pool, all that it may choose from.
+
+        Args:
+            stage: of the plan.
+            counts: rows of every split of its data, and those that its teachers' files lack.
+        """
+        rows = sum(counts[split] for split in stage.rows)
+        if not self.file_teachers(stage):
+            return rows
+        return rows - sum(counts.get(f"{split}{WITHOUT_ANSWER}", 0) for split in stage.rows)
 
     @property
     def candidates(self) -> tuple[str, ...]:

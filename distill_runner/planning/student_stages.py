@@ -17,6 +17,7 @@ from distill_runner.config.schema import (
 )
 from distill_runner.errors import Refused
 from distill_runner.planning.earlier_stages import EarlierStages
+from distill_runner.planning.file_teachers import learns_no_labels
 from distill_runner.planning.initialisation import (
     EarlierStudent,
     Initialisation,
@@ -148,6 +149,9 @@ class StudentPlanner:
             return (UNLABELLED,)
         quiz = ("quiz",) if entry.with_quiz_rows else ()
         pool = algorithm.needs.pool or self._learns_unlabelled(entry, algorithm)
+        no_labels = learns_no_labels(self.config, data_of(self.config, entry))
+        if pool and no_labels and not quiz and algorithm.settings_of_labels is not None:
+            return (UNLABELLED,)
         return ("train", *quiz, *((UNLABELLED,) if pool else ()))
 
     def _learns_unlabelled(self, entry: StageConfig, algorithm: Algorithm) -> bool:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from distill_runner.config.schema import Config, Finetune, Teacher, Training
 from distill_runner.errors import Refused
 from distill_runner.planning.initialisation import (
+    AnswersFile,
     FinetunedClassifier,
     Initialisation,
     PretrainedWeights,
@@ -63,10 +65,15 @@ class TeacherPlanner:
         teacher = teacher_on(self.config, data)
         prefix = "" if teacher is self.config.teacher else f"{PRETRAIN}."
         first = _FIRST_SEED[data]
-        seeds = teacher.seeds or list(range(first, first + len(teacher.models)))
+        seeds = teacher.seeds or list(range(first, first + teacher.count))
         stages: list[Stage] = []
         for position, seed in enumerate(seeds):
-            stage = self._stage(teacher, position, seed, data=data, key=f"{prefix}teacher.models")
+            if teacher.files:
+                key = f"{prefix}teacher.path"
+                stage = self._of_file(teacher, teacher.files[position], seed, data=data, key=key)
+            else:
+                key = f"{prefix}teacher.models"
+                stage = self._stage(teacher, position, seed, data=data, key=key)
             if any(other.name == stage.name for other in stages):
                 stage = replace(stage, name=f"{stage.name}#{position + 1}")
             _check_no_twin(stage, stages, key=f"{prefix}teacher.seeds", seeds=seeds)
@@ -95,6 +102,22 @@ class TeacherPlanner:
             data=data,
         )
 
+    def _of_file(self, teacher: Teacher, path: str, seed: int, *, data: str, key: str) -> Stage:
+        """Plan the stage of a file of answers, in which nothing is trained."""
+        group = "teacher" if data == TASK else data
+        return Stage(
+            name=f"{group}/{Path(path).stem}",
+            role=Role.teacher if data == TASK else Role.pretrain_teacher,
+            group=group,
+            learner=ModelSpec(path, config_key=key),
+            initialisation=AnswersFile(path, teacher.missing),
+            algorithm=self.make_algorithm(_FINE_TUNE),
+            training=replace(self.config.training, epochs=0, accumulate=1),
+            seed=seed,
+            data=data,
+            rows=(),
+        )
+
     def _initialisation(self, teacher: Teacher, model: str, key: str) -> Initialisation:
         finetune, built = teacher.finetune, model in self.config.models
         if finetune is Finetune.never:
@@ -118,7 +141,7 @@ class TeacherPlanner:
 def _check_no_twin(teacher: Stage, before: Sequence[Stage], *, key: str, seeds: list[int]) -> None:
     """Refuse a teacher that would be fine-tuned exactly like an earlier one."""
     for other in before:
-        if _fine_tuning(other) == _fine_tuning(teacher) and not teacher.already_finetuned:
+        if _fine_tuning(other) == _fine_tuning(teacher) and not teacher.is_given:
             raise Refused(
                 f"{other.name} and {teacher.name} would be the same teacher.",
                 key=key,

@@ -163,7 +163,7 @@ def _settings_read(plan: Plan) -> list[dict[str, Any]]:
     stages = []
     for stage in plan.stages:
         algorithm = stage.algorithm
-        read = {k: v for k, v in vars(algorithm).items() if k not in algorithm.unread_settings()}
+        read = {k: v for k, v in vars(algorithm).items() if k not in stage.unread_settings()}
         training = stage.training if stage.training.epochs else None
         stages.append({**vars(stage), "algorithm": (type(algorithm), read), "training": training})
     return [*stages, vars(replace(plan, stages=()))]

@@ -19,9 +19,11 @@ from distill_runner.report.columns import (
     effective_rows,
     notes,
     other_metrics,
+    unscored_lines,
 )
 from distill_runner.report.latency import latency_line
 from distill_runner.report.robustness import robustness_lines
+from distill_runner.report.threshold import threshold_lines
 from distill_runner.report.tuning import tuning_line
 from distill_runner.results.schema import ModelResult, RunResult
 from distill_runner.results.scores import GoldenHeadScore, Scores
@@ -50,6 +52,7 @@ def model_card(result: RunResult) -> str:
         *_with_blank(latency_line(result)),
         *robustness_lines(result),
         *calibration_section(result),
+        *_with_blank("\n".join(threshold_lines(result)) or None),
         "## How it was made",
         "",
         *_training_lines(result),
@@ -82,6 +85,12 @@ def _training_lines(result: RunResult) -> list[str]:
         f"{training.precision} on {training.device}; kept: {result.selection}.",
         f"Split: {data.split.scheme}, seed {data.split_seed}; "
         f"test fingerprint {data.fingerprints.get('test', 'none')[:16]}.",
+        *(
+            f"Teacher {teacher.name}: answers in a file, SHA-256 {teacher.answers.sha256[:16]}."
+            for teacher in result.teachers
+            if teacher.answers is not None
+        ),
+        *unscored_lines(result),
     ]
 
 
@@ -200,13 +209,13 @@ def _score_table(result: RunResult) -> list[str]:
 
 
 def _rows(
-    name: str, model: ModelResult, steps: int, scores: Scores, others: Sequence[str]
+    name: str, model: ModelResult, steps: int | None, scores: Scores, others: Sequence[str]
 ) -> list[str]:
     seen = ", may have seen the test rows" if model.may_have_seen_test_rows else ""
     return [
         _line(
             name + seen + mark(model),
-            f"{model.parameters:,}",
+            "–" if model.parameters is None else f"{model.parameters:,}",
             f"{steps:,}" if steps else "–",
             split,
             f"{100 * score.value:.2f}",

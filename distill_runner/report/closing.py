@@ -46,6 +46,7 @@ def next_steps(result: RunResult, folder: Path) -> list[tuple[str, str]]:
     return [
         (f"Compare {_SEEDS} seeds", _over_seeds(result)),
         ("Ask the student", _asking(result, folder)),
+        ("Label a file", _labelling(result, folder)),
     ]
 
 
@@ -63,6 +64,12 @@ def _asking(result: RunResult, folder: Path) -> str:
         f"import distill_runner; print(distill_runner.load({str(folder)!r}).predict([{text}]))"
     )
     return f"{_python()} -c {_quoted(program)}"
+
+
+def _labelling(result: RunResult, folder: Path) -> str:
+    program = _shortest("distill", Path(sys.executable).with_name("distill"))
+    columns = [word for name in result.data.texts for word in ("--text", name)]
+    return f"{program} predict {shlex.join([str(folder), 'FILE', *columns])}"
 
 
 def _quoted(program: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from distill_runner.console.names import join_names
 from distill_runner.results.schema import RunResult
 from distill_runner.results.scores import Score, Scores
 
@@ -104,4 +105,20 @@ def notes(result: RunResult) -> list[str]:
             f"Ranked: {ranked:,} of the {test.questions:,} groups of test rows; "
             f"{test.without_positive:,} have no row of class 1 and are left out."
         )
+    return lines
+
+
+def unscored_lines(result: RunResult) -> list[str]:
+    """Say for each teacher that is a file on which splits its score is unknown, and why."""
+    lines = []
+    for teacher in result.teachers:
+        answered = teacher.answers.answered if teacher.answers else {}
+        missing = [
+            f"{answered[split]:,} of {result.data.rows[split]:,} {split}"
+            for split in _USUAL_SPLITS
+            if split in answered and answered[split] < result.data.rows[split]
+        ]
+        if missing:
+            rows = join_names(missing)
+            lines.append(f"Unknown: the score of {teacher.name}, which answers {rows} rows.")
     return lines

@@ -18,6 +18,7 @@ from distill_runner.console.names import (
 )
 from distill_runner.console.printable import on_one_line
 from distill_runner.planning.baseline import begin_alike, matched_baseline
+from distill_runner.planning.file_teachers import learns_no_labels
 from distill_runner.planning.stages import TASK, UNLABELLED, Plan, Stage, passes_of, steps_of
 from distill_runner.report.fitted import Fitted, Row
 
@@ -74,7 +75,7 @@ def _rows(plan: Plan, config: Config, counts: Counts | None) -> list[dict[str, s
         if stage.compared_with:
             found.append(_row_of_baseline(stage, plan, config, counts))
             continue
-        row = _row(stage, _rows_of(stage, config, counts))
+        row = _row(stage, _rows_of(stage, plan, config, counts))
         most = _most_steps(stage, counts) if stage.chooses_rows else None
         found.append(row if most is None else row | {"steps": f"≤ {most:,}"})
     return found
@@ -89,13 +90,16 @@ def _alike(rows: Sequence[Mapping[str, str]]) -> dict[str, str]:
 
 
 def _random_models(plan: Plan) -> str | None:
-    names = {stage.name: model_name(stage.learner.id) for stage in plan.stages}
+    models = [stage for stage in plan.stages if stage.answers is None]
+    names = {stage.name: model_name(stage.learner.id) for stage in models}
     random = [name for stage, name in names.items() if plan.from_random(stage)]
     return random_line(random, list(names.values()))
 
 
 def plan_notes(plan: Plan, config: Config, counts: Counts | None) -> list[str]:
     """State which facts about the baseline are only known once the deployed stage is known."""
+    if learns_no_labels(config, TASK):
+        return ["baseline: none, since no labelled row is learnt"]
     if plan.baseline is None:
         return []
     baseline = plan.stage(plan.baseline)
@@ -116,7 +120,7 @@ def _row_of_baseline(
     stage: Stage, plan: Plan, config: Config, counts: Counts | None
 ) -> dict[str, str]:
     """Return the baseline's row, with an upper bound of its steps if they are not known yet."""
-    found, rows = _baseline(stage, plan, config, counts), _rows_of(stage, config, counts)
+    found, rows = _baseline(stage, plan, config, counts), _rows_of(stage, plan, config, counts)
     if found is not None:
         return _row(found, rows)
     row = _row(stage, None) | {"epochs": "?"}
@@ -142,14 +146,14 @@ def _baseline(
         counts: rows of every split; None before the data is read.
         most: assume the largest possible number of steps.
     """
-    own = _rows_of(stage, config, counts)
+    own = _rows_of(stage, plan, config, counts)
     if own is None:
         return None
 
     def steps(one: Stage) -> int | None:
         if most and one.chooses_rows:
             return _most_steps(one, counts)
-        rows = _rows_of(one, config, counts)
+        rows = _rows_of(one, plan, config, counts)
         return None if rows is None else steps_of(one.training, rows)
 
     length = config.evaluation.baseline_steps
@@ -177,7 +181,7 @@ def same_starts(plan: Plan) -> list[str]:
         for stage in plan.stages
         if not stage.is_teacher and stage.earlier_stage is None and stage.training.epochs
         for teacher in teachers
-        if _start(stage) == _start(teacher) and not teacher.already_finetuned
+        if _start(stage) == _start(teacher) and not teacher.is_given
     ]
 
 
@@ -201,11 +205,11 @@ def classes_line(names: Sequence[str], *, of: str) -> str:
     return f"classes{of}: {len(names)} ({', '.join(shown + more)})"
 
 
-def _rows_of(stage: Stage, config: Config, counts: Counts | None) -> int | None:
+def _rows_of(stage: Stage, plan: Plan, config: Config, counts: Counts | None) -> int | None:
     if stage.chooses_rows:
         return None  # the teacher chooses them
     if counts is not None:
-        return sum(counts[stage.data][split] for split in stage.rows)
+        return plan.rows_of(stage, counts[stage.data])
     if UNLABELLED in stage.rows:
         return None
     dataset = config.dataset if stage.data == TASK else config.pretrain.dataset
@@ -219,6 +223,9 @@ def _rows_of(stage: Stage, config: Config, counts: Counts | None) -> int | None:
 def _row(stage: Stage, rows: int | None) -> dict[str, str]:
     training, model = stage.training, with_layers(stage.learner.id, stage.learner.layers)
     name = stage_name(stage.name)
+    if stage.answers is not None:
+        nothing = dict.fromkeys(("taught by", "epochs", "steps", "learning rate", "seed"), "–")
+        return {"stage": name, "model": model, **nothing}
     return {
         # A teacher is named after its model, which has its own column; a number may remain.
         "stage": name.replace(f"teacher {model}", "teacher ").strip(),
@@ -248,8 +255,8 @@ def _cost(plan: Plan, config: Config, counts: Counts | None) -> str | None:
             continue
         known = (_baseline(stage, plan, config, counts) or stage) if stage.compared_with else stage
         name = short_name(stage.name)
-        rows = _rows_of(known, config, counts)
-        cost = _UNKNOWN if rows is None else _cost_of(known, rows)
+        rows = _rows_of(known, plan, config, counts)
+        cost = _UNKNOWN if rows is None else _cost_of(known, rows, plan)
         found.setdefault(cost, []).append(name)
     if set(found) <= {_UNKNOWN}:
         return None
@@ -259,9 +266,9 @@ def _cost(plan: Plan, config: Config, counts: Counts | None) -> str | None:
     return f"cost in rows read (a backward pass counts as two): {costs}"
 
 
-def _cost_of(stage: Stage, rows: int) -> str:
+def _cost_of(stage: Stage, rows: int, plan: Plan) -> str:
     own, teachers = passes_of(stage, rows)
-    if not teachers:
+    if not teachers or plan.file_teachers(stage):
         return f"{own:,.0f}"
     each = "each teacher" if len(stage.teachers) > 1 else _taught_by(stage)
     return f"{own:,.0f} by the student and {teachers:,.0f} by {each}"

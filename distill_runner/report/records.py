@@ -85,7 +85,7 @@ def _portable(result: RunResult) -> RunResult:
         overrides=tuple(
             written
             for item in result.overrides
-            if (written := _portable_override(item, result.provenance)) is not None
+            if (written := _portable_override(item, result)) is not None
         ),
         student=_with_portable_name(result.student),
         teachers=tuple(map(_with_portable_name, result.teachers)),
@@ -96,14 +96,17 @@ def _portable(result: RunResult) -> RunResult:
     )
 
 
-def _portable_override(override: str, provenance: Provenance) -> str | None:
+def _portable_override(override: str, result: RunResult) -> str | None:
     """Name a path by what it holds; None for a place that no figure depends on."""
     key, _, value = override.partition("=")
     if key.startswith(_PLACES):
         return None
     if not value.lstrip("['\"").startswith(("/", "~", ".")):
         return override
+    provenance = result.provenance
     contents = [source.content for source in provenance.models.values()]
+    if key == "teacher.path":
+        contents = [one.answers.sha256 for one in result.teachers if one.answers is not None]
     if key.endswith(("dataset.path", "unlabelled.path")):
         data = provenance.data.get("pretrain" if key.startswith("pretrain.") else "task")
         contents = sorted(data.files.values()) if data else []

@@ -24,6 +24,7 @@ from distill_runner.report.columns import (
     columns_of,
     effective_rows,
     gain_or_difference,
+    unscored_lines,
 )
 from distill_runner.report.fitted import Fitted, Row
 from distill_runner.results.schema import (
@@ -136,8 +137,10 @@ def result_lines(result: RunResult) -> list[str]:
         (made,) = steps
         lines.append(f"Steps: {made} for every model that was trained.")
     lines.append(_sizes(result))
-    models: list[TrainedModel | TaughtTeacher] = [*result.teachers, *result.between]
+    teachers = [teacher for teacher in result.teachers if teacher.answers is None]
+    models: list[TrainedModel | TaughtTeacher] = [*teachers, *result.between]
     models += [*result.trained_teachers, result.student]
+    lines += unscored_lines(result)
     random = random_line(result.random_models, [model_name(one.model) for one in models])
     return [*lines, f"Models: {random}."] if random else lines
 
@@ -145,9 +148,10 @@ def result_lines(result: RunResult) -> list[str]:
 def _sizes(result: RunResult) -> str:
     """State the parameters of each model, and how many times smaller the student is."""
     student = result.student
-    sizes = {teacher.name: teacher.parameters for teacher in result.teachers}
+    sizes = {one.name: one.parameters for one in result.teachers if one.parameters is not None}
     others: list[TrainedModel | TaughtTeacher] = [*result.between, *result.trained_teachers]
     for other in others:
+        assert other.parameters is not None  # only a configured teacher may be a file
         sizes.setdefault(with_layers(other.model, other.layers), other.parameters)
     name = with_layers(student.model, student.layers)
     by_size: dict[int, list[str]] = {}

@@ -19,6 +19,14 @@ class SplitSizes:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TextShares:
+    """What a tokenizer makes of texts."""
+
+    cut: Annotated[float, "share of texts that are longer than `max_tokens`, 0..1"]
+    unknown: Annotated[float, "share of tokens that stand for unknown words, 0..1"]
+
+
+@dataclass(frozen=True, kw_only=True)
 class DataResult:
     """How the data were split, and the resulting rows."""
 
@@ -36,6 +44,9 @@ class DataResult:
     ]
     fingerprints: Annotated[Mapping[str, str], "SHA-256 of every split's ids, texts and labels"]
     classes: Annotated[tuple[str, ...], "in the order of the logits; one for regression"]
+    training_texts: Annotated[
+        TextShares | None, "of the training rows, by the student's tokenizer; null: not measured"
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from distill_runner.results.calibration import Calibration
 from distill_runner.results.measurements import AtChance, Latency, Robustness, Training
 from distill_runner.results.origins import DataResult, Origin, Provenance
 from distill_runner.results.scores import Agreement, Gain, GoldenHeadScore, Scores
+from distill_runner.results.threshold import Threshold
 
 SCHEMA_VERSION: Literal[3] = 3
 
@@ -18,7 +19,10 @@ SCHEMA_VERSION: Literal[3] = 3
 class ModelResult:
     """What is known about every model that predicts on the task's rows."""
 
-    parameters: Annotated[int, "number of weights, of all models that predict together"]
+    parameters: Annotated[
+        int | None,
+        "number of weights, of all models that predict together; null for files of answers",
+    ]
     may_have_seen_test_rows: Annotated[
         bool, "it comes from a classifier that was trained elsewhere, on unknown rows"
     ]
@@ -43,21 +47,35 @@ class TrainedModel(ModelResult):
     name: Annotated[str, "unique among the models of the run"]
     model: Annotated[str, "hub id or folder"]
     layers: Annotated[tuple[int, ...] | None, "layers kept of it; null: all"]
-    steps: Annotated[int, "optimiser steps over all of its stages; 0: used as it is"]
+    steps: Annotated[
+        int | None,
+        "optimiser steps over all of its stages; 0: used as it is; null for a file of answers",
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileAnswers:
+    """What is known about a teacher that is a file of answers."""
+
+    sha256: Annotated[str, "SHA-256 of the file"]
+    answered: Annotated[Mapping[str, int], "how many rows of each split it answers"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class TeacherResult(TrainedModel):
     """A configured teacher."""
 
-    seed: Annotated[int, "seed of its fine-tuning"]
-    metrics: Annotated[Scores, "by split"]
+    seed: Annotated[int | None, "seed of its fine-tuning; null for a file of answers"]
+    metrics: Annotated[Scores, "by split; a file is scored where it answers every row"]
+    answers: Annotated[FileAnswers | None, "null if the teacher is a model"] = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class IntermediateResult(TrainedModel):
     """A model that teaches on the way from the teachers to the student."""
 
+    parameters: Annotated[int, "number of weights"]
+    steps: Annotated[int, "optimiser steps over all of its stages; 0: used as it is"]
     chosen_rows: Annotated[Mapping[str, int] | None, "how its training rows were chosen"]
     metrics: Annotated[Scores, "by split"]
 
@@ -66,6 +84,8 @@ class IntermediateResult(TrainedModel):
 class StudentResult(TrainedModel):
     """The student; its scores are the run's `metrics`."""
 
+    parameters: Annotated[int, "number of weights, of all models that predict together"]
+    steps: Annotated[int, "optimiser steps over all of its stages; 0: used as it is"]
     origin: Annotated[Origin, "whose weights it started from"]
     members: Annotated[tuple[str, ...], "stages whose students predict together; empty: one"]
     times_smaller: Annotated[Mapping[str, float], "each teacher's parameters divided by its own"]
@@ -75,6 +95,7 @@ class StudentResult(TrainedModel):
 class BaselineResult(ModelResult):
     """The same student fine-tuned without a teacher."""
 
+    parameters: Annotated[int, "number of weights"]
     steps: Annotated[int, "optimiser steps"]
     fewer_steps: Annotated[bool, "whether it was trained for fewer steps than the student"]
     selection: Annotated[str, "which epoch is kept: `last` or `best_validation`"]
@@ -109,8 +130,8 @@ class PretrainTeacher:
 
     name: Annotated[str, "name of its stage"]
     model: Annotated[str, "hub id or folder"]
-    parameters: Annotated[int, "number of weights"]
-    seed: Annotated[int, "seed of its fine-tuning"]
+    parameters: Annotated[int | None, "number of weights; null for a file of answers"]
+    seed: Annotated[int | None, "seed of its fine-tuning; null for a file of answers"]
     metrics: Annotated[Scores, "on the splits of the pre-training data"]
 
 
@@ -225,6 +246,7 @@ class RunResult:
     broken_off: Annotated[BrokenOff | None, "null if every stage was carried out"]
     agreement: Annotated[Mapping[str, Agreement], "by split; empty without teachers"]
     calibration: Annotated[Calibration | None, "null for scores, which have no probabilities"]
+    threshold: Annotated[Threshold | None, "null without `evaluation.threshold`"] = None
     robustness: Annotated[Robustness | None, "null without `evaluation.robustness`"]
     latency: Annotated[Latency | None, "null without `evaluation.latency`"]
     training: Annotated[Training, "of the deployed stage"]

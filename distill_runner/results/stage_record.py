@@ -24,7 +24,7 @@ class StageRecord:
     teachers: Annotated[tuple[str, ...], "stages whose students taught"]
     labels: Annotated[tuple[str, ...] | None, "output names of a classifier used as it is"]
     formula: Annotated[str, "its loss"]
-    parameters: Annotated[int, "number of weights"]
+    parameters: Annotated[int | None, "number of weights; null for a file of answers"]
     training: Annotated[Training, "how it was trained"]
     history: Annotated[tuple[Mapping[str, float], ...], "the figures of every epoch"]
     metrics: Annotated[Scores, "by split of the stage's own data"]

@@ -103,7 +103,7 @@ class Bench:
             task=self.task,
             classes=self.data.label_names,
             max_tokens=settings.dataset.max_tokens,
-            pairs="text_pair" in self.data.splits["train"].column_names,
+            pairs="text_pair" in self.rows("validation").column_names,
             bf16=machine.bf16 and machine.device.type == "cpu",
             first_token_only=settings.runtime.first_token_only,
             leave_padding_out=settings.runtime.leave_padding_out,

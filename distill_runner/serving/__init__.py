@@ -1,5 +1,6 @@
-"""Loads trained students from run folders, to predict outside a run.
+"""Loads trained students from run folders, and predicts outside a run: texts, and whole files.
 
-Imports config, data, evaluation, jobs, models, pipeline, results, storage and tasks. It does not
-import Hydra.
+Imports config, console, data, evaluation, hub, jobs, models, objectives, pipeline, results, storage
+and tasks.
+It does not import Hydra.
 """

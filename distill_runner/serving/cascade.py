@@ -233,6 +233,9 @@ def _check_run(run: RunFolder) -> None:
     faults = {
         "its task has no classes": result.data.task != TaskKind.classification.value,
         "it has no teachers": not result.teachers,
+        "a teacher is a file of answers, which cannot answer other texts": any(
+            teacher.answers is not None for teacher in result.teachers
+        ),
         "it has no validation rows": not (run.folder / FOLDER / "validation.csv").is_file(),
     }
     fault = next((what for what, holds in faults.items() if holds), None)

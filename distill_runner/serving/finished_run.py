@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,8 +11,9 @@ import yaml
 
 from distill_runner.errors import DistillError, Refused
 from distill_runner.jobs.output_folder import RunState, changed_file, state_of
-from distill_runner.results.files import read_result
+from distill_runner.results.files import FILES, RESULT, FileList, read_result
 from distill_runner.results.schema import RunResult
+from distill_runner.results.typed_json import from_json, parse
 
 _RULE = "the folder of a finished run, printed as `Run folder:` when the run ends"
 # The files to load; users may edit the model's card.
@@ -25,12 +28,14 @@ class RunFolder:
         folder: the run folder.
         result: the contents of `result.json`.
         store: the store that holds the run's teachers.
+        label: the run's label column; None: there are several.
         first_token_only, leave_padding_out: how the run read its rows (`runtime`).
     """
 
     folder: Path
     result: RunResult
     store: Path
+    label: str | None
     first_token_only: bool
     leave_padding_out: bool
 
@@ -44,6 +49,17 @@ class RunFolder:
     def student_names(self) -> tuple[str, ...]:
         """The name of each of `student_folders`, for messages."""
         return self.result.student.members or (self.result.student.name,)
+
+    @property
+    def student_digest(self) -> str:
+        """The sha256 over the student's files and the run's result, as the run left them."""
+        known = from_json(FileList, parse((self.folder / FILES).read_bytes())).files
+        deciding = {
+            name: entry.sha256
+            for name, entry in known.items()
+            if name.split("/")[0] in ("student", RESULT) and name != _CARD
+        }
+        return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
 
 
 def read_run(folder: Path, *, store: Path | None = None) -> RunFolder:
@@ -67,10 +83,12 @@ def read_run(folder: Path, *, store: Path | None = None) -> RunFolder:
             way_out="run the same command again; it takes finished stages from the store",
         )
     settings = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    label = settings["dataset"]["label"]
     return RunFolder(
         folder=folder,
         result=_result(folder),
         store=store or Path(settings["store"]["dir"]),
+        label=label if isinstance(label, str) else None,
         first_token_only=bool(settings["runtime"]["first_token_only"]),
         leave_padding_out=bool(settings["runtime"]["leave_padding_out"]),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import torch
 
 from distill_runner.errors import Refused
 from distill_runner.evaluation.predict import predict
+from distill_runner.evaluation.text_counts import TextCounts
 from distill_runner.models import loading
 from distill_runner.models.learner import Learner
 from distill_runner.pipeline.predictions import mean_of_models
@@ -22,6 +24,21 @@ from distill_runner.serving.texts import Text, TextView, checked_texts
 from distill_runner.storage.store import Store
 from distill_runner.tasks.base import Prediction, Task
 from distill_runner.tasks.kinds import find_task
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Some texts as a predictor has read them.
+
+    Args:
+        logits: [texts, classes]; for regression, scores [texts, 1].
+        counts: of the texts, by the tokenizer of the first model.
+        answered_by: who answered each text, in a cascade; None: the predictor itself.
+    """
+
+    logits: np.ndarray
+    counts: TextCounts
+    answered_by: tuple[str, ...] | None = None
 
 
 class Predictor:
@@ -38,6 +55,8 @@ class Predictor:
             class.
     """
 
+    threshold: float | None = None  # in a cascade: below it the teachers answer
+
     def __init__(
         self,
         learners: Sequence[Learner],
@@ -53,8 +72,8 @@ class Predictor:
         self.classes = classes
         self.temperatures = temperatures
         self.pairs = pairs
+        self.device = device
         self._learners = tuple(learners)
-        self._device = device
         self._bf16 = bf16
 
     def predict(self, texts: Iterable[Text]) -> list[Prediction]:
@@ -89,10 +108,19 @@ class Predictor:
                 rule="predict_proba is for classes",
                 way_out="predict(texts) gives the scores",
             )
-        logits = torch.from_numpy(self.logits(texts)).double()
+        return self.probabilities(self.logits(texts), calibrated=calibrated)
+
+    def probabilities(self, logits: np.ndarray, *, calibrated: bool = True) -> np.ndarray:
+        """Return the probabilities that logits stand for. [rows, classes], float64.
+
+        Args:
+            logits: [rows, classes], as `logits` returns them.
+            calibrated: as for `predict_proba`.
+        """
+        found = torch.from_numpy(logits).double()
         if calibrated:
-            logits = logits / torch.tensor(self.temperatures, dtype=torch.float64)
-        return np.asarray(self.task.probabilities(logits).numpy())
+            found = found / torch.tensor(self.temperatures, dtype=torch.float64)
+        return np.asarray(self.task.probabilities(found).numpy())
 
     def logits(self, texts: Iterable[Text]) -> np.ndarray:
         """Return the logits behind `predict`, [texts, classes]; for regression, scores [texts, 1].
@@ -100,19 +128,21 @@ class Predictor:
         Raises:
             Refused: as for `predict`.
         """
-        rows = checked_texts(texts, pairs=self.pairs)
-        if not rows:
-            return np.zeros((0, len(self.classes)), dtype=np.float32)
+        return self.read(checked_texts(texts, pairs=self.pairs)).logits
+
+    def read(self, texts: Sequence[Text]) -> Reading:
+        """Return the logits of texts that `checked_texts` has passed, and their counts."""
+        if not texts:
+            return Reading(np.zeros((0, len(self.classes)), dtype=np.float32), TextCounts())
+        # Models that predict together usually share a tokenizer.
+        views = {one.encoder.key: one.encoder for one in self._learners}
+        encoded = {key: TextView.encoded(texts, encoder) for key, encoder in views.items()}
         each = [
-            predict(
-                learner,
-                TextView.encoded(rows, learner.encoder),
-                device=self._device,
-                bf16=self._bf16,
-            )
-            for learner in self._learners
+            predict(one, encoded[one.encoder.key], device=self.device, bf16=self._bf16)
+            for one in self._learners
         ]
-        return mean_of_models(self.task, each)
+        counts = encoded[self._learners[0].encoder.key].counts
+        return Reading(mean_of_models(self.task, each), counts)
 
 
 class Student(Predictor):
@@ -144,14 +174,32 @@ class Student(Predictor):
 
     @cached_property
     def teachers(self) -> Mapping[str, Predictor]:
-        """The run's teachers by name, from the store.
+        """The run's teachers that are models, by name, from the store; a file of answers is none.
 
         Raises:
             Refused: the store is elsewhere, or no longer holds one of them.
         """
-        return {teacher.name: self._teacher(teacher.name) for teacher in self.result.teachers}
+        models = [teacher for teacher in self.result.teachers if teacher.answers is None]
+        return {teacher.name: self.teacher(teacher.name) for teacher in models}
 
-    def _teacher(self, name: str) -> Predictor:
+    def teacher(self, name: str) -> Predictor:
+        """Return one of the run's teachers, from the store.
+
+        Raises:
+            Refused: the run has no such teacher, it is a file of answers, the store is elsewhere,
+                or no longer holds it.
+        """
+        models = [teacher.name for teacher in self.result.teachers if teacher.answers is None]
+        if name not in models:
+            is_file = any(teacher.name == name for teacher in self.result.teachers)
+            raise Refused(
+                f"The teacher {name} is a file of answers, and no model."
+                if is_file
+                else f"The run has no teacher {name}.",
+                key="teacher",
+                value=name,
+                rule=f"one of {', '.join(models)}" if models else "a run with models as teachers",
+            )
         store = Store(self._run.store)
         key = self.result.stages[f"teacher/{name}"].key
         if not store.has(key, hashed=True):
@@ -165,13 +213,13 @@ class Student(Predictor):
             )
         artifact = store.artifact(key)
         labels = read_record(artifact).labels
-        learner = self._learner(artifact.model, name=name, device=self._device, labels=labels)
+        learner = self._learner(artifact.model, name=name, device=self.device, labels=labels)
         return Predictor(
             [learner],
             task=self.task,
             classes=self.classes,
             pairs=self.pairs,
-            device=self._device,
+            device=self.device,
             bf16=self._bf16,
             temperatures=temperatures_of(self.result, name_teacher(name)),
         )
@@ -227,10 +275,18 @@ def load(
             version; or the device is not available.
     """
     run = read_run(Path(run_folder), store=None if store is None else Path(store))
-    return Student(run, _device(device))
+    return Student(run, find_device(device))
 
 
-def _device(name: str) -> torch.device:
+def find_device(name: str) -> torch.device:
+    """Return the device of that name.
+
+    Args:
+        name: `auto` (a GPU if there is one), `cpu` or `cuda`.
+
+    Raises:
+        Refused: there is no such device.
+    """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name not in ("cpu", "cuda") or (name == "cuda" and not torch.cuda.is_available()):

@@ -10,6 +10,7 @@ import numpy as np
 
 from distill_runner.data.encoding import Encoder, Inputs
 from distill_runner.errors import Refused
+from distill_runner.evaluation.text_counts import TextCounts, count_tokens
 
 Text = str | tuple[str, str]  # one text, or the two of a pair
 
@@ -21,16 +22,22 @@ class TextView:
     Args:
         encoder: the learner's encoder.
         columns: for each input of the model, the ids of every text.
+        counts: of the texts and their tokens.
     """
 
     encoder: Encoder
     columns: dict[str, list[np.ndarray]]
+    counts: TextCounts
 
     @classmethod
     def encoded(cls, texts: Sequence[Text], encoder: Encoder) -> TextView:
         """Encode texts, either all single or all pairs."""
-        ids = encoder.tokenize(*split_pairs(texts))
-        return cls(encoder, {k: [np.asarray(row) for row in rows] for k, rows in ids.items()})
+        ids, cut = encoder.tokenize_counted(*split_pairs(texts))
+        return cls(
+            encoder,
+            {name: [np.asarray(row) for row in rows] for name, rows in ids.items()},
+            count_tokens(ids["input_ids"], cut, encoder),
+        )
 
     @cached_property
     def lengths(self) -> np.ndarray:

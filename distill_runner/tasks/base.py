@@ -18,6 +18,7 @@ from distill_runner.evaluation.metrics.intervals import Interval
 from distill_runner.evaluation.metrics.temperature import Temperature
 from distill_runner.objectives.ensemble import Ensemble
 from distill_runner.results.scores import RankingDifference, Score
+from distill_runner.tasks.given_answers import TakesAnswers
 from distill_runner.tasks.rules import TaskRules
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class ChanceLevel:
 
 
 @dataclass(frozen=True)
-class Task(ABC):
+class Task(TakesAnswers, ABC):
     """What a model predicts, how it learns that from labels, and how predictions are scored.
 
     Args:

@@ -34,6 +34,7 @@ from distill_runner.objectives.ensemble import equal_mean_of_probabilities, prob
 from distill_runner.objectives.logits import cross_entropy
 from distill_runner.results.scores import RankingDifference, Score
 from distill_runner.tasks.base import Array, ChanceLevel, Prediction, Task, scored_splits
+from distill_runner.tasks.given_answers import ClassAnswers
 from distill_runner.tasks.rules import RANKING, TaskRules, check_classes, rules_of
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Classification(Task):
+class Classification(ClassAnswers, Task):
     """Softmax over classes, cross-entropy, accuracy."""
 
     rules: ClassVar[TaskRules] = rules_of(TaskKind.classification)
@@ -104,7 +105,8 @@ class Classification(Task):
         self, settings: Dataset, splits: Mapping[str, datasets.Dataset], names: Sequence[str]
     ) -> None:
         check_classes(settings, len(names))
-        check_trained(settings, names, splits["train"].unique("label"))
+        if "train" in splits:
+            check_trained(settings, names, splits["train"].unique("label"))
         if not set(self.metrics) & set(RANKING):
             return
         for split in scored_splits(settings):

@@ -31,6 +31,7 @@ from distill_runner.objectives.sigmoids import (
 )
 from distill_runner.results.scores import Score
 from distill_runner.tasks.base import HIDDEN, Array, ChanceLevel, Prediction, Task
+from distill_runner.tasks.given_answers import LabelSetAnswers
 from distill_runner.tasks.rules import TaskRules, rules_of
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class MultiLabel(Task):
+class MultiLabel(LabelSetAnswers, Task):
     """A sigmoid for each label, binary cross-entropy, F1; a label is predicted above 1/2."""
 
     rules: ClassVar[TaskRules] = rules_of(TaskKind.multi_label)
@@ -118,6 +119,8 @@ class MultiLabel(Task):
     def check_rows(
         self, settings: Dataset, splits: Mapping[str, datasets.Dataset], names: Sequence[str]
     ) -> None:
+        if "train" not in splits:
+            return
         trained = self.labels(splits["train"]).sum(axis=0)
         for name, rows in zip(names, trained.tolist(), strict=True):
             if not rows:

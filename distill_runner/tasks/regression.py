@@ -21,6 +21,7 @@ from distill_runner.evaluation.metrics.temperature import Temperature
 from distill_runner.objectives.logits import squared_error
 from distill_runner.results.scores import Score
 from distill_runner.tasks.base import Array, ChanceLevel, Prediction, Task, scored_splits
+from distill_runner.tasks.given_answers import ScoreAnswers
 from distill_runner.tasks.rules import TaskRules, rules_of
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Regression(Task):
+class Regression(ScoreAnswers, Task):
     """One output, squared error, correlation."""
 
     rules: ClassVar[TaskRules] = rules_of(TaskKind.regression)

@@ -8,75 +8,24 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
-from functools import cache
-from pathlib import Path
+from collections.abc import Callable
 
-from distill_runner.evaluation.metrics.estimate import Estimate, holm
+from formats import RECORDS, ROOT, Runs, adjusted, lead, lead_over, runs, score, table
+from transfer import transfer
+
+from distill_runner.evaluation.metrics.estimate import Estimate
 from distill_runner.evaluation.predictions_file import BASELINE
 from distill_runner.report.over_seeds import lead_over_seeds, score_over_seeds
-from distill_runner.results.files import read_result
 from distill_runner.results.schema import RunResult
 
-ROOT = Path(__file__).parents[2]
-RECORDS = ROOT / "outputs" / "records"
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 _MARKED = re.compile(r"(<!-- table ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 SST2, WIKIQA = "2026-11-26-minilm-sst2", "2026-11-26-minilm-wikiqa-tmkd"
+FUSED = "2026-11-26-minilm-sst2-fused-attention"
+ATTENTION = "2026-11-26-bench-attention"
+MARGIN = 0.003  # of accuracy, within which two settings count as equal
 COVERAGE = "2026-11-26-bench-coverage"
 _TEACHER = "teachers/all-MiniLM-L6-v2"
-Runs = Sequence[tuple[Path, RunResult]]
-
-
-@cache
-def runs(record: str, name: str) -> Runs:
-    """Return the runs NAME-1, NAME-2, … of a record in the order of their seeds."""
-    folders = (RECORDS / record).glob(f"{name}-*")
-    found = [
-        (folder, read_result(folder))
-        for folder in folders
-        if folder.name[len(name) + 1 :].isdigit()
-    ]
-    return sorted(found, key=lambda run: run[1].seed)
-
-
-def signed(value: float, digits: int = 2) -> str:
-    """Format a number with its sign, such as +0.25 or −0.25, with a real minus sign."""
-    rounded = f"{value:+.{digits}f}".replace("-", "−")
-    return rounded if float(f"{value:.{digits}f}") else f"{0:.{digits}f}"
-
-
-def lead(found: Estimate, digits: int = 2) -> str:
-    """Format a difference in points with its interval over seeds and clusters."""
-    low, high = _ends(found)
-    ends = f"[{signed(low, digits)}, {signed(high, digits)}]"
-    return f"{signed(100 * found.value, digits)} {ends}"
-
-
-def score(found: Estimate, digits: int = 1) -> str:
-    """Format a score in % with its interval over seeds and clusters."""
-    low, high = _ends(found)
-    return f"{100 * found.value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
-
-
-def _ends(found: Estimate) -> tuple[float, float]:
-    interval = found.interval()
-    assert interval is not None  # a table names only settings with enough seeds
-    return 100 * interval.low, 100 * interval.high
-
-
-def adjusted(leads: Sequence[Estimate]) -> list[str]:
-    """Format the p-values of a table's leads, adjusted for their number (Holm)."""
-    return [
-        "<0.001" if value < 0.001 else f"{value:.3f}"
-        for value in holm([found.p_value() or 0.0 for found in leads])
-    ]
-
-
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table."""
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def speed(race: str, contender: str) -> tuple[str, str, str]:
@@ -92,7 +41,7 @@ def evidence() -> str:
     """Return the README's table."""
     kd, meta = runs(SST2, "kd"), runs(SST2, "metadistil")
     first = [(name, _first_stage(*pair)) for name, pair in _STAGE_1.items()]
-    leads = [lead_over_seeds(kd, "accuracy"), _over(meta, kd), *(found for _, found in first)]
+    leads = [lead_over_seeds(kd, "accuracy"), lead_over(meta, kd), *(found for _, found in first)]
     what = [
         ("KD, 2 of 6 layers, SST-2", "accuracy over no teacher", SST2, 2),
         ("MetaDistil, 2 of 6 layers, SST-2", "accuracy over KD", SST2, 2),
@@ -117,20 +66,13 @@ _STAGE_1 = {"one teacher": ("tkd", "one_on_one"), "three teachers": ("tmkd", "mk
 
 
 def _first_stage(with_it: str, without: str) -> Estimate:
-    return _over(runs(WIKIQA, with_it), runs(WIKIQA, without), "map")
-
-
-def _over(ours: Runs, theirs: Runs, metric: str = "accuracy") -> Estimate:
-    """Return one method's lead over another's, paired by cluster and by the seeds of both."""
-    seeds = [result.seed for _, result in ours]
-    same = [run for run in theirs if run[1].seed in seeds]
-    return lead_over_seeds(ours, metric, over=same, other="")
+    return lead_over(runs(WIKIQA, with_it), runs(WIKIQA, without), "map")
 
 
 def sst2() -> str:
     """Return the table of SST-2: test rows, the official rows, and leads with adjusted p-values."""
     kd, meta = runs(SST2, "kd"), runs(SST2, "metadistil")
-    leads = [lead_over_seeds(kd, "accuracy"), _over(meta, kd)]
+    leads = [lead_over_seeds(kd, "accuracy"), lead_over(meta, kd)]
     beside = [f"{lead(found)}, p {p}" for found, p in zip(leads, adjusted(leads), strict=True)]
     rows = [
         ("teacher, 6 layers", kd, _TEACHER, "", ""),
@@ -160,12 +102,44 @@ def _parameters(result: RunResult, model: str) -> int:
     return result.teachers[0].parameters if model == _TEACHER else result.student.parameters
 
 
+def calibration() -> str:
+    """Return how far probabilities can be trusted before and after scaling, means over seeds."""
+    kd, meta = runs(SST2, "kd"), runs(SST2, "metadistil")
+    rows = [
+        ("teacher, 6 layers", kd, "teacher all-MiniLM-L6-v2"),
+        ("2 layers, fine-tuned", kd, "no teacher"),
+        ("2 layers, `kd`", kd, "student"),
+        ("2 layers, `metadistil`", meta, "student"),
+    ]
+    columns = ("model", "T", "ECE, %", "Brier score", "NLL")
+    return table(columns, [(name, *_calibrated(found, model)) for name, found, model in rows])
+
+
+def _calibrated(found: Runs, model: str) -> list[str]:
+    """Return the mean temperature and the mean scores on test, before → after scaling."""
+    models = [result.calibration.models[model] for _, result in found if result.calibration]
+    tests = [one.splits["test"] for one in models]
+    after = [one.after for one in tests if one.after is not None]
+    assert len(after) == len(found)  # every model of every seed was scaled
+    before = [one.before for one in tests]
+
+    def both(name: str, factor: int, digits: int) -> str:
+        means = [
+            factor * sum(getattr(one, name).value for one in side) / len(side)
+            for side in (before, after)
+        ]
+        return " → ".join(f"{mean:.{digits}f}" for mean in means)
+
+    mean = sum(one.values[0] for one in models) / len(models)
+    return [f"{mean:.2f}", both("ece", 100, 2), both("brier", 1, 3), both("nll", 1, 3)]
+
+
 def wikiqa() -> str:
     """Return the table of mean average precision on WikiQA, over seeds and questions."""
     one = runs(WIKIQA, "one_on_one")
     alone = score_over_seeds(one, "map", model=BASELINE)
     others = ("mkd", "tmkd", "tkd")
-    leads = [_over(runs(WIKIQA, name), one, "map") for name in others]
+    leads = [lead_over(runs(WIKIQA, name), one, "map") for name in others]
     beside = dict(zip(others, zip(leads, adjusted(leads), strict=True), strict=True))
     rows = [("no teacher", score(alone), "", "")]
     for name in ("one_on_one", *others):
@@ -185,6 +159,28 @@ def coverage() -> str:
         shares = [[100 * case[name] for case in of_seeds] for name in names]
         rows.append([str(seeds), *(f"{min(each):.1f} to {max(each):.1f}" for each in shares)])
     return table(("seeds", *names), rows)
+
+
+def levers() -> str:
+    """Return what a change of rounding or of masks costs in accuracy, over seeds and clusters."""
+    found = lead_over(runs(SST2, "metadistil"), runs(FUSED, "fused-attention"))
+    equal = "yes" if found.is_within(MARGIN) else "not shown"
+    what = "plain attention where a bfloat16 gradient is wanted, `metadistil`, SST-2"
+    row = (what, str(found.seeds), lead(found), equal)
+    return table(("change", "seeds", "accuracy", "equal within 0.3 points"), [row])
+
+
+def attention() -> str:
+    """Return how much faster a step is with the plain product than with the fused kernel."""
+    found = json.loads((RECORDS / ATTENTION / "record.json").read_text("utf-8"))["raw"]
+    rows = [
+        (
+            f"{name.partition(',')[0]}, {one['tokens']:.0f} tokens a row",
+            f"{one['ratio']:.2f}× [{min(one['ratios']):.2f}, {max(one['ratios']):.2f}]",
+        )
+        for name, one in found.items()
+    ]
+    return table(("`metadistil`", "plain against fused"), rows)
 
 
 def races() -> str:
@@ -213,9 +209,13 @@ def races() -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "evidence": evidence,
     "sst2": sst2,
+    "calibration": calibration,
     "wikiqa": wikiqa,
     "coverage": coverage,
     "races": races,
+    "transfer": transfer,
+    "levers": levers,
+    "attention": attention,
 }
 
 

@@ -473,6 +473,15 @@ def test_the_command_that_compares_seeds_is_one_that_works(monkeypatch: pytest.M
     assert not [one for one in overrides if one.startswith("output_dir")]
 
 
+def test_the_line_that_labels_a_file_names_the_run_and_its_columns(
+    finished: tuple[str, Path],
+) -> None:
+    _, folder = finished
+    program, *rest = commands(read_result(folder), folder)["Label a file"]
+    assert Path(program).name == "distill"
+    assert rest == ["predict", str(folder), "FILE", "--text", "text"]
+
+
 def test_the_line_that_asks_the_student_is_one_that_works(
     finished: tuple[str, Path],
 ) -> None:

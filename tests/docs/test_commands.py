@@ -6,21 +6,23 @@ import csv
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from support.distill import distill
 from support.tiny import command
 
 from benchmarks import options
 from distill_runner.command_line.flags import arguments
 from distill_runner.command_line.overrides import check_typed_once
 from distill_runner.command_line.parsing import check_not_added, parse_override
-from distill_runner.commands import distill
 from distill_runner.export.extra import PACKAGES
 
 ROOT = Path(__file__).parents[2]
@@ -79,12 +81,14 @@ def kind_of(printed: Printed) -> str:
             return "plugin"
         asks = any(word.startswith(("--help", "--cfg", "--version")) for word in words)
         return "question" if asks else "run"
+    if words[:2] == ("distill", "export") or "serve_onnx.py" in text:
+        return "export"
+    if words[0] == "distill":
+        return "verb"
     if words[:2] == ("python", "-c"):
         return "program"
     if words[0] == "python" and words[1].startswith("docs/tools/"):
         return "tool"
-    if words[:2] == ("distill", "export") or "serve_onnx.py" in text:
-        return "export"
     if words[0] == "scripts/bench":
         return "benchmark"
     if words[0].startswith("scripts/"):
@@ -111,7 +115,7 @@ def of_kind(*kinds: str) -> list[object]:
 @pytest.mark.parametrize("page", PAGES)
 def test_every_command_is_of_a_kind_that_is_tested(page: str) -> None:
     assert {kind_of(one) for one in commands_of(page)} <= {
-        *("plugin", "question", "run", "program", "tool", "benchmark", "script", "around"),
+        *("plugin", "question", "run", "verb", "program", "tool", "benchmark", "script", "around"),
         "export",
     }
 
@@ -149,10 +153,15 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("desk")
     every = rows(160)
     write_csv(folder / "reviews.csv", [{"body": r["body"], "stars": r["stars"]} for r in every])
+    write_csv(folder / "pile.csv", [{"body": f"{row['body']}, they said"} for row in every])
     pairs = [{"question": row["question"], "answer": row["answer"]} for row in every]
     write_csv(folder / "pairs.tsv", pairs, delimiter="\t")
     texts = [json.dumps({"sentence": row["sentence"]}) for row in every]
     (folder / "corpus.jsonl").write_text("\n".join(texts) + "\n", encoding="utf-8")
+    bare = [{"body": f"{row['body']}, again"} for row in every[:60]]
+    write_csv(folder / "texts.csv", bare)
+    answers = [json.dumps({"text": row["body"], "label": "good"}) for row in bare]
+    (folder / "answers.jsonl").write_text("\n".join(answers) + "\n", encoding="utf-8")
     sets = ([], ["joy"], ["fear"], ["joy", "fear"])
     posts = [json.dumps({"text": r["text"], "labels": sets[at % 4]}) for at, r in enumerate(every)]
     (folder / "posts.jsonl").write_text("\n".join(posts) + "\n", encoding="utf-8")
@@ -195,6 +204,25 @@ def test_a_command_runs(printed: Printed, typed: Answer) -> None:
     assert typed(*in_small(printed.words)) == 0
 
 
+@pytest.mark.parametrize("printed", of_kind("verb"))
+def test_a_verb_of_distill_works(printed: Printed, desk: Path, typed: Answer) -> None:
+    run = "outputs/shipped" if "outputs/shipped" in printed.words else "outputs/reviews"
+    train = next(one for one in EVERY if f"output_dir={run}" in one.words)
+    if not (desk / run / "result.json").exists():
+        assert typed(*in_small(tuple(word for word in train.words if "dry_run" not in word))) == 0
+    if "--cascade" in printed.words:
+        assert distill(*carefree("cascade", run, "--lose", "5")).status == 0
+    if "--output" in printed.words:  # another page's, which is not overwritten
+        (desk / printed.words[printed.words.index("--output") + 1]).unlink(missing_ok=True)
+    done = distill(*carefree(*printed.words[1:]))
+    assert done.status == 0, done.err
+
+
+def carefree(*words: str) -> list[str]:
+    """The same words; the students of a test know nothing, so that more may be lost."""
+    return ["60" if before == "--lose" else word for before, word in pairwise(("", *words))]
+
+
 @pytest.mark.parametrize("printed", of_kind("plugin"))
 def test_a_command_for_a_plugin_passes_every_check_before_hydra(printed: Printed) -> None:
     # The plugins are not among the dependencies, and without them Hydra composes nothing.
@@ -222,9 +250,7 @@ def test_the_four_commands_of_the_readme_end_in_predictions(
 @pytest.mark.skipif(
     not all(map(find_spec, PACKAGES)), reason="distill-run[export] is not installed"
 )
-def test_the_commands_that_export_run_in_their_order(
-    typed: Answer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_commands_that_export_run_in_their_order(typed: Answer) -> None:
     readme = commands_of("README.md")
     run = next(one for one in readme if one.words[-1] == "output_dir=outputs/reviews")
     assert typed(*in_small(run.words)) == 0
@@ -238,11 +264,29 @@ def test_the_commands_that_export_run_in_their_order(
             continue
         if "--push" in words:
             continue  # tests/export has a hub that takes it
-        monkeypatch.setattr(sys, "argv", words)
-        with pytest.raises(SystemExit) as stopped:
-            distill.main()
-        assert not stopped.value.code
-        assert "Export: outputs/" in capsys.readouterr().out
+        done_here = distill(*words[1:])
+        assert done_here.status == 0, done_here.err
+        assert "Export: outputs/" in done_here.out
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not all(map(find_spec, PACKAGES)), reason="distill-run[export] is not installed"
+)
+def test_the_way_from_a_csv_to_a_shipped_classifier_can_be_gone(typed: Answer, desk: Path) -> None:
+    shutil.rmtree(desk / "outputs" / "shipped", ignore_errors=True)
+    (desk / "labelled.csv").unlink(missing_ok=True)
+    for printed in commands_of("docs/shipping.md"):
+        if kind_of(printed) == "run":
+            assert typed(*in_small(printed.words)) == 0
+        elif printed.words[0] == "python":
+            done = subprocess.run([sys.executable, *printed.words[1:]], capture_output=True)
+            assert json.loads(done.stdout)["label"] in ("bad", "good")
+        else:
+            answer = distill(*carefree(*printed.words[1:]))
+            assert answer.status == 0, answer.err
+    with (desk / "labelled.csv").open(newline="") as file:
+        assert {row["label"] for row in csv.DictReader(file)} <= {"bad", "good"}
 
 
 @pytest.mark.parametrize("printed", of_kind("question"))

@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 from support.hub_server import Hub, closed_port, serve_hub
 
+from distill_runner import DistillError
+from distill_runner.export.push import push
+
 Start = Callable[[str], Path]
 PROGRAM = (
     "import sys; sys.argv[0] = 'distill'; from distill_runner.commands.distill import main; main()"
@@ -55,14 +58,16 @@ def test_every_file_of_an_export_is_pushed_to_a_private_repository(
     assert f"Uploaded: {hub.url}/team/films/commit/" in done.stdout
 
 
-@pytest.mark.slow
-def test_an_export_survives_a_push_that_fails(trained: Start, tmp_path: Path) -> None:
-    words = ("--vocabulary", "train", "--push", "team/films", "--output", str(tmp_path / "export"))
-    done = typed(closed_port(), "export", str(trained("one")), *words)
-    assert done.returncode == 1
-    assert "is complete, and its upload failed" in done.stderr
-    assert f"hf upload team/films {tmp_path / 'export'}" in done.stderr
-    assert (tmp_path / "export" / "export.json").is_file()
+def test_a_push_that_fails_names_the_command_that_repeats_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "README.md").write_text("A card.")
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", closed_port())
+    monkeypatch.setenv("HF_TOKEN", "mine")
+    with pytest.raises(DistillError, match="is complete, and its upload failed") as failed:
+        push(tmp_path, "team/films", message="An export")
+    assert f"hf upload team/films {tmp_path}" in str(failed.value)
+    assert (tmp_path / "README.md").is_file()
 
 
 @pytest.mark.parametrize(

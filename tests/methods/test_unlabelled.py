@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -141,3 +142,54 @@ def test_a_larger_ratio_begins_with_the_rows_of_a_smaller_one(store: Path) -> No
         found.append(list(data.splits[UNLABELLED]["text"]))
         assert len(found[-1]) == round(ratio * data.counts["train"])
     assert found[1][: len(found[0])] == found[0]
+
+
+def write_rows(folder: Path, label: Callable[[int], str]) -> tuple[str, ...]:
+    """A labelled file and a file of other texts, and the settings that name them."""
+    texts = [f"the {n % 7} of the {n} is {'good' if n % 2 else 'bad'}" for n in range(240)]
+    rows = "".join(f"{text}\t{label(n)}\n" for n, text in enumerate(texts[:200]))
+    (folder / "rows.tsv").write_text(f"text\tlabel\n{rows}")
+    (folder / "pile.csv").write_text("\n".join(["text", *texts[200:]]) + "\n")
+    return (
+        *("dataset=files", "dataset.generate=0", f"dataset.path={folder / 'rows.tsv'}"),
+        *(f"dataset.unlabelled.path={folder / 'pile.csv'}", "teacher=bert"),
+    )
+
+
+def test_scores_are_learnt_from_a_teacher_where_no_score_is_known(
+    store: Path, tmp_path: Path
+) -> None:
+    asked = (
+        *write_rows(tmp_path, lambda n: f"{n % 5 - 2}"),  # a score may be -1
+        *("dataset.task=regression", "dataset.metrics=[pearson,spearman]"),
+        *("method.soft_loss=mse_logits", "teacher.near_chance=allow"),
+    )
+    made = job_of(Bench.make(store, "kd", asked), tmp_path / "job")
+    assert made.rows.labelled is not None
+    assert (made.rows.labels[made.rows.labelled] == -1).any()
+    assert (~made.rows.labelled).sum() == 40
+    rows = np.concatenate([np.flatnonzero(made.rows.labelled)[:3], np.arange(-3, 0)])
+    without_dropout(made.student)
+    batch = loop.Loop(made).batches.make(0, 0, 0, rows % len(made.rows.ids))
+    (update,) = made.algorithm.updates(batch)
+    total = 0.0
+    student, teacher = batch.student_logits(), batch.joined_teacher_logits(1.0)
+    for at in range(6):
+        soft = (student[at] - teacher[at]).square().item()
+        hard = (student[at] - batch.labels[at]).square().item()
+        total += 0.5 * hard + 0.5 * soft if at < 3 else soft
+    assert update.loss.item() == pytest.approx(total / 6, rel=1e-4)
+
+
+def test_sets_of_labels_are_learnt_from_a_teacher_where_none_is_known(
+    store: Path, tmp_path: Path
+) -> None:
+    asked = (
+        *write_rows(tmp_path, lambda n: ("joy", "fear", "joy|fear", "")[n % 4]),
+        *("dataset.task=multi_label", "dataset.metrics=[micro_f1]", "method.soft_loss=soft_bce"),
+        "teacher.near_chance=allow",
+    )
+    made = job_of(Bench.make(store, "kd", asked), tmp_path / "job")
+    assert made.rows.labelled is not None
+    assert set(made.rows.labels[~made.rows.labelled].ravel().tolist()) == {-1.0}
+    loop.Loop(made).run(Silent())  # type: ignore[arg-type]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +12,13 @@ import pytest
 from support.tiny import run
 from typer.testing import CliRunner
 
+from distill_runner import load
 from distill_runner.commands.distill import main
 from distill_runner.errors import Refused
-from distill_runner.serving.cascade import Answers, certify, make_cascade, score
+from distill_runner.serving.cascade import FILE, Answers, certify, make_cascade, score
+from distill_runner.serving.cascade_student import CascadeStudent
 from distill_runner.serving.finished_run import read_run
+from distill_runner.storage.store import write_json
 
 TWO = ("no", "yes")
 
@@ -101,3 +106,44 @@ def test_bad_input_is_one_message(tmp_path: Path) -> None:
     done = CliRunner().invoke(main, ["cascade", str(tmp_path), "--lose", "0.5"])
     assert done.exit_code == 2
     assert "is not a run folder" in done.output
+
+
+@pytest.mark.parametrize("teacher", ["bert", "bert+roberta"])
+def test_a_file_is_answered_by_the_student_where_it_is_sure(
+    teacher: str, store: Path, tmp_path: Path
+) -> None:
+    folder, texts = tmp_path / "run", ["a good film", "a bad film", "the plot is thin", "good"]
+    run(folder, store, "kd", f"teacher={teacher}")
+    student = load(folder, store=store)
+    sure = student.predict_proba(texts, calibrated=False).max(-1)
+    threshold = float(np.median(sure))
+    made = make_cascade(read_run(folder), lose=45)
+    write_json(folder / FILE, vars(replace(made, threshold=threshold)))
+    (tmp_path / "in.csv").write_text("\n".join(["text", *texts]) + "\n")
+    out = tmp_path / "out.csv"
+    words = ["predict", str(folder), str(tmp_path / "in.csv"), "--cascade", "--output", str(out)]
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == 0, done.output
+    with out.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    joint = CascadeStudent(read_run(folder), student)
+    for text, row, own in zip(texts, rows, sure, strict=True):
+        assert row["answered_by"] == ("student" if own >= threshold else "teacher")
+        if own >= threshold:
+            assert row["label"] == student.predict([text])[0]
+        else:
+            each = np.stack([one.logits([text]) for one in student.teachers.values()])
+            together = each.mean(0) if len(each) > 1 else each[0]
+            assert row["label"] == student.classes[int(together.argmax())]
+            expected = joint.probabilities(joint.logits([text]))[0].max()
+            assert float(row["confidence"]) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_a_run_without_a_cascade_is_told_how_to_make_one(store: Path, tmp_path: Path) -> None:
+    run(tmp_path / "run", store, "kd", "teacher=bert")
+    (tmp_path / "in.csv").write_text("text\na good film\n")
+    words = ["predict", str(tmp_path / "run"), str(tmp_path / "in.csv"), "--cascade"]
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == 2
+    assert "has no cascade" in done.output
+    assert "distill cascade" in done.output

@@ -150,6 +150,7 @@ _DATA = DataResult(
     left_out={},
     fingerprints={},
     classes=("negative", "positive"),
+    training_texts=None,
 )
 _PROVENANCE = Provenance(
     distill_run="0.1.0",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Optional
+from typing import Any, Optional
 
 from omegaconf import MISSING
 
+from distill_runner.config.schema.data import Missing
 from distill_runner.config.schema.rules import (
     ABOVE_0,
     AT_LEAST_0,
@@ -94,7 +95,23 @@ class Teacher:
     labels: Optional[list[str]] = None
     # refuse or allow a teacher that is no better than always predicting the largest class
     near_chance: NearChance = NearChance.refuse
+    # a file of answers, or a list of files, one per teacher; null: the teachers are models
+    path: Any = None
+    # refuse or drop training rows that the file does not answer, where they are above 1%
+    missing: Missing = Missing.refuse
     training: TeacherTraining = field(default_factory=TeacherTraining)
+
+    @property
+    def files(self) -> list[str]:
+        """The files of answers, one per teacher; none if the teachers are models."""
+        if self.path is None:
+            return []
+        return [str(one) for one in (self.path if isinstance(self.path, list) else [self.path])]
+
+    @property
+    def count(self) -> int:
+        """The number of teachers."""
+        return len(self.files or self.models)
 
 
 @dataclass

@@ -106,3 +106,5 @@ class Evaluation:
     robustness: Optional[list[float]] = field(default=None, metadata=SHARE)
     # time teachers and student on test rows, one by one and in batches
     latency: bool = False
+    # fit the student's decision threshold for the second of two classes on validation
+    threshold: bool = False

@@ -50,27 +50,60 @@ def rows(labels: LabelReader, path: Path, wanted: list[str]) -> Iterator[list[st
     Raises:
         Refused: a row has more or fewer fields than the header, or misplaced quotes.
     """
-    settings = labels.settings
-    records = _records(settings, path)
-    names = next(records).cells
+    names, records = _open(labels.settings, path)
     at = [names.index(name) for name in wanted]
     present = [names.index(name) for name in labels.columns if name in names]
     # With several label columns, no single one distinguishes rows from lines of text.
     label = present[0] if len(present) == 1 else None
     swallowed = _Swallowed(labels, width=len(names), label=label)
     for record in records:
-        if len(record.cells) != len(names):
+        swallowed.look_at(record)
+        yield [record.cells[n] for n in at]
+    swallowed.check(path)
+
+
+def open_rows(
+    settings: schema.Dataset, path: Path, *, tabs: bool
+) -> tuple[list[str], Iterator[list[str]]]:
+    """Return the column names and all cells of each row; reads once, from start to end.
+
+    Args:
+        settings: for refusals.
+        path: a file or a pipe.
+        tabs: whether tabs separate the fields, which then have no quotes.
+
+    Raises:
+        Refused: there is no first line; later, a row has more or fewer fields than it, or
+            misplaced quotes.
+    """
+    names, records = _open(settings, path, tabs=tabs)
+    return names, (record.cells for record in records)
+
+
+def _open(
+    settings: schema.Dataset, path: Path, *, tabs: bool | None = None
+) -> tuple[list[str], Iterator[_Record]]:
+    records = _records(settings, path, tabs=tabs)
+    head = next(records, None)
+    if head is None:
+        raise bad_path(settings, path, f"'{path.name}' is empty.")
+    return head.cells, _of_width(settings, path, len(head.cells), records)
+
+
+def _of_width(
+    settings: schema.Dataset, path: Path, width: int, records: Iterator[_Record]
+) -> Iterator[_Record]:
+    for record in records:
+        if len(record.cells) != width:
             raise bad_content(
                 settings,
                 path,
                 f"'{path.name}', line {record.line}: {len(record.cells)} fields, where the first "
-                f"line has {len(names)}.",
+                f"line has {width}.",
                 rule="as many fields in every row as there are columns",
                 way_out="quote fields that contain a separator, or correct the line",
             )
-        swallowed.look_at(record)
-        yield [record.cells[n] for n in at]
-    swallowed.check(path)
+        yield record
 
 
 def lines(settings: schema.Dataset, path: Path) -> Iterator[int]:
@@ -107,9 +140,11 @@ class _Lines:
         return taken
 
 
-def _records(settings: schema.Dataset, path: Path) -> Iterator[_Record]:
+def _records(
+    settings: schema.Dataset, path: Path, *, tabs: bool | None = None
+) -> Iterator[_Record]:
     # Quotes in GLUE's tab-separated files are plain characters.
-    tabs = path.suffix.lower() == ".tsv"
+    tabs = path.suffix.lower() == ".tsv" if tabs is None else tabs
     line = 1
     try:
         with path.open(encoding="utf-8-sig", newline="") as content:

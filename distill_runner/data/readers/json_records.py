@@ -21,6 +21,7 @@ class Record:
 
     where: str
     cells: dict[str, object]
+    raw: str  # the object as the file has it; from a list, written again
 
 
 class _Twice(ValueError):
@@ -33,33 +34,33 @@ def records(settings: schema.Dataset, path: Path) -> Iterator[Record]:
     Raises:
         Refused: the file contains something else, or an object that cannot be parsed.
     """
-    for where, found in _values(settings, path):
+    for where, found, raw in _values(settings, path):
         if not isinstance(found, dict):
             raise _bad(settings, path, f"'{path.name}', {where}: not an object.")
-        yield Record(where, found)
+        yield Record(where, found, raw)
 
 
-def _values(settings: schema.Dataset, path: Path) -> Iterator[tuple[str, object]]:
+def _values(settings: schema.Dataset, path: Path) -> Iterator[tuple[str, object, str]]:
     try:
+        # Line by line and only once, since the file may be a pipe.
         with path.open(encoding="utf-8-sig") as content:
-            first = next((line for line in content if line.strip()), "")
-            content.seek(0)
-            if first.lstrip().startswith("["):
-                yield from _listed(settings, path, content.read())
-                return
+            begun = False
             for number, line in enumerate(content, 1):
+                if not begun and line.lstrip().startswith("["):
+                    yield from _listed(settings, path, line + content.read())
+                    return
                 if line.strip():
-                    where = f"line {number}"
-                    yield where, _parsed(settings, path, where, line)
+                    begun, where = True, f"line {number}"
+                    yield where, _parsed(settings, path, where, line), line.strip()
     except (UnicodeDecodeError, OSError) as error:
         raise unreadable(settings, path, error) from error
 
 
-def _listed(settings: schema.Dataset, path: Path, text: str) -> Iterator[tuple[str, object]]:
+def _listed(settings: schema.Dataset, path: Path, text: str) -> Iterator[tuple[str, object, str]]:
     found = _parsed(settings, path, "its list", text)
     assert isinstance(found, list)
     for number, item in enumerate(found, 1):
-        yield f"object {number}", item
+        yield f"object {number}", item, json.dumps(item, ensure_ascii=False)
 
 
 def _parsed(settings: schema.Dataset, path: Path, where: str, text: str) -> object:

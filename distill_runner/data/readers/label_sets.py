@@ -118,7 +118,7 @@ class LabelSets(LabelReader):
         return FileLabels(places, labels, numbers)
 
     def _set(self, value: Any, where: str) -> tuple[str, ...]:
-        names = value if isinstance(value, list) else _split(value)
+        names = value if isinstance(value, list) else split_cell(value)
         if names is None or not all(isinstance(name, str | int) for name in names):
             raise self._refused(f"A cell is not a set of labels: {str(value)[:60]!r}, {where}.")
         found = tuple(str(name).strip() for name in names)
@@ -213,8 +213,8 @@ def read_set(written: str) -> list[str]:
     return written.split(SEPARATOR) if written else []
 
 
-def _split(cell: str) -> list[Any] | None:
-    """Return the labels that a text names; None if it is not a set."""
+def split_cell(cell: str) -> list[Any] | None:
+    """Return the labels that a cell names, such as `joy|anger` or `["joy"]`; None if no set."""
     text = cell.strip()
     if not text.startswith("["):
         return text.split(SEPARATOR) if text else []

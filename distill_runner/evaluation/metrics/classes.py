@@ -57,10 +57,15 @@ _OF_TABLE: dict[Metric, Callable[[Table], float]] = {
 }
 
 
+def score_table(metric: Metric, table: Table) -> float:
+    """Return one metric of a confusion table."""
+    return _OF_TABLE[metric](table)
+
+
 def class_metric(metric: Metric, predicted: np.ndarray, labels: np.ndarray, classes: int) -> float:
     """Return one metric of predicted and true classes, [rows] each."""
     cells = np.bincount(labels * classes + predicted, minlength=classes**2)
-    return _OF_TABLE[metric](cells.reshape(classes, classes).astype(float))
+    return score_table(metric, cells.reshape(classes, classes).astype(float))
 
 
 @cache

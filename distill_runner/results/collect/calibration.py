@@ -35,9 +35,11 @@ def measure_calibration(run: FinishedRun) -> Calibration | None:
         return None
     plan, predictions = run.plan, run.predictions
     models: dict[str, Callable[[str], np.ndarray]] = {
-        name_teacher(short_name(name)): partial(predictions.logits, name) for name in plan.teachers
+        name_teacher(short_name(name)): partial(predictions.logits, name)
+        for name in plan.teachers
+        if _answers_all(run, name)
     }
-    if len(models) > 1:
+    if 1 < len(models) == len(plan.teachers):
         models[TOGETHER] = predictions.joined_teachers
     if plan.baseline is not None:
         models[BASELINE] = partial(predictions.logits, plan.baseline)
@@ -46,6 +48,12 @@ def measure_calibration(run: FinishedRun) -> Calibration | None:
         validation_rows=len(run.labels.get(_FITTED_ON, ())),
         models={title: _calibrate(run, logits) for title, logits in models.items()},
     )
+
+
+def _answers_all(run: FinishedRun, teacher: str) -> bool:
+    """Return whether a teacher answers every row; one that is a file of answers may not."""
+    splits = [split for split in scored_splits(run.config.dataset) if split in run.data.splits]
+    return all(run.predictions.has(teacher, split) for split in splits)
 
 
 def _calibrate(run: FinishedRun, logits: Callable[[str], np.ndarray]) -> ModelCalibration:

@@ -37,11 +37,11 @@ def baseline(run: FinishedRun) -> BaselineResult | None:
         metrics["selection_on_validation"] = chosen
     chance = find_chance(run, partial(run.predictions.logits, name))
     return BaselineResult(
-        parameters=run.record(name).parameters,
+        parameters=run.parameters(name),
         steps=run.steps(name),
         fewer_steps=run.steps(name) < run.steps(run.plan.deployed),
         selection=stage.training.select.value,
-        times_smaller=run.times_smaller(run.record(name).parameters),
+        times_smaller=run.times_smaller(run.parameters(name)),
         may_have_seen_test_rows=run.may_have_seen_test_rows(name),
         no_better_than_chance=is_at_chance(run, chance),
         chance=chance,
@@ -56,7 +56,7 @@ def _gain(run: FinishedRun, baseline: str, split: str) -> Gain:
     labels, clusters = run.labels[split], run.clusters[split]
     interval = run.task.lead(ours, theirs, labels, clusters)
     share = None
-    if run.plan.teachers:
+    if run.plan.teachers and run.all_answer(split):
         teachers = run.predictions.joined_teachers(split)
         share = transferred_share(run.task, ours, theirs, teachers, labels, clusters)
     return Gain(
@@ -101,7 +101,7 @@ def agreement(run: FinishedRun) -> dict[str, Agreement]:
     if not run.plan.teachers:
         return {}
     found = {}
-    for split in run.scored_splits:
+    for split in filter(run.all_answer, run.scored_splits):
         ours, theirs = (
             run.predictions.logits(run.plan.deployed, split),
             run.predictions.joined_teachers(split),
@@ -131,6 +131,8 @@ def _accuracy_on_training_rows(run: FinishedRun, name: str) -> float | None:
     if not saw_every_training_row(run.outcome, run.data):
         return None
     splits = [split for split in run.deployed.rows if split != UNLABELLED]
+    if not splits or not all(run.predictions.has(name, split) for split in splits):
+        return None
     right = [
         found
         for split in splits

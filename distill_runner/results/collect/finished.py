@@ -98,9 +98,19 @@ class FinishedRun:
     def times_smaller(self, parameters: int) -> dict[str, float]:
         """Return each teacher's number of parameters divided by this one."""
         return {
-            short_name(name): self.record(name).parameters / parameters
-            for name in self.plan.teachers
+            short_name(name): self.parameters(name) / parameters for name in self.model_teachers
         }
+
+    def parameters(self, stage: str) -> int:
+        """Return the number of weights of a stage's model."""
+        found = self.record(stage).parameters
+        assert found is not None  # a file of answers has no model
+        return found
+
+    @property
+    def model_teachers(self) -> tuple[str, ...]:
+        """The configured teachers that are models; the others are files of answers."""
+        return tuple(name for name in self.plan.teachers if self.plan.stage(name).answers is None)
 
     # --- scores ---------------------------------------------------------------------------
 
@@ -130,7 +140,12 @@ class FinishedRun:
         return {
             split: self.score(self.predictions.logits(stage, split), split)
             for split in self.scored_splits
+            if self.predictions.has(stage, split)
         }
+
+    def all_answer(self, split: str) -> bool:
+        """Return whether each configured teacher has an answer for every row of a split."""
+        return all(self.predictions.has(name, split) for name in self.plan.teachers)
 
     def value(self, logits: np.ndarray, split: str) -> float:
         """Return the primary metric."""
@@ -146,5 +161,5 @@ def saw_every_training_row(outcome: Outcome, data: Prepared) -> bool:
     """Return whether the deployed stage trained for at least one epoch; a smoke run does not."""
     stage = outcome.plan.stage(outcome.plan.deployed)
     steps = read_record(outcome.artifacts[stage.name]).training.steps
-    rows = sum(data.counts[split] for split in stage.rows)
+    rows = outcome.plan.rows_of(stage, data.counts)
     return steps * stage.training.batch_size >= rows

@@ -33,9 +33,9 @@ def logits_under_noise(run: FinishedRun) -> dict[str, list[np.ndarray]]:
     plan, predictions, noises = run.plan, run.predictions, noises_of(run)
     logits = {
         f"teacher {short_name(name)}": predictions.under_noise(name, noises)
-        for name in plan.teachers
+        for name in run.model_teachers
     }
-    if len(logits) > 1:
+    if 1 < len(logits) == len(plan.teachers):
         each = list(logits.values())
         logits[_TOGETHER] = [predictions.join(one) for one in zip(*each, strict=True)]
     for stage in intermediate_stages(run):
@@ -53,7 +53,7 @@ def measure_robustness(run: FinishedRun) -> Robustness | None:
         return None
     logits, labels = logits_under_noise(run), run.labels["test"]
     against = None
-    if run.plan.teachers:
+    if run.model_teachers:
         against = _TOGETHER if _TOGETHER in logits else next(iter(logits))
     return Robustness(
         rows=len(labels),
@@ -71,17 +71,15 @@ def measure_latency(run: FinishedRun, machine: Machine) -> Latency | None:
     if not run.config.evaluation.latency:
         return None
     plan = run.plan
-    names = {f"teacher {short_name(name)}": name for name in plan.teachers}
+    names = {f"teacher {short_name(name)}": name for name in run.model_teachers}
     names[latency.STUDENT] = plan.deployed
     speeds = latency.measure(
         {title: run.predictions.learners(name) for title, name in names.items()},
         len(run.labels["test"]),
         machine,
     )
-    sizes = {title: run.record(name).parameters for title, name in names.items()}
-    sizes[latency.STUDENT] = sum(
-        run.record(name).parameters for name in plan.members or (plan.deployed,)
-    )
+    sizes = {title: run.parameters(name) for title, name in names.items()}
+    sizes[latency.STUDENT] = sum(map(run.parameters, plan.members or (plan.deployed,)))
     models = {
         title: ModelLatency(**vars(speeds[title]), parameters=sizes[title]) for title in names
     }
@@ -89,7 +87,7 @@ def measure_latency(run: FinishedRun, machine: Machine) -> Latency | None:
         device=machine.name,
         threads=torch.get_num_threads(),
         models=models,
-        against=_beside_first_teacher(run, models) if plan.teachers else None,
+        against=_beside_first_teacher(run, models) if run.model_teachers else None,
     )
 
 
@@ -100,7 +98,7 @@ def _beside_first_teacher(
     teacher = models[name]
     ours, theirs = (
         run.value(run.predictions.logits(stage, "test"), "test")
-        for stage in (run.plan.deployed, run.plan.teachers[0])
+        for stage in (run.plan.deployed, run.model_teachers[0])
     )
     return LatencyComparison(
         name=name,

@@ -8,11 +8,13 @@ from functools import partial
 import numpy as np
 
 from distill_runner.console.names import model_name
+from distill_runner.data.answered_rows import answers_of
 from distill_runner.evaluation.chance_level import verdict
 from distill_runner.planning.stages import PRETRAIN, TASK, Stage
 from distill_runner.results.collect.finished import FinishedRun, short_name
 from distill_runner.results.measurements import AtChance
 from distill_runner.results.schema import (
+    FileAnswers,
     IntermediateResult,
     JointTeachers,
     PretrainResult,
@@ -23,21 +25,40 @@ from distill_runner.results.schema import (
 )
 from distill_runner.results.scores import GoldenHeadScore
 
+_CHANCE_SPLITS = ("test", "validation")  # the first one with rows is judged
+
 
 def teacher(run: FinishedRun, name: str) -> TeacherResult:
     """Collect the result of a configured teacher as it was before the student's stage."""
-    stage, chance = run.plan.stage(name), find_chance(run, partial(run.predictions.logits, name))
+    stage, predictions = run.plan.stage(name), run.predictions
+    splits = [split for split in _CHANCE_SPLITS if split in run.data.splits]
+    judged = any(predictions.has(name, split) for split in splits[:1])
+    chance = find_chance(run, partial(predictions.logits, name)) if judged else None
+    is_model = stage.answers is None
     return TeacherResult(
         name=short_name(name),
         model=stage.learner.id,
         layers=stage.learner.layers,
         parameters=run.record(name).parameters,
-        steps=run.steps(name),
-        seed=stage.seed,
+        steps=run.steps(name) if is_model else None,
+        seed=stage.seed if is_model else None,
         may_have_seen_test_rows=run.may_have_seen_test_rows(name),
-        no_better_than_chance=is_at_chance(run, chance),
+        no_better_than_chance=is_at_chance(run, chance) if judged else None,
         chance=chance,
         metrics=run.scores(name),
+        answers=None if is_model else _file_answers(run, stage),
+    )
+
+
+def _file_answers(run: FinishedRun, stage: Stage) -> FileAnswers:
+    """Collect what is known about a teacher that is a file."""
+    answers = answers_of(stage, run.data, run.task)
+    return FileAnswers(
+        sha256=answers.sha256,
+        answered={
+            split: int((answers.positions(table) >= 0).sum())
+            for split, table in run.data.splits.items()
+        },
     )
 
 
@@ -46,16 +67,20 @@ def joint_teachers(run: FinishedRun) -> JointTeachers | None:
     names, predictions = run.plan.teachers, run.predictions
     if len(names) < 2:
         return None
-    chance = find_chance(run, predictions.joined_teachers)
+    splits = [split for split in _CHANCE_SPLITS if split in run.data.splits]
+    judged = all(map(run.all_answer, splits[:1]))
+    chance = find_chance(run, predictions.joined_teachers) if judged else None
+    are_models = len(run.model_teachers) == len(names)
     return JointTeachers(
         combine=predictions.combine.value,
-        parameters=sum(run.record(name).parameters for name in names),
+        parameters=sum(map(run.parameters, names)) if are_models else None,
         may_have_seen_test_rows=any(map(run.may_have_seen_test_rows, names)),
-        no_better_than_chance=is_at_chance(run, chance),
+        no_better_than_chance=is_at_chance(run, chance) if judged else None,
         chance=chance,
         metrics={
             split: run.score(predictions.joined_teachers(split), split)
             for split in run.scored_splits
+            if run.all_answer(split)
         },
     )
 
@@ -88,7 +113,7 @@ def _intermediate(run: FinishedRun, stage: Stage) -> IntermediateResult:
         name=stage.name,
         model=stage.learner.id,
         layers=stage.learner.layers,
-        parameters=run.record(stage.name).parameters,
+        parameters=run.parameters(stage.name),
         steps=run.steps(stage.name),
         chosen_rows=run.record(stage.name).training.counts or None,
         may_have_seen_test_rows=run.may_have_seen_test_rows(stage.name),
@@ -101,7 +126,7 @@ def _intermediate(run: FinishedRun, stage: Stage) -> IntermediateResult:
 def student(run: FinishedRun) -> StudentResult:
     """Collect the result of the deployed model; the sizes of several deployed together add up."""
     plan, stage = run.plan, run.deployed
-    parameters = sum(run.record(name).parameters for name in plan.members or (stage.name,))
+    parameters = sum(map(run.parameters, plan.members or (stage.name,)))
     chance = find_chance(run, partial(run.predictions.logits, stage.name))
     return StudentResult(
         name=stage.learner.id.rstrip("/").rsplit("/", 1)[-1],
@@ -145,7 +170,7 @@ def is_at_chance(run: FinishedRun, chance: AtChance | None) -> bool | None:
 
 
 def _chance_split(run: FinishedRun) -> str | None:
-    return next((split for split in ("test", "validation") if split in run.data.splits), None)
+    return next((split for split in _CHANCE_SPLITS if split in run.data.splits), None)
 
 
 def random_models(run: FinishedRun) -> tuple[str, ...]:
@@ -170,7 +195,7 @@ def trained_teachers(run: FinishedRun) -> tuple[TaughtTeacher, ...]:
             name=short_name(name),
             model=run.model_id(name),
             layers=run.plan.stage(name).learner.layers,
-            parameters=run.record(name).parameters,
+            parameters=run.parameters(name),
             validation=last[figure],
         )
         for name, figure in figures.items()
@@ -202,6 +227,7 @@ def pretrain(run: FinishedRun) -> PretrainResult | None:
     if data is None:
         return None
     assert dataset is not None
+    names = run.plan.pretrain_teachers
     return PretrainResult(
         dataset=dataset.name,
         rows=data.counts,
@@ -212,9 +238,9 @@ def pretrain(run: FinishedRun) -> PretrainResult | None:
                 name=name,
                 model=run.model_id(name),
                 parameters=run.record(name).parameters,
-                seed=run.plan.stage(name).seed,
+                seed=stage.seed if stage.answers is None else None,
                 metrics=run.record(name).metrics,
             )
-            for name in run.plan.pretrain_teachers
+            for name, stage in zip(names, map(run.plan.stage, names), strict=True)
         ),
     )

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from distill_runner.console.names import data_name
 from distill_runner.data.readers.columns import text_columns
+from distill_runner.evaluation.text_counts import count_texts
+from distill_runner.models.loading import load_encoder
+from distill_runner.planning.stages import UNLABELLED
 from distill_runner.results.collect.finished import FinishedRun
-from distill_runner.results.origins import DataResult, DataSource, Provenance, SplitSizes
+from distill_runner.results.origins import (
+    DataResult,
+    DataSource,
+    Provenance,
+    SplitSizes,
+    TextShares,
+)
 from distill_runner.results.schema import StageResult
 from distill_runner.runtime.provenance import surroundings
+
+_COUNTED = 2000  # training rows, at most, whose tokens are counted
 
 
 def data_result(run: FinishedRun) -> DataResult:
@@ -35,7 +47,18 @@ def data_result(run: FinishedRun) -> DataResult:
         left_out=data.left_out,
         fingerprints=data.fingerprints,
         classes=data.label_names,
+        training_texts=_training_texts(run),
     )
+
+
+def _training_texts(run: FinishedRun) -> TextShares:
+    """Measure on some of the training rows what the student's tokenizer makes of them."""
+    rows = run.data.splits["train" if "train" in run.data.splits else UNLABELLED]
+    some = rows.select(range(0, len(rows), math.ceil(len(rows) / _COUNTED)))
+    student = run.outcome.artifacts[next(iter(run.plan.members), run.plan.deployed)]
+    encoder = load_encoder(student.model, run.config.dataset.max_tokens, key="student.model")
+    pairs = some["text_pair"][:] if "text_pair" in some.column_names else None
+    return count_texts(some["text"][:], pairs, encoder).shares
 
 
 def stage_results(run: FinishedRun) -> dict[str, StageResult]:

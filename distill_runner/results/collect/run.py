@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from distill_runner.results.collect import comparisons, measured, models, origins
 from distill_runner.results.collect.calibration import measure_calibration
 from distill_runner.results.collect.finished import FinishedRun
+from distill_runner.results.collect.threshold import fit_threshold
 from distill_runner.results.origins import DataSource
 from distill_runner.results.schema import (
     BrokenOff,
@@ -59,6 +60,7 @@ def collect_result(
         broken_off=_broken_off(run),
         agreement=comparisons.agreement(run),
         calibration=measure_calibration(run),
+        threshold=fit_threshold(run),
         robustness=measured.measure_robustness(run),
         latency=measured.measure_latency(run, machine),
         training=run.record(deployed).training,
