@@ -56,9 +56,8 @@ class Bench:
     @property
     def steps(self) -> int:
         """Optimiser steps of the deployed student."""
-        return steps_of(
-            self.stage.training, rows_of(self.stage, self.ready.runner.parts.data[self.stage.data])
-        )
+        data = self.ready.runner.parts.data[self.stage.data]
+        return steps_of(self.stage.training, rows_of(self.stage, self.ready.plan, data))
 
     @property
     def depth(self) -> int | None:

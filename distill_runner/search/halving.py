@@ -7,8 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from distill_runner.console.names import join_names
-from distill_runner.errors import DistillError
-from distill_runner.evaluation.predictions_file import FOLDER, SplitPredictions, read_predictions
+from distill_runner.errors import DistillError, Refused
+from distill_runner.evaluation.predictions_file import (
+    FOLDER,
+    TEACHERS,
+    TOGETHER,
+    SplitPredictions,
+    read_predictions,
+)
 from distill_runner.results.schema import RunResult
 from distill_runner.search.asked import Asked
 from distill_runner.search.bench import Bench
@@ -77,6 +83,7 @@ class Halving:
         bench = self.benches[variant]
         if not _is_done(folder, words, bench):
             self.run(words)
+        _check_teachers(folder)
         answers = read_predictions(
             folder / FOLDER / "validation.csv", bench.task, bench.data.label_names
         )
@@ -104,6 +111,33 @@ class Halving:
         if found:
             self.say(f"  dropped: {join_names([_name(variant) for variant in found])}")
         return [variant for variant in left if variant not in found]
+
+
+def teachers_of(run_folder: Path) -> tuple[str, ...]:
+    """Return the names of a run's teachers."""
+    return tuple(teacher.name for teacher in read_run(run_folder).result.teachers)
+
+
+def teachers_file(run_folder: Path, names: Sequence[str]) -> Path:
+    """Return the file with the answers of the teachers together on the test rows."""
+    place = TOGETHER if len(names) > 1 else f"{TEACHERS}/{names[0]}"
+    return run_folder / FOLDER / place / "test.csv"
+
+
+def _check_teachers(run_folder: Path) -> None:
+    """Refuse teachers that leave test rows unanswered; the answers are not read yet.
+
+    Raises:
+        Refused: a file of answers lacks test rows.
+    """
+    if not teachers_file(run_folder, teachers_of(run_folder)).is_file():
+        raise Refused(
+            "The teachers do not answer every test row, so no student can be compared with them.",
+            key="teacher",
+            value=list(teachers_of(run_folder)),
+            rule="models, or files with an answer for every row of test",
+            way_out="a file that answers the test rows too",
+        )
 
 
 def _name(variant: Variant) -> str:

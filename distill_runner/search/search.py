@@ -16,19 +16,14 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from distill_runner.errors import DistillError, Refused
-from distill_runner.evaluation.predictions_file import (
-    FOLDER,
-    TEACHERS,
-    TOGETHER,
-    read_predictions,
-)
+from distill_runner.evaluation.predictions_file import read_predictions
 from distill_runner.export.extra import check_installed
 from distill_runner.search.asked import Asked
 from distill_runner.search.bench import Bench, open_bench
 from distill_runner.search.dominance import frontier_of, nearest
 from distill_runner.search.forms import Form, write_forms
 from distill_runner.search.found import Found, Teachers, budget_words, left_out_line
-from distill_runner.search.halving import Halving, Run
+from distill_runner.search.halving import Halving, Run, teachers_file, teachers_of
 from distill_runner.search.judging import JudgedRows, ask_for_transformer, choose, judge
 from distill_runner.search.measuring import Say, measure_points
 from distill_runner.search.points import Dropped, Point, Trained, Variant, name_point
@@ -253,12 +248,8 @@ def _finalists(trained: Sequence[Trained], measured: Measured) -> list[Trained]:
 
 def _judged_rows(bench: Bench, run_folder: Path) -> tuple[JudgedRows, Teachers]:
     """Return the test rows with the answers of the teachers together, from a run's predictions."""
-    rows, result = bench.rows("test"), read_run(run_folder).result
-    names = tuple(teacher.name for teacher in result.teachers)
-    place = TOGETHER if len(names) > 1 else f"{TEACHERS}/{names[0]}"
-    found = read_predictions(
-        run_folder / FOLDER / place / "test.csv", bench.task, bench.data.label_names
-    )
+    rows, names = bench.rows("test"), teachers_of(run_folder)
+    found = read_predictions(teachers_file(run_folder, names), bench.task, bench.data.label_names)
     if list(found.ids) != list(rows["id"][:]):
         raise DistillError(f"The teachers' predictions in {run_folder} are of other rows.")
     judged = JudgedRows(bench.task, rows, np.asarray(found.logits))

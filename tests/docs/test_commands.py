@@ -83,6 +83,8 @@ def kind_of(printed: Printed) -> str:
         return "question" if asks else "run"
     if words[:2] == ("distill", "export") or "serve_onnx.py" in text:
         return "export"
+    if words[:2] == ("distill", "frontier"):
+        return "search"
     if words[0] == "distill":
         return "verb"
     if words[:2] == ("python", "-c"):
@@ -116,7 +118,7 @@ def of_kind(*kinds: str) -> list[object]:
 def test_every_command_is_of_a_kind_that_is_tested(page: str) -> None:
     assert {kind_of(one) for one in commands_of(page)} <= {
         *("plugin", "question", "run", "verb", "program", "tool", "benchmark", "script", "around"),
-        "export",
+        *("export", "search"),
     }
 
 
@@ -221,6 +223,16 @@ def test_a_verb_of_distill_works(printed: Printed, desk: Path, typed: Answer) ->
 def carefree(*words: str) -> list[str]:
     """The same words; the students of a test know nothing, so that more may be lost."""
     return ["60" if before == "--lose" else word for before, word in pairwise(("", *words))]
+
+
+@pytest.mark.parametrize("printed", of_kind("search"))
+def test_a_search_measures_its_students(printed: Printed, desk: Path, typed: Answer) -> None:
+    # What a machine that is slow today cannot meet, and what needs the packages of an extra.
+    words = [one for one in printed.words[2:] if not one.startswith("budget.")]
+    small = [*DOCUMENTED, *words, "frontier.onnx=false", "frontier.int8=false", "dry_run=true"]
+    done = distill("frontier", *small, "frontier.layers=[1]")
+    assert done.status == 0, done.err
+    assert "Of 4 forms 4 fit." in done.out
 
 
 @pytest.mark.parametrize("printed", of_kind("plugin"))
