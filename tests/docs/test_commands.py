@@ -226,7 +226,10 @@ def carefree(*words: str) -> list[str]:
 
 
 @pytest.mark.parametrize("printed", of_kind("search"))
-def test_a_search_measures_its_students(printed: Printed, desk: Path, typed: Answer) -> None:
+def test_a_search_measures_its_students(
+    printed: Printed, desk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(desk)
     # What a machine that is slow today cannot meet, and what needs the packages of an extra.
     words = [one for one in printed.words[2:] if not one.startswith("budget.")]
     small = [*DOCUMENTED, *words, "frontier.onnx=false", "frontier.int8=false", "dry_run=true"]
