@@ -116,15 +116,15 @@ def _deliver(found: Found) -> None:
     _say(f"  {found.command(chosen.variant)}")
     wanted = wanted_export(chosen.form)
     if wanted is None:
-        _say(f"\nStudent, with its card: {run}/student. Next:")
-        _say(f"  distill export {shlex.quote(run)}")
+        _say(f"\nStudent, with its card: {run}/student")
+        _say(f"Next:\n  distill predict {shlex.quote(run)} FILE --text COLUMN")
         return
     _say("\nexporting it")
     exported = export(Path(run), wanted, output=None, say=_say)
     file = next(form.file for form in reversed(exported.forms) if form.file is not None)
-    _say(f"\nExport, with its card: {exported.folder}. Next:")
+    _say(f"\nExport, with its card: {exported.folder}")
     if not file.endswith(".onnx"):
-        _say(f"  distill predict {shlex.quote(run)} FILE --text COLUMN")
+        _say(f"Next:\n  distill predict {shlex.quote(run)} FILE --text COLUMN")
         return
     script = str(exported.folder / "serve_onnx.py")
-    _say(f"  {typeable(['python', script, '--model', file, 'a text'])}")
+    _say(f"Next:\n  {typeable(['python', script, '--model', file, 'a text'])}")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from distill_runner.console.names import join_names
+from distill_runner.console.names import format_count, join_names
 from distill_runner.errors import DistillError, Refused
 from distill_runner.evaluation.predictions_file import (
     FOLDER,
@@ -57,11 +57,12 @@ class Halving:
         left = list(variants)
         most = max(bench.steps for bench in self.benches.values())
         rungs = rungs_of(most, self.asked.frontier.rungs)
+        self.say("the first training begins with the teachers, unless the store has them")
         for at, steps in enumerate(rungs, start=1):
             if steps is not None and not _may_drop(left):
                 continue  # each is the only one of its kind
-            amount = "to the end" if steps is None else f"{steps:,} of {most:,} steps"
-            self.say(f"round {at} of {len(rungs)}: {len(left)} students, {amount}")
+            amount = "to the end" if steps is None else f"for {steps:,} of {most:,} steps"
+            self.say(f"training {format_count(len(left), 'student')} {amount}")
             answers = {variant: self._train(variant, steps) for variant in left}
             if steps is not None:
                 left = self._drop(left, answers, at)

@@ -19,6 +19,7 @@ _PANEL, _HEIGHT, _LEFT, _TOP, _BETWEEN = 400, 300, 64, 76, 76  # pixels
 _WIDTH = _LEFT + 2 * _PANEL + _BETWEEN + 20
 _WHOLE = _TOP + _HEIGHT + 104
 _FONT = 'font-family="system-ui, sans-serif"'
+_HALO = 'paint-order="stroke" stroke="#ffffff" stroke-width="3"'  # legible on lines
 _INK, _PALE, _GRID = "#1a1a1a", "#6b6b6b", "#e4e4e4"
 
 
@@ -101,15 +102,15 @@ def _panel(
     yield from _grid(scores, costs, left, unit)
     teachers = scores.at(100 * found.teachers.score)
     yield _line(left, teachers, left + _PANEL, teachers, dashed="2 4")
-    yield _text(left + 4, teachers - 5, "teachers together", colour=_PALE, size=11)
+    yield _text(left + _PANEL - 4, teachers - 5, "teachers together", "end", _PALE, 11)
     if limit is not None:
         yield _line(costs.at(limit), _TOP, costs.at(limit), _TOP + _HEIGHT, dashed="7 4")
         yield _text(costs.at(limit) - 5, _TOP + 12, f"budget {limit:g}", "end", _PALE, 11)
     names = {one.point.name for one in found.tested}
+    yield _steps(found, costs, scores, cost)
     for one in found.trained:
         if one.point.name not in names:
             yield _outline(one, costs.at(cost(one.point.cost)), scores.at(100 * one.score))
-    yield _steps(found, costs, scores, cost)
     for each in found.tested:
         yield from _finalist(each, costs.at(cost(each.point.cost)), scores, found)
 
@@ -170,7 +171,11 @@ def _legend(found: Found) -> list[str]:
     return [
         _shape(24, top - 4, 6, True, fill=_INK),
         _shape(42, top - 4, 6, False, fill=_INK),
-        _text(56, top, "finalist, test score with 95% interval: static; with so many layers"),
+        _text(
+            56,
+            top,
+            "finalist, test score with 95% interval: static; with layers, as many as the number",
+        ),
         _shape(24, top + 18, 3, True, fill="#ffffff"),
         _shape(42, top + 18, 3, False, fill="#ffffff"),
         _text(56, top + 22, f"other form, validation score (validation chose); {chosen}"),
@@ -181,7 +186,7 @@ def _text(
     x: float, y: float, words: str, anchor: str = "start", colour: str = _INK, size: int = 13
 ) -> str:
     place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{colour}" font-size="{size}"'
-    return f"<text {place} {_FONT}>{escape(words)}</text>"
+    return f"<text {place} {_FONT} {_HALO}>{escape(words)}</text>"
 
 
 def _line(
