@@ -31,7 +31,18 @@ def add(module: Any, *, heads: int, classes: int, seed: int, golden: bool) -> No
         classes: the outputs of each head.
         seed: the seed of their weights.
         golden: whether the golden head counts in the prediction.
+
+    Raises:
+        Refused: the classifier has no token states, as a static student.
     """
+    if not hasattr(module.config, "hidden_size"):
+        raise Refused(
+            "A static student has no soft heads: it has no state of a first token.",
+            key="student.layers",
+            value=[],
+            rule="one layer or more under a method with soft heads, such as tmkd",
+            way_out="student.layers=[0], or method=kd",
+        )
     torch.manual_seed(seed_at(seed, "soft heads"))
     weights = nn.Linear(module.config.hidden_size, heads * classes)
     nn.init.normal_(weights.weight, std=getattr(module.config, "initializer_range", 0.02))

@@ -109,10 +109,20 @@ class Bench:
         )
 
     def write_untrained(self, folder: Path) -> StudentFolders:
-        """Write the student with random weights: as large and as fast as the trained one."""
+        """Write the student with random weights: as large and as fast as the trained one.
+
+        Raises:
+            Refused: the method cannot train it.
+        """
         found = self.student_in(folder)
         stage = replace(self.stage, initialisation=RandomWeights())
-        learner = self.ready.runner.parts.factory.learner(stage)
+        try:
+            learner = self.ready.runner.parts.factory.learner(stage)
+        except Refused as refused:
+            static = self.stage.learner.layers == ()
+            if not static:
+                raise
+            raise refused.with_way_out("frontier.static=false") from None
         learner.module.cpu()
         for each in found.folders:
             saving.save(learner, each, classes=found.classes)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from distill_runner.console.names import format_count
 from distill_runner.export.timing import measure_singly
 from distill_runner.runtime.provenance import processor
 from distill_runner.search.asked import Asked
@@ -42,7 +43,7 @@ def measure_points(
     names = [variant.folder for variant in benches]
     measured_for = key_of([names, forms, rows, asked.model, processor()])
     if folder.record.measured_for != measured_for:
-        say(f"measuring {len(benches)} students with random weights")
+        say(f"measuring {format_count(len(benches), 'student')} with random weights")
         costs = _measure(benches, asked)
         folder.keep(replace(folder.record, measured_for=measured_for, costs=costs))
     return [

@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from distill_runner.console.names import format_count
 from distill_runner.errors import DistillError, Refused
 from distill_runner.evaluation.predictions_file import read_predictions
 from distill_runner.export.extra import check_installed
@@ -109,7 +110,8 @@ def search(asked: Asked, measured: Measured, run: Run, *, say: Say) -> Found:
         trained = _answer_validation(measured, forms)
         finalists = _finalists(trained, measured)
         bench = benches[left[0]]
-        say(f"testing {len(finalists)} finalists on {len(bench.rows('test')):,} rows, once")
+        count = format_count(len(finalists), "finalist")
+        say(f"testing {count} on {len(bench.rows('test')):,} rows, once")
         names = [one.point.name for one in finalists]
         before = [name for name in folder.record.tested if name not in names]
         # Noted before the first answer: a search that is stopped here has looked, too.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Collection, Sequence
 
+from distill_runner.console.names import format_count
 from distill_runner.search.found import Found, budget_words
 from distill_runner.search.judging import LEVEL, TransformerQuestion
 from distill_runner.search.points import Finalist, Point
@@ -74,6 +75,7 @@ def heading(found: Found) -> str:
 def notes(found: Found) -> list[str]:
     """Say how to read the table."""
     count, before = len(found.tested), found.tested_before
+    finalists = format_count(count, "finalist")
     held = f" and {before} tested here before" if before else ""
     return _wrapped(
         f"Budget: {budget_words(found.budget)}. ms: 95th percentile, one text at a time, one "
@@ -81,8 +83,8 @@ def notes(found: Found) -> list[str]:
         "with torch, the others with onnxruntime. "
         "MB: all files that answering needs.",
         "Validation chose the finalists: its scores are no results. Test was answered once, by "
-        f"these {count}. no worse: shown to lie less than {_points(found.margin)} below the "
-        f"teachers, one-sided at {100 * LEVEL:g}%, adjusted for {count} finalists{held} (Holm).",
+        f"{finalists}. no worse: shown to lie less than {_points(found.margin)} below the "
+        f"teachers, one-sided at {100 * LEVEL:g}%, adjusted for {finalists}{held} (Holm).",
         *found.left_out,
     )
 

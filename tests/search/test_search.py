@@ -234,6 +234,21 @@ def test_what_the_search_decides_itself_is_refused(words: list[str], key: str) -
     assert refused.value.key == key
 
 
+def test_a_static_student_that_the_method_cannot_train_is_refused(
+    store: Path, tmp_path: Path
+) -> None:
+    words = ["method=tmkd" if one == "method=kd" else one for one in KD]
+    words = [
+        *words,
+        f"store.dir={store}",
+        f"output_dir={tmp_path / 'search'}",
+        "frontier.layers=[]",
+    ]
+    with pytest.raises(Refused, match="has no soft heads") as refused:
+        measure(read_words(words), say=quiet)
+    assert refused.value.way_out == "frontier.static=false"
+
+
 def test_students_can_be_cut_from_another_model_than_the_teachers() -> None:
     assert read_words(KD).model == "bert-base-uncased"
     assert read_words([*KD, "student.model=roberta-base"]).model == "roberta-base"
