@@ -11,8 +11,8 @@ from distill_runner.search.judging import LEVEL, TransformerQuestion
 from distill_runner.search.points import Finalist, Point
 
 _HEAD = (
-    f"  {'student':<9}{'tokens':>6} {'form':<9}{'valid.':>6}  {'test [95%]':<18}"
-    f"{'ms p95':>7}{'MB':>6} fits no worse"
+    f"  {'student':<9}{'tokens':>6} {'form':<9}{'valid.':>6} {'test [95%]':<20}"
+    f"{'ms p95':>6}{'MB':>6} fits no worse"
 )
 
 
@@ -39,7 +39,7 @@ def frontier_table(found: Found) -> list[str]:
         _HEAD,
         "  " + "─" * (len(_HEAD) - 2),
         *(_row(one, found) for one in tested),
-        f"  {'teachers together':<31}  {interval}",
+        f"  {'teachers together':<31} {interval}",
     ]
 
 
@@ -48,7 +48,7 @@ def _row(one: Finalist, found: Found) -> str:
     test = f"{100 * one.score:.2f} {_ends(one.interval.low, one.interval.high)}"
     return (
         f"{mark} {point.variant.shape:<9}{point.variant.max_tokens:>6} {point.form:<9}"
-        f"{100 * one.trained.score:>6.2f}  {test:<18}{point.cost.p95:>7.2f}{_size(point)} "
+        f"{100 * one.trained.score:>6.2f} {test:<20}{point.cost.p95:>6.2f}{_size(point)} "
         f"{_yes(point in found.fitting):<4} {_yes(one.is_no_worse)}"
     )
 
