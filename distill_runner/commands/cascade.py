@@ -23,16 +23,17 @@ def cascade(
     The threshold is chosen on the run's validation rows, so that with 95% confidence the cascade
     loses at most so many points of accuracy against the teachers alone.
     """
-    from distill_runner.serving.cascade import FILE, make_cascade
+    from distill_runner.jobs.output_folder import CASCADE
+    from distill_runner.serving.cascade import make_cascade
     from distill_runner.serving.finished_run import read_run
     from distill_runner.storage.store import write_json
 
     folder = read_run(run)
     found = make_cascade(folder, lose=lose)
-    write_json(run / FILE, vars(found))
+    write_json(run / CASCADE, vars(found))
     for line in lines_of(found):
         print(line)
-    print(f"\nWritten to {run / FILE}. Next:")
+    print(f"\nWritten to {run / CASCADE}. Next:")
     columns = [word for name in folder.result.data.texts for word in ("--text", name)]
     words = ["distill", "predict", str(run), "FILE", *columns, "--cascade"]
     print(f"  {shlex.join(words)}")

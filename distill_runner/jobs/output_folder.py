@@ -5,7 +5,7 @@
 <output_dir>/log.txt        the output of every attempt, one after another
 <output_dir>/.unfinished/   what the run in progress has written so far
 <output_dir>/.complete/     the same once complete, while it is moved into place
-<output_dir>/export/        what `distill export` wrote; a later run leaves it
+<output_dir>/export/, cascade.json   what `distill` wrote; a later run leaves it
 
 A finished run is left unchanged until its replacement is complete. A command that is refused before
 it trains leaves no trace: the folder is only kept after `OutputFolder.keep`.
@@ -32,10 +32,10 @@ _UNFINISHED, _COMPLETE, _LOCK = ".unfinished", ".complete", ".lock"
 # Every run only appends to these, so a change in them is no reason to refuse a folder.
 _ADDED_TO = ("log.txt", "tracker.jsonl", "wandb", "wandb.log")
 _HALF_WRITTEN = ("files.partial", "attempt.partial")
-# Where `distill export` writes; it watches over its own files.
-EXPORT = "export"
-_EXPORTS = (EXPORT, f".{EXPORT}.partial", f".{EXPORT}.earlier")
-_OURS = (FILES, ATTEMPT, _UNFINISHED, _COMPLETE, _LOCK, *_ADDED_TO, *_HALF_WRITTEN, *_EXPORTS)
+# What `distill export` and `distill cascade` write; both know the run that they belong to.
+EXPORT, CASCADE = "export", "cascade.json"
+_VERBS = (CASCADE, EXPORT, f".{EXPORT}.partial", f".{EXPORT}.earlier")
+_OURS = (FILES, ATTEMPT, _UNFINISHED, _COMPLETE, _LOCK, *_ADDED_TO, *_HALF_WRITTEN, *_VERBS)
 _OF_A_SWEEP = (
     *(FILES, "files.partial", "multirun.yaml", "optimization_results.yaml"),
     *("sweep.txt", "sweep.csv", "sweep.json"),

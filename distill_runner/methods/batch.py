@@ -51,12 +51,12 @@ class Batch:
     student_inputs: Inputs
     task: Task
     labels: Tensor  # [batch], or [batch, outputs] where a row has several
-    labelled: Tensor | None  # [batch], on the CPU: whether the row has a label; None: all have
     teachers: TeacherSource
     ids: list[str]  # the rows' ids, in the batch's order
     teacher_inputs: Callable[[], list[Inputs]]  # one per live teacher
     draw_quiz: Callable[[int | None], Quiz]
     address: Address
+    labelled: Tensor | None = None  # [batch], on the CPU: whether a row has a label; None: all
 
     def hard_loss(self, logits: Tensor) -> Tensor:
         """Return the task's loss of these logits, [batch, outputs], with the rows' labels."""

@@ -30,7 +30,6 @@ from distill_runner.results.schema import RunResult
 from distill_runner.serving.finished_run import RunFolder
 from distill_runner.tasks.kinds import find_task
 
-FILE = "cascade.json"
 LEVEL = 0.05  # the promise is kept with 95% confidence
 _STEPS = 200  # thresholds between certainty and the least possible confidence
 
@@ -84,12 +83,14 @@ class Cascade:
     """A cascade and its promise.
 
     Attributes:
+        run: the key of the run that it was made for.
         threshold: the student answers at this probability of its class or above.
         lose: the accuracy that it may lose against the teachers, in points.
         confidence: of the promise, 0..1.
         validation, test: how it does there; the threshold was chosen on validation.
     """
 
+    run: str
     threshold: float
     lose: float
     confidence: float
@@ -119,6 +120,7 @@ def make_cascade(run: RunFolder, *, lose: float) -> Cascade:
     except DistillError:
         tested = None  # the split has no test rows
     return Cascade(
+        run=run.result.key,
         threshold=threshold,
         lose=lose,
         confidence=1 - LEVEL,

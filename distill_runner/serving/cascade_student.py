@@ -13,11 +13,12 @@ import yaml
 from distill_runner.config.schema import Combine
 from distill_runner.errors import Refused
 from distill_runner.evaluation.predictions_file import FOLDER, TEACHERS, TOGETHER, read_predictions
+from distill_runner.jobs.output_folder import CASCADE
 from distill_runner.objectives.ensemble import Ensemble
 from distill_runner.results.calibration import STUDENT, name_teacher
 from distill_runner.results.calibration import TOGETHER as JOINED
 from distill_runner.results.typed_json import Malformed, from_json, parse
-from distill_runner.serving.cascade import FILE, Cascade, confidence
+from distill_runner.serving.cascade import Cascade, confidence
 from distill_runner.serving.finished_run import RunFolder
 from distill_runner.serving.student import Predictor, Reading, Student, temperatures_of
 from distill_runner.serving.texts import Text
@@ -81,11 +82,14 @@ def read_cascade(run: RunFolder) -> Cascade:
     """Read the cascade of a run.
 
     Raises:
-        Refused: there is none, or its file is damaged.
+        Refused: there is none, its file is damaged, or it is an earlier run's.
     """
-    path = run.folder / FILE
+    path = run.folder / CASCADE
     try:
-        return from_json(Cascade, parse(path.read_text(encoding="utf-8")))
+        found = from_json(Cascade, parse(path.read_text(encoding="utf-8")))
+        if found.run == run.result.key:
+            return found
+        what = "This cascade was made for an earlier run in the same folder."
     except FileNotFoundError:
         what = "This run has no cascade."
     except (Malformed, json.JSONDecodeError) as error:

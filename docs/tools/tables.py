@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable
 
 from formats import RECORDS, ROOT, Runs, adjusted, lead, lead_over, runs, score, table
-from transfer import transfer
 
 from distill_runner.evaluation.metrics.estimate import Estimate
 from distill_runner.evaluation.predictions_file import BASELINE
@@ -22,7 +21,6 @@ PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 _MARKED = re.compile(r"(<!-- table ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 SST2, WIKIQA = "2026-11-26-minilm-sst2", "2026-11-26-minilm-wikiqa-tmkd"
 FUSED = "2026-11-26-minilm-sst2-fused-attention"
-ATTENTION = "2026-11-26-bench-attention"
 MARGIN = 0.003  # of accuracy, within which two settings count as equal
 COVERAGE = "2026-11-26-bench-coverage"
 _TEACHER = "teachers/all-MiniLM-L6-v2"
@@ -170,19 +168,6 @@ def levers() -> str:
     return table(("change", "seeds", "accuracy", "equal within 0.3 points"), [row])
 
 
-def attention() -> str:
-    """Return how much faster a step is with the plain product than with the fused kernel."""
-    found = json.loads((RECORDS / ATTENTION / "record.json").read_text("utf-8"))["raw"]
-    rows = [
-        (
-            f"{name.partition(',')[0]}, {one['tokens']:.0f} tokens a row",
-            f"{one['ratio']:.2f}× [{min(one['ratios']):.2f}, {max(one['ratios']):.2f}]",
-        )
-        for name, one in found.items()
-    ]
-    return table(("`metadistil`", "plain against fused"), rows)
-
-
 def races() -> str:
     """Return the table of optimiser steps against those of other implementations."""
     rows = [
@@ -213,9 +198,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "wikiqa": wikiqa,
     "coverage": coverage,
     "races": races,
-    "transfer": transfer,
     "levers": levers,
-    "attention": attention,
 }
 
 

@@ -15,8 +15,9 @@ from typer.testing import CliRunner
 from distill_runner import load
 from distill_runner.commands.distill import main
 from distill_runner.errors import Refused
-from distill_runner.serving.cascade import FILE, Answers, certify, make_cascade, score
-from distill_runner.serving.cascade_student import CascadeStudent
+from distill_runner.jobs.output_folder import CASCADE
+from distill_runner.serving.cascade import Answers, certify, make_cascade, score
+from distill_runner.serving.cascade_student import CascadeStudent, read_cascade
 from distill_runner.serving.finished_run import read_run
 from distill_runner.storage.store import write_json
 
@@ -118,7 +119,7 @@ def test_a_file_is_answered_by_the_student_where_it_is_sure(
     sure = student.predict_proba(texts, calibrated=False).max(-1)
     threshold = float(np.median(sure))
     made = make_cascade(read_run(folder), lose=45)
-    write_json(folder / FILE, vars(replace(made, threshold=threshold)))
+    write_json(folder / CASCADE, vars(replace(made, threshold=threshold)))
     (tmp_path / "in.csv").write_text("\n".join(["text", *texts]) + "\n")
     out = tmp_path / "out.csv"
     words = ["predict", str(folder), str(tmp_path / "in.csv"), "--cascade", "--output", str(out)]
@@ -147,3 +148,14 @@ def test_a_run_without_a_cascade_is_told_how_to_make_one(store: Path, tmp_path: 
     assert done.exit_code == 2
     assert "has no cascade" in done.output
     assert "distill cascade" in done.output
+
+
+def test_a_cascade_outlives_a_repeated_run_and_not_another_one(store: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    run(folder, store, "kd", "teacher=bert")
+    write_json(folder / CASCADE, vars(make_cascade(read_run(folder), lose=45)))
+    run(folder, store, "kd", "teacher=bert")
+    assert read_cascade(read_run(folder)).lose == 45
+    run(folder, store, "kd", "teacher=bert", "seed=2")
+    with pytest.raises(Refused, match="earlier run"):
+        read_cascade(read_run(folder))
