@@ -113,6 +113,8 @@ def _panel(
             yield _outline(one, costs.at(cost(one.point.cost)), scores.at(100 * one.score))
     for each in found.tested:
         yield from _finalist(each, costs.at(cost(each.point.cost)), scores, found)
+    for each in found.tested:
+        yield _label(each, costs.at(cost(each.point.cost)), scores.at(100 * each.score))
 
 
 def _grid(scores: _Axis, costs: _Axis, left: float, unit: str) -> Iterator[str]:
@@ -148,9 +150,12 @@ def _finalist(one: Finalist, x: float, scores: _Axis, found: Found) -> Iterator[
     if one is found.chosen:
         ring = f'fill="none" stroke="{_INK}" stroke-width="2"'
         yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="11" {ring}/>'
+
+
+def _label(one: Finalist, x: float, y: float) -> str:
     layers = one.point.variant.layers
     name = one.point.form if not layers else f"{layers}, {one.point.form}"
-    yield _text(x + 10, y - 9, name, size=11)
+    return _text(x + 10, y - 9, name, size=11)
 
 
 def _outline(one: Trained, x: float, y: float) -> str:
