@@ -11,7 +11,7 @@ import pytest
 from support.tiny import Bench, run
 from support.training import Silent, job_of
 
-from distill_runner.models import loading
+from distill_runner.models import saving
 from distill_runner.runtime.interrupts import defer_interrupts
 from distill_runner.training import loop
 
@@ -94,7 +94,7 @@ def test_a_run_interrupted_while_its_student_is_scored_repeats_no_step(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as scoring:
-        scoring.setattr(loading, "save", broken)
+        scoring.setattr(saving, "save", broken)
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path / "run", tmp_path / "store", *asked)
     made: list[int] = []

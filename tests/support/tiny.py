@@ -35,7 +35,8 @@ from distill_runner.planning.stages import Plan
 from distill_runner.runtime.machine import resolve_machine
 from distill_runner.tracking.trackers import NoTracker
 
-METHODS, STUDENTS, TEACHERS = (option_names(group) for group in ("method", "student", "teacher"))
+METHODS, STUDENTS, _TEACHERS = (option_names(group) for group in ("method", "student", "teacher"))
+TEACHERS = [name for name in _TEACHERS if name != "file"]  # which needs a file of answers
 
 MODEL = (
     "{{family: {family}, layers: 1, width: {width}, heads: 2, feedforward: 16, "

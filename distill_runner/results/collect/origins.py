@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 
 from distill_runner.console.names import data_name
 from distill_runner.data.readers.columns import text_columns
@@ -19,8 +20,12 @@ from distill_runner.results.origins import (
     TextShares,
 )
 from distill_runner.results.schema import StageResult
+from distill_runner.results.typed_json import from_json, parse, to_json
 from distill_runner.runtime.provenance import surroundings
+from distill_runner.storage.integrity import provide
+from distill_runner.storage.store import Artifact, key_of, write_json
 
+_SHARES = "shares.json"
 _COUNTED = 2000  # training rows, at most, whose tokens are counted
 
 
@@ -52,10 +57,25 @@ def data_result(run: FinishedRun) -> DataResult:
 
 
 def _training_texts(run: FinishedRun) -> TextShares:
-    """Measure on some of the training rows what the student's tokenizer makes of them."""
-    rows = run.data.splits["train" if "train" in run.data.splits else UNLABELLED]
-    some = rows.select(range(0, len(rows), math.ceil(len(rows) / _COUNTED)))
+    """Return what the student's tokenizer makes of some of the training rows.
+
+    It is kept in the store, since a tokenizer takes seconds to import.
+    """
+    split = "train" if "train" in run.data.splits else UNLABELLED
     student = run.outcome.artifacts[next(iter(run.plan.members), run.plan.deployed)]
+    decided = [student.key, run.data.fingerprints[split], run.config.dataset.max_tokens]
+    folder = Path(run.config.store.dir) / "texts" / key_of(decided)
+
+    def write(made: Path) -> None:
+        write_json(made / _SHARES, to_json(_count(run, student, split)))
+
+    provide(folder, write, say=print)
+    return from_json(TextShares, parse((folder / _SHARES).read_bytes()))
+
+
+def _count(run: FinishedRun, student: Artifact, split: str) -> TextShares:
+    rows = run.data.splits[split]
+    some = rows.select(range(0, len(rows), math.ceil(len(rows) / _COUNTED)))
     encoder = load_encoder(student.model, run.config.dataset.max_tokens, key="student.model")
     pairs = some["text_pair"][:] if "text_pair" in some.column_names else None
     return count_texts(some["text"][:], pairs, encoder).shares
