@@ -1,4 +1,4 @@
-"""What an export is asked to write."""
+"""Holds the request for an export."""
 
 from __future__ import annotations
 

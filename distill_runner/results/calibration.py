@@ -1,4 +1,4 @@
-"""How far the probabilities of a run's models can be trusted, as result.json holds it."""
+"""The calibration of a run's models, as result.json holds it."""
 
 from __future__ import annotations
 

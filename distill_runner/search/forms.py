@@ -18,8 +18,8 @@ from distill_runner.export.onnx_classifier import OnnxClassifier
 from distill_runner.export.reading import describe_reading
 from distill_runner.export.script import script_path
 from distill_runner.export.timing import Answering
+from distill_runner.export.torch_forms import load_plain
 from distill_runner.export.wanted import Wanted
-from distill_runner.models import loading
 from distill_runner.models.learner import Learner
 from distill_runner.search.points import TORCH
 from distill_runner.serving.student import Predictor
@@ -52,20 +52,13 @@ class StudentFolders:
 
     def members(self) -> list[Learner]:
         """Load the members, without any shortcut of the forward pass."""
-        found = [
-            loading.load_trained(
-                folder,
-                name=name,
-                task=self.task,
-                classes=self.classes,
-                max_tokens=self.max_tokens,
-                key="student.model",
-            )
-            for name, folder in zip(self.names, self.folders, strict=True)
-        ]
-        for member in found:
-            member.module.eval()
-        return found
+        return load_plain(
+            dict(zip(self.names, self.folders, strict=True)),
+            task=self.task,
+            classes=self.classes,
+            max_tokens=self.max_tokens,
+            key="student.model",
+        )
 
     def in_torch(self) -> Predictor:
         """Load the student as `distill_runner.load` does, on the CPU."""

@@ -1,4 +1,4 @@
-"""What a search has found, for its reports."""
+"""Holds the result of a search, for its reports."""
 
 from __future__ import annotations
 

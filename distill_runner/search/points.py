@@ -1,4 +1,4 @@
-"""What a search is about: student shapes, the forms they are deployed in, and their figures."""
+"""Defines the points of a search: student shapes, the forms they are deployed in, their figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `distill frontier` searches for; `distill-run` reads none of it."""
+"""The settings of `distill frontier`; `distill-run` reads none of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far probabilities can be trusted: calibration error, Brier score and log-likelihood."""
+"""Scores probabilities: calibration error, Brier score and log-likelihood."""
 
 from __future__ import annotations
 
